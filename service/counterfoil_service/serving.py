@@ -1,0 +1,131 @@
+"""One service, one process: a socket that is already bound, and a lifeline to the parent.
+
+    with bind(4711) as listener:
+        serve(app, listener=listener, lifeline=None)
+
+A parent that starts several services binds their sockets first, so that each
+knows the others' addresses, and hands every child the read end of one pipe as
+its lifeline. Nobody writes to that pipe. When the parent dies, even by
+`kill -9`, the pipe ends and the children are gone at once.
+"""
+
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from types import FrameType
+from typing import Any, BinaryIO, Final
+
+import uvicorn
+
+LOOPBACK: Final = "127.0.0.1"
+GRACE_S: Final = 5
+"""How long a stopping service waits for answers under way."""
+
+AsgiApp = Callable[
+    [
+        MutableMapping[str, Any],
+        Callable[[], Awaitable[MutableMapping[str, Any]]],
+        Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
+
+
+def bind(preferred_port: int | None) -> socket.socket:
+    """Give a listening loopback socket: on `preferred_port`, or on a free one when it is taken.
+
+    Requests that come before `serve` wait in its queue.
+    """
+    if preferred_port is not None:
+        try:
+            return _listen(preferred_port)
+        except OSError as error:
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                raise
+    return _listen(0)
+
+
+def serve(app: AsgiApp, *, listener: socket.socket, lifeline: BinaryIO | None) -> None:
+    """Answer requests on `listener` until SIGTERM, SIGINT or the lifeline's end.
+
+    SIGTERM and SIGINT finish the answers under way and return. The end of
+    `lifeline` (the read end of a pipe inherited from the parent) ends the
+    process at once, answers under way or not: what must survive is on disk.
+    Call it from the main thread.
+    """
+    if lifeline is not None:
+        threading.Thread(target=_die_with, args=(lifeline,), name="lifeline", daemon=True).start()
+    # uvicorn repeats a captured signal after it has stopped; its work is done by then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _already_stopped)
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    log_errors_as_json()
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def log_errors_as_json() -> None:
+    """Send warnings and errors of this process to its standard error, one JSON object a line.
+
+    A line says what class of error happened where in the code. The error's own
+    text stays inside: a library may quote a request in it.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            # uvicorn appends the traceback, with its quotations, to nothing but `exc_info`.
+            line["error"] = record.exc_info[0].__name__
+            line["at_code"] = [
+                f"{frame.name} ({os.path.basename(frame.filename)}:{frame.lineno})"  # noqa: PTH119
+                for frame in traceback.extract_tb(record.exc_info[2])[-5:]
+            ]
+        return json.dumps(line)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        # A service that restarts takes back its port while old connections linger.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _die_with(lifeline: BinaryIO) -> None:
+    while lifeline.read(1):
+        pass
+    os._exit(0)
+
+
+def _already_stopped(_signal: int, _frame: FrameType | None) -> None:
+    pass
