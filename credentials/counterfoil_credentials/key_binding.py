@@ -1,0 +1,144 @@
+"""Key binding: the holder signs what is shown, to whom, and for which request.
+
+RFC 9901, sections 4.3 and 7.3. Whether a binding is demanded is the caller's
+policy; this module never concludes anything from a binding's absence.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Final
+
+from counterfoil_credentials.encoding import Json, JsonObject, b64url, int_at, text_at, texts_at
+from counterfoil_credentials.errors import Reason, Refused
+from counterfoil_credentials.jws import read_jws, sign_jws
+from counterfoil_credentials.keys import PublicKey, Signer
+from counterfoil_credentials.sdjwt import SdJwt
+from counterfoil_credentials.spec import (
+    KEY_BINDING_TYP,
+    SD_HASH,
+    SHA_256,
+    TRANSACTION_DATA_HASHES,
+    TRANSACTION_DATA_HASHES_ALG,
+)
+
+_WHERE: Final = "kb_jwt"
+_SKEW: Final = timedelta(seconds=60)
+
+
+def bind(
+    sd_jwt: SdJwt,
+    *,
+    signer: Signer,
+    audience: str,
+    nonce: str,
+    now: datetime,
+    transaction_data_hashes: Sequence[str] = (),
+) -> SdJwt:
+    """Give the presentation: `sd_jwt` with a key binding by the holder's `signer`."""
+    claims: JsonObject = {
+        "iat": int(now.timestamp()),
+        "aud": audience,
+        "nonce": nonce,
+        SD_HASH: _sd_hash(sd_jwt),
+    }
+    if transaction_data_hashes:
+        hashes: list[Json] = [*transaction_data_hashes]
+        claims[TRANSACTION_DATA_HASHES] = hashes
+        claims[TRANSACTION_DATA_HASHES_ALG] = SHA_256
+    token = sign_jws(claims, typ=KEY_BINDING_TYP, signer=signer)
+    return SdJwt(sd_jwt.issuer_jwt, sd_jwt.disclosures, token)
+
+
+def check_key_binding(
+    presentation: SdJwt,
+    *,
+    holder_key: PublicKey,
+    audience: str,
+    nonce: str,
+    now: datetime,
+    max_age: timedelta,
+    transaction_data_hashes: Sequence[str] = (),
+) -> None:
+    """Return only if the holder bound this presentation to this request (section 7.3).
+
+    The signature comes first; then every other mismatch is gathered. Codes:
+    `key-binding-missing`, `key-binding-signature-invalid`, `audience-mismatch`,
+    `nonce-mismatch`, `sd-hash-mismatch`, `transaction-data-mismatch`,
+    `key-binding-too-old`, `key-binding-from-the-future`.
+    """
+    if presentation.key_binding is None:
+        raise _refused("key-binding-missing", "a key binding", "none", _WHERE)
+    unverified = read_jws(presentation.key_binding, typ=KEY_BINDING_TYP, where=_WHERE)
+    try:
+        claims = unverified.verify(holder_key)
+    except Refused as cause:
+        raise _refused(
+            "key-binding-signature-invalid", "the holder's signature", "another", _WHERE
+        ) from cause
+    issued_at = int_at(claims, "iat", _WHERE)
+    seconds = int(now.timestamp())
+    checks = (
+        ("audience-mismatch", "this audience", "aud", text_at(claims, "aud", _WHERE) == audience),
+        (
+            "nonce-mismatch",
+            "this request's nonce",
+            "nonce",
+            text_at(claims, "nonce", _WHERE) == nonce,
+        ),
+        (
+            "sd-hash-mismatch",
+            "the hash of what is shown",
+            SD_HASH,
+            text_at(claims, SD_HASH, _WHERE) == _sd_hash(presentation),
+        ),
+        (
+            "transaction-data-mismatch",
+            "the hashes of this request's transaction data",
+            TRANSACTION_DATA_HASHES,
+            _transaction_hashes(claims) == list(transaction_data_hashes),
+        ),
+        (
+            "key-binding-too-old",
+            f"a key binding younger than {int(max_age.total_seconds())} s",
+            "iat",
+            issued_at >= seconds - max_age.total_seconds(),
+        ),
+        (
+            "key-binding-from-the-future",
+            "a key binding that is not from the future",
+            "iat",
+            issued_at <= seconds + _SKEW.total_seconds(),
+        ),
+    )
+    reasons = [
+        Reason(code, expected, "another", f"{_WHERE}.{name}")
+        for code, expected, name, holds in checks
+        if not holds
+    ]
+    if reasons:
+        raise Refused(*reasons)
+
+
+def transaction_data_hash(transaction_data: str) -> str:
+    """Give the hash of one transaction_data element, over its text as received.
+
+    OpenID4VP 1.0, appendix B.3.3.
+    """
+    return b64url(sha256(transaction_data.encode("ascii", "replace")).digest())
+
+
+def _transaction_hashes(claims: JsonObject) -> list[str]:
+    if TRANSACTION_DATA_HASHES not in claims:
+        return []
+    if claims.get(TRANSACTION_DATA_HASHES_ALG, SHA_256) != SHA_256:
+        return [""]
+    return texts_at(claims, TRANSACTION_DATA_HASHES, _WHERE)
+
+
+def _sd_hash(sd_jwt: SdJwt) -> str:
+    return b64url(sha256(sd_jwt.without_key_binding().encode("ascii", "replace")).digest())
+
+
+def _refused(code: str, expected: str, found: str, where: str) -> Refused:
+    return Refused(Reason(code, expected, found, where))

@@ -1,0 +1,51 @@
+"""A signer whose key is kept in a file that only its owner can read."""
+
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.keys import MemorySigner
+
+
+def load_or_create_signer(path: Path) -> MemorySigner:
+    """Give the signer kept at `path`; make the file on first use.
+
+    The file is PKCS#8 PEM with mode 0600. It appears whole or not at all, and
+    when two processes race to make it, both end with the same key.
+
+    Raises `Malformed` when the file holds anything but a P-256 key.
+    """
+    if not path.exists():
+        _create(path)
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except ValueError as cause:
+        raise Malformed("a PEM private key", "other bytes", path.name) from cause
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise Malformed("a P-256 private key", "another kind of key", path.name)
+    return MemorySigner(key)
+
+
+def _create(path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        # A link fails when the name is taken: the first writer wins, the second reads.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

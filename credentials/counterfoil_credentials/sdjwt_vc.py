@@ -1,0 +1,200 @@
+"""SD-JWT VC: the credential profile of SD-JWT (draft-ietf-oauth-sd-jwt-vc).
+
+A credential passes through two types: `UnverifiedCredential` names an issuer
+that nobody has proved yet; `verify` turns it into a `VerifiedCredential`.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from counterfoil_credentials.claims import ClaimPath, path_text
+from counterfoil_credentials.encoding import (
+    Json,
+    JsonObject,
+    int_at,
+    object_at,
+    optional_int_at,
+    optional_text_at,
+    text_at,
+)
+from counterfoil_credentials.errors import Malformed, Misuse, Reason
+from counterfoil_credentials.jws import UnverifiedJws, read_jws, sign_jws
+from counterfoil_credentials.keys import PublicKey, Signer
+from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, Revealed, SdJwt, conceal, reveal
+from counterfoil_credentials.spec import NEVER_CONCEALED, SD_JWT_VC_TYP
+
+_WHERE: Final = "credential"
+_SKEW: Final = timedelta(seconds=60)
+_LATEST_TIME: Final = 253_402_300_799  # the last second of the year 9999
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReference:
+    """Where a credential's status stands: entry `index` of the list at `url`."""
+
+    url: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedCredential:
+    """Claims that `issuer` signed. Time, status, trust and holder are not judged yet."""
+
+    issuer: str
+    vct: str
+    claims: JsonObject = field(repr=False)
+    holder_key: PublicKey | None
+    issued_at: datetime | None
+    not_before: datetime | None
+    expires_at: datetime | None
+    status: StatusReference | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnverifiedCredential:
+    """A parsed credential whose issuer's signature nobody has checked yet."""
+
+    unverified_issuer: str
+    unverified_vct: str
+    key_id: str | None
+    revealed: Revealed = field(repr=False)
+    _jws: UnverifiedJws = field(repr=False)
+
+    def verify(self, issuer_key: PublicKey) -> VerifiedCredential:
+        """Give the credential as `issuer_key` signed it.
+
+        Raises `Refused`: `algorithm-not-allowed` or `signature-invalid`;
+        `Malformed` for a registered claim of the wrong shape.
+        """
+        self._jws.verify(issuer_key)
+        claims = self.revealed.claims
+        return VerifiedCredential(
+            issuer=self.unverified_issuer,
+            vct=self.unverified_vct,
+            claims=claims,
+            holder_key=_holder_key(claims),
+            issued_at=time_at(claims, "iat", _WHERE),
+            not_before=time_at(claims, "nbf", _WHERE),
+            expires_at=time_at(claims, "exp", _WHERE),
+            status=_status(claims),
+        )
+
+
+def issue_credential(
+    claims: JsonObject,
+    *,
+    vct: str,
+    issuer: str,
+    signer: Signer,
+    holder: PublicKey | None,
+    issued_at: datetime,
+    expires_at: datetime | None,
+    status: StatusReference | None,
+    concealed: Collection[ClaimPath],
+    random: Callable[[int], bytes],
+    header: Mapping[str, Json] | None = None,
+) -> SdJwt:
+    """Give the signed credential with all its disclosures.
+
+    `claims` are the subject's; the registered claims come from the arguments.
+    `concealed` names what the holder may withhold. The `kid` header is the key's
+    thumbprint unless `header` names another.
+
+    Raises `Misuse` when `concealed` names a claim that must never be concealed,
+    or `claims` set a registered claim (SD-JWT VC, section 2.2.2).
+    """
+    for path in concealed:
+        if path[0] in NEVER_CONCEALED or path[0] == "iat":
+            raise Misuse(f"expected a claim that may be concealed, found {path_text(path)}")
+    registered: JsonObject = {"iss": issuer, "iat": int(issued_at.timestamp()), "vct": vct}
+    if expires_at is not None:
+        registered["exp"] = int(expires_at.timestamp())
+    if holder is not None:
+        registered["cnf"] = {"jwk": holder.jwk()}
+    if status is not None:
+        registered["status"] = {"status_list": {"idx": status.index, "uri": status.url}}
+    if taken := NEVER_CONCEALED & claims.keys():
+        raise Misuse(f"expected no registered claim, found {', '.join(sorted(taken))}")
+    payload, disclosures = conceal(claims, concealed, random=random)
+    token = sign_jws(
+        {**registered, **payload},
+        typ=SD_JWT_VC_TYP,
+        signer=signer,
+        header={"kid": signer.public.thumbprint(), **(header or {})},
+    )
+    return SdJwt(token, disclosures)
+
+
+def read_credential(sd_jwt: SdJwt) -> UnverifiedCredential:
+    """Parse a credential and put its disclosures back (RFC 9901, section 7.1).
+
+    Raises `Malformed`, or `Refused` with a code of `read_jws` or `reveal`. A
+    registered claim that travels as a disclosure is `Malformed`.
+    """
+    jws = read_jws(sd_jwt.issuer_jwt, typ=SD_JWT_VC_TYP, where=_WHERE, max_bytes=MAX_SD_JWT_BYTES)
+    revealed = reveal(jws.unverified_claims, sd_jwt.disclosures, _WHERE)
+    for path in revealed.paths.values():
+        if path[0] in NEVER_CONCEALED:
+            raise Malformed("no disclosure of a registered claim", path_text(path), _WHERE)
+    return UnverifiedCredential(
+        unverified_issuer=text_at(revealed.claims, "iss", _WHERE),
+        unverified_vct=text_at(revealed.claims, "vct", _WHERE),
+        key_id=optional_text_at(jws.header, "kid", f"{_WHERE}.header"),
+        revealed=revealed,
+        _jws=jws,
+    )
+
+
+def time_reasons(
+    credential: VerifiedCredential, now: datetime, skew: timedelta = _SKEW
+) -> list[Reason]:
+    """Give the reasons why `credential` is not valid at `now`: `expired`, `not-yet-valid`."""
+    reasons: list[Reason] = []
+    if credential.expires_at is not None and now >= credential.expires_at + skew:
+        reasons.append(
+            Reason("expired", "a time before the end", _day(credential.expires_at), f"{_WHERE}.exp")
+        )
+    if credential.not_before is not None and now < credential.not_before - skew:
+        reasons.append(
+            Reason(
+                "not-yet-valid",
+                "a time after the start",
+                _day(credential.not_before),
+                f"{_WHERE}.nbf",
+            )
+        )
+    return reasons
+
+
+def time_at(claims: JsonObject, name: str, where: str) -> datetime | None:
+    """Give the instant in a NumericDate claim (RFC 7519, section 2), or None if absent."""
+    seconds = optional_int_at(claims, name, where)
+    if seconds is None:
+        return None
+    if not 0 <= seconds <= _LATEST_TIME:
+        raise Malformed("seconds since 1970", "a number out of range", f"{where}.{name}")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _holder_key(claims: JsonObject) -> PublicKey | None:
+    if "cnf" not in claims:
+        return None
+    confirmation = object_at(claims, "cnf", _WHERE)
+    return PublicKey.from_jwk(object_at(confirmation, "jwk", f"{_WHERE}.cnf"), f"{_WHERE}.cnf.jwk")
+
+
+def _status(claims: JsonObject) -> StatusReference | None:
+    if "status" not in claims:
+        return None
+    where = f"{_WHERE}.status"
+    reference = object_at(object_at(claims, "status", _WHERE), "status_list", where)
+    index = int_at(reference, "idx", f"{where}.status_list")
+    if index < 0:
+        raise Malformed("an index from zero", "a negative one", f"{where}.status_list.idx")
+    return StatusReference(text_at(reference, "uri", f"{where}.status_list"), index)
+
+
+def _day(instant: datetime) -> str:
+    return instant.date().isoformat()

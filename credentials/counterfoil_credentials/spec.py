@@ -1,0 +1,46 @@
+"""Every wire spelling, once, each with its section. Elsewhere, English."""
+
+from typing import Final
+
+# Media types and `typ` headers.
+SD_JWT_VC_TYP: Final = "dc+sd-jwt"  # SD-JWT VC, section 3.2.1
+SD_JWT_VC_FORMAT: Final = "dc+sd-jwt"  # OpenID4VCI 1.0, appendix A.3
+KEY_BINDING_TYP: Final = "kb+jwt"  # RFC 9901, section 4.3
+STATUS_LIST_TYP: Final = "statuslist+jwt"  # Token Status List, section 5.1
+STATUS_LIST_MEDIA_TYPE: Final = "application/statuslist+jwt"  # Token Status List, section 8.1
+PROOF_TYP: Final = "openid4vci-proof+jwt"  # OpenID4VCI 1.0, appendix F.1
+REQUEST_TYP: Final = "oauth-authz-req+jwt"  # RFC 9101, section 10.8; OpenID4VP 1.0, section 5
+REQUEST_MEDIA_TYPE: Final = "application/oauth-authz-req+jwt"
+JSON_MEDIA_TYPE: Final = "application/json"
+FORM_MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
+TOKEN_MEDIA_TYPE: Final = "application/jwt"
+
+# RFC 9901, section 4.
+SD: Final = "_sd"
+SD_ALG: Final = "_sd_alg"
+ELLIPSIS: Final = "..."
+SHA_256: Final = "sha-256"
+SD_HASH: Final = "sd_hash"
+
+# SD-JWT VC, section 2.2.2.3: these never travel as disclosures.
+NEVER_CONCEALED: Final = frozenset(
+    {"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"}
+)
+
+# OpenID4VP 1.0.
+SELF_ISSUED_AUDIENCE: Final = "https://self-issued.me/v2"  # section 5.8
+DID_PREFIX: Final = "decentralized_identifier:"  # section 5.9.3
+REQUEST_SCHEME: Final = "openid4vp"  # section 13.1.2
+TRANSACTION_DATA_HASHES: Final = "transaction_data_hashes"  # appendix B.3.3
+TRANSACTION_DATA_HASHES_ALG: Final = "transaction_data_hashes_alg"
+
+# OpenID4VCI 1.0.
+OFFER_SCHEME: Final = "openid-credential-offer"  # section 4.1.2
+PRE_AUTHORIZED_GRANT: Final = (
+    "urn:ietf:params:oauth:grant-type:pre-authorized_code"  # section 4.1.1
+)
+
+# Well-known names, inserted between host and path.
+WELL_KNOWN_CREDENTIAL_ISSUER: Final = "openid-credential-issuer"  # OpenID4VCI 1.0, section 12.2.2
+WELL_KNOWN_AUTHORIZATION_SERVER: Final = "oauth-authorization-server"  # RFC 8414, section 3
+WELL_KNOWN_JWT_VC_ISSUER: Final = "jwt-vc-issuer"  # SD-JWT VC, section 4
