@@ -1,0 +1,119 @@
+# Read by the commands beside it. Gives `prepare NAME`: an environment that holds
+# what requirements/NAME.txt pins and the project itself, and $bin, its programs.
+# Run from the root of the repository.
+#
+# COUNTERFOIL_PYTHON       which interpreter to use, instead of the first that runs
+# COUNTERFOIL_ENVIRONMENT  where the environment is, instead of .venv
+
+environment=${COUNTERFOIL_ENVIRONMENT:-.venv}
+bin=$environment/bin
+
+stop() {
+    rm -f "$environment.installing"
+    printf '%s\n' "$@" >&2
+    exit 1
+}
+
+# Whether $1 is a Python that we support. A name on the path may be a shim that
+# refuses to run, so it is run before it is chosen.
+runs() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
+}
+
+find_python() {
+    if [ -n "${COUNTERFOIL_PYTHON:-}" ]; then
+        runs "$COUNTERFOIL_PYTHON" ||
+            stop "expected Python 3.11, 3.12 or 3.13 in COUNTERFOIL_PYTHON, found $COUNTERFOIL_PYTHON"
+        printf '%s\n' "$COUNTERFOIL_PYTHON"
+        return
+    fi
+    for candidate in python3 python3.13 python3.12 python3.11 \
+        "${HOME:-}"/.pyenv/versions/3.1[123].*/bin/python; do
+        if runs "$candidate"; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    stop 'expected Python 3.11, 3.12 or 3.13, found none; on Debian and Ubuntu:' \
+        '    sudo apt install python3 python3-venv'
+}
+
+has_uv() {
+    uv --version >/dev/null 2>&1
+}
+
+make_environment() {
+    found=$(find_python) || exit 1
+    echo "Making $environment with $("$found" --version)" >&2
+    rm -rf "$environment"
+    if has_uv; then
+        uv venv --quiet --python "$found" "$environment" || stop "uv made no environment"
+    elif ! "$found" -c 'import ensurepip, venv' 2>/dev/null || ! "$found" -m venv "$environment"; then
+        rm -rf "$environment"
+        case $found in
+        python3) package=python3-venv ;;
+        *) package=$("$found" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])') ;;
+        esac
+        stop 'this Python cannot make environments; on Debian and Ubuntu the missing part is:' \
+            "    sudo apt install $package"
+    fi
+}
+
+install() {
+    status=0
+    if has_uv; then
+        uv pip install --quiet --python "$bin/python" "$@" || status=$?
+    else
+        "$bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@" || status=$?
+    fi
+    # An installer that gave up has cleaned up behind itself; one that was killed has not.
+    case $status in
+    0) ;;
+    12[89] | 1[3-9][0-9]) exit "$status" ;;
+    *) stop "could not install: $*" ;;
+    esac
+}
+
+# Whether the environment holds requirements/$1.txt and this very project, by its stamp.
+is_ready() {
+    [ "$(cat "$environment/counterfoil-$1" 2>/dev/null)" = "$(stamp "$1")" ] && runs "$bin/python"
+}
+
+stamp() {
+    pwd
+    cat pyproject.toml "requirements/$1.txt" | cksum
+}
+
+prepare() {
+    if [ -z "${COUNTERFOIL_PYTHON:-}" ] && is_ready "$1"; then return; fi
+    mkdir -p "$(dirname "$environment")"
+    # The mark says who is installing. One that outlived its process was left by
+    # a command that was killed half way: its environment is made anew.
+    mark=$environment.installing
+    until (set -C && echo $$ >"$mark") 2>/dev/null; do
+        [ -e "$mark" ] || [ -w "$(dirname "$mark")" ] || stop "expected a folder to write to, found $PWD"
+        if kill -0 "$(cat "$mark" 2>/dev/null)" 2>/dev/null; then
+            sleep 1
+        else
+            rm -rf "$mark" "$environment"
+        fi
+    done
+    if ! is_ready "$1" || ! is_chosen; then
+        if ! runs "$bin/python" || ! is_chosen; then make_environment; fi
+        if ! has_uv && ! "$bin/python" -m pip --version >/dev/null 2>&1; then make_environment; fi
+        echo "Installing what requirements/$1.txt pins" >&2
+        install --require-hashes --requirement "requirements/$1.txt"
+        # pip takes no local project together with hashes, so it comes second.
+        install --no-deps --no-build-isolation --editable .
+        stamp "$1" >"$environment/counterfoil-$1"
+    fi
+    rm -f "$mark"
+}
+
+# Whether the environment's Python is the one that COUNTERFOIL_PYTHON asks for.
+is_chosen() {
+    [ -z "${COUNTERFOIL_PYTHON:-}" ] || {
+        version='import sys; print(sys.version_info[:2])'
+        [ "$("$bin/python" -c "$version" 2>/dev/null)" = "$("$COUNTERFOIL_PYTHON" -c "$version")" ]
+    }
+}
