@@ -1,0 +1,89 @@
+"""The shop: asks for a proof, and decides about the answer.
+
+    trust = PinnedTrust([TrustedIssuer(issuer=brand, vcts=frozenset([vct]), keys=(brand_key,))])
+    policy = AllOf(BoundToHolder(), NotRevoked(max_age=timedelta(days=1)))
+    verifier = Verifier(policy, trust, Statuses(status_source))
+    accepted = verifier.verify(vp_token, request, now=datetime.now(UTC))  # or raises Refused
+    serial = accepted.claims["warranty"]["item"]
+
+`Counter` puts a shop's sessions and its three lights around that; the HTTP
+service is `counterfoil_verifier.app`. What is not listed here may change tomorrow.
+"""
+
+from counterfoil_verifier.counter import Asked, Counter, Held, Light, Look
+from counterfoil_verifier.policy import (
+    AllOf,
+    AnyOf,
+    BoundToHolder,
+    DateNotPassed,
+    DisclosesAtMost,
+    InForceAt,
+    IssuedBy,
+    Judgement,
+    NotRevoked,
+    OfType,
+    Policy,
+    Presented,
+)
+from counterfoil_verifier.presets import PRESETS, WARRANTY, Preset
+from counterfoil_verifier.requesting import (
+    Answered,
+    Expired,
+    NotOpen,
+    RequestId,
+    SessionId,
+    Shop,
+    Waiting,
+)
+from counterfoil_verifier.statuses import StatusAt, Statuses
+from counterfoil_verifier.store import MemoryStore, SessionStore
+from counterfoil_verifier.trust import FetchedTrust, PinnedTrust, Trust, TrustedIssuer
+from counterfoil_verifier.verdict import Outcome, Verdict
+from counterfoil_verifier.verifier import Accepted, CouldNotCheck, Verifier
+from counterfoil_verifier.words import Language, Words, words_for
+
+__all__ = [
+    "PRESETS",
+    "WARRANTY",
+    "Accepted",
+    "AllOf",
+    "Answered",
+    "AnyOf",
+    "Asked",
+    "BoundToHolder",
+    "CouldNotCheck",
+    "Counter",
+    "DateNotPassed",
+    "DisclosesAtMost",
+    "Expired",
+    "FetchedTrust",
+    "Held",
+    "InForceAt",
+    "IssuedBy",
+    "Judgement",
+    "Language",
+    "Light",
+    "Look",
+    "MemoryStore",
+    "NotOpen",
+    "NotRevoked",
+    "OfType",
+    "Outcome",
+    "PinnedTrust",
+    "Policy",
+    "Presented",
+    "Preset",
+    "RequestId",
+    "SessionId",
+    "SessionStore",
+    "Shop",
+    "StatusAt",
+    "Statuses",
+    "Trust",
+    "TrustedIssuer",
+    "Verdict",
+    "Verifier",
+    "Waiting",
+    "Words",
+    "words_for",
+]

@@ -1,0 +1,324 @@
+"""The counter: it asks, takes one answer, and shows one of three lights.
+
+    counter = Counter(shop=shop, presets=[warranty], trust=trust, statuses=statuses, store=store)
+    asked = counter.ask("warranty")                 # a link, or a QR code, for the wallet
+    counter.receive(request_id, form)               # the wallet's answer
+    counter.look(asked.session_id).light            # green, red or amber, with plain words
+
+The store keeps the verdict. The facts shown, and the reasons word for word, are
+held in memory for one look, sixty seconds at most, and are written nowhere.
+"""
+
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from counterfoil_credentials.claims import path_text, values_at
+from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
+from counterfoil_credentials.requests import VpToken, parse_response_form
+
+from counterfoil_verifier.presets import Preset
+from counterfoil_verifier.requesting import (
+    Answered,
+    Expired,
+    NotOpen,
+    RequestId,
+    Session,
+    SessionId,
+    Shop,
+    Waiting,
+    ask,
+)
+from counterfoil_verifier.statuses import Statuses
+from counterfoil_verifier.store import SessionStore
+from counterfoil_verifier.trust import Trust
+from counterfoil_verifier.verdict import Outcome, Verdict
+from counterfoil_verifier.verifier import CouldNotCheck, Verifier
+from counterfoil_verifier.words import Language, Words, words_for
+
+FACTS_HELD_FOR: Final = timedelta(seconds=60)
+VERDICTS_KEPT_FOR: Final = timedelta(days=30)
+_TIDY_STORE_EVERY: Final = timedelta(hours=1)
+
+
+class Light(StrEnum):
+    """What the assistant sees first."""
+
+    GREEN = "green"
+    RED = "red"
+    AMBER = "amber"
+
+
+_LIGHTS: Final = {
+    Outcome.ACCEPTED: Light.GREEN,
+    Outcome.REFUSED: Light.RED,
+    Outcome.UNAVAILABLE: Light.AMBER,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """An open question: the counter keeps `session_id`, the wallet gets `link`."""
+
+    session_id: SessionId
+    link: str
+    expires_at: datetime
+    purpose: Words
+    retention: Words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What one look may take: facts by the path that was asked for, or reasons in full."""
+
+    facts: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the counter shows of a session. `held` is there once, for the first look."""
+
+    session: Session
+    held: Held | None
+
+    @property
+    def light(self) -> Light | None:
+        """The light; None before there is an answer."""
+        return _LIGHTS[self.session.verdict.outcome] if isinstance(self.session, Answered) else None
+
+    @property
+    def words(self) -> tuple[tuple[str, Words], ...]:
+        """Each reason's code with its plain words."""
+        match self.session:
+            case Answered(verdict=verdict):
+                codes = verdict.codes
+            case Expired():
+                codes = ("request-expired",)
+            case Waiting():
+                codes = ()
+        return tuple((code, words_for(code)) for code in codes)
+
+
+class Counter:
+    """A shop's counter over its sessions; safe to use from several threads."""
+
+    def __init__(
+        self,
+        *,
+        shop: Shop,
+        presets: Iterable[Preset],
+        trust: Trust,
+        statuses: Statuses,
+        store: SessionStore,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        stopwatch: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._shop = shop
+        self._presets = {preset.name: preset for preset in presets}
+        self._verifiers = {
+            name: Verifier(preset.policy(), trust, statuses)
+            for name, preset in self._presets.items()
+        }
+        self._store = store
+        self._random = random
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._held = _HeldInMemory()
+        self._tidied_at: datetime | None = None
+
+    def ask(self, preset_name: str, language: Language = "en") -> Asked:
+        """Ask one question; the wallet has two minutes.
+
+        Raises `Refused` (`preset-unknown`).
+        """
+        preset = self._presets.get(preset_name)
+        if preset is None:
+            expected = f"one of {', '.join(sorted(self._presets))}"
+            raise Refused(Reason("preset-unknown", expected, "another", "preset"))
+        waiting = ask(preset, language=language, random=self._random, now=self._clock())
+        self._store.add(waiting)
+        return Asked(
+            session_id=waiting.session_id,
+            link=self._shop.link(waiting),
+            expires_at=waiting.expires_at,
+            purpose=preset.purpose,
+            retention=preset.retention,
+        )
+
+    def request_object(self, request_id: RequestId) -> str:
+        """Give the signed request that a wallet fetches, as often as it asks for it.
+
+        Raises `NotOpen`.
+        """
+        waiting, preset = self._open(self._store.by_request(request_id))
+        return self._shop.signed_request(waiting, preset)
+
+    def receive(self, request_id: RequestId, form: Mapping[str, str]) -> None:
+        """Take a wallet's answer; return only if what it shows was accepted.
+
+        The first answer with this request's `state` is the answer, good or bad.
+        Bytes that are no answer leave the request open.
+
+        Raises `NotOpen` (`request-unknown`, `request-expired`, `already-answered`,
+        `state-mismatch`), `Malformed`, or what `Verifier.verify` raises.
+        """
+        session = self._store.by_request(request_id)
+        if isinstance(session, Answered):
+            self._store.count_later_answer(session.session_id)
+        waiting, preset = self._open(session)
+        if not hmac.compare_digest(form.get("state", "").encode(), waiting.state.encode()):
+            raise _not_open("state-mismatch", "this request's state", "another", "state")
+        if "error" in form:
+            declined = Reason("declined", "a presentation", "the wallet's error", "error")
+            self._settle(waiting, Held(reasons=(declined,)), Outcome.REFUSED, self._clock())
+            return
+        self._decide(waiting, preset, parse_response_form(form))
+
+    def check(self, session_id: SessionId, presentation: str) -> Look:
+        """Take a presentation that came another way (pasted, scanned) as the answer.
+
+        Raises `NotOpen`; a refusal is in the look that it gives.
+        """
+        session = self._store.by_session(session_id)
+        if isinstance(session, Answered):
+            self._store.count_later_answer(session_id)
+        waiting, preset = self._open(session)
+        try:
+            self._decide(waiting, preset, {preset.name: (presentation,)})
+        except NotOpen:
+            raise
+        except (Malformed, Refused, Unavailable):
+            # It is all in the verdict.
+            return self.look(session_id)
+        return self.look(session_id)
+
+    def look(self, session_id: SessionId) -> Look:
+        """Give what the counter shows of a session; the first look takes what is held.
+
+        Raises `NotOpen` (`request-unknown`).
+        """
+        session = self._store.by_session(session_id)
+        if session is None:
+            raise _not_open("request-unknown", "a session of this counter", "another", "id")
+        now = self._clock()
+        if isinstance(session, Waiting):
+            return Look(session=session.at(now), held=None)
+        return Look(session=session, held=self._held.take(session_id, now))
+
+    def tidy(self) -> None:
+        """Drop held facts that nobody came for, and verdicts past their time."""
+        now = self._clock()
+        self._held.drop_old(now)
+        if self._tidied_at is None or now - self._tidied_at >= _TIDY_STORE_EVERY:
+            self._tidied_at = now
+            self._store.forget_before(now - VERDICTS_KEPT_FOR)
+
+    def _open(self, session: Waiting | Answered | None) -> tuple[Waiting, Preset]:
+        match session:
+            case Waiting() if session.preset in self._presets:
+                if isinstance(session.at(self._clock()), Expired):
+                    raise _not_open("request-expired", "an open request", "an expired one", "id")
+                return session, self._presets[session.preset]
+            case Answered():
+                raise _not_open("already-answered", "an open request", "an answered one", "id")
+            case _:
+                raise _not_open("request-unknown", "an open request", "an unknown one", "id")
+
+    def _decide(self, waiting: Waiting, preset: Preset, vp_token: VpToken) -> None:
+        now, started = self._clock(), self._stopwatch()
+        request = self._shop.request(waiting, preset)
+        try:
+            accepted = self._verifiers[preset.name].verify(vp_token, request, now=now)
+        except (Malformed, Refused, Unavailable) as error:
+            self._settle(waiting, *_without_a_yes(error), now, took_ms=self._ms_since(started))
+            raise
+        self._settle(
+            waiting,
+            Held(facts=_facts(accepted.claims[preset.name], preset)),
+            Outcome.ACCEPTED,
+            now,
+            took_ms=self._ms_since(started),
+            status_as_of=accepted.status_as_of,
+        )
+
+    def _settle(
+        self,
+        waiting: Waiting,
+        held: Held,
+        outcome: Outcome,
+        checked_at: datetime,
+        *,
+        took_ms: int = 0,
+        status_as_of: datetime | None = None,
+    ) -> None:
+        """Make this the session's verdict, unless another answer was first."""
+        verdict = Verdict(
+            outcome=outcome,
+            codes=tuple(dict.fromkeys(reason.code for reason in held.reasons)),
+            checked_at=checked_at,
+            status_as_of=status_as_of,
+            took_ms=took_ms,
+        )
+        # Checked first, consumed last: of many copies that verify, one is the answer.
+        if not self._store.answer(waiting.session_id, verdict):
+            self._store.count_later_answer(waiting.session_id)
+            raise _not_open("already-answered", "an open request", "an answered one", "id")
+        self._held.put(waiting.session_id, held, self._clock())
+
+    def _ms_since(self, started: float) -> int:
+        return round((self._stopwatch() - started) * 1000)
+
+
+def _without_a_yes(error: Malformed | Refused | Unavailable) -> tuple[Held, Outcome]:
+    match error:
+        case Malformed():
+            reason = Reason("malformed", error.expected, error.found, error.where)
+            return Held(reasons=(reason,)), Outcome.REFUSED
+        case Refused(reasons=reasons):
+            return Held(reasons=reasons), Outcome.REFUSED
+        case CouldNotCheck(reasons=reasons):
+            return Held(reasons=reasons), Outcome.UNAVAILABLE
+        case Unavailable():
+            reason = Reason("could-not-check", "an answer", error.what, "policy")
+            return Held(reasons=(reason,)), Outcome.UNAVAILABLE
+
+
+def _facts(claims: JsonObject, preset: Preset) -> dict[str, Json]:
+    """Give only what was asked for, by path; the rest of the credential goes at once."""
+    facts: dict[str, Json] = {}
+    for path in preset.claims:
+        values = values_at(claims, path)
+        facts[path_text(path)] = values[0] if len(values) == 1 else values
+    return facts
+
+
+class _HeldInMemory:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[SessionId, tuple[Held, datetime]] = {}
+
+    def put(self, session_id: SessionId, held: Held, now: datetime) -> None:
+        with self._lock:
+            self._held[session_id] = (held, now + FACTS_HELD_FOR)
+
+    def take(self, session_id: SessionId, now: datetime) -> Held | None:
+        with self._lock:
+            held, until = self._held.pop(session_id, (None, now))
+        return held if now < until else None
+
+    def drop_old(self, now: datetime) -> None:
+        with self._lock:
+            self._held = {name: entry for name, entry in self._held.items() if now < entry[1]}
+
+
+def _not_open(code: str, expected: str, found: str, where: str) -> NotOpen:
+    return NotOpen(Reason(code, expected, found, where))

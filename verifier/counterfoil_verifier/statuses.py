@@ -1,0 +1,162 @@
+"""What the brand says about a credential today: signed lists, kept with their age.
+
+A list is fetched again when its time to live has passed. While the brand's
+server is silent the newest list seen still answers, and the policy decides
+whether that is fresh enough. A list that contradicts what we know (older than
+one already seen, another's signature, another address) makes no statement at
+all. Token Status List, sections 8.3 and 13.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
+from counterfoil_credentials.keys import PublicKey
+from counterfoil_credentials.sdjwt_vc import StatusReference
+from counterfoil_credentials.token_status_list import (
+    SignedStatusList,
+    StatusSource,
+    read_status_list,
+    status_list_key_id,
+)
+
+KEPT_WITHOUT_TTL: Final = timedelta(minutes=5)
+"""How long a list that names no time to live is asked no more."""
+
+RETRY_AFTER: Final = timedelta(seconds=5)
+"""How long a silent server is left alone, so that no queue forms behind it."""
+
+_MAX_LISTS: Final = 1_000
+_SKEW: Final = timedelta(seconds=60)
+
+KeyFinder = Callable[[str | None], PublicKey]
+"""Gives the credential issuer's key for a key id; the list must be signed with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusAt:
+    """A credential's status code, and the moment at which the brand listed it."""
+
+    value: int
+    listed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    signed: SignedStatusList
+    fetched_at: datetime
+
+
+class Statuses:
+    """Looks credentials up in signed status lists, and keeps the lists."""
+
+    def __init__(self, source: StatusSource) -> None:
+        self._source = source
+        self._kept: dict[str, _Kept] = {}
+        self._failed_at: dict[str, datetime] = {}
+        self._lock = threading.Lock()
+
+    def at(
+        self,
+        reference: StatusReference,
+        *,
+        issuer_key: KeyFinder,
+        now: datetime,
+        max_age: timedelta,
+    ) -> StatusAt:
+        """Give the status of `reference` in the newest list that can be had.
+
+        A list older than `max_age` is fetched again whatever its time to live;
+        the answer may still be older, so look at `listed_at`.
+
+        Raises `Refused` (`status-index-out-of-range`, `status-list-…`) and
+        `Unavailable` when there is no list at all.
+        """
+        kept = self._kept_list(reference.url)
+        if kept is None or _is_due(kept, now, max_age):
+            kept = self._refresh(reference.url, kept, issuer_key, now)
+        return StatusAt(kept.signed.status_at(reference.index), kept.signed.listed_at)
+
+    def _kept_list(self, url: str) -> _Kept | None:
+        with self._lock:
+            return self._kept.get(url)
+
+    def _refresh(self, url: str, kept: _Kept | None, issuer_key: KeyFinder, now: datetime) -> _Kept:
+        try:
+            signed = _read(lambda: self._fetch(url, now), url, issuer_key, now)
+        except Unavailable:
+            if kept is None or _has_expired(kept, now):
+                raise
+            return kept
+        fresh = _Kept(signed, now)
+        with self._lock:
+            newest = self._kept.get(url)
+            if newest is not None and signed.listed_at < newest.signed.listed_at:
+                raise _refused("rolled-back", "a list no older than the last one seen", "an older")
+            self._kept[url] = fresh
+            if len(self._kept) > _MAX_LISTS:
+                del self._kept[min(self._kept, key=lambda key: self._kept[key].fetched_at)]
+        return fresh
+
+    def _fetch(self, url: str, now: datetime) -> str:
+        with self._lock:
+            failed_at = self._failed_at.get(url)
+        if failed_at is not None and now - failed_at < RETRY_AFTER:
+            raise Unavailable("expected a status list, found a server that just failed")
+        try:
+            token = self._source.fetch(url)
+        except Unavailable:
+            with self._lock:
+                self._failed_at[url] = now
+            raise
+        with self._lock:
+            self._failed_at.pop(url, None)
+        return token
+
+
+def _is_due(kept: _Kept, now: datetime, max_age: timedelta) -> bool:
+    ttl_s = kept.signed.ttl_s
+    lives = KEPT_WITHOUT_TTL if ttl_s is None else timedelta(seconds=ttl_s)
+    return (
+        now - kept.fetched_at >= lives
+        or now - kept.signed.listed_at > max_age
+        or _has_expired(kept, now)
+    )
+
+
+def _has_expired(kept: _Kept, now: datetime) -> bool:
+    expires_at = kept.signed.expires_at
+    return expires_at is not None and now >= expires_at
+
+
+def _read(
+    fetch: Callable[[], str], url: str, issuer_key: KeyFinder, now: datetime
+) -> SignedStatusList:
+    """Give the list, checked; whatever is wrong with it is told apart from the credential."""
+    try:
+        token = fetch()
+        key = issuer_key(status_list_key_id(token))
+        signed = read_status_list(token, url=url, issuer_key=key, now=now)
+    except Malformed as cause:
+        raise Refused(
+            Reason("status-list-malformed", cause.expected, cause.found, cause.where)
+        ) from cause
+    except Refused as cause:
+        raise Refused(*(_about_the_list(reason) for reason in cause.reasons)) from cause
+    # A list from the future would make every later one look rolled back.
+    if signed.listed_at > now + _SKEW:
+        raise _refused("from-the-future", "a list that is not from the future", "one that is")
+    return signed
+
+
+def _about_the_list(reason: Reason) -> Reason:
+    if reason.code.startswith("status-list-"):
+        return reason
+    return Reason(f"status-list-{reason.code}", reason.expected, reason.found, reason.where)
+
+
+def _refused(code: str, expected: str, found: str) -> Refused:
+    return Refused(Reason(f"status-list-{code}", expected, found, "status_list.iat"))

@@ -1,0 +1,238 @@
+"""Bytes and a policy in; a decision out.
+
+    accepted = Verifier(policy, trust, statuses).verify(vp_token, request, now=now)
+    accepted.claims["warranty"]["item"]["serial"]
+
+The order is the order of the standards (RFC 9901, sections 7.1 and 7.3;
+OpenID4VP 1.0, section 8.6):
+
+    1. parse, and put the disclosures back: every rejection of section 7.1
+    2. is the issuer trusted for this type
+    3. the issuer's signature
+    4. and then every reason, gathered: the holder's binding to this request,
+       times, what the query asked for, the policy with the status list
+
+A `Verifier` remembers nothing about requests: that one request is answered
+once is the session's part, in `requesting.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from counterfoil_credentials.dcql import CredentialQuery
+from counterfoil_credentials.encoding import JsonObject, int_at
+from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
+from counterfoil_credentials.jws import read_jws
+from counterfoil_credentials.key_binding import check_key_binding, transaction_data_hash
+from counterfoil_credentials.requests import PresentationRequest, VpToken
+from counterfoil_credentials.sdjwt import SdJwt
+from counterfoil_credentials.sdjwt_vc import VerifiedCredential, read_credential, time_reasons
+from counterfoil_credentials.spec import KEY_BINDING_TYP
+
+from counterfoil_verifier.policy import Judgement, Policy, Presented
+from counterfoil_verifier.statuses import StatusAt, Statuses
+from counterfoil_verifier.trust import Trust
+
+PROOF_MAX_AGE: Final = timedelta(minutes=5)
+"""A holder's proof older than this was not made for the person at the counter now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What was shown, verified. `claims` stand under the id of their credential query.
+
+    `status_as_of` is the time of the oldest status list that took part; None
+    when the policy asked for none.
+    """
+
+    claims: Mapping[str, JsonObject] = field(repr=False)
+    checked_at: datetime
+    status_as_of: datetime | None
+
+
+class CouldNotCheck(Unavailable):
+    """Nothing speaks against the presentation, and something could not be found out.
+
+    `reasons` say what, with codes such as `status-too-old`.
+    """
+
+    def __init__(self, *reasons: Reason) -> None:
+        super().__init__("; ".join(str(reason) for reason in reasons))
+        self.reasons = reasons
+
+    @property
+    def codes(self) -> list[str]:
+        """Give the reasons' codes."""
+        return [reason.code for reason in self.reasons]
+
+
+class Verifier:
+    """Decides about presentations: one policy, one trust, one memory of status lists."""
+
+    def __init__(self, policy: Policy, trust: Trust, statuses: Statuses) -> None:
+        self._policy = policy
+        self._trust = trust
+        self._statuses = statuses
+
+    def verify(
+        self, presentation: VpToken, request: PresentationRequest, *, now: datetime
+    ) -> Accepted:
+        """Give the claims that `presentation` proves in answer to `request`.
+
+        Raises `Refused` with every reason that was found, `CouldNotCheck` (an
+        `Unavailable`) when only open questions remain, and `Malformed` for
+        bytes that are no presentation.
+        """
+        _require_answerable(presentation, request, now)
+        claims: dict[str, JsonObject] = {}
+        against: list[Reason] = []
+        unknown: list[Reason] = []
+        listed: list[datetime] = []
+        for query in request.query.credentials:
+            text = presentation[query.id][0]
+            try:
+                credential, judgement = self._judge(text, query, request, now)
+            except Refused as refused:
+                against += _placed(refused.reasons, query)
+                continue
+            except CouldNotCheck as undecided:
+                unknown += _placed(undecided.reasons, query)
+                continue
+            against += _placed(judgement.reasons, query)
+            unknown += _placed(judgement.unknown, query)
+            if judgement.status_as_of is not None:
+                listed.append(judgement.status_as_of)
+            claims[query.id] = credential.claims
+        # A known "no" outweighs an open question: asking again would not change it.
+        if against:
+            raise Refused(*against)
+        if unknown:
+            raise CouldNotCheck(*unknown)
+        return Accepted(claims=claims, checked_at=now, status_as_of=min(listed, default=None))
+
+    def _judge(
+        self, text: str, query: CredentialQuery, request: PresentationRequest, now: datetime
+    ) -> tuple[VerifiedCredential, Judgement]:
+        sd_jwt = SdJwt.parse(text, "presentation")
+        unverified = read_credential(sd_jwt)
+        issuer, vct = unverified.unverified_issuer, unverified.unverified_vct
+        try:
+            issuer_key = self._trust.key(issuer, vct, unverified.key_id, now=now)
+        except Unavailable as cause:
+            open_question = Reason(
+                "issuer-keys-unreachable", "the issuer's keys", cause.what, "credential.iss"
+            )
+            raise CouldNotCheck(open_question) from cause
+        credential = unverified.verify(issuer_key)
+
+        # From here on the issuer's word is certain, and reasons are gathered.
+        bound_at, unbound = _binding(sd_jwt, credential, request, now)
+        judgement = self._policy.judge(
+            Presented(
+                credential=credential,
+                disclosed=frozenset(unverified.revealed.paths.values()),
+                bound_at=bound_at,
+                unbound=unbound,
+                status=lambda max_age: self._status(credential, now, max_age),
+                now=now,
+            )
+        )
+        reasons = (
+            *unbound,
+            *time_reasons(credential, now),
+            # The query is evaluated again on what arrived: the wallet's word is not enough.
+            *query.mismatches(credential.vct, credential.claims),
+            *judgement.reasons,
+        )
+        return credential, replace(judgement, reasons=reasons)
+
+    def _status(
+        self, credential: VerifiedCredential, now: datetime, max_age: timedelta
+    ) -> StatusAt:
+        # The list is asked for after the signature: asking the brand's server about
+        # a forged credential would tell the brand which shop was attacked.
+        if credential.status is None:
+            raise Misuse("expected a credential with a status reference, found one without")
+        return self._statuses.at(
+            credential.status,
+            issuer_key=lambda key_id: self._trust.key(
+                credential.issuer, credential.vct, key_id, now=now
+            ),
+            now=now,
+            max_age=max_age,
+        )
+
+
+def _require_answerable(presentation: VpToken, request: PresentationRequest, now: datetime) -> None:
+    """Return only if the request is open and each of its queries has one presentation."""
+    if now >= request.expires_at:
+        raise Refused(Reason("request-expired", "an open request", "an expired one", "request.exp"))
+    asked = [query.id for query in request.query.credentials]
+    reasons = [
+        Reason(
+            "credential-not-asked-for", "answers to this request's queries", "another", "vp_token"
+        )
+        for query_id in presentation
+        if query_id not in asked
+    ]
+    for query_id in asked:
+        count = len(presentation.get(query_id, ()))
+        if count == 0:
+            reasons.append(
+                Reason("credential-missing", "one presentation", "none", f"vp_token.{query_id}")
+            )
+        elif count > 1:
+            reasons.append(
+                Reason(
+                    "credential-repeated", "one presentation", f"{count}", f"vp_token.{query_id}"
+                )
+            )
+    if reasons:
+        raise Refused(*reasons)
+
+
+def _binding(
+    sd_jwt: SdJwt, credential: VerifiedCredential, request: PresentationRequest, now: datetime
+) -> tuple[datetime | None, tuple[Reason, ...]]:
+    """Give when the holder bound the presentation to this request, or why it is not bound.
+
+    The request demands the proof; that it is absent never makes it optional
+    (RFC 9901, section 9.5).
+    """
+    if credential.holder_key is None:
+        expected = "a credential with a holder's key"
+        return None, (Reason("holder-key-missing", expected, "none", "credential.cnf"),)
+    try:
+        check_key_binding(
+            sd_jwt,
+            holder_key=credential.holder_key,
+            # Always the full client id, prefix included (OpenID4VP 1.0, section 8.6).
+            audience=request.client_id,
+            nonce=request.nonce,
+            now=now,
+            max_age=PROOF_MAX_AGE,
+            transaction_data_hashes=[
+                transaction_data_hash(text) for text in request.transaction_data
+            ],
+        )
+    except Refused as refused:
+        return None, refused.reasons
+    return _proved_at(sd_jwt, now), ()
+
+
+def _proved_at(sd_jwt: SdJwt, now: datetime) -> datetime:
+    claims = read_jws(sd_jwt.key_binding or "", typ=KEY_BINDING_TYP, where="kb_jwt")
+    issued_at_s = int_at(claims.unverified_claims, "iat", "kb_jwt")
+    return datetime.fromtimestamp(issued_at_s, now.tzinfo)
+
+
+def _placed(reasons: Sequence[Reason], query: CredentialQuery) -> list[Reason]:
+    """Say for which credential query each reason stands, and each reason once."""
+    placed: dict[str, Reason] = {}
+    for reason in reasons:
+        placed.setdefault(
+            f"{reason.code} {reason.where}", replace(reason, where=f"{query.id}: {reason.where}")
+        )
+    return list(placed.values())

@@ -1,0 +1,161 @@
+"""Plain words for a shop's counter, English and Chinese: what each reason's code means.
+
+A sentence tells the assistant what to say or do. It holds no fact about the
+customer; the exact mismatch is in the reason itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+Language: TypeAlias = Literal["en", "zh"]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One text in both languages."""
+
+    en: str
+    zh: str
+
+    def in_language(self, language: Language) -> str:
+        """Give the text in one language."""
+        return self.zh if language == "zh" else self.en
+
+
+def words_for(code: str) -> Words:
+    """Give the plain words for a reason's code; an unknown one gets a general sentence."""
+    return _WORDS.get(code, _GENERAL)
+
+
+def known_codes() -> frozenset[str]:
+    """Give the codes that have words of their own."""
+    return frozenset(_WORDS)
+
+
+_GENERAL: Final = Words("This proof cannot be accepted.", "该凭证无法接受。")
+_TAMPERED: Final = Words(
+    "This proof was changed after the brand signed it.", "该凭证在品牌签发后被改动过。"
+)
+_NOT_THEIRS: Final = Words(
+    "This proof is not shown by the person it was issued to.",
+    "出示者不是该凭证的持有人。",
+)
+_NOT_READABLE: Final = Words(
+    "The customer's wallet sent something that is not a proof.",
+    "顾客钱包发来的内容不是有效凭证。",
+)
+_OTHER_REQUEST: Final = Words(
+    "This proof was made for an earlier question. Ask again.",
+    "该凭证是为之前的请求出示的，请重新请求。",
+)
+_BAD_LIST: Final = Words(
+    "The brand's list of cancelled credentials cannot be trusted right now.",
+    "品牌的凭证状态列表目前不可信。",
+)
+_NO_LIST: Final = Words(
+    "We could not find out whether the brand has cancelled this. Try again later.",
+    "无法确认品牌是否已取消该凭证，请稍后重试。",
+)
+_ASKED_AND_MISSING: Final = Words(
+    "The customer did not show everything that was asked.", "顾客未出示所需的全部信息。"
+)
+_ANOTHER_KIND: Final = Words(
+    "The customer showed another kind of credential.", "顾客出示了其他类型的凭证。"
+)
+
+_WORDS: Final[Mapping[str, Words]] = {
+    # The warranty itself.
+    "warranty-ended": Words("The warranty has ended.", "保修期已结束。"),
+    "revoked": Words(
+        "The brand has cancelled this, for example because the goods were returned.",
+        "品牌已撤销该凭证，例如商品已退货。",
+    ),
+    "suspended": Words("The brand has put this on hold.", "品牌已暂停该凭证。"),
+    "expired": Words("This credential has run out.", "该凭证已过期。"),
+    "not-yet-valid": Words("This credential is not valid yet.", "该凭证尚未生效。"),
+    # Who issued it.
+    "issuer-not-trusted": Words(
+        "This shop does not know the brand that issued this.", "本店不认可该凭证的签发方。"
+    ),
+    "issuer-not-trusted-for-type": Words(
+        "This brand may not issue this kind of proof.", "该品牌无权签发此类凭证。"
+    ),
+    "issuer-key-unknown": Words(
+        "This is not signed with a key of the brand.", "该凭证未使用品牌的密钥签名。"
+    ),
+    "issuer-not-accepted": Words(
+        "Proofs of this brand are not accepted here.", "此处不接受该品牌的凭证。"
+    ),
+    "issuer-keys-unreachable": Words(
+        "We could not reach the brand to check its signature. Try again later.",
+        "无法连接品牌以核验签名，请稍后重试。",
+    ),
+    # Whether it is whole.
+    "signature-invalid": _TAMPERED,
+    "disclosure-unreferenced": _TAMPERED,
+    "disclosure-duplicate": _TAMPERED,
+    "digest-duplicate": _TAMPERED,
+    "sd-hash-mismatch": _TAMPERED,
+    "hash-algorithm-unknown": _NOT_READABLE,
+    "algorithm-not-allowed": _NOT_READABLE,
+    "token-type-mismatch": _NOT_READABLE,
+    "malformed": _NOT_READABLE,
+    # Who shows it, to whom, and when.
+    "audience-mismatch": Words(
+        "This proof was made for another shop.", "该凭证是出示给另一家店的。"
+    ),
+    "nonce-mismatch": _OTHER_REQUEST,
+    "key-binding-too-old": _OTHER_REQUEST,
+    "transaction-data-mismatch": _OTHER_REQUEST,
+    "key-binding-from-the-future": Words(
+        "The clock of the customer's phone is wrong.", "顾客手机的时间不正确。"
+    ),
+    "key-binding-missing": _NOT_THEIRS,
+    "key-binding-signature-invalid": _NOT_THEIRS,
+    "holder-key-missing": _NOT_THEIRS,
+    "already-answered": Words(
+        "This question has been answered already. Ask again.", "该请求已被回答，请重新请求。"
+    ),
+    "request-expired": Words("Too slow: ask again.", "请求已超时，请重新请求。"),
+    "declined": Words("The customer did not want to show this.", "顾客不愿出示。"),
+    # What it shows.
+    "claim-missing": _ASKED_AND_MISSING,
+    "credential-missing": _ASKED_AND_MISSING,
+    "credential-repeated": _NOT_READABLE,
+    "credential-not-asked-for": _ANOTHER_KIND,
+    "type-not-asked-for": _ANOTHER_KIND,
+    "type-not-accepted": _ANOTHER_KIND,
+    "discloses-too-much": Words(
+        "The customer's wallet sent more than was asked; nothing of it was kept.",
+        "顾客钱包发送了超出所需的信息，均未保留。",
+    ),
+    "date-missing": _ASKED_AND_MISSING,
+    "date-malformed": _NOT_READABLE,
+    # What the brand's list says.
+    "status-missing": Words(
+        "The brand offers no way to see whether this was cancelled.",
+        "品牌未提供查询该凭证状态的途径。",
+    ),
+    "status-unknown": _BAD_LIST,
+    "status-index-out-of-range": _BAD_LIST,
+    "status-list-signature-invalid": _BAD_LIST,
+    "status-list-algorithm-not-allowed": _BAD_LIST,
+    "status-list-token-type-mismatch": _BAD_LIST,
+    "status-list-issuer-key-unknown": _BAD_LIST,
+    "status-list-mismatch": _BAD_LIST,
+    "status-list-malformed": _BAD_LIST,
+    "status-list-rolled-back": _BAD_LIST,
+    "status-list-from-the-future": _BAD_LIST,
+    "status-list-fetch-not-allowed": _BAD_LIST,
+    "status-too-old": _NO_LIST,
+    "status-unreachable": _NO_LIST,
+    "could-not-check": Words(
+        "This could not be checked. Try again later.", "暂时无法核验，请稍后重试。"
+    ),
+    # The shop's own set-up.
+    "policy-empty": Words(
+        "This till has no rule for what to accept. Call the shop's administrator.",
+        "本机未配置验证规则，请联系管理员。",
+    ),
+}
