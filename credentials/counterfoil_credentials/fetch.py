@@ -22,6 +22,12 @@ from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 MAX_BYTES: Final = 1024 * 1024
 _MAX_URL: Final = 8_192
 _CHUNK: Final = 65_536
+# IPv6 addresses that stand for an IPv4 one, which might be private: mapped,
+# NAT64 (RFC 6052, RFC 8215), 6to4 and Teredo.
+_EMBEDDING_IPV4: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in ("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +108,15 @@ class GuardedFetcher:
         parts = _parse(url)
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         try:
-            with _Line(self._timeout_s) as line:
-                connection = HTTPConnection(parts.hostname or "")
+            with (
+                _Line(self._timeout_s) as line,
+                contextlib.closing(HTTPConnection(parts.hostname or "", 443)) as connection,
+            ):
                 connection.sock = self._connect(parts, line)
                 sent = {"Host": parts.netloc, "Accept-Encoding": "identity", "Connection": "close"}
                 connection.request(method, target, body=body, headers={**sent, **headers})
-                answer = connection.getresponse()
-                received = _read(answer, max_bytes)
+                with connection.getresponse() as answer:
+                    received = _read(answer, max_bytes)
             if line.was_cut:
                 raise Unavailable(f"expected an answer within {self._timeout_s:g} s, found none")
         except (HTTPException, OSError, ValueError) as cause:
@@ -264,7 +272,7 @@ def _public_address(host: str, port: int) -> str:
 
 def _is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address) and (ip.ipv4_mapped or ip.sixtofour or ip.teredo):
+    if any(ip in network for network in _EMBEDDING_IPV4):
         return False
     return ip.is_global and not ip.is_multicast
 

@@ -1,0 +1,204 @@
+"""A credential from issue to presentation, and each neighbour that must be refused."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from counterfoil_credentials import (
+    MemorySigner,
+    StatusReference,
+    bind,
+    check_key_binding,
+    disclose,
+    issue_credential,
+    read_credential,
+    time_reasons,
+)
+from counterfoil_credentials.encoding import JsonObject, b64url, compact_json
+from counterfoil_credentials.errors import Malformed, Misuse, Refused
+from counterfoil_credentials.jws import sign_jws
+from counterfoil_credentials.sdjwt import SdJwt, digest
+
+SHOP = "decentralized_identifier:did:jwk:shop"
+ISSUER = MemorySigner.from_private_bytes(b"\x01" * 32)
+HOLDER = MemorySigner.from_private_bytes(b"\x02" * 32)
+STRANGER = MemorySigner.from_private_bytes(b"\x03" * 32)
+MINUTE = timedelta(minutes=1)
+YEAR = timedelta(days=365)
+
+Random = Callable[[int], bytes]
+
+
+@pytest.fixture
+def warranty(now: datetime, random_bytes: Random) -> SdJwt:
+    return issue_credential(
+        {"item": {"name": "Headphones", "serial": "AU-1"}, "price": "199.00"},
+        vct="https://audio.example/types/warranty",
+        issuer="https://audio.example",
+        signer=ISSUER,
+        holder=HOLDER.public,
+        issued_at=now,
+        expires_at=now + YEAR,
+        status=StatusReference("https://audio.example/status-lists/1", 7),
+        concealed=[("item", "serial"), ("price",)],
+        random=random_bytes,
+    )
+
+
+def check(presentation: SdJwt, now: datetime, **changes: Any) -> None:  # noqa: ANN401  # one changed demand of any kind
+    demands: dict[str, Any] = {
+        "holder_key": HOLDER.public,
+        "audience": SHOP,
+        "nonce": "n-1",
+        "now": now,
+        "max_age": 5 * MINUTE,
+    }
+    check_key_binding(presentation, **{**demands, **changes})
+
+
+def test_a_presentation_verifies_with_just_what_was_shown(warranty: SdJwt, now: datetime) -> None:
+    shown = disclose(warranty, [("item", "serial")])
+    presentation = bind(shown, signer=HOLDER, audience=SHOP, nonce="n-1", now=now)
+
+    verified = read_credential(SdJwt.parse(str(presentation))).verify(ISSUER.public)
+
+    assert verified.claims["item"] == {"name": "Headphones", "serial": "AU-1"}
+    assert "price" not in verified.claims
+    assert verified.holder_key == HOLDER.public
+    assert verified.status == StatusReference("https://audio.example/status-lists/1", 7)
+    assert time_reasons(verified, now) == []
+    check(presentation, now)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"nonce": "n-2"}, "nonce-mismatch"),
+        ({"audience": SHOP + "x"}, "audience-mismatch"),
+        ({"holder_key": STRANGER.public}, "key-binding-signature-invalid"),
+        ({"transaction_data_hashes": ["h"]}, "transaction-data-mismatch"),
+        ({"later": timedelta(minutes=5, seconds=1)}, "key-binding-too-old"),
+        ({"later": timedelta(seconds=-61)}, "key-binding-from-the-future"),
+    ],
+)
+def test_refuses_a_key_binding_one_thing_away(
+    warranty: SdJwt, now: datetime, change: dict[str, Any], code: str
+) -> None:
+    presentation = bind(warranty, signer=HOLDER, audience=SHOP, nonce="n-1", now=now)
+    later = change.pop("later", timedelta(0)) if "later" in change else timedelta(0)
+
+    with pytest.raises(Refused) as refusal:
+        check(presentation, now + later, **change)
+
+    assert refusal.value.codes == [code]
+
+
+def test_gathers_every_mismatch_after_the_signature(warranty: SdJwt, now: datetime) -> None:
+    presentation = bind(warranty, signer=HOLDER, audience=SHOP, nonce="n-1", now=now)
+
+    with pytest.raises(Refused) as refusal:
+        check(presentation, now, nonce="n-2", audience="other")
+
+    assert refusal.value.codes == ["audience-mismatch", "nonce-mismatch"]
+
+
+def test_refuses_a_presentation_without_key_binding(warranty: SdJwt, now: datetime) -> None:
+    with pytest.raises(Refused) as refusal:
+        check(warranty, now)
+
+    assert refusal.value.codes == ["key-binding-missing"]
+
+
+def test_refuses_a_disclosure_added_after_the_binding(warranty: SdJwt, now: datetime) -> None:
+    bound = bind(disclose(warranty, []), signer=HOLDER, audience=SHOP, nonce="n-1", now=now)
+    more = SdJwt(bound.issuer_jwt, warranty.disclosures, bound.key_binding)
+
+    with pytest.raises(Refused) as refusal:
+        check(more, now)
+
+    assert refusal.value.codes == ["sd-hash-mismatch"]
+
+
+def test_refuses_another_issuers_signature(warranty: SdJwt) -> None:
+    with pytest.raises(Refused) as refusal:
+        read_credential(warranty).verify(STRANGER.public)
+
+    assert refusal.value.codes == ["signature-invalid"]
+
+
+@pytest.mark.parametrize("typ", ["JWT", "vc+sd-jwt", "kb+jwt", "DC+SD-JWT"])
+def test_refuses_a_token_of_another_type(typ: str) -> None:
+    token = sign_jws({"iss": "i", "vct": "v"}, typ=typ, signer=ISSUER)
+
+    with pytest.raises(Refused) as refusal:
+        read_credential(SdJwt(token, ()))
+
+    assert refusal.value.codes == ["token-type-mismatch"]
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "ES384", "es256", "EdDSA"])
+def test_refuses_every_other_algorithm_before_any_cryptography(algorithm: str) -> None:
+    header = b64url(compact_json({"alg": algorithm, "typ": "dc+sd-jwt"}))
+    payload = b64url(compact_json({"iss": "i", "vct": "v"}))
+
+    with pytest.raises(Refused) as refusal:
+        read_credential(SdJwt(f"{header}.{payload}.AAAA", ())).verify(ISSUER.public)
+
+    assert refusal.value.codes == ["algorithm-not-allowed"]
+
+
+@pytest.mark.parametrize("name", ["iss", "nbf", "exp", "cnf", "vct", "status"])
+def test_a_registered_claim_never_travels_as_a_disclosure(name: str) -> None:
+    disclosure = b64url(compact_json(["salt", name, 1]))
+    payload: JsonObject = {"iss": "i", "vct": "v", "_sd": [digest(disclosure)]}
+    payload.pop(name, None)
+    token = sign_jws(payload, typ="dc+sd-jwt", signer=ISSUER)
+
+    with pytest.raises(Malformed, match="no disclosure of a registered claim"):
+        read_credential(SdJwt(token, (disclosure,)))
+
+
+@pytest.mark.parametrize("header", ["jku", "x5u", "crit"])
+def test_a_header_that_changes_the_rules_is_malformed(header: str) -> None:
+    token = sign_jws({}, typ="dc+sd-jwt", signer=ISSUER, header={header: ["https://evil.example"]})
+
+    with pytest.raises(Malformed):
+        read_credential(SdJwt(token, ()))
+
+
+def test_ends_when_it_says_and_not_a_minute_later(warranty: SdJwt, now: datetime) -> None:
+    verified = read_credential(warranty).verify(ISSUER.public)
+
+    assert time_reasons(verified, now + YEAR + timedelta(seconds=59)) == []
+    assert [r.code for r in time_reasons(verified, now + YEAR + MINUTE)] == ["expired"]
+
+
+@pytest.mark.parametrize("path", [("iss",), ("cnf", "jwk"), ("status",), ("iat",)])
+def test_refuses_to_conceal_what_must_be_seen(
+    path: tuple[str, ...], now: datetime, random_bytes: Random
+) -> None:
+    with pytest.raises(Misuse):
+        issue_credential(
+            {},
+            vct="v",
+            issuer="i",
+            signer=ISSUER,
+            holder=None,
+            issued_at=now,
+            expires_at=None,
+            status=None,
+            concealed=[path],
+            random=random_bytes,
+        )
+
+
+def test_no_error_text_holds_a_claim_value(warranty: SdJwt, now: datetime) -> None:
+    presentation = bind(warranty, signer=HOLDER, audience=SHOP, nonce="secret-nonce", now=now)
+
+    with pytest.raises(Refused) as refusal:
+        check(presentation, now)
+
+    assert "secret-nonce" not in str(refusal.value)
+    assert "AU-1" not in repr(read_credential(warranty))
+    assert "AU-1" not in repr(read_credential(warranty).verify(ISSUER.public))

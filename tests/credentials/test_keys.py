@@ -1,0 +1,131 @@
+"""Keys: parsed strictly, kept privately, used with one algorithm."""
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from counterfoil_credentials import (
+    MemorySigner,
+    PublicKey,
+    did_jwk,
+    key_of_did_jwk,
+    load_or_create_signer,
+)
+from counterfoil_credentials.encoding import JsonObject, b64url
+from counterfoil_credentials.errors import Malformed, Misuse, Refused
+
+SIGNER = MemorySigner.from_private_bytes(b"\x07" * 32)
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def test_thumbprint_is_that_of_rfc_7638_for_a_known_key() -> None:
+    # The P-256 key of RFC 7517, appendix A.1; its thumbprint as jwcrypto 1.6.1 gives it.
+    key = PublicKey.from_jwk(
+        {
+            "kty": "EC",
+            "crv": "P-256",
+            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        },
+        "jwk",
+    )
+    assert key.thumbprint() == "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"
+
+
+def test_a_private_key_comes_back_from_its_bytes() -> None:
+    again = MemorySigner.from_private_bytes(SIGNER.private_bytes())
+
+    assert again.public == SIGNER.public
+    SIGNER.public.verify(again.sign(b"message"), b"message")
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        b"",
+        b"\x00" * 64,
+        b"\xff" * 64,
+        b"\x00" * 32 + b"\x01" * 32,
+        ORDER.to_bytes(32) + b"\x01" * 32,
+        b"\x01" * 65,
+    ],
+    ids=["empty", "zero", "ones", "r-zero", "r-order", "long"],
+)
+def test_refuses_a_signature_out_of_range(signature: bytes) -> None:
+    with pytest.raises(Refused) as refusal:
+        SIGNER.public.verify(signature, b"message")
+    assert refusal.value.codes == ["signature-invalid"]
+
+
+@pytest.mark.parametrize("bit", [0, 7, 255, 256, 511])
+def test_refuses_a_signature_one_bit_away(bit: int) -> None:
+    signature = bytearray(SIGNER.sign(b"message"))
+    signature[bit // 8] ^= 1 << bit % 8
+
+    with pytest.raises(Refused):
+        SIGNER.public.verify(bytes(signature), b"message")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"d": "AA"},
+        {"k": "AA"},
+        {"kty": "RSA"},
+        {"crv": "P-384"},
+        {"crv": "secp256k1"},
+        {"alg": "HS256"},
+        {"x": "AA"},
+        {"x": b64url(b"\x01" * 32)},
+        {"y": b64url(b"\xff" * 32)},
+        {"x": 1},
+    ],
+    ids=str,
+)
+def test_a_jwk_one_thing_away_is_malformed(change: JsonObject) -> None:
+    with pytest.raises(Malformed):
+        PublicKey.from_jwk({**SIGNER.public.jwk(), **change}, "jwk")
+
+
+def test_a_did_is_its_key_and_no_other_method_passes_for_it() -> None:
+    did = did_jwk(SIGNER.public)
+
+    assert key_of_did_jwk(did, "did") == SIGNER.public
+    assert key_of_did_jwk(f"{did}#0", "did") == SIGNER.public
+    for other in (f"{did}#1", did.replace("did:jwk", "did:key"), f"{did}=", "did:jwk:", "x" * 3000):
+        with pytest.raises(Malformed):
+            key_of_did_jwk(other, "did")
+
+
+def test_a_key_file_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "issuer.pem"
+    found: list[PublicKey] = []
+    racers = [
+        threading.Thread(target=lambda: found.append(load_or_create_signer(path).public))
+        for _ in range(4)
+    ]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+
+    assert len(found) == 4
+    assert set(found) == {load_or_create_signer(path).public}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_key_file_is_named_and_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "issuer.pem"
+    path.write_text("no key")
+
+    with pytest.raises(Malformed, match=r"issuer\.pem"):
+        load_or_create_signer(path)
+    assert path.read_text() == "no key"
+
+
+def test_no_private_key_is_shown() -> None:
+    assert SIGNER.private_bytes().hex() not in repr(SIGNER)
+    with pytest.raises(Misuse):
+        MemorySigner.from_private_bytes(b"\x00" * 32)

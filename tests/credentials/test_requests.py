@@ -1,0 +1,337 @@
+"""Offers, proofs, requests, queries: what strangers hand over is read strictly."""
+
+import dataclasses
+from datetime import datetime, timedelta
+
+import pytest
+from counterfoil_credentials import (
+    ClaimQuery,
+    CredentialOffer,
+    CredentialQuery,
+    DcqlQuery,
+    MemoryFetcher,
+    MemorySigner,
+    PresentationRequest,
+    Response,
+    TxCode,
+    check_proof,
+    client_id_of,
+    did_jwk,
+    fetch_issuer_keys,
+    issuer_keys_document,
+    make_proof,
+    parse_dcql,
+    parse_offer,
+    parse_request_link,
+    parse_response_form,
+    read_request,
+    request_link,
+    response_form,
+    sign_request,
+    well_known,
+)
+from counterfoil_credentials.encoding import JsonObject, compact_json
+from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_credentials.jws import sign_jws
+
+SHOP = MemorySigner.from_private_bytes(b"\x04" * 32)
+HOLDER = MemorySigner.from_private_bytes(b"\x02" * 32)
+CLIENT_ID = client_id_of(did_jwk(SHOP.public))
+VCT = "https://audio.example/types/warranty"
+QUERY = DcqlQuery(
+    (
+        CredentialQuery(
+            "warranty", (VCT,), (ClaimQuery(("item", "serial")), ClaimQuery(("valid_until",)))
+        ),
+    )
+)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def request_(now: datetime) -> PresentationRequest:
+    return PresentationRequest(
+        client_id=CLIENT_ID,
+        response_uri="https://shop.example/responses/1",
+        nonce="n-1",
+        state="s-1",
+        query=QUERY,
+        issued_at=now,
+        expires_at=now + 2 * MINUTE,
+        client_name="Quay Street Repairs",
+        purpose="To see whether the item is under warranty",
+    )
+
+
+class TestOffers:
+    offer = CredentialOffer(
+        "https://audio.example/issuer",
+        ("Warranty",),
+        "secret code",
+        TxCode(4, numeric=True, description="SMS"),
+    )
+
+    def test_an_offer_survives_its_link(self) -> None:
+        assert parse_offer(self.offer.to_link()) == self.offer
+
+    def test_the_code_is_not_shown(self) -> None:
+        assert "secret code" not in repr(self.offer)
+
+    @pytest.mark.parametrize(
+        "link",
+        [
+            "",
+            "https://audio.example",
+            "openid-credential-offer://",
+            "openid-credential-offer://?credential_offer=%7B%7D",
+            "openid-credential-offer://?credential_offer=[]",
+            "openid-credential-offer://?credential_offer_uri=https%3A%2F%2Fa.example",
+            "openid-credential-offer://?credential_offer=%7B%7D&credential_offer=%7B%7D",
+            "openid-credential-offer://?credential_offer=" + "x" * 20_000,
+        ],
+        ids=lambda link: link[:60],
+    )
+    def test_what_is_no_offer_is_malformed(self, link: str) -> None:
+        with pytest.raises(Malformed):
+            parse_offer(link)
+
+
+class TestProofs:
+    issuer = "https://audio.example"
+
+    def test_a_proof_names_the_key_and_the_nonce(self, now: datetime) -> None:
+        token = make_proof(HOLDER, issuer=self.issuer, nonce="c-1", now=now)
+
+        proof = check_proof(token, issuer=self.issuer, now=now, max_age=MINUTE)
+
+        assert (proof.key, proof.nonce) == (HOLDER.public, "c-1")
+
+    @pytest.mark.parametrize(
+        ("issuer", "later", "code"),
+        [
+            ("https://other.example", timedelta(0), "audience-mismatch"),
+            ("https://audio.example/", timedelta(0), "audience-mismatch"),
+            ("https://audio.example", timedelta(seconds=61), "proof-too-old"),
+            ("https://audio.example", timedelta(seconds=-61), "proof-from-the-future"),
+        ],
+    )
+    def test_refuses_a_proof_one_thing_away(
+        self, now: datetime, issuer: str, later: timedelta, code: str
+    ) -> None:
+        token = make_proof(HOLDER, issuer=self.issuer, nonce="c-1", now=now)
+
+        with pytest.raises(Refused) as refusal:
+            check_proof(token, issuer=issuer, now=now + later, max_age=MINUTE)
+        assert refusal.value.codes == [code]
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            {},
+            {"kid": "did:jwk:x"},
+            {"jwk": HOLDER.public.jwk(), "kid": "1"},
+            {"jwk": {**HOLDER.public.jwk(), "d": "AA"}},
+        ],
+        ids=["no-key", "kid", "two-keys", "private"],
+    )
+    def test_wants_exactly_one_public_key_in_the_header(
+        self, now: datetime, header: JsonObject
+    ) -> None:
+        claims: JsonObject = {"aud": self.issuer, "iat": int(now.timestamp())}
+        token = sign_jws(claims, typ="openid4vci-proof+jwt", signer=HOLDER, header=header)
+
+        with pytest.raises(Malformed):
+            check_proof(token, issuer=self.issuer, now=now, max_age=MINUTE)
+
+    def test_a_proof_by_another_key_than_its_header_names_is_refused(self, now: datetime) -> None:
+        claims: JsonObject = {"aud": self.issuer, "iat": int(now.timestamp())}
+        header: JsonObject = {"jwk": HOLDER.public.jwk()}
+        token = sign_jws(claims, typ="openid4vci-proof+jwt", signer=SHOP, header=header)
+
+        with pytest.raises(Refused) as refusal:
+            check_proof(token, issuer=self.issuer, now=now, max_age=MINUTE)
+        assert refusal.value.codes == ["signature-invalid"]
+
+
+class TestPresentationRequests:
+    def test_a_request_survives_signing(self, request_: PresentationRequest, now: datetime) -> None:
+        assert read_request(sign_request(request_, SHOP), client_id=CLIENT_ID, now=now) == request_
+
+    def test_a_request_by_another_key_is_refused(
+        self, request_: PresentationRequest, now: datetime
+    ) -> None:
+        with pytest.raises(Refused) as refusal:
+            read_request(sign_request(request_, HOLDER), client_id=CLIENT_ID, now=now)
+        assert refusal.value.codes == ["signature-invalid"]
+
+    def test_the_inner_client_id_is_the_one_of_the_link(
+        self, request_: PresentationRequest, now: datetime
+    ) -> None:
+        other = dataclasses.replace(request_, client_id=client_id_of(did_jwk(HOLDER.public)))
+        token = sign_jws(
+            other.to_claims(),
+            typ="oauth-authz-req+jwt",
+            signer=SHOP,
+            header={"kid": f"{did_jwk(SHOP.public)}#0"},
+        )
+
+        with pytest.raises(Refused) as refusal:
+            read_request(token, client_id=CLIENT_ID, now=now)
+        assert refusal.value.codes == ["client-id-mismatch"]
+
+    @pytest.mark.parametrize("prefix", ["", "origin:", "redirect_uri:", "x509_hash:"])
+    def test_refuses_a_client_id_whose_proof_it_does_not_know(
+        self, request_: PresentationRequest, now: datetime, prefix: str
+    ) -> None:
+        with pytest.raises(Refused) as refusal:
+            read_request(
+                sign_request(request_, SHOP),
+                client_id=prefix + CLIENT_ID.split(":", 1)[1],
+                now=now,
+            )
+        assert refusal.value.codes == ["client-id-prefix-unknown"]
+
+    @pytest.mark.parametrize(
+        ("later", "code"),
+        [(2 * MINUTE, "request-expired"), (timedelta(seconds=-61), "request-from-the-future")],
+    )
+    def test_refuses_a_request_out_of_its_time(
+        self, request_: PresentationRequest, now: datetime, later: timedelta, code: str
+    ) -> None:
+        with pytest.raises(Refused) as refusal:
+            read_request(sign_request(request_, SHOP), client_id=CLIENT_ID, now=now + later)
+        assert refusal.value.codes == [code]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"response_mode": "fragment"},
+            {"response_type": "code"},
+            {"redirect_uri": "https://shop.example"},
+            {"nonce": ""},
+            {"nonce": None},
+            {"dcql_query": {}},
+            {"transaction_data": []},
+            {"client_metadata": {"client_name": "x" * 2001}},
+            {"exp": "soon"},
+        ],
+        ids=str,
+    )
+    def test_a_misshapen_request_is_malformed(
+        self, request_: PresentationRequest, now: datetime, change: JsonObject
+    ) -> None:
+        token = sign_jws(
+            {**request_.to_claims(), **change},
+            typ="oauth-authz-req+jwt",
+            signer=SHOP,
+            header={"kid": f"{did_jwk(SHOP.public)}#0"},
+        )
+
+        with pytest.raises(Malformed):
+            read_request(token, client_id=CLIENT_ID, now=now)
+
+    def test_a_link_survives_and_a_doubled_parameter_does_not(self) -> None:
+        link = request_link(CLIENT_ID, "https://shop.example/requests/1")
+
+        assert parse_request_link(link).client_id == CLIENT_ID
+        assert parse_request_link(link).request_uri == "https://shop.example/requests/1"
+        for bad in (link + "&client_id=x", "openid4vp://", "https://x.example/?client_id=a"):
+            with pytest.raises(Malformed):
+                parse_request_link(bad)
+
+    def test_an_answer_is_an_object_of_lists(self) -> None:
+        assert parse_response_form(response_form({"warranty": ["a~"]}, "s")) == {
+            "warranty": ("a~",)
+        }
+        for bad in ('{"warranty":"a~"}', '{"warranty":[]}', '{"warranty":[1]}', "[]", "a~"):
+            with pytest.raises(Malformed):
+                parse_response_form({"vp_token": bad})
+
+
+class TestQueries:
+    def test_a_query_survives_its_json(self) -> None:
+        assert parse_dcql(QUERY.to_json()) == QUERY
+
+    def test_says_which_claim_is_missing_and_which_type_is_wrong(self) -> None:
+        query = QUERY.credentials[0]
+
+        assert query.mismatches(VCT, {"item": {"serial": "1"}, "valid_until": "2028"}) == []
+        assert [r.where for r in query.mismatches(VCT, {"item": {}, "valid_until": "2028"})] == [
+            "item.serial"
+        ]
+        assert [
+            r.code for r in query.mismatches("other", {"item": {"serial": "1"}, "valid_until": ""})
+        ] == ["type-not-asked-for"]
+
+    @pytest.mark.parametrize(
+        ("value", "fits"), [(True, False), (1, True), ("1", False), (2, False)]
+    )
+    def test_values_fit_by_type_and_value(self, value: bool | int | str, fits: bool) -> None:  # noqa: FBT001  # a row of a table
+        assert ClaimQuery(("n",), values=(1,)).fits({"n": value}) is fits
+
+    @pytest.mark.parametrize(
+        "obj",
+        [
+            {},
+            {"credentials": []},
+            {"credentials": [{}]},
+            {"credentials": [{"id": "a", "format": "mso_mdoc", "meta": {"vct_values": ["v"]}}]},
+            {"credentials": [{"id": "a b", "format": "dc+sd-jwt", "meta": {"vct_values": ["v"]}}]},
+            {"credentials": [{"id": "a", "format": "dc+sd-jwt"}]},
+            {"credentials": [{"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": []}}]},
+            {"credentials": [{**QUERY.credentials[0].to_json(), "claim_sets": [["a"]]}]},
+            {"credentials": [{**QUERY.credentials[0].to_json(), "multiple": True}]},
+            {"credentials": [{**QUERY.credentials[0].to_json(), "claims": [{"path": []}]}]},
+            {"credentials": [{**QUERY.credentials[0].to_json(), "claims": [{"path": [-1]}]}]},
+            {"credentials": [QUERY.credentials[0].to_json()] * 2},
+            {"credentials": [QUERY.credentials[0].to_json()], "credential_sets": []},
+        ],
+        ids=str,
+    )
+    def test_a_query_that_it_only_half_understands_is_malformed(self, obj: JsonObject) -> None:
+        with pytest.raises(Malformed):
+            parse_dcql(obj)
+
+
+class TestIssuerKeys:
+    issuer = "https://audio.example/brands/auricle"
+
+    def test_the_well_known_name_stands_before_the_path(self) -> None:
+        assert (
+            well_known(self.issuer, "jwt-vc-issuer")
+            == "https://audio.example/.well-known/jwt-vc-issuer/brands/auricle"
+        )
+        assert well_known("https://a.example/", "x") == "https://a.example/.well-known/x"
+        with pytest.raises(Malformed):
+            well_known("https://a.example/?x=1", "x")
+
+    def serve(self, document: JsonObject, status: int = 200) -> MemoryFetcher:
+        fetcher = MemoryFetcher()
+        body = compact_json(document)
+        fetcher.serve(
+            "https://audio.example",
+            lambda _m, _p, _h, _b: Response(status, "application/json", body),
+        )
+        return fetcher
+
+    def test_fetches_keys_by_thumbprint_and_skips_kinds_it_does_not_speak(self) -> None:
+        document = issuer_keys_document(self.issuer, [SHOP.public])
+        jwks = document["jwks"]
+        assert isinstance(jwks, dict)
+        keys = jwks["keys"]
+        assert isinstance(keys, list)
+        keys.append({"kty": "OKP", "crv": "Ed25519", "x": "AA"})
+
+        found = fetch_issuer_keys(self.serve(document), self.issuer)
+
+        assert found == {SHOP.public.thumbprint(): SHOP.public}
+
+    def test_believes_no_document_of_another_issuer(self) -> None:
+        document = issuer_keys_document("https://audio.example", [SHOP.public])
+
+        with pytest.raises(Malformed, match="the issuer that was asked"):
+            fetch_issuer_keys(self.serve(document), self.issuer)
+
+    def test_a_missing_document_is_unavailable_and_no_answer(self) -> None:
+        with pytest.raises(Unavailable):
+            fetch_issuer_keys(self.serve({}, status=404), self.issuer)
