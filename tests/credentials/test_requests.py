@@ -248,6 +248,23 @@ class TestPresentationRequests:
                 parse_response_form({"vp_token": bad})
 
 
+HALF_UNDERSTOOD: list[JsonObject] = [
+    {},
+    {"credentials": []},
+    {"credentials": [{}]},
+    {"credentials": [{"id": "a", "format": "mso_mdoc", "meta": {"vct_values": ["v"]}}]},
+    {"credentials": [{"id": "a b", "format": "dc+sd-jwt", "meta": {"vct_values": ["v"]}}]},
+    {"credentials": [{"id": "a", "format": "dc+sd-jwt"}]},
+    {"credentials": [{"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": []}}]},
+    {"credentials": [{**QUERY.credentials[0].to_json(), "claim_sets": [["a"]]}]},
+    {"credentials": [{**QUERY.credentials[0].to_json(), "multiple": True}]},
+    {"credentials": [{**QUERY.credentials[0].to_json(), "claims": [{"path": []}]}]},
+    {"credentials": [{**QUERY.credentials[0].to_json(), "claims": [{"path": [-1]}]}]},
+    {"credentials": [QUERY.credentials[0].to_json()] * 2},
+    {"credentials": [QUERY.credentials[0].to_json()], "credential_sets": []},
+]
+
+
 class TestQueries:
     def test_a_query_survives_its_json(self) -> None:
         assert parse_dcql(QUERY.to_json()) == QUERY
@@ -269,25 +286,7 @@ class TestQueries:
     def test_values_fit_by_type_and_value(self, value: bool | int | str, fits: bool) -> None:  # noqa: FBT001  # a row of a table
         assert ClaimQuery(("n",), values=(1,)).fits({"n": value}) is fits
 
-    @pytest.mark.parametrize(
-        "obj",
-        [
-            {},
-            {"credentials": []},
-            {"credentials": [{}]},
-            {"credentials": [{"id": "a", "format": "mso_mdoc", "meta": {"vct_values": ["v"]}}]},
-            {"credentials": [{"id": "a b", "format": "dc+sd-jwt", "meta": {"vct_values": ["v"]}}]},
-            {"credentials": [{"id": "a", "format": "dc+sd-jwt"}]},
-            {"credentials": [{"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": []}}]},
-            {"credentials": [{**QUERY.credentials[0].to_json(), "claim_sets": [["a"]]}]},
-            {"credentials": [{**QUERY.credentials[0].to_json(), "multiple": True}]},
-            {"credentials": [{**QUERY.credentials[0].to_json(), "claims": [{"path": []}]}]},
-            {"credentials": [{**QUERY.credentials[0].to_json(), "claims": [{"path": [-1]}]}]},
-            {"credentials": [QUERY.credentials[0].to_json()] * 2},
-            {"credentials": [QUERY.credentials[0].to_json()], "credential_sets": []},
-        ],
-        ids=str,
-    )
+    @pytest.mark.parametrize("obj", HALF_UNDERSTOOD, ids=str)
     def test_a_query_that_it_only_half_understands_is_malformed(self, obj: JsonObject) -> None:
         with pytest.raises(Malformed):
             parse_dcql(obj)
