@@ -1,6 +1,7 @@
 """Offers, proofs, requests, queries: what strangers hand over is read strictly."""
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -248,7 +249,7 @@ class TestPresentationRequests:
                 parse_response_form({"vp_token": bad})
 
 
-HALF_UNDERSTOOD: list[JsonObject] = [
+HALF_UNDERSTOOD: Sequence[JsonObject] = [
     {},
     {"credentials": []},
     {"credentials": [{}]},
