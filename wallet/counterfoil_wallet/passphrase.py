@@ -1,0 +1,136 @@
+"""From a passphrase to the key of the wallet's file.
+
+argon2id (RFC 9106) over the passphrase gives a root; HKDF makes two values of
+it: the file's key, and a check value that tells a wrong passphrase from a
+damaged file. Whoever guesses pays argon2id for each guess either way.
+"""
+
+import hmac
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Final
+
+from counterfoil_credentials.encoding import (
+    JsonObject,
+    b64url,
+    from_b64url,
+    int_at,
+    object_at,
+    text_at,
+)
+from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+KEY_BYTES: Final = 32
+SALT_BYTES: Final = 16
+_CHECK_BYTES: Final = 16
+_ARGON2ID: Final = "argon2id"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one guess costs. The default is RFC 9106, section 4, second recommendation."""
+
+    memory_kib: int = 65_536
+    iterations: int = 3
+    lanes: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecipe:
+    """How the key follows from the passphrase: public, kept beside the file."""
+
+    salt: bytes
+    cost: Cost
+    check: bytes
+
+    @staticmethod
+    def fresh(passphrase: str, *, salt: bytes, cost: Cost) -> "tuple[KeyRecipe, FileKey]":
+        """Give the recipe for a new wallet, and the key that it leads to."""
+        if not passphrase:
+            raise Misuse("expected a passphrase, found an empty one")
+        root = _root(passphrase, salt, cost)
+        return KeyRecipe(salt, cost, _expand(root, b"check", _CHECK_BYTES)), _file_key(root)
+
+    def key(self, passphrase: str) -> "FileKey":
+        """Give the file's key; `Refused` with `passphrase-wrong` for another passphrase."""
+        root = _root(passphrase, self.salt, self.cost)
+        if not hmac.compare_digest(_expand(root, b"check", _CHECK_BYTES), self.check):
+            raise Refused(
+                Reason("passphrase-wrong", "this wallet's passphrase", "another", "passphrase")
+            )
+        return _file_key(root)
+
+    def to_json(self) -> JsonObject:
+        """Give the recipe as the wallet's header file holds it."""
+        return {
+            "kdf": _ARGON2ID,
+            "memory_kib": self.cost.memory_kib,
+            "iterations": self.cost.iterations,
+            "lanes": self.cost.lanes,
+            "salt": b64url(self.salt),
+            "check": b64url(self.check),
+        }
+
+    @staticmethod
+    def from_json(obj: JsonObject, where: str) -> "KeyRecipe":
+        """Parse a recipe; costs are bounded, for the file may have been changed."""
+        if text_at(obj, "kdf", where) != _ARGON2ID:
+            raise Malformed(_ARGON2ID, "another derivation", f"{where}.kdf")
+        cost = Cost(
+            memory_kib=_bounded(obj, "memory_kib", 32, 1_048_576, where),
+            iterations=_bounded(obj, "iterations", 1, 100, where),
+            lanes=_bounded(obj, "lanes", 1, 4, where),
+        )
+        salt, check = (
+            from_b64url(text_at(obj, name, where), f"{where}.{name}") for name in ("salt", "check")
+        )
+        if len(salt) != SALT_BYTES or len(check) != _CHECK_BYTES:
+            raise Malformed("a salt and a check value of 16 bytes", "other sizes", where)
+        return KeyRecipe(salt, cost, check)
+
+
+@dataclass(frozen=True, slots=True)
+class FileKey:
+    """The key of the encrypted file: exactly 32 bytes, never shown."""
+
+    raw: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Insist on the length: the cipher takes a wrong one for a passphrase, in silence."""
+        if len(self.raw) != KEY_BYTES:
+            raise Misuse(f"expected a key of {KEY_BYTES} bytes, found {len(self.raw)}")
+
+
+def recipe_at(obj: JsonObject, name: str, where: str) -> KeyRecipe:
+    """Give the recipe under `name`."""
+    return KeyRecipe.from_json(object_at(obj, name, where), f"{where}.{name}")
+
+
+def _root(passphrase: str, salt: bytes, cost: Cost) -> bytes:
+    # NFC: the same passphrase typed on another keyboard is the same passphrase.
+    secret = unicodedata.normalize("NFC", passphrase).encode("utf-8")
+    return Argon2id(
+        salt=salt,
+        length=KEY_BYTES,
+        iterations=cost.iterations,
+        lanes=cost.lanes,
+        memory_cost=cost.memory_kib,
+    ).derive(secret)
+
+
+def _file_key(root: bytes) -> FileKey:
+    return FileKey(_expand(root, b"file", KEY_BYTES))
+
+
+def _expand(root: bytes, use: bytes, size_bytes: int) -> bytes:
+    return HKDFExpand(SHA256(), size_bytes, b"counterfoil-wallet 1 " + use).derive(root)
+
+
+def _bounded(obj: JsonObject, name: str, lowest: int, highest: int, where: str) -> int:
+    value = int_at(obj, name, where)
+    if not lowest <= value <= highest:
+        raise Malformed(f"{lowest} to {highest}", "another number", f"{where}.{name}")
+    return value

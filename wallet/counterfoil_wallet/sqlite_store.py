@@ -1,0 +1,283 @@
+"""The wallet on disk: one folder, one encrypted SQLite file, one writer.
+
+    wallet.json    the recipe from passphrase to key; nothing secret
+    wallet.db      SQLite3 Multiple Ciphers, AEGIS: every page encrypted and authenticated
+    wallet.lock    held by whoever has the wallet open; gone with the process
+
+The only module that loads apsw; the wallet's face loads it only when a wallet on
+disk is made or opened. The package is `apsw-sqlite3mc`; it installs the module
+`apsw`, which another package of that name may have taken: then importing this
+module says so, rather than write in the clear.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+import apsw
+from counterfoil_credentials.encoding import (
+    JsonObject,
+    compact_json,
+    int_at,
+    parse_object,
+    text_at,
+)
+from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
+
+from counterfoil_wallet.passphrase import SALT_BYTES, Cost, FileKey, KeyRecipe, recipe_at
+from counterfoil_wallet.store import Kind, Record, locked
+
+HEADER: Final = "wallet.json"
+DATABASE: Final = "wallet.db"
+LOCK: Final = "wallet.lock"
+_FORMAT: Final = "counterfoil-wallet"
+_VERSION: Final = 1
+_CIPHER: Final = "aegis"
+_MAX_HEADER_BYTES: Final = 4_096
+_SIDE_FILES: Final = ("", "-wal", "-shm", "-journal")
+_CREATE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+_SCHEMA: Final = f"""
+    CREATE TABLE records (
+        position INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        key TEXT NOT NULL,
+        label TEXT NOT NULL,
+        body BLOB NOT NULL,
+        UNIQUE (kind, key)
+    ) STRICT;
+    CREATE INDEX records_by_label ON records (kind, label);
+    PRAGMA user_version = {_VERSION};
+"""
+
+
+class _Rows(Protocol):
+    def fetchall(self) -> list[tuple[object, ...]]: ...
+
+
+class _Connection(Protocol):
+    """What we use of apsw's connection; its own types name one that Python 3.11 lacks."""
+
+    def execute(self, statements: str, bindings: Sequence[str] = ...) -> _Rows: ...
+    def executemany(self, statements: str, rows: Sequence[Sequence[str | bytes]]) -> _Rows: ...
+    def pragma(self, name: str, value: str | None = ...) -> object: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> object: ...
+    def __exit__(self, *details: object) -> bool | None: ...
+
+
+class SqliteStore:
+    """Records in an encrypted file. Made by `create` or `open`."""
+
+    def __init__(self, connection: _Connection, lock: _Connection) -> None:
+        """Take over an unlocked database and the folder's lock."""
+        self._connection: _Connection | None = connection
+        self._folder_lock = lock
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        passphrase: str,
+        *,
+        random: Callable[[int], bytes],
+        cost: Cost | None = None,
+    ) -> "SqliteStore":
+        """Make a new wallet in `folder`, which is made too.
+
+        The header is written last and whole: a wallet is there when its header
+        is. `Refused` with `wallet-exists` when one is there already.
+        """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _take_lock(folder)
+        try:
+            _require_none(folder)
+            # What a killed `create` left behind has no header and so no key: nothing to lose.
+            for suffix in _SIDE_FILES:
+                (folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
+            recipe, key = KeyRecipe.fresh(passphrase, salt=random(SALT_BYTES), cost=cost or Cost())
+            connection = _connect(folder, key, new=True)
+            connection.execute(_SCHEMA)
+            _write_header(folder, recipe)
+        except BaseException:
+            lock.close()
+            raise
+        return cls(connection, lock)
+
+    @classmethod
+    def open(cls, folder: Path, passphrase: str) -> "SqliteStore":
+        """Open the wallet in `folder`.
+
+        Raises `Refused` with `wallet-missing` or `passphrase-wrong`,
+        `Unavailable` while another program has it open, and `Malformed` when
+        the header or the database is damaged.
+        """
+        if not exists(folder):
+            raise Refused(Reason("wallet-missing", "a wallet", "none", HEADER))
+        lock = _take_lock(folder)
+        try:
+            key = _read_header(folder).key(passphrase)
+            connection = _connect(folder, key, new=False)
+        except BaseException:
+            lock.close()
+            raise
+        return cls(connection, lock)
+
+    def get(self, kind: Kind, key: str) -> Record | None:
+        """Give the record, or None."""
+        rows = self._read(
+            "SELECT key, label, body FROM records WHERE kind = ? AND key = ?", (kind, key), kind
+        )
+        return rows[0] if rows else None
+
+    def find(self, kind: Kind, labels: Collection[str] | None = None) -> list[Record]:
+        """Give the records of a kind, oldest first; with `labels`, only those so labelled."""
+        if labels is None:
+            return self._read(
+                "SELECT key, label, body FROM records WHERE kind = ? ORDER BY position",
+                (kind,),
+                kind,
+            )
+        wanted = sorted(set(labels))
+        return self._read(
+            "SELECT key, label, body FROM records WHERE kind = ?"
+            " AND label IN (SELECT value FROM json_each(?)) ORDER BY position",
+            (kind, compact_json([*wanted]).decode()),
+            kind,
+        )
+
+    def put(self, *records: Record) -> None:
+        """Keep all of them or none; durable when this returns (WAL, synchronous FULL)."""
+        rows = [(record.kind, record.key, record.label, record.body) for record in records]
+        with self._lock:
+            connection = self._open_connection()
+            with connection:
+                connection.executemany(
+                    "INSERT INTO records (kind, key, label, body) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (kind, key) DO UPDATE"
+                    " SET label = excluded.label, body = excluded.body",
+                    rows,
+                )
+
+    def close(self) -> None:
+        """Let go of the file, its key and its lock."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+                self._folder_lock.close()
+
+    def _read(self, query: str, values: tuple[str, ...], kind: Kind) -> list[Record]:
+        with self._lock:
+            try:
+                rows = self._open_connection().execute(query, values).fetchall()
+            except (apsw.CorruptError, apsw.NotADBError) as cause:
+                raise _damaged() from cause
+        return [
+            Record(kind, str(key), str(label), body)
+            for key, label, body in rows
+            if isinstance(body, bytes)
+        ]
+
+    def _open_connection(self) -> _Connection:
+        if self._connection is None:
+            raise locked()
+        return self._connection
+
+
+def exists(folder: Path) -> bool:
+    """Say whether `folder` holds a wallet."""
+    return (folder / HEADER).exists()
+
+
+def _connection(path: Path, flags: int) -> _Connection:
+    return cast("_Connection", apsw.Connection(str(path), flags=flags))
+
+
+def _require_none(folder: Path) -> None:
+    if exists(folder):
+        raise Refused(Reason("wallet-exists", "no wallet yet", "one", HEADER))
+
+
+def _require_cipher() -> None:
+    if not hasattr(apsw, "mc_version"):
+        raise Misuse(
+            "expected the module apsw from apsw-sqlite3mc (with a cipher), found another:"
+            " pip uninstall apsw, then pip install --force-reinstall apsw-sqlite3mc"
+        )
+
+
+def _connect(folder: Path, key: FileKey, *, new: bool) -> _Connection:
+    path = folder / DATABASE
+    if new:
+        path.touch(mode=0o600)
+    try:
+        connection = _connection(path, apsw.SQLITE_OPEN_READWRITE)
+    except apsw.CantOpenError as cause:
+        raise Malformed("the wallet's database", "none", DATABASE) from cause
+    try:
+        cipher = connection.pragma("cipher", _CIPHER)
+        if cipher != _CIPHER:
+            raise Misuse(f"expected the cipher {_CIPHER}, found another")
+        connection.pragma("key", f"raw:{key.raw.hex()}")
+        connection.pragma("temp_store", "memory")
+        # The lock of this connection lasts as long as it does, so the index of
+        # the WAL stays in memory: no shared-memory file.
+        connection.pragma("locking_mode", "exclusive")
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        version = connection.pragma("user_version")
+    except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as cause:
+        connection.close()
+        raise _damaged() from cause
+    if not new and version != _VERSION:
+        connection.close()
+        raise Malformed(f"version {_VERSION} of the wallet's file", "another", DATABASE)
+    return connection
+
+
+def _take_lock(folder: Path) -> _Connection:
+    # An exclusive transaction on an empty database is a file lock on every
+    # platform that SQLite knows, and ends with the process however it ends.
+    lock = _connection(folder / LOCK, _CREATE)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except apsw.BusyError as cause:
+        lock.close()
+        raise Unavailable("expected a free wallet, found it open in another program") from cause
+    return lock
+
+
+def _write_header(folder: Path, recipe: KeyRecipe) -> None:
+    header: JsonObject = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "cipher": _CIPHER,
+        "key": recipe.to_json(),
+    }
+    draft = folder / f"{HEADER}.new"
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(compact_json(header) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(folder / HEADER)
+
+
+def _read_header(folder: Path) -> KeyRecipe:
+    with (folder / HEADER).open("rb") as file:
+        data = file.read(_MAX_HEADER_BYTES + 1)
+    header = parse_object(data, HEADER, max_bytes=_MAX_HEADER_BYTES, max_depth=3)
+    if text_at(header, "format", HEADER) != _FORMAT or text_at(header, "cipher", HEADER) != _CIPHER:
+        raise Malformed(f"a {_FORMAT} under {_CIPHER}", "another format", HEADER)
+    if int_at(header, "version", HEADER) != _VERSION:
+        raise Malformed(f"version {_VERSION}", "another", f"{HEADER}.version")
+    return recipe_at(header, "key", HEADER)
+
+
+def _damaged() -> Malformed:
+    return Malformed("an intact wallet file", "a damaged one", DATABASE)
+
+
+_require_cipher()
