@@ -1,7 +1,6 @@
 """Offers, proofs, requests, queries: what strangers hand over is read strictly."""
 
 import dataclasses
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -31,7 +30,7 @@ from counterfoil_credentials import (
     sign_request,
     well_known,
 )
-from counterfoil_credentials.encoding import JsonObject, compact_json
+from counterfoil_credentials.encoding import Json, JsonObject, compact_json
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.jws import sign_jws
 
@@ -249,20 +248,25 @@ class TestPresentationRequests:
                 parse_response_form({"vp_token": bad})
 
 
-HALF_UNDERSTOOD: Sequence[JsonObject] = [
+def query(**changes: Json) -> JsonObject:
+    return {"credentials": [{**QUERY.credentials[0].to_json(), **changes}]}
+
+
+HALF_UNDERSTOOD = [
     {},
     {"credentials": []},
     {"credentials": [{}]},
-    {"credentials": [{"id": "a", "format": "mso_mdoc", "meta": {"vct_values": ["v"]}}]},
-    {"credentials": [{"id": "a b", "format": "dc+sd-jwt", "meta": {"vct_values": ["v"]}}]},
-    {"credentials": [{"id": "a", "format": "dc+sd-jwt"}]},
-    {"credentials": [{"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": []}}]},
-    {"credentials": [{**QUERY.credentials[0].to_json(), "claim_sets": [["a"]]}]},
-    {"credentials": [{**QUERY.credentials[0].to_json(), "multiple": True}]},
-    {"credentials": [{**QUERY.credentials[0].to_json(), "claims": [{"path": []}]}]},
-    {"credentials": [{**QUERY.credentials[0].to_json(), "claims": [{"path": [-1]}]}]},
-    {"credentials": [QUERY.credentials[0].to_json()] * 2},
-    {"credentials": [QUERY.credentials[0].to_json()], "credential_sets": []},
+    query(format="mso_mdoc"),
+    query(id="a b"),
+    query(meta={}),
+    query(meta={"vct_values": []}),
+    query(claim_sets=[["a"]]),
+    query(multiple=True),
+    query(claims=[{"path": []}]),
+    query(claims=[{"path": [-1]}]),
+    query(claims=[{"path": ["a"], "intent_to_retain": True}]),
+    {**query(), "credential_sets": []},
+    {"credentials": [QUERY.credentials[0].to_json(), QUERY.credentials[0].to_json()]},
 ]
 
 
