@@ -252,7 +252,7 @@ def query(**changes: Json) -> JsonObject:
     return {"credentials": [{**QUERY.credentials[0].to_json(), **changes}]}
 
 
-HALF_UNDERSTOOD = [
+HALF_UNDERSTOOD: list[JsonObject] = [
     {},
     {"credentials": []},
     {"credentials": [{}]},
