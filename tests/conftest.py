@@ -73,6 +73,13 @@ def vectors() -> Callable[[str], Path]:
     return folder
 
 
+@pytest.fixture
+def soak_count() -> Callable[[int], int]:
+    """Give the part of a long count that was asked for: COUNTERFOIL_SOAK_SHARE=10 means a tenth."""
+    share = int(os.environ.get("COUNTERFOIL_SOAK_SHARE", "1"))
+    return lambda whole: max(1, whole // share)
+
+
 class SocketsAreClosed(RuntimeError):
     """A test reached for the network. Not an OSError: code that expects those must not hide it."""
 
