@@ -43,7 +43,14 @@ class Response:
 class Fetcher(Protocol):
     """How the project reaches other services."""
 
-    def get(self, url: str, *, accept: str, max_bytes: int = MAX_BYTES) -> Response:
+    def get(
+        self,
+        url: str,
+        *,
+        accept: str,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> Response:
         """GET `url`; raise `Unavailable` when no whole answer came."""
         ...
 
@@ -84,9 +91,16 @@ class GuardedFetcher:
             for origin, target in (loopback_routes_unsafely or {}).items()
         }
 
-    def get(self, url: str, *, accept: str, max_bytes: int = MAX_BYTES) -> Response:
+    def get(
+        self,
+        url: str,
+        *,
+        accept: str,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> Response:
         """GET `url`. See `Fetcher.get`; `Refused` for a URL that may not be fetched."""
-        return self._exchange("GET", url, None, {"Accept": accept}, max_bytes)
+        return self._exchange("GET", url, None, {"Accept": accept, **(headers or {})}, max_bytes)
 
     def post(
         self,
@@ -195,9 +209,17 @@ class MemoryFetcher:
         """Make `origin` unreachable."""
         self._handlers.pop(_origin(_parse(origin)), None)
 
-    def get(self, url: str, *, accept: str, max_bytes: int = MAX_BYTES) -> Response:
+    def get(
+        self,
+        url: str,
+        *,
+        accept: str,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> Response:
         """GET `url` from its handler."""
-        return self._exchange("GET", url, b"", {"accept": accept}, max_bytes)
+        given = {name.lower(): value for name, value in (headers or {}).items()}
+        return self._exchange("GET", url, b"", {"accept": accept, **given}, max_bytes)
 
     def post(
         self,
