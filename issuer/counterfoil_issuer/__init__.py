@@ -1,0 +1,51 @@
+"""What a brand runs: it offers, issues and revokes credentials for what it sold.
+
+    issuer = Issuer(url="https://audio.example", catalogue=parse_catalogue(file),
+                    signer=signer, secret=secret, store=MemoryStore())
+    issuer.import_orders(orders_csv)
+    offered = issuer.offer("#1001")            # offered.offers[0].link, .tx_code
+    issuer.revoke(credential_id, RevocationReason.GOODS_RETURNED)
+
+The service over HTTP is `counterfoil_issuer.app.create_app(issuer, …)`, the
+durable store `counterfoil_issuer.sql_store.SqlStore`.
+"""
+
+from counterfoil_issuer.catalogue import (
+    RECEIPT,
+    WARRANTY,
+    Catalogue,
+    CredentialType,
+    parse_catalogue,
+)
+from counterfoil_issuer.importing import CellError
+from counterfoil_issuer.issuer import ImportReport, Issuer, IssuerOptions
+from counterfoil_issuer.issuing import IssuedCredential
+from counterfoil_issuer.offering import Offered, OpenOffer
+from counterfoil_issuer.orders import Dataset, Order, OrderLine
+from counterfoil_issuer.records import CredentialRecord, RevocationReason, Summary
+from counterfoil_issuer.redeeming import AccessToken
+from counterfoil_issuer.store import MemoryStore, Store
+
+__all__ = [
+    "RECEIPT",
+    "WARRANTY",
+    "AccessToken",
+    "Catalogue",
+    "CellError",
+    "CredentialRecord",
+    "CredentialType",
+    "Dataset",
+    "ImportReport",
+    "IssuedCredential",
+    "Issuer",
+    "IssuerOptions",
+    "MemoryStore",
+    "Offered",
+    "OpenOffer",
+    "Order",
+    "OrderLine",
+    "RevocationReason",
+    "Store",
+    "Summary",
+    "parse_catalogue",
+]

@@ -1,0 +1,66 @@
+"""Wire spellings of issuing, each with its section. Elsewhere, English."""
+
+from enum import StrEnum
+from typing import Final
+
+from counterfoil_credentials.errors import Reason, Refused
+
+
+class ErrorCode(StrEnum):
+    """What a refused wallet is told: the error codes of the protocols."""
+
+    INVALID_REQUEST = "invalid_request"  # RFC 6749, section 5.2
+    INVALID_GRANT = "invalid_grant"  # RFC 6749, section 5.2
+    UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"  # RFC 6749, section 5.2
+    INVALID_TOKEN = "invalid_token"  # RFC 6750, section 3.1
+    INSUFFICIENT_SCOPE = "insufficient_scope"  # RFC 6750, section 3.1
+    # OpenID4VCI 1.0, section 8.3.1.2
+    INVALID_CREDENTIAL_REQUEST = "invalid_credential_request"
+    UNKNOWN_CREDENTIAL_CONFIGURATION = "unknown_credential_configuration"
+    UNKNOWN_CREDENTIAL_IDENTIFIER = "unknown_credential_identifier"
+    INVALID_PROOF = "invalid_proof"
+    INVALID_NONCE = "invalid_nonce"
+    INVALID_ENCRYPTION_PARAMETERS = "invalid_encryption_parameters"
+    CREDENTIAL_REQUEST_DENIED = "credential_request_denied"
+    # OpenID4VCI 1.0, section 11.3
+    INVALID_NOTIFICATION_ID = "invalid_notification_id"
+    INVALID_NOTIFICATION_REQUEST = "invalid_notification_request"
+
+
+class NotificationEvent(StrEnum):
+    """What a wallet says became of a credential (OpenID4VCI 1.0, section 11.1)."""
+
+    ACCEPTED = "credential_accepted"
+    FAILED = "credential_failure"
+    DELETED = "credential_deleted"
+
+
+def refusal(code: ErrorCode, expected: str, found: str, where: str) -> Refused:
+    """Give the refusal whose one reason has a protocol's error code."""
+    return Refused(Reason(code, expected, found, where))
+
+
+# Token request and response: RFC 6749, section 5; OpenID4VCI 1.0, section 6.
+GRANT_TYPE: Final = "grant_type"
+PRE_AUTHORIZED_CODE: Final = "pre-authorized_code"
+TX_CODE: Final = "tx_code"
+ACCESS_TOKEN: Final = "access_token"
+BEARER: Final = "Bearer"
+TOKEN_TYPE: Final = "token_type"
+EXPIRES_IN: Final = "expires_in"
+AUTHORIZATION_DETAILS: Final = "authorization_details"
+
+# Nonce response: OpenID4VCI 1.0, section 7.2.
+C_NONCE: Final = "c_nonce"
+
+# Credential request and response: OpenID4VCI 1.0, section 8.
+CREDENTIAL_CONFIGURATION_ID: Final = "credential_configuration_id"
+CREDENTIAL_IDENTIFIER: Final = "credential_identifier"
+CREDENTIAL_RESPONSE_ENCRYPTION: Final = "credential_response_encryption"
+PROOF: Final = "proof"  # the drafts' singular; refused by name
+PROOFS: Final = "proofs"
+JWT_PROOF_TYPE: Final = "jwt"  # appendix F.1
+CREDENTIALS: Final = "credentials"
+CREDENTIAL: Final = "credential"
+NOTIFICATION_ID: Final = "notification_id"
+EVENT: Final = "event"

@@ -1,0 +1,101 @@
+"""Status lists: allot an entry to a credential, and publish the signed list.
+
+An entry is drawn at random among the free ones, so that its number tells nothing
+about when or to whom; it is never used again. The list follows from the issued
+credentials, so there is no second truth that could disagree after a crash.
+
+Token Status List, sections 5, 8 and 12.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from counterfoil_credentials.errors import Misuse
+from counterfoil_credentials.keys import Signer
+from counterfoil_credentials.token_status_list import INVALID, VALID, pack, sign_status_list
+
+from counterfoil_issuer.records import Random, random_below
+from counterfoil_issuer.store import Held, Store
+
+BITS: Final = 2
+_DRAWS: Final = 200
+
+
+def allot_index(held: Held, *, size: int, random: Random) -> tuple[int, int]:
+    """Give a list's number and a free entry of it, to be recorded in the same transaction.
+
+    A list is left for the next when three quarters are used, so that a free
+    entry is found in a few draws.
+    """
+    number = max(held.last_status_list(), 1)
+    if held.status_indices_used(number) * 4 >= size * 3:
+        number += 1
+    for _ in range(_DRAWS):
+        index = random_below(size, random)
+        if held.status_index_is_free(number, index):
+            return number, index
+    # At three quarters full, so many misses in a row are less likely than 1 in 10**24.
+    raise Misuse("expected randomness that varies, found a source that repeats itself")
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    ended: int
+    signed_at: datetime
+    token: str
+
+
+@dataclass(slots=True)
+class StatusLists:
+    """Publishes the lists. A signed list is kept until an entry or its time changes.
+
+    `lasts` is how long a signed list may be used at most, `ttl` how long a
+    verifier may go without asking for a newer one.
+    """
+
+    issuer: str
+    signer: Signer
+    size: int
+    lasts: timedelta
+    ttl: timedelta
+    _published: dict[int, _Published] = field(default_factory=dict[int, _Published])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def url(self, number: int) -> str:
+        """Give the URL under which list `number` is published, and which it names as `sub`."""
+        return f"{self.issuer}/status-lists/{number}"
+
+    def signed(self, store: Store, number: int, *, now: datetime) -> str | None:
+        """Give the signed list, or None when there is no list of that number.
+
+        An ended credential shows at once: entries only ever go from valid to
+        invalid, so their count tells whether the kept list is still true.
+        """
+        with store.reading() as held:
+            if not 1 <= number <= held.last_status_list():
+                return None
+            ended = held.ended_count(number)
+            kept = self._published.get(number)
+            if kept and kept.ended == ended and now < kept.signed_at + self.lasts / 2:
+                return kept.token
+            indices = held.ended_indices(number)
+        statuses = bytearray([VALID]) * self.size
+        for index in indices:
+            statuses[index] = INVALID
+        token = sign_status_list(
+            pack(statuses, bits=BITS),
+            url=self.url(number),
+            bits=BITS,
+            signer=self.signer,
+            issued_at=now,
+            expires_at=now + self.lasts,
+            ttl_s=int(self.ttl.total_seconds()),
+        )
+        with self._lock:
+            newest = self._published.get(number)
+            # Two requests may sign at once; the list that knows more stays.
+            if newest is None or newest.ended <= ended:
+                self._published[number] = _Published(ended, now, token)
+        return token
