@@ -1,0 +1,116 @@
+"""What can be done to the ledger: each action carries the signatures that allow it.
+
+An action is complete. Whoever sends it pays and decides nothing, so a relayer
+can store it, send it, and send it again after a crash. Each has a `key`, under
+which it happens once, and a `digest` of what it asks for: the same key with
+another digest is a conflict, not a repeat. Signatures are in neither: the same
+intent signed twice is still the same intent.
+"""
+
+from dataclasses import dataclass
+
+from counterfoil_loyalty.accounts import require_signature
+from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms, Venue
+
+
+@dataclass(frozen=True, slots=True)
+class OpenExchange:
+    """The first action on a new chain: the exchange contract comes into being."""
+
+    key = "exchange"
+
+    def digest(self, venue: Venue) -> bytes:
+        return bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePoints:
+    """A brand's points come into being; signed by the brand."""
+
+    registration: Registration
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"brand {self.registration.brand}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.registration.digest(venue)
+
+    def require_signed(self, venue: Venue) -> None:
+        issuer = self.registration.issuer
+        require_signature(issuer, self.digest(venue), self.signature, "registration.signature")
+
+
+@dataclass(frozen=True, slots=True)
+class AgreeTerms:
+    """A corridor opens or changes; signed by the brand that gives and the brand that gets."""
+
+    terms: Terms
+    signature_in: bytes
+    signature_out: bytes
+
+    @property
+    def key(self) -> str:
+        return f"terms {self.terms.token_in} {self.terms.token_out} {self.terms.version}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.terms.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class AwardPoints:
+    """Points are minted; signed by the brand."""
+
+    award: Award
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"award {self.award.token} {self.award.ref.hex()}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.award.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class SwapPoints:
+    """Points of one brand become points of another; signed by the customer."""
+
+    swap: Swap
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"swap {self.swap.holder} {self.swap.swap_id.hex()}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.swap.digest(venue)
+
+    def require_signed(self, venue: Venue) -> None:
+        authorization = self.swap.authorization(venue)
+        require_signature(self.swap.holder, authorization, self.signature, "exchange.signature")
+
+
+@dataclass(frozen=True, slots=True)
+class RedeemPoints:
+    """Points become a voucher; signed by the customer."""
+
+    redemption: Redemption
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        redemption = self.redemption
+        return f"redeem {redemption.token} {redemption.holder} {redemption.redemption_id.hex()}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.redemption.digest(venue)
+
+    def require_signed(self, venue: Venue) -> None:
+        authorization = self.redemption.authorization(venue)
+        holder = self.redemption.holder
+        require_signature(holder, authorization, self.signature, "redemption.signature")
+
+
+Action = OpenExchange | CreatePoints | AgreeTerms | AwardPoints | SwapPoints | RedeemPoints

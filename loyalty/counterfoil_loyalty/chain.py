@@ -1,0 +1,300 @@
+"""The ledger on a chain: contracts called through web3, events read back from blocks.
+
+    ledger = embedded_ledger(directory / "chain.sqlite3", now=now, random=secrets.token_bytes)
+
+The relayer signs each transaction itself, knows its own sequence number, the
+chain's id and each action's gas, and so asks the node nothing before it sends.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from counterfoil_credentials.errors import Misuse, Refused
+from eth_account import Account as EthAccount
+from hexbytes import HexBytes
+from web3 import Web3
+from web3.exceptions import ContractCustomError, TransactionNotFound
+from web3.types import LogReceipt, TxParams, Wei
+
+from counterfoil_loyalty.accounts import Account, PointsSigner, contract_account
+from counterfoil_loyalty.actions import (
+    Action,
+    AgreeTerms,
+    AwardPoints,
+    CreatePoints,
+    OpenExchange,
+    RedeemPoints,
+    SwapPoints,
+)
+from counterfoil_loyalty.chain_db import EmbeddedChain
+from counterfoil_loyalty.keccak import keccak256
+from counterfoil_loyalty.ledger import Block, Event, LedgerIdentity, Outcome, SignedTransaction
+from counterfoil_loyalty.refusals import refusal
+
+# The most that was measured for each action, and a quarter more.
+_GAS: Mapping[type[Action], int] = {
+    OpenExchange: 5_000_000,
+    CreatePoints: 3_000_000,
+    AgreeTerms: 200_000,
+    AwardPoints: 150_000,
+    SwapPoints: 300_000,
+    RedeemPoints: 200_000,
+}
+_MAX_FEE_WEI = Wei(10**12)
+
+
+class ChainLedger:
+    """A `Ledger` over any EVM chain that web3 reaches. `send` hands over a raw transaction."""
+
+    def __init__(self, web3: Web3, *, relayer_key: bytes, send: Callable[[bytes], None]) -> None:
+        self._web3 = web3
+        self._send = send
+        self._relayer_key = relayer_key
+        self._relayer = PointsSigner(relayer_key).account
+        # The relayer's first transaction makes the exchange, so its place is known beforehand.
+        exchange = contract_account(self._relayer, 0)
+        genesis = web3.eth.get_block(0).get("hash", HexBytes(b"")).hex()
+        self.identity = LedgerIdentity(web3.eth.chain_id, genesis, exchange)
+        self._lock = RLock()
+        exchange_parts, points_parts = _artifact("PointsExchange"), _artifact("BrandPoints")
+        self._exchange_code: str = exchange_parts["bytecode"]
+        self._exchange = web3.eth.contract(address=_checksum(exchange), abi=exchange_parts["abi"])
+        self._points = web3.eth.contract(abi=points_parts["abi"])
+        self._errors = _selectors(exchange_parts["abi"]) | _selectors(points_parts["abi"])
+        self._tokens: set[str] = set()
+
+    def check(self, action: Action) -> None:
+        with self._lock:
+            self._require_points(action)
+            self._call(action, "latest")
+
+    def sign(self, action: Action, sequence: int) -> SignedTransaction:
+        transaction: dict[str, Any] = {
+            "type": 2,
+            "chainId": self.identity.chain_id,
+            "nonce": sequence,
+            "value": 0,
+            "gas": _GAS[type(action)],
+            "maxFeePerGas": _MAX_FEE_WEI,
+            "maxPriorityFeePerGas": 0,
+            **self._target(action),
+        }
+        signed = EthAccount.sign_transaction(transaction, self._relayer_key)
+        return SignedTransaction(signed.hash.hex(), sequence, bytes(signed.raw_transaction))
+
+    def send(self, transaction: SignedTransaction) -> None:
+        self._send(transaction.raw)
+
+    def outcome(self, transaction: SignedTransaction) -> Outcome | None:
+        with self._lock:
+            try:
+                receipt = self._web3.eth.get_transaction_receipt(
+                    HexBytes(transaction.transaction_id)
+                )
+            except TransactionNotFound:
+                return None
+            block = receipt["blockNumber"]
+            if receipt["status"] == 1:
+                return Outcome(block, None)
+            return Outcome(block, refusal(self._why(transaction, block)))
+
+    def sequence(self) -> int:
+        with self._lock:
+            return self._web3.eth.get_transaction_count(_checksum(self._relayer))
+
+    def head(self) -> int:
+        with self._lock:
+            return self._web3.eth.block_number
+
+    def block(self, number: int) -> Block:
+        with self._lock:
+            header = self._web3.eth.get_block(number)
+            logs = self._web3.eth.get_logs({"fromBlock": number, "toBlock": number})
+            events: list[Event] = []
+            for log in logs:
+                found = self._event(log)
+                if found is not None:
+                    name, values = found
+                    contract = Account(str(log["address"]))
+                    transaction_id = log["transactionHash"].hex()
+                    events.append(Event(transaction_id, len(events), contract, name, values))
+            return Block(
+                number,
+                _hex(header.get("hash")),
+                _hex(header.get("parentHash")),
+                header.get("timestamp", 0),
+                tuple(events),
+            )
+
+    def balance(self, token: Account, account: Account) -> int:
+        with self._lock:
+            contract = self._points(_checksum(token))
+            return int(contract.functions.balanceOf(account).call(self._reader()))
+
+    def supply(self, token: Account) -> int:
+        with self._lock:
+            contract = self._points(_checksum(token))
+            return int(contract.functions.totalSupply().call(self._reader()))
+
+    def _target(self, action: Action) -> dict[str, Any]:
+        """Give the contract that an action calls, and the call."""
+        exchange = {"to": self.identity.exchange}
+        match action:
+            case OpenExchange():
+                return {"data": self._exchange_code}
+            case CreatePoints(registration=it, signature=signature):
+                values = (it.brand, it.name, it.symbol, it.issuer, it.price)
+                call = self._exchange.encode_abi("createPoints", [values, signature])
+            case AgreeTerms(terms=it):
+                signatures = (action.signature_in, action.signature_out)
+                call = self._exchange.encode_abi("agree", [it.values, *signatures])
+            case SwapPoints(swap=it, signature=signature):
+                call = self._exchange.encode_abi("swap", [it.values, signature])
+            case AwardPoints(award=it, signature=signature):
+                call = self._points.encode_abi("award", [it.to, it.amount, it.ref, signature])
+                return {"to": it.token, "data": call}
+            case RedeemPoints(redemption=it, signature=signature):
+                call = self._points.encode_abi("redeem", [it.values, signature])
+                return {"to": it.token, "data": call}
+        return {**exchange, "data": call}
+
+    def _require_points(self, action: Action) -> None:
+        """Refuse a call to a contract that is not points of ours: it would succeed, and do nothing."""
+        match action:
+            case AwardPoints(award=it):
+                token = it.token
+            case RedeemPoints(redemption=it):
+                token = it.token
+            case _:
+                return
+        if not self._is_points(token):
+            raise Refused(refusal("UnknownPoints"))
+
+    def _is_points(self, contract: str) -> bool:
+        if contract not in self._tokens:
+            listing = self._exchange.functions.listings(contract).call(self._reader())
+            if listing[1] == 0:
+                return False
+            self._tokens.add(contract)  # A listing is never withdrawn.
+        return True
+
+    def _call(self, action: Action, block: int | str) -> None:
+        transaction: dict[str, Any] = {
+            **self._reader(),
+            "gas": _GAS[type(action)],
+            **self._target(action),
+        }
+        self._simulate(transaction, block)
+
+    def _simulate(self, transaction: dict[str, Any], block: Any) -> None:
+        call: TxParams = {
+            "from": transaction["from"],
+            "gas": transaction["gas"],
+            "data": transaction["data"],
+        }
+        if "to" in transaction:
+            call["to"] = transaction["to"]
+        try:
+            self._web3.eth.call(call, block)
+        except ContractCustomError as error:
+            raise Refused(refusal(self._error_name(str(error.data)))) from error
+
+    def _why(self, transaction: SignedTransaction, block: int) -> str:
+        """Name the error of a mined transaction that failed, by calling it again at its block."""
+        sent = self._web3.eth.get_transaction(HexBytes(transaction.transaction_id))
+        call: TxParams = {
+            "from": sent.get("from", _checksum(self._relayer)),
+            "gas": sent.get("gas", 0),
+            "data": sent.get("input", HexBytes(b"")),
+        }
+        if "to" in sent:
+            call["to"] = sent["to"]
+        try:
+            self._web3.eth.call(call, block)
+        except ContractCustomError as error:
+            return self._error_name(str(error.data))
+        return "a transaction that failed where it stood in its block"
+
+    def _error_name(self, data: str) -> str:
+        return self._errors.get(data[2:10], "an error without a name")
+
+    def _event(self, log: LogReceipt) -> tuple[str, dict[str, str | int]] | None:
+        contract = str(log["address"])
+        if contract == self.identity.exchange:
+            source = self._exchange
+        elif self._is_points(contract):
+            source = self._points
+        else:
+            return None
+        for event in source.events:
+            if event.topic == f"0x{log['topics'][0].hex()}":
+                values = event.process_log(log)["args"]
+                return event.event_name, {name: _plain(value) for name, value in values.items()}
+        return None
+
+    def _reader(self) -> TxParams:
+        return {"from": _checksum(self._relayer)}
+
+
+class EmbeddedChainLedger(ChainLedger):
+    """The `EmbeddedLedger`: the chain lives in this process and in one file."""
+
+    def __init__(self, chain: EmbeddedChain) -> None:
+        super().__init__(Web3(chain.provider), relayer_key=chain.relayer_key, send=chain.submit)
+        self._chain = chain
+        # Reads and blocks take turns: py-evm is made for one thread.
+        self._lock = chain.lock
+
+    def make_block(self, now: int) -> bool:
+        return self._chain.make_block(now)
+
+    def sequence(self) -> int:
+        return self._chain.sequence()
+
+    def close(self) -> None:
+        self._chain.close()
+
+
+def embedded_ledger(path: Path, *, now: int, random: Callable[[int], bytes]) -> EmbeddedChainLedger:
+    """Open the chain in the file at `path`, or begin one there. `now` is in unix seconds."""
+    return EmbeddedChainLedger(EmbeddedChain(path, now=now, random=random))
+
+
+def _artifact(name: str) -> dict[str, Any]:
+    text = files("counterfoil_loyalty").joinpath(f"contracts/{name}.json").read_text("utf-8")
+    artifact = json.loads(text)
+    if not isinstance(artifact, dict) or "abi" not in artifact:
+        raise Misuse(f"expected the compiled contract {name} in the package, found another file")
+    return artifact
+
+
+def _selectors(abi: list[dict[str, Any]]) -> dict[str, str]:
+    """Give the first four bytes of each error's signature hash, in hex, with its name."""
+    found: dict[str, str] = {}
+    for entry in abi:
+        if entry["type"] == "error":
+            types = ",".join(part["type"] for part in entry["inputs"])
+            found[keccak256(f"{entry['name']}({types})".encode())[:4].hex()] = entry["name"]
+    return found
+
+
+def _plain(value: object) -> str | int:
+    match value:
+        case bytes():
+            return value.hex()
+        case int():
+            return value
+        case _:
+            return str(value)
+
+
+def _hex(value: bytes | None) -> str:
+    return bytes(value or b"").hex()
+
+
+def _checksum(account: str) -> Any:
+    return Web3.to_checksum_address(account)

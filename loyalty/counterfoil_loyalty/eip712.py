@@ -1,0 +1,82 @@
+"""EIP-712: one 32-byte digest for a signed value with named fields.
+
+Only what our contracts use: flat structs of `address`, `uintN`, `bytes32` and
+`string`. A struct is described by its type line, which is also what is hashed:
+
+    digest(domain, "Award(address to,uint256 amount,bytes32 ref)", (to, amount, ref))
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from counterfoil_credentials.errors import Misuse
+
+from counterfoil_loyalty.keccak import keccak256
+
+Value = str | int | bytes
+
+_DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+_TYPE_LINE = re.compile(r"([A-Z][A-Za-z0-9]*)\(([^()]*)\)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Where a signature is valid: one contract on one chain, and nowhere else."""
+
+    name: str
+    version: str
+    chain_id: int
+    contract: str
+
+    @property
+    def separator(self) -> bytes:
+        """Give the hash that ties each digest to this domain."""
+        return _separator(self)
+
+
+def digest(domain: Domain, type_line: str, values: Sequence[Value]) -> bytes:
+    """Give the 32 bytes that are signed. EIP-712, section "Definition of hashStruct"."""
+    return keccak256(b"\x19\x01" + domain.separator + struct_hash(type_line, values))
+
+
+def struct_hash(type_line: str, values: Sequence[Value]) -> bytes:
+    """Give the hash of one struct; `values` stand in the order of the type line."""
+    type_hash, types = _parsed(type_line)
+    if len(types) != len(values):
+        text = f"expected {len(types)} values for {type_line}, found {len(values)}"
+        raise Misuse(text)
+    words = (_word(kind, value) for kind, value in zip(types, values, strict=True))
+    return keccak256(type_hash + b"".join(words))
+
+
+@lru_cache(maxsize=64)
+def _separator(domain: Domain) -> bytes:
+    values = (domain.name, domain.version, domain.chain_id, domain.contract)
+    return struct_hash(_DOMAIN, values)
+
+
+@lru_cache(maxsize=32)
+def _parsed(type_line: str) -> tuple[bytes, tuple[str, ...]]:
+    match = _TYPE_LINE.match(type_line)
+    if match is None:
+        text = f"expected a type line such as Award(address to), found {type_line}"
+        raise Misuse(text)
+    fields = match.group(2).split(",")
+    return keccak256(type_line.encode()), tuple(field.split(" ")[0] for field in fields)
+
+
+def _word(kind: str, value: Value) -> bytes:
+    match kind, value:
+        case "string", str():
+            return keccak256(value.encode())
+        case "address", str():
+            return bytes.fromhex(value.removeprefix("0x")).rjust(32, b"\0")
+        case "bytes32", bytes() if len(value) == 32:
+            return value
+        case _, int() if kind.startswith("uint") and 0 <= value < 2 ** int(kind[4:]):
+            return value.to_bytes(32, "big")
+        case _:
+            text = f"expected a value of type {kind}, found a {type(value).__name__}"
+            raise Misuse(text)
