@@ -1,0 +1,116 @@
+"""A credential that the wallet holds, with the key that it is bound to.
+
+It was verified when it came in (`receiving.py`); the file that keeps it is
+authenticated, so it is parsed again when read, not verified again.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NewType
+
+from counterfoil_credentials.encoding import (
+    JsonObject,
+    b64url,
+    compact_json,
+    from_b64url,
+    int_at,
+    object_at,
+    parse_object,
+    text_at,
+)
+from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, SdJwt
+from counterfoil_credentials.sdjwt_vc import (
+    StatusReference,
+    VerifiedCredential,
+    read_credential,
+    time_at,
+)
+
+from counterfoil_wallet.store import Kind, Record
+
+CredentialId = NewType("CredentialId", str)
+
+_WHERE = "held_credential"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldCredential:
+    """What `issuer` said about the holder, of type `vct`. Its id is known to this wallet only."""
+
+    credential_id: CredentialId
+    issuer: str
+    vct: str
+    configuration_id: str
+    claims: JsonObject = field(repr=False)
+    accepted_at: datetime
+    expires_at: datetime | None
+    status: StatusReference | None
+    sd_jwt: SdJwt = field(repr=False)
+    signer: MemorySigner = field(repr=False)
+
+    @staticmethod
+    def of(
+        sd_jwt: SdJwt,
+        verified: VerifiedCredential,
+        *,
+        configuration_id: str,
+        signer: MemorySigner,
+        at: datetime,
+    ) -> "HeldCredential":
+        """Hold a verified credential. One key holds one credential, so the key names it."""
+        return HeldCredential(
+            credential_id=CredentialId(signer.public.thumbprint()),
+            issuer=verified.issuer,
+            vct=verified.vct,
+            configuration_id=configuration_id,
+            claims=verified.claims,
+            accepted_at=at.replace(microsecond=0),
+            expires_at=verified.expires_at,
+            status=verified.status,
+            sd_jwt=sd_jwt,
+            signer=signer,
+        )
+
+    def to_record(self) -> Record:
+        """Give the record to store: the credential as issued, and its key."""
+        body: JsonObject = {
+            "sd_jwt": str(self.sd_jwt),
+            "key": b64url(self.signer.private_bytes()),
+            "configuration_id": self.configuration_id,
+            "accepted_at": int(self.accepted_at.timestamp()),
+        }
+        if self.expires_at is not None:
+            body["expires_at"] = int(self.expires_at.timestamp())
+        if self.status is not None:
+            body["status"] = {"url": self.status.url, "index": self.status.index}
+        return Record(Kind.CREDENTIAL, self.credential_id, self.vct, compact_json(body))
+
+    @staticmethod
+    def from_record(record: Record) -> "HeldCredential":
+        """Read a stored credential."""
+        body = parse_object(record.body, _WHERE, max_bytes=MAX_SD_JWT_BYTES + 4_096)
+        sd_jwt = SdJwt.parse(text_at(body, "sd_jwt", _WHERE), _WHERE)
+        parsed = read_credential(sd_jwt)
+        return HeldCredential(
+            credential_id=CredentialId(record.key),
+            issuer=parsed.unverified_issuer,
+            vct=parsed.unverified_vct,
+            configuration_id=text_at(body, "configuration_id", _WHERE),
+            claims=parsed.revealed.claims,
+            accepted_at=datetime.fromtimestamp(int_at(body, "accepted_at", _WHERE), UTC),
+            expires_at=time_at(body, "expires_at", _WHERE),
+            status=_status_in(body),
+            sd_jwt=sd_jwt,
+            signer=MemorySigner.from_private_bytes(
+                from_b64url(text_at(body, "key", _WHERE), f"{_WHERE}.key")
+            ),
+        )
+
+
+def _status_in(body: JsonObject) -> StatusReference | None:
+    if "status" not in body:
+        return None
+    status = object_at(body, "status", _WHERE)
+    where = f"{_WHERE}.status"
+    return StatusReference(text_at(status, "url", where), int_at(status, "index", where))
