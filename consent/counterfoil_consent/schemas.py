@@ -1,0 +1,75 @@
+"""The HTTP bodies of a receiver's back office. Nothing of pydantic travels further in."""
+
+from datetime import timedelta
+
+from counterfoil_credentials.claims import parse_path
+from counterfoil_credentials.errors import Malformed
+from pydantic import BaseModel, ConfigDict, Field
+
+from counterfoil_consent.receiver import Notice, Wish
+from counterfoil_consent.terms import ClaimName, ClaimTerm, Necessity, Purpose
+
+_MAX_SECONDS = 366 * 24 * 3600
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ClaimWish(_Body):
+    """One claim: the credential's type, a DCQL path, and how long it may be kept."""
+
+    vct: str = Field(min_length=1, max_length=2_000)
+    path: list[str | int | None] = Field(min_length=1, max_length=16)
+    is_required: bool = True
+    retain_days: int = Field(ge=0, le=3_660)
+
+
+class NoticeBody(_Body):
+    """The text that the customer reads before she grants."""
+
+    text: str = Field(min_length=1, max_length=100_000)
+    language: str = Field(min_length=2, max_length=35)
+
+
+class NewRequest(_Body):
+    """`POST /consent/requests`."""
+
+    purpose: str
+    claims: list[ClaimWish] = Field(min_length=1, max_length=50)
+    notice: NoticeBody
+    valid_for_s: int = Field(ge=1, le=_MAX_SECONDS)
+    max_reads: int = Field(ge=1, le=100_000)
+    jurisdiction: str = Field(min_length=2, max_length=35)
+
+    def to_wish(self) -> Wish:
+        """Give the wish that the receiver asks."""
+        return Wish(
+            purpose=purpose_of(self.purpose),
+            claims=[
+                ClaimTerm(
+                    name=ClaimName(claim.vct, parse_path([*claim.path], "claims.path")),
+                    necessity=Necessity.REQUIRED if claim.is_required else Necessity.OPTIONAL,
+                    retain_days=claim.retain_days,
+                )
+                for claim in self.claims
+            ],
+            notice=Notice(text=self.notice.text, language=self.notice.language),
+            valid_for=timedelta(seconds=self.valid_for_s),
+            max_reads=self.max_reads,
+            jurisdiction=self.jurisdiction,
+        )
+
+
+class ReadRequest(_Body):
+    """`POST /consent/grants/{grant_id}/read`."""
+
+    purpose: str
+
+
+def purpose_of(text: str) -> Purpose:
+    """Give the purpose by its DPV name."""
+    try:
+        return Purpose(text)
+    except ValueError as cause:
+        raise Malformed("a purpose of the list", "another", "purpose") from cause

@@ -1,0 +1,33 @@
+"""The names on the wire that are consent's own, and the terms that it borrows.
+
+Borrowed: ISO/IEC TS 27560 for the members of the terms, the W3C Data Privacy
+Vocabulary (DPV 2) for their values, RFC 8417 for events. The URNs are ours.
+"""
+
+from typing import Final
+
+# The grant's credential type, and the type of the transaction data that carries
+# its terms (OpenID4VP 1.0, section 5.1: collision-resistant names).
+GRANT_VCT: Final = "urn:counterfoil:consent:grant:1"
+TERMS_TYPE: Final = "urn:counterfoil:consent:terms:1"
+GRANT_QUERY_ID: Final = "grant"
+
+# RFC 8725, section 3.11: each signed artefact has a type of its own.
+KEY_REQUEST_TYP: Final = "consent-key-request+jwt"
+CUSTODIAN_KEY_TYP: Final = "consent-custodian-key+jwt"
+REGISTRATION_TYP: Final = "consent-registration+jwt"
+RECEIPT_TYP: Final = "consent-receipt+jwt"
+LEASE_REQUEST_TYP: Final = "consent-lease-request+jwt"
+LEASE_TYP: Final = "consent-lease+jwt"
+EVENT_TYP: Final = "secevent+jwt"  # RFC 8417, section 2.3
+STOP_TYP: Final = "consent-stop+jwt"
+DESTRUCTION_TYP: Final = "consent-key-destruction+jwt"
+ERASURE_TYP: Final = "consent-erasure-receipt+jwt"
+
+# RFC 8417, section 2.2: the members of `events`.
+WITHDRAWN_EVENT: Final = "urn:counterfoil:consent:event:withdrawn:1"
+COMPLETED_EVENT: Final = "urn:counterfoil:consent:event:completed:1"
+
+# RFC 9180: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. The bundle
+# itself is AES-256-GCM under HKDF-SHA256 of both shares.
+SUITE: Final = "x25519-hkdf-sha256-aes256gcm"

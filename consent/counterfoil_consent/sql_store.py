@@ -1,0 +1,354 @@
+"""The custodian's and the receiver's rows in SQLite.
+
+    custodian_grants    one row a grant; `share` is NULL once ended
+    custodian_reads     the lease requests that were answered
+    consent_requests    the receiver's requests
+    consent_grants      the receiver's grants; `bundle` is NULL once ended
+
+No column holds a claim value. Keys are in key folders, never here.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from counterfoil_credentials.dids import Did
+from counterfoil_credentials.encoding import canonical_json, parse_object
+from counterfoil_service.sql import open_database, reading, transaction
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Row,
+    String,
+    Table,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from counterfoil_consent.artefacts import Registration
+from counterfoil_consent.receiver_store import STATEMENT_PATIENCE, OpenRequest, ReceivedGrant
+from counterfoil_consent.states import Granted, Trigger, name_of
+from counterfoil_consent.store import Custody, Ended, Kept, Reserved
+from counterfoil_consent.terms import Purpose
+from counterfoil_consent.wire import Digest, GrantId, seconds
+
+CUSTODIAN: Final = MetaData()
+RECEIVER: Final = MetaData()
+
+_CUSTODY: Final = Table(
+    "custodian_grants",
+    CUSTODIAN,
+    Column("grant_id", String, primary_key=True),
+    Column("state", String, nullable=False),  # reserved, kept, ended
+    Column("holder", String, nullable=False),
+    Column("reserved_at", Integer),
+    Column("receiver", String),
+    Column("grant_digest", String),
+    Column("purpose", String),
+    Column("valid_until", Integer, index=True),
+    Column("max_reads", Integer),
+    Column("share", LargeBinary),
+    Column("is_receipted", Integer, nullable=False, default=0),
+    Column("reads", Integer, nullable=False, default=0),
+    Column("trigger", String),
+    Column("ended_at", Integer),
+    Column("statement", String),
+)
+_READS: Final = Table(
+    "custodian_reads",
+    CUSTODIAN,
+    Column("grant_id", String, ForeignKey("custodian_grants.grant_id"), nullable=False),
+    Column("request_id", String, nullable=False),
+    PrimaryKeyConstraint("grant_id", "request_id"),
+)
+_REQUESTS: Final = Table(
+    "consent_requests",
+    RECEIVER,
+    Column("request_id", String, primary_key=True),
+    Column("notice_sha256", String, nullable=False, index=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("answered_by", String),
+)
+_GRANTS: Final = Table(
+    "consent_grants",
+    RECEIVER,
+    Column("grant_id", String, primary_key=True),
+    Column("request_id", String, ForeignKey("consent_requests.request_id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("valid_until", Integer, nullable=False, index=True),
+    Column("has_statement", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("bundle", LargeBinary),
+)
+
+
+class SqlCustodianStore:
+    """`CustodianStore` over one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database at `path`, made when missing."""
+        self._engine: Engine = open_database(path, CUSTODIAN)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    def reserve(self, reserved: Reserved) -> Custody:
+        with transaction(self._engine) as connection:
+            connection.execute(
+                sqlite_insert(_CUSTODY)
+                .values(
+                    grant_id=reserved.grant_id,
+                    state="reserved",
+                    holder=reserved.holder,
+                    reserved_at=seconds(reserved.reserved_at),
+                )
+                .on_conflict_do_nothing()
+            )
+            found = _find(connection, reserved.grant_id)
+        return reserved if found is None else found
+
+    def keep(self, registration: Registration) -> Custody | None:
+        with transaction(self._engine) as connection:
+            connection.execute(
+                update(_CUSTODY)
+                .where(
+                    (_CUSTODY.c.grant_id == registration.grant_id)
+                    & (_CUSTODY.c.state == "reserved")
+                    & (_CUSTODY.c.holder == registration.holder)
+                )
+                .values(
+                    state="kept",
+                    receiver=registration.receiver,
+                    grant_digest=registration.grant_digest,
+                    purpose=registration.purpose.value,
+                    valid_until=seconds(registration.valid_until),
+                    max_reads=registration.max_reads,
+                    share=registration.share,
+                )
+            )
+            return _find(connection, registration.grant_id)
+
+    def find(self, grant_id: GrantId) -> Custody | None:
+        with reading(self._engine) as connection:
+            return _find(connection, grant_id)
+
+    def receipt(self, grant_id: GrantId) -> None:
+        with transaction(self._engine) as connection:
+            is_kept = (_CUSTODY.c.grant_id == grant_id) & (_CUSTODY.c.state == "kept")
+            connection.execute(update(_CUSTODY).where(is_kept).values(is_receipted=1))
+
+    def count_read(self, grant_id: GrantId, request_id: str, now: datetime) -> int | None:
+        with transaction(self._engine) as connection:
+            answered = (_READS.c.grant_id == grant_id) & (_READS.c.request_id == request_id)
+            if connection.execute(select(_READS.c.grant_id).where(answered)).first() is not None:
+                return None
+            counted = connection.execute(
+                update(_CUSTODY)
+                .where(
+                    (_CUSTODY.c.grant_id == grant_id)
+                    & (_CUSTODY.c.state == "kept")
+                    & (_CUSTODY.c.is_receipted == 1)
+                    & (_CUSTODY.c.reads < _CUSTODY.c.max_reads)
+                    & (_CUSTODY.c.valid_until > now.timestamp())
+                )
+                .values(reads=_CUSTODY.c.reads + 1)
+            )
+            if counted.rowcount != 1:
+                return None
+            connection.execute(insert(_READS).values(grant_id=grant_id, request_id=request_id))
+            found = _find(connection, grant_id)
+            return found.reads if isinstance(found, Kept) else None
+
+    def end(self, grant_id: GrantId, trigger: Trigger, at: datetime) -> Custody | None:
+        with transaction(self._engine) as connection:
+            connection.execute(
+                update(_CUSTODY)
+                .where((_CUSTODY.c.grant_id == grant_id) & (_CUSTODY.c.state != "ended"))
+                .values(state="ended", trigger=trigger.value, ended_at=seconds(at), share=None)
+            )
+            return _find(connection, grant_id)
+
+    def state_destruction(self, grant_id: GrantId, statement: str) -> Custody | None:
+        with transaction(self._engine) as connection:
+            connection.execute(
+                update(_CUSTODY)
+                .where(
+                    (_CUSTODY.c.grant_id == grant_id)
+                    & (_CUSTODY.c.state == "ended")
+                    & _CUSTODY.c.statement.is_(None)
+                )
+                .values(statement=statement)
+            )
+            return _find(connection, grant_id)
+
+    def due(self, now: datetime, reserved_before: datetime, limit: int) -> list[GrantId]:
+        column = _CUSTODY.c
+        is_due = or_(
+            (column.state == "kept") & (column.valid_until <= now.timestamp()),
+            (column.state == "reserved") & (column.reserved_at < seconds(reserved_before)),
+            (column.state == "ended") & column.statement.is_(None),
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(column.grant_id).where(is_due).limit(limit))
+            return [GrantId(row.grant_id) for row in rows]
+
+
+class SqlReceiverStore:
+    """`ReceiverStore` over one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database at `path`, made when missing."""
+        self._engine: Engine = open_database(path, RECEIVER)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    def add_request(self, request: OpenRequest) -> None:
+        with transaction(self._engine) as connection:
+            connection.execute(
+                insert(_REQUESTS).values(
+                    request_id=request.request_id,
+                    notice_sha256=request.requested.terms.notice.sha256,
+                    body=canonical_json(request.to_json()),
+                )
+            )
+
+    def find_request(self, request_id: GrantId) -> OpenRequest | None:
+        with reading(self._engine) as connection:
+            return _request(connection, _REQUESTS.c.request_id == request_id)
+
+    def find_notice(self, sha256: Digest) -> str | None:
+        with reading(self._engine) as connection:
+            found = _request(connection, _REQUESTS.c.notice_sha256 == sha256)
+        return None if found is None else found.notice
+
+    def answer(self, request_id: GrantId, granted: Granted) -> ReceivedGrant | None:
+        grant_id = granted.agreement.grant_id
+        grant = ReceivedGrant(request_id=request_id, state=granted)
+        with transaction(self._engine) as connection:
+            request = _request(connection, _REQUESTS.c.request_id == request_id)
+            if request is not None and request.answered_by is not None:
+                return _grant(connection, request.answered_by)
+            if _grant(connection, grant_id) is not None:
+                return None
+            connection.execute(
+                update(_REQUESTS)
+                .where(_REQUESTS.c.request_id == request_id)
+                .values(answered_by=grant_id)
+            )
+            connection.execute(
+                insert(_GRANTS).values(
+                    grant_id=grant_id,
+                    request_id=request_id,
+                    valid_until=seconds(grant.terms.valid_until),
+                    **_changing(grant, 0),
+                )
+            )
+        return grant
+
+    def find_grant(self, grant_id: GrantId) -> ReceivedGrant | None:
+        with reading(self._engine) as connection:
+            return _grant(connection, grant_id)
+
+    def advance(self, before: ReceivedGrant, after: ReceivedGrant, bundle: bytes | None) -> bool:
+        is_same = (_GRANTS.c.grant_id == before.grant_id) & (_GRANTS.c.revision == before.revision)
+        with transaction(self._engine) as connection:
+            changed = connection.execute(
+                update(_GRANTS)
+                .where(is_same)
+                .values(bundle=bundle, **_changing(after, before.revision + 1))
+            )
+            return changed.rowcount == 1
+
+    def find_bundle(self, grant_id: GrantId) -> bytes | None:
+        with reading(self._engine) as connection:
+            of_grant = select(_GRANTS.c.bundle).where(_GRANTS.c.grant_id == grant_id)
+            found: bytes | None = connection.scalar(of_grant)
+            return found
+
+    def due(self, now: datetime, limit: int) -> list[GrantId]:
+        is_live = _GRANTS.c.state.in_(("granted", "active"))
+        is_due = or_(
+            is_live & (_GRANTS.c.valid_until <= now.timestamp()),
+            ~is_live
+            & (_GRANTS.c.has_statement == 0)
+            & (_GRANTS.c.valid_until > (now - STATEMENT_PATIENCE).timestamp()),
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(_GRANTS.c.grant_id).where(is_due).limit(limit))
+            return [GrantId(row.grant_id) for row in rows]
+
+
+def _find(connection: Connection, grant_id: GrantId) -> Custody | None:
+    row = connection.execute(select(_CUSTODY).where(_CUSTODY.c.grant_id == grant_id)).first()
+    return None if row is None else _custody(row)
+
+
+def _custody(row: Row[Any]) -> Custody:
+    grant_id, holder = GrantId(row.grant_id), Did(row.holder)
+    if row.state == "reserved":
+        return Reserved(grant_id=grant_id, holder=holder, reserved_at=_instant(row.reserved_at))
+    if row.state == "kept":
+        registration = Registration(
+            grant_id=grant_id,
+            holder=holder,
+            receiver=Did(row.receiver),
+            grant_digest=Digest(row.grant_digest),
+            purpose=Purpose(row.purpose),
+            valid_until=_instant(row.valid_until),
+            max_reads=row.max_reads,
+            share=row.share,
+        )
+        return Kept(registration=registration, is_receipted=bool(row.is_receipted), reads=row.reads)
+    return Ended(
+        grant_id=grant_id,
+        holder=holder,
+        receiver=None if row.receiver is None else Did(row.receiver),
+        grant_digest=None if row.grant_digest is None else Digest(row.grant_digest),
+        trigger=Trigger(row.trigger),
+        ended_at=_instant(row.ended_at),
+        reads=row.reads,
+        statement=row.statement,
+    )
+
+
+def _request(connection: Connection, which: Any) -> OpenRequest | None:  # noqa: ANN401
+    row = connection.execute(select(_REQUESTS).where(which)).first()
+    if row is None:
+        return None
+    body = parse_object(row.body, "stored_request")
+    return OpenRequest.from_json(body, GrantId(row.request_id), row.answered_by)
+
+
+def _grant(connection: Connection, grant_id: GrantId) -> ReceivedGrant | None:
+    row = connection.execute(select(_GRANTS).where(_GRANTS.c.grant_id == grant_id)).first()
+    if row is None:
+        return None
+    body = parse_object(row.body, "stored_grant")
+    return ReceivedGrant.from_json(body, GrantId(row.request_id), row.revision)
+
+
+def _changing(grant: ReceivedGrant, revision: int) -> dict[str, Any]:
+    has_statement = grant.ending is not None and grant.ending.destruction is not None
+    return {
+        "revision": revision,
+        "state": name_of(grant.state),
+        "has_statement": int(has_statement),
+        "body": canonical_json(grant.to_json()),
+    }
+
+
+def _instant(value: int) -> datetime:
+    return datetime.fromtimestamp(value, UTC)

@@ -1,0 +1,284 @@
+"""The life of a grant. Each state is a type, and no type has a way back.
+
+    Requested ─► Granted ─► Active ─┬► Withdrawn ─┐
+                    │               ├► Completed ─┼─► Erased
+                    └───────────────┴► Expired   ─┘
+
+`Granted` is sealed and waits for the receiver's receipt; only `Active` can be
+read. DPV: `ConsentRequested`, `ConsentGiven`, `ConsentWithdrawn`,
+`ConsentExpired` (also for completed). A new grant is needed after an end.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Final, TypeAlias, assert_never
+
+from counterfoil_credentials.dids import Did, key_of_did_jwk
+from counterfoil_credentials.encoding import JsonObject, int_at, object_at, text_at
+from counterfoil_credentials.errors import Malformed
+
+from counterfoil_consent.terms import Terms
+from counterfoil_consent.wire import (
+    Digest,
+    GrantId,
+    grant_id_of,
+    instant_at,
+    require_members,
+    seconds,
+)
+
+_WHERE: Final = "grant"
+
+
+class Trigger(StrEnum):
+    """What ended a grant."""
+
+    WITHDRAWN = "withdrawn"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+
+
+class Level(IntEnum):
+    """How well an erasure is proved; each level includes the ones below.
+
+    E0 an unsigned word · E1 the receiver's signature · E2 with the custodian's
+    key destruction statement · E3 with every recipient's receipt · E4 attested.
+    """
+
+    E0 = 0
+    E1 = 1
+    E2 = 2
+    E3 = 3
+    E4 = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What both sides hold to: the terms granted, and the digests of what says so.
+
+    `holder` is the key used for this receiver alone; `nonce` and `terms_hash`
+    (of the transaction data as asked) bind the sealed presentations.
+    """
+
+    grant_id: GrantId
+    holder: Did
+    terms: Terms
+    request_digest: Digest
+    terms_hash: str
+    grant_digest: Digest
+    bundle_digest: Digest
+    nonce: str
+    granted_at: datetime
+
+    def to_json(self) -> JsonObject:
+        """Give the agreement for storage."""
+        return {
+            "grant_id": self.grant_id,
+            "holder": self.holder,
+            "terms": self.terms.to_json(),
+            "request_digest": self.request_digest,
+            "terms_hash": self.terms_hash,
+            "grant_digest": self.grant_digest,
+            "bundle_digest": self.bundle_digest,
+            "nonce": self.nonce,
+            "granted_at": seconds(self.granted_at),
+        }
+
+    @staticmethod
+    def from_json(obj: JsonObject, where: str = _WHERE) -> "Agreement":
+        """Read a stored agreement."""
+        holder = text_at(obj, "holder", where)
+        key_of_did_jwk(holder, f"{where}.holder")
+        return Agreement(
+            grant_id=grant_id_of(text_at(obj, "grant_id", where), f"{where}.grant_id"),
+            holder=Did(holder),
+            terms=Terms.from_json(object_at(obj, "terms", where), f"{where}.terms"),
+            request_digest=Digest(text_at(obj, "request_digest", where)),
+            terms_hash=text_at(obj, "terms_hash", where),
+            grant_digest=Digest(text_at(obj, "grant_digest", where)),
+            bundle_digest=Digest(text_at(obj, "bundle_digest", where)),
+            nonce=text_at(obj, "nonce", where),
+            granted_at=instant_at(obj, "granted_at", where),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requested:
+    """A receiver asked. Nothing has left the wallet."""
+
+    terms: Terms
+    request_digest: Digest
+    terms_hash: str
+    nonce: str
+    expires_at: datetime
+
+    def grant(
+        self,
+        *,
+        grant_id: GrantId,
+        holder: Did,
+        terms: Terms,
+        grant_digest: Digest,
+        bundle_digest: Digest,
+        at: datetime,
+    ) -> "Granted":
+        """Agree to `terms`, which the caller has found equal to the asked ones or narrower."""
+        return Granted(
+            Agreement(
+                grant_id=grant_id,
+                holder=holder,
+                terms=terms,
+                request_digest=self.request_digest,
+                terms_hash=self.terms_hash,
+                grant_digest=grant_digest,
+                bundle_digest=bundle_digest,
+                nonce=self.nonce,
+                granted_at=at,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Sealed and handed over; the receiver has not acknowledged it, and cannot read."""
+
+    agreement: Agreement
+
+    def acknowledge(self, receipt: str) -> "Active":
+        """Go into force on the receiver's signed receipt."""
+        return Active(self.agreement, receipt)
+
+    def withdraw(self, at: datetime) -> "Withdrawn":
+        """End the consent. A `Withdrawn` grant has no way back."""
+        return Withdrawn(self.agreement, at)
+
+    def complete(self, at: datetime) -> "Completed":
+        """End the consent because the receiver has what it was for."""
+        return Completed(self.agreement, at)
+
+    def expire(self) -> "Expired":
+        """End the consent because its time is over."""
+        return Expired(self.agreement, self.agreement.terms.valid_until)
+
+
+@dataclass(frozen=True, slots=True)
+class Active(Granted):
+    """In force: the receiver may read under a lease. `receipt` is its signed word."""
+
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The holder ended it. Nothing may be read any more."""
+
+    agreement: Agreement
+    ended_at: datetime
+
+    @property
+    def trigger(self) -> Trigger:
+        """Give what ended the grant."""
+        return Trigger.WITHDRAWN
+
+    def erase(self, at: datetime, level: Level) -> "Erased":
+        """Conclude on the receiver's erasure receipt, proved at `level`."""
+        return Erased(self.agreement, self.trigger, at, level)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Withdrawn):
+    """The receiver ended it: the purpose is fulfilled."""
+
+    @property
+    def trigger(self) -> Trigger:
+        """Give what ended the grant."""
+        return Trigger.COMPLETED
+
+
+@dataclass(frozen=True, slots=True)
+class Expired(Withdrawn):
+    """The clock ended it."""
+
+    @property
+    def trigger(self) -> Trigger:
+        """Give what ended the grant."""
+        return Trigger.EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Ciphertext and keys are gone, proved at `level`. The id is a tombstone for ever."""
+
+    agreement: Agreement
+    trigger: Trigger
+    erased_at: datetime
+    level: Level
+
+
+Ended: TypeAlias = Withdrawn | Completed | Expired
+State: TypeAlias = Granted | Active | Withdrawn | Completed | Expired | Erased
+
+
+def name_of(state: State) -> str:
+    """Give the state's name as stored and as answered."""
+    return type(state).__name__.lower()
+
+
+def state_to_json(state: State) -> JsonObject:
+    """Give a state for storage. It holds names and digests, no claim value and no key."""
+    head: JsonObject = {"state": name_of(state), "agreement": state.agreement.to_json()}
+    match state:
+        case Active():
+            return {**head, "receipt": state.receipt}
+        case Granted():
+            return head
+        case Withdrawn():
+            return {**head, "ended_at": seconds(state.ended_at)}
+        case Erased():
+            return {
+                **head,
+                "trigger": state.trigger.value,
+                "erased_at": seconds(state.erased_at),
+                "level": state.level.value,
+            }
+        case _:
+            assert_never(state)
+
+
+def state_from_json(obj: JsonObject, where: str = _WHERE) -> State:
+    """Read a stored state."""
+    name = text_at(obj, "state", where)
+    members = _MEMBERS.get(name)
+    if members is None:
+        raise Malformed("a grant's state", "another text", f"{where}.state")
+    require_members(obj, ("state", "agreement", *members), where)
+    agreement = Agreement.from_json(object_at(obj, "agreement", where), f"{where}.agreement")
+    match name:
+        case "granted":
+            return Granted(agreement)
+        case "active":
+            return Active(agreement, text_at(obj, "receipt", where))
+        case "withdrawn":
+            return Withdrawn(agreement, instant_at(obj, "ended_at", where))
+        case "completed":
+            return Completed(agreement, instant_at(obj, "ended_at", where))
+        case "expired":
+            return Expired(agreement, instant_at(obj, "ended_at", where))
+        case _:
+            return Erased(
+                agreement,
+                Trigger(text_at(obj, "trigger", where)),
+                instant_at(obj, "erased_at", where),
+                Level(int_at(obj, "level", where)),
+            )
+
+
+_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
+    "granted": (),
+    "active": ("receipt",),
+    "withdrawn": ("ended_at",),
+    "completed": ("ended_at",),
+    "expired": ("ended_at",),
+    "erased": ("trigger", "erased_at", "level"),
+}

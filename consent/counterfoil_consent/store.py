@@ -1,0 +1,192 @@
+"""What the custodian remembers: digests, pairwise keys, limits, counts, tombstones.
+
+    Reserved ─► Kept(receipted=False) ─► Kept(receipted=True) ─► Ended
+
+An `Ended` row stays for ever and holds no share.
+"""
+
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from counterfoil_credentials.dids import Did
+
+from counterfoil_consent.artefacts import Registration
+from counterfoil_consent.states import Trigger
+from counterfoil_consent.wire import Digest, GrantId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """A holder asked for the key of a grant to come."""
+
+    grant_id: GrantId
+    holder: Did
+    reserved_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A share in keeping. `is_receipted`: the receiver has acknowledged, reads may begin."""
+
+    registration: Registration = field(repr=False)
+    is_receipted: bool
+    reads: int
+
+    @property
+    def grant_id(self) -> GrantId:
+        """The grant whose share this is."""
+        return self.registration.grant_id
+
+    @property
+    def holder(self) -> Did:
+        """The pairwise key that may withdraw."""
+        return self.registration.holder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A tombstone. `statement` is the signed destruction statement, once the key is gone."""
+
+    grant_id: GrantId
+    holder: Did
+    receiver: Did | None
+    grant_digest: Digest | None
+    trigger: Trigger
+    ended_at: datetime
+    reads: int
+    statement: str | None
+
+
+Custody: TypeAlias = Reserved | Kept | Ended
+
+
+class CustodianStore(Protocol):
+    """Where the custodian's rows live. Every method is one transaction."""
+
+    def reserve(self, reserved: Reserved) -> Custody:
+        """Add the row unless the id is known; give what stands there now."""
+        ...
+
+    def keep(self, registration: Registration) -> Custody | None:
+        """Turn `Reserved` into `Kept`, by its own holder only; give what stands there now."""
+        ...
+
+    def find(self, grant_id: GrantId) -> Custody | None:
+        """Give what stands under the id."""
+        ...
+
+    def receipt(self, grant_id: GrantId) -> None:
+        """Mark a `Kept` row as receipted; anything else stays as it is."""
+        ...
+
+    def count_read(self, grant_id: GrantId, request_id: str, now: datetime) -> int | None:
+        """Count one read and give its number.
+
+        None when the row is not receipted, has ended, has no read left, is past
+        its end at `now`, or has answered this request before. Atomic: of any
+        number of callers at once, never more than the limit get a number.
+        """
+        ...
+
+    def end(self, grant_id: GrantId, trigger: Trigger, at: datetime) -> Custody | None:
+        """Turn the row into `Ended` and drop its share; an `Ended` row stays as it is."""
+        ...
+
+    def state_destruction(self, grant_id: GrantId, statement: str) -> Custody | None:
+        """Add the statement to an `Ended` row that has none."""
+        ...
+
+    def due(self, now: datetime, reserved_before: datetime, limit: int) -> list[GrantId]:
+        """Give grants past their end, stale reservations, and ends without a statement."""
+        ...
+
+
+class MemoryStore:
+    """The in-memory twin."""
+
+    def __init__(self) -> None:
+        self._rows: dict[GrantId, Custody] = {}
+        self._requests: set[tuple[GrantId, str]] = set()
+        self._lock = threading.Lock()
+
+    def reserve(self, reserved: Reserved) -> Custody:
+        with self._lock:
+            return self._rows.setdefault(reserved.grant_id, reserved)
+
+    def keep(self, registration: Registration) -> Custody | None:
+        with self._lock:
+            found = self._rows.get(registration.grant_id)
+            if isinstance(found, Reserved) and found.holder == registration.holder:
+                self._rows[registration.grant_id] = Kept(
+                    registration=registration, is_receipted=False, reads=0
+                )
+            return self._rows.get(registration.grant_id)
+
+    def find(self, grant_id: GrantId) -> Custody | None:
+        with self._lock:
+            return self._rows.get(grant_id)
+
+    def receipt(self, grant_id: GrantId) -> None:
+        with self._lock:
+            found = self._rows.get(grant_id)
+            if isinstance(found, Kept):
+                self._rows[grant_id] = replace(found, is_receipted=True)
+
+    def count_read(self, grant_id: GrantId, request_id: str, now: datetime) -> int | None:
+        with self._lock:
+            found = self._rows.get(grant_id)
+            if not isinstance(found, Kept) or not found.is_receipted:
+                return None
+            rules = found.registration
+            if found.reads >= rules.max_reads or now >= rules.valid_until:
+                return None
+            if (grant_id, request_id) in self._requests:
+                return None
+            self._requests.add((grant_id, request_id))
+            self._rows[grant_id] = replace(found, reads=found.reads + 1)
+            return found.reads + 1
+
+    def end(self, grant_id: GrantId, trigger: Trigger, at: datetime) -> Custody | None:
+        with self._lock:
+            match self._rows.get(grant_id):
+                case Kept() as kept:
+                    self._rows[grant_id] = _ended(kept, trigger, at)
+                case Reserved() as reserved:
+                    self._rows[grant_id] = _ended(reserved, trigger, at)
+                case _:
+                    pass
+            return self._rows.get(grant_id)
+
+    def state_destruction(self, grant_id: GrantId, statement: str) -> Custody | None:
+        with self._lock:
+            found = self._rows.get(grant_id)
+            if isinstance(found, Ended) and found.statement is None:
+                self._rows[grant_id] = replace(found, statement=statement)
+            return self._rows.get(grant_id)
+
+    def due(self, now: datetime, reserved_before: datetime, limit: int) -> list[GrantId]:
+        with self._lock:
+            found = [
+                grant_id
+                for grant_id, row in self._rows.items()
+                if (isinstance(row, Kept) and now >= row.registration.valid_until)
+                or (isinstance(row, Reserved) and row.reserved_at < reserved_before)
+                or (isinstance(row, Ended) and row.statement is None)
+            ]
+            return found[:limit]
+
+
+def _ended(found: Kept | Reserved, trigger: Trigger, at: datetime) -> Ended:
+    rules = found.registration if isinstance(found, Kept) else None
+    return Ended(
+        grant_id=found.grant_id,
+        holder=found.holder,
+        receiver=None if rules is None else rules.receiver,
+        grant_digest=None if rules is None else rules.grant_digest,
+        trigger=trigger,
+        ended_at=at,
+        reads=found.reads if isinstance(found, Kept) else 0,
+        statement=None,
+    )

@@ -1,0 +1,96 @@
+"""What every signed artefact shares: exact members, instants, digests, ids."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Final, NewType, TypeAlias
+
+from counterfoil_credentials.dids import Did, did_jwk, key_of_did_jwk
+from counterfoil_credentials.encoding import Json, JsonObject, b64url, int_at, text_at
+from counterfoil_credentials.errors import Malformed, Reason, Refused
+from counterfoil_credentials.jws import read_jws, sign_jws
+from counterfoil_credentials.keys import Signer
+
+GrantId = NewType("GrantId", str)
+Digest = NewType("Digest", str)
+Random: TypeAlias = Callable[[int], bytes]
+Clock: TypeAlias = Callable[[], datetime]
+
+SKEW: Final = timedelta(seconds=60)
+_ID_BYTES: Final = 16
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]\Z")
+_LATEST: Final = 253_402_300_799  # the last second of the year 9999
+
+
+def fresh_grant_id(random: Random) -> GrantId:
+    """Give a new id, 128 random bits in base64url."""
+    return GrantId(b64url(random(_ID_BYTES)))
+
+
+def grant_id_of(text: str, where: str) -> GrantId:
+    """Give `text` as a grant id; it is safe as a file name and in a URL."""
+    if not _ID.match(text):
+        raise Malformed("a grant id of 128 bits in base64url", "another text", where)
+    return GrantId(text)
+
+
+def digest_of(data: bytes | str) -> Digest:
+    """Give the SHA-256 of `data` in base64url."""
+    raw = data.encode() if isinstance(data, str) else data
+    return Digest(b64url(sha256(raw).digest()))
+
+
+def seconds(instant: datetime) -> int:
+    """Give the NumericDate of an aware instant (RFC 7519, section 2)."""
+    return int(instant.timestamp())
+
+
+def whole_second(instant: datetime) -> datetime:
+    """Give the instant as the wire can say it."""
+    return instant.replace(microsecond=0)
+
+
+def instant_at(obj: Mapping[str, Json], name: str, where: str) -> datetime:
+    """Give the instant in a NumericDate member."""
+    value = int_at(obj, name, where)
+    if not 0 <= value <= _LATEST:
+        raise Malformed("seconds since 1970", "a number out of range", f"{where}.{name}")
+    return datetime.fromtimestamp(value, UTC)
+
+
+def require_members(
+    obj: Mapping[str, Json], names: Collection[str], where: str, *, optional: Collection[str] = ()
+) -> None:
+    """Return only if `obj` has every one of `names` and nothing unknown.
+
+    A member we do not know might narrow or widen what was agreed: it is not ignored.
+    """
+    if missing := sorted(set(names) - obj.keys()):
+        raise Malformed(", ".join(missing), "nothing", where)
+    if obj.keys() - set(names) - set(optional):
+        raise Malformed("known members only", "an unknown one", where)
+
+
+def refuse(code: str, expected: str, found: str, where: str) -> Refused:
+    """Give the refusal with this one reason."""
+    return Refused(Reason(code, expected, found, where))
+
+
+def sign_artefact(claims: JsonObject, *, typ: str, signer: Signer) -> str:
+    """Give the signed artefact; `iss` is the signer's did:jwk."""
+    return sign_jws({"iss": did_jwk(signer.public), **claims}, typ=typ, signer=signer)
+
+
+def read_artefact(token: str, *, typ: str, by: Did | None, where: str) -> JsonObject:
+    """Give the claims of an artefact whose issuer's own did:jwk signed it.
+
+    With `by`, the issuer must be that one (`signed-by-another`); without, the
+    claims are verified as its self-named issuer's, and the caller judges who
+    that is.
+    """
+    jws = read_jws(token, typ=typ, where=where)
+    issuer = text_at(jws.unverified_claims, "iss", where)
+    if by is not None and issuer != by:
+        raise refuse("signed-by-another", "the party of this grant", "another", f"{where}.iss")
+    return jws.verify(key_of_did_jwk(issuer, f"{where}.iss"))
