@@ -47,8 +47,10 @@ make_environment() {
     echo "Making $environment with $("$found" --version)" >&2
     rm -rf "$environment"
     if has_uv; then
-        uv venv --quiet --python "$found" "$environment" || stop "uv made no environment"
-    elif ! "$found" -c 'import ensurepip, venv' 2>/dev/null || ! "$found" -m venv "$environment"; then
+        watched uv venv --quiet --python "$found" "$environment" || stop 'uv made no environment'
+    # Debian ships ensurepip apart; what is left of it there can still be imported.
+    elif ! "$found" -c 'import ensurepip, venv; ensurepip.version()' 2>/dev/null ||
+        ! watched "$found" -m venv "$environment"; then
         rm -rf "$environment"
         case $found in
         python3) package=python3-venv ;;
@@ -59,12 +61,26 @@ make_environment() {
     fi
 }
 
+# Run a command that writes into the environment, under its own process id in the mark: it may
+# outlive this shell, and then the next one must wait for it.
+watched() {
+    sh -c 'echo $$ >>"$0" && exec "$@"' "$environment.installing" "$@"
+}
+
+is_somebody_at_work() {
+    for process in $(cat "$environment.installing" 2>/dev/null); do
+        if kill -0 "$process" 2>/dev/null; then return 0; fi
+    done
+    return 1
+}
+
 install() {
     status=0
     if has_uv; then
-        uv pip install --quiet --python "$bin/python" "$@" || status=$?
+        watched uv pip install --quiet --python "$bin/python" "$@" || status=$?
     else
-        "$bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@" || status=$?
+        watched "$bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@" ||
+            status=$?
     fi
     # An installer that gave up has cleaned up behind itself; one that was killed has not.
     case $status in
@@ -80,22 +96,22 @@ is_ready() {
 }
 
 stamp() {
-    pwd
+    pwd -P
     cat pyproject.toml "requirements/$1.txt" | cksum
 }
 
 prepare() {
-    if [ -z "${COUNTERFOIL_PYTHON:-}" ] && is_ready "$1"; then return; fi
-    mkdir -p "$(dirname "$environment")"
-    # The mark says who is installing. One that outlived its process was left by
-    # a command that was killed half way: its environment is made anew.
     mark=$environment.installing
+    if [ -z "${COUNTERFOIL_PYTHON:-}" ] && [ ! -e "$mark" ] && is_ready "$1"; then return; fi
+    mkdir -p "$(dirname "$environment")"
+    # The mark says who is installing. One that outlived its processes was left by
+    # a command that was killed half way: its environment is made anew.
     until (set -C && echo $$ >"$mark") 2>/dev/null; do
         [ -e "$mark" ] || [ -w "$(dirname "$mark")" ] || stop "expected a folder to write to, found $PWD"
-        if kill -0 "$(cat "$mark" 2>/dev/null)" 2>/dev/null; then
+        if is_somebody_at_work; then
             sleep 1
         else
-            rm -rf "$mark" "$environment"
+            rm -rf "$environment" "$mark"
         fi
     done
     if ! is_ready "$1" || ! is_chosen; then
