@@ -4,7 +4,7 @@
     policy = AllOf(BoundToHolder(), NotRevoked(max_age=timedelta(days=1)))
     verifier = Verifier(policy, trust, Statuses(status_source))
     accepted = verifier.verify(vp_token, request, now=datetime.now(UTC))  # or raises Refused
-    serial = accepted.claims["warranty"]["item"]
+    serial = values_at(accepted.claims["warranty"], ("item", "serial"))
 
 `Counter` puts a shop's sessions and its three lights around that; the HTTP
 service is `counterfoil_verifier.app`. What is not listed here may change tomorrow.

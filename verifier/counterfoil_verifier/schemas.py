@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Literal, assert_never
 
-from counterfoil_credentials.encoding import Json
 from pydantic import BaseModel, ConfigDict, Field
 
 from counterfoil_verifier.counter import Asked, Light, Look
@@ -81,7 +80,7 @@ class LookBody(BaseModel):
     state: State
     light: Light | None = None
     reasons: list[ReasonBody]
-    facts: dict[str, Json] | None = None
+    facts: dict[str, object] | None = None
     checked_at: datetime | None = None
     status_as_of: datetime | None = None
     took_ms: int | None = None

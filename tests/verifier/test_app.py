@@ -1,0 +1,257 @@
+"""The shop's service over real HTTP: what a wallet hears, what the counter hears."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+import uvicorn
+from counterfoil_credentials.requests import parse_request_link, read_request, response_form
+from counterfoil_service.sql import open_database
+from counterfoil_verifier.app import MAX_BODY_BYTES, create_app, parse_form
+from counterfoil_verifier.sql_store import METADATA, SqlSessionStore
+
+from tests.conftest import Clock
+from tests.verifier.scene import INDEX, Scene
+
+KEY = "the-counters-own-key"
+FORM = "application/x-www-form-urlencoded"
+pytestmark = pytest.mark.loopback
+
+
+class Till:
+    """The service on loopback, and a wallet that answers it."""
+
+    def __init__(self, scene: Scene, port: int) -> None:
+        self.scene = scene
+        self.port = port
+
+    def send(
+        self, method: str, url: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, Any, dict[str, str]]:
+        parts = urlsplit(url)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, parts.path, body, named)
+            response = connection.getresponse()
+            text = response.read().decode()
+            kind = response.headers.get_content_type()
+            found = json.loads(text) if kind == "application/json" else text
+            return response.status, found, dict(response.headers.items())
+        finally:
+            connection.close()
+
+    def counter(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        status, found, _ = self.send(
+            method,
+            path,
+            None if body is None else json.dumps(body).encode(),
+            Authorization=f"Bearer {KEY}",
+            Content_Type="application/json",
+        )
+        return status, found
+
+    def ask(self) -> dict[str, str]:
+        status, asked = self.counter("POST", "/counter/requests", {"preset": "warranty"})
+        assert status == 200
+        return cast("dict[str, str]", asked)
+
+    def answer(
+        self, asked: dict[str, str], audience: str | None = None
+    ) -> tuple[str, dict[str, str]]:
+        """Fetch the request as a wallet does; give where the answer goes, and the answer."""
+        link = parse_request_link(asked["link"])
+        status, signed, headers = self.send("GET", link.request_uri)
+        assert status == 200
+        assert headers["content-type"] == "application/oauth-authz-req+jwt"
+        request = read_request(signed, client_id=link.client_id, now=self.scene.clock())
+        vp_token = self.scene.present(
+            self.scene.warranty(), request, audience=audience or request.client_id
+        )
+        return request.response_uri, response_form(vp_token, request.state)
+
+    def post(self, url: str, form: dict[str, str]) -> tuple[int, Any]:
+        status, found, headers = self.send("POST", url, urlencode(form).encode(), Content_Type=FORM)
+        assert headers["cache-control"] == "no-store"
+        return status, found
+
+
+@pytest.fixture
+def till(
+    clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path
+) -> Generator[Till, None, None]:
+    engine = open_database(tmp_path / "counter.sqlite3", METADATA)
+    scene = Scene(clock, random_bytes, SqlSessionStore(engine))
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = create_app(scene.counter, counter_key=KEY)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield Till(scene, listener.getsockname()[1])
+    server.should_exit = True
+    thread.join(timeout=10)
+    listener.close()
+    engine.dispose()
+    assert not thread.is_alive()
+
+
+def test_from_question_to_green_light(till: Till) -> None:
+    asked = till.ask()
+    path = f"/counter/requests/{asked['id']}"
+    assert till.counter("GET", path)[1]["state"] == "waiting"
+
+    assert till.post(*till.answer(asked)) == (200, {})
+
+    status, look = till.counter("GET", path)
+    assert status == 200
+    assert (look["state"], look["light"], look["reasons"]) == ("accepted", "green", [])
+    assert look["facts"] == {
+        "item.name": "Auricle One",
+        "item.serial": "A1-0001",
+        "valid_until": "2028-11-02",
+    }
+    assert look["took_ms"] >= 0
+    assert till.counter("GET", path)[1]["facts"] is None
+
+
+def test_a_refusal_tells_the_wallet_nothing_and_the_counter_everything(till: Till) -> None:
+    till.scene.brand.listed[INDEX] = 1
+    asked = till.ask()
+
+    status, heard = till.post(*till.answer(asked))
+
+    assert (status, heard["error"]) == (400, "access_denied")
+    assert "revoked" not in json.dumps(heard)
+    _, look = till.counter("GET", f"/counter/requests/{asked['id']}")
+    assert (look["state"], look["light"], look["facts"]) == ("refused", "red", None)
+    [reason] = look["reasons"]
+    assert reason["code"] == "revoked"
+    assert reason["en"]
+    assert reason["zh"]
+    assert reason["where"] == "warranty: credential.status"
+
+
+def test_a_replayed_a_tampered_and_a_misdirected_answer(till: Till) -> None:
+    """The three that the demo shows, through the public door."""
+    replayed = till.ask()
+    url, form = till.answer(replayed)
+    assert till.post(url, form) == (200, {})
+    assert till.post(url, form)[1]["error"] == "invalid_request"
+
+    tampered = till.ask()
+    url, form = till.answer(tampered)
+    token = json.loads(form["vp_token"])
+    issuer_jwt, *rest = token["warranty"][0].split("~")
+    head, payload, signature = issuer_jwt.split(".")
+    token["warranty"] = ["~".join([f"{head}.{payload}.{signature[::-1][:85]}A", *rest])]
+    assert till.post(url, {**form, "vp_token": json.dumps(token)})[1]["error"] == "access_denied"
+
+    misdirected = till.ask()
+    assert (
+        till.post(*till.answer(misdirected, audience="x509_san_dns:other.example"))[1]["error"]
+        == "access_denied"
+    )
+
+    looks = [
+        till.counter("GET", f"/counter/requests/{asked['id']}")[1]
+        for asked in (replayed, tampered, misdirected)
+    ]
+    assert [look["state"] for look in looks] == ["accepted", "refused", "refused"]
+    assert looks[0]["later_answers"] == 1
+    assert [reason["code"] for reason in looks[1]["reasons"]] == ["signature-invalid"]
+    assert [reason["code"] for reason in looks[2]["reasons"]] == ["audience-mismatch"]
+
+
+def test_what_could_not_be_checked_is_503_and_amber(till: Till) -> None:
+    till.scene.brand.is_reachable = False
+    asked = till.ask()
+
+    assert till.post(*till.answer(asked))[0] == 503
+
+    _, look = till.counter("GET", f"/counter/requests/{asked['id']}")
+    assert (look["state"], look["light"]) == ("unavailable", "amber")
+
+
+def test_fifty_copies_over_http_are_one_answer(till: Till) -> None:
+    asked = till.ask()
+    url, form = till.answer(asked)
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(till.post, [url] * 50, [form] * 50))
+
+    assert sorted(status for status, _ in answers) == [200] + [400] * 49
+
+
+def test_the_counters_side_opens_to_its_key_alone(till: Till) -> None:
+    asked = till.ask()
+    for path, method, body in (
+        ("/counter/requests", "POST", b'{"preset": "warranty"}'),
+        (f"/counter/requests/{asked['id']}", "GET", None),
+        ("/counter/check", "POST", b'{"id": "x", "presentation": "x"}'),
+    ):
+        for key in ("", "Bearer ", f"Bearer {KEY}x", f"Basic {KEY}", f"Bearer {KEY[:-1]}"):
+            status, found, _ = till.send(
+                method, path, body, Authorization=key, Content_Type="application/json"
+            )
+            assert (status, found["error"]) == (401, "invalid_token")
+
+
+def test_a_pasted_presentation_is_checked_at_the_counter(till: Till) -> None:
+    asked = till.ask()
+    _, form = till.answer(asked)
+    [presentation] = json.loads(form["vp_token"])["warranty"]
+
+    status, look = till.counter(
+        "POST", "/counter/check", {"id": asked["id"], "presentation": presentation}
+    )
+
+    assert (status, look["light"]) == (200, "green")
+    assert look["facts"]["item.serial"] == "A1-0001"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"", FORM, 400),
+        (b"vp_token=%7B%7D", FORM, 400),
+        (b"vp_token=%ff&state=x", FORM, 400),
+        (b"state=a&state=b", FORM, 400),
+        (b"\xff", FORM, 400),
+        (b"&".join(b"a%d=1" % i for i in range(21)), FORM, 400),
+        (b'{"vp_token": {}}', "application/json", 400),
+        (b"a=" + b"x" * MAX_BODY_BYTES, FORM, 413),
+    ],
+    ids=["empty", "no state", "no UTF-8", "twice", "no ASCII", "too many", "JSON", "too large"],
+)
+def test_a_bad_body_is_the_senders_fault(
+    till: Till, body: bytes, content_type: str, status: int
+) -> None:
+    asked = till.ask()
+    url, form = till.answer(asked)
+
+    found_status, found, _ = till.send("POST", url, body, Content_Type=content_type)
+
+    assert (found_status, found["error"]) == (status, "invalid_request")
+    assert till.post(url, form) == (200, {})
+
+
+def test_bad_requests_of_the_counter_are_400_and_unknown_sessions_404(till: Till) -> None:
+    bodies: list[object] = [{}, {"preset": 1}, {"preset": "warranty", "language": "de"}, []]
+    for body in bodies:
+        assert till.counter("POST", "/counter/requests", body)[0] == 400
+    status, found = till.counter("POST", "/counter/requests", {"preset": "anything"})
+    assert (status, found["error"]) == (400, "refused")
+    assert till.counter("GET", "/counter/requests/unknown")[0] == 404
+    assert till.send("GET", "/requests/unknown")[0] == 404
+    assert till.send("POST", "/responses/unknown", b"state=x", Content_Type=FORM)[0] == 400
+
+
+def test_a_form_is_read_once_and_strictly() -> None:
+    assert parse_form(b"a=%E5%95%86&b=") == {"a": "商", "b": ""}

@@ -1,0 +1,126 @@
+"""Policies put together: yes, no, and "could not find out"."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pytest
+from counterfoil_credentials.errors import Reason, Refused, Unavailable
+from counterfoil_verifier import (
+    AllOf,
+    AnyOf,
+    BoundToHolder,
+    DisclosesAtMost,
+    InForceAt,
+    IssuedBy,
+    Judgement,
+    OfType,
+    Policy,
+    Presented,
+    Verifier,
+)
+
+from tests.verifier.scene import DAY, ISSUER, MINUTE, NOON, SECOND, WARRANTY_TYPE, Scene
+
+
+@dataclass(frozen=True)
+class Says:
+    """A policy that says one thing."""
+
+    judgement: Judgement
+
+    def judge(self, presented: Presented) -> Judgement:
+        return self.judgement
+
+
+YES = Says(Judgement())
+NO = Says(Judgement((Reason("no", "", "", ""),)))
+OPEN = Says(Judgement((), (Reason("open", "", "", ""),)))
+
+
+def outcome(scene: Scene, policy: Policy) -> str:
+    request = scene.request()
+    presentation = scene.present(scene.warranty(), request)
+    try:
+        Verifier(policy, scene.trust, scene.statuses).verify(
+            presentation, request, now=scene.clock()
+        )
+    except Refused as refused:
+        return " ".join(refused.codes)
+    except Unavailable:
+        return "open"
+    return "yes"
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (AllOf(YES), "yes"),
+        (AllOf(YES, YES), "yes"),
+        (AllOf(YES, NO), "no"),
+        (AllOf(YES, OPEN), "open"),
+        (AllOf(OPEN, NO), "no"),
+        (AnyOf(YES), "yes"),
+        (AnyOf(NO, YES), "yes"),
+        (AnyOf(OPEN, YES), "yes"),
+        (AnyOf(NO, OPEN), "open"),
+        (AnyOf(NO, NO), "no"),
+        (AllOf(AnyOf(NO, YES), AnyOf(YES, OPEN)), "yes"),
+        (AllOf(AnyOf(NO, YES), NO), "no"),
+    ],
+)
+def test_checks_combine_with_three_values(scene: Scene, policy: Policy, expected: str) -> None:
+    assert outcome(scene, policy) == expected
+
+
+def test_all_of_says_every_reason(scene: Scene) -> None:
+    policy = AllOf(OfType(["another"]), IssuedBy(["another"]))
+
+    assert outcome(scene, policy) == "type-not-accepted issuer-not-accepted"
+
+
+def test_type_and_issuer_are_compared_whole(scene: Scene) -> None:
+    assert outcome(scene, OfType([WARRANTY_TYPE])) == "yes"
+    assert outcome(scene, OfType([WARRANTY_TYPE + "s"])) == "type-not-accepted"
+    assert outcome(scene, IssuedBy([ISSUER])) == "yes"
+    assert outcome(scene, IssuedBy([ISSUER + "/"])) == "issuer-not-accepted"
+
+
+def test_in_force_at_another_moment(scene: Scene) -> None:
+    assert outcome(scene, InForceAt(NOON + 1000 * DAY)) == "yes"
+    assert outcome(scene, InForceAt(NOON + 1001 * DAY)) == "expired"
+
+
+def test_a_shop_may_want_a_younger_proof(scene: Scene) -> None:
+    request = scene.request()
+    made_a_minute_ago = scene.present(scene.warranty(), request, now=NOON - MINUTE)
+
+    def check(max_age: BoundToHolder) -> list[str]:
+        verifier = Verifier(max_age, scene.trust, scene.statuses)
+        try:
+            verifier.verify(made_a_minute_ago, request, now=NOON)
+        except Refused as refused:
+            return refused.codes
+        return []
+
+    assert check(BoundToHolder(max_age=MINUTE)) == []
+    assert check(BoundToHolder(max_age=MINUTE - SECOND)) == ["key-binding-too-old"]
+
+
+def test_discloses_at_most_counts_disclosures_alone(scene: Scene) -> None:
+    """The item is never concealed by this brand; it travels whatever was asked."""
+    assert outcome(scene, DisclosesAtMost([])) == "yes"
+
+
+def test_status_as_of_is_the_oldest(now: datetime, scene: Scene) -> None:
+    presented = Presented(
+        credential=None,  # type: ignore[arg-type]  # these policies look at nothing
+        disclosed=frozenset(),
+        bound_at=now,
+        unbound=(),
+        status=lambda _: (_ for _ in ()).throw(AssertionError),
+        now=now,
+    )
+    younger = Says(Judgement(status_as_of=now))
+    older = Says(Judgement(status_as_of=now - DAY))
+
+    assert AllOf(younger, older, YES).judge(presented).status_as_of == now - DAY

@@ -1,0 +1,228 @@
+"""The brand's list: fresh, old, silent, lying."""
+
+from datetime import timedelta
+
+import pytest
+from counterfoil_credentials.errors import Refused, Unavailable
+from counterfoil_credentials.jws import sign_jws
+from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.sdjwt_vc import StatusReference
+from counterfoil_verifier import CouldNotCheck, StatusAt
+from counterfoil_verifier.statuses import RETRY_AFTER
+
+from tests.conftest import Clock
+from tests.verifier.scene import DAY, INDEX, LIST_URL, MINUTE, NOON, SECOND, Scene
+
+
+def verify(scene: Scene, index: int = INDEX) -> None:
+    request = scene.request()
+    credential = scene.warranty(status=StatusReference(LIST_URL, index))
+    scene.verifier.verify(scene.present(credential, request), request, now=scene.clock())
+
+
+def refusal(scene: Scene, index: int = INDEX) -> list[str]:
+    with pytest.raises(Refused) as refused:
+        verify(scene, index)
+    return refused.value.codes
+
+
+def open_question(scene: Scene) -> list[str]:
+    with pytest.raises(CouldNotCheck) as unknown:
+        verify(scene)
+    return unknown.value.codes
+
+
+def look_up(scene: Scene, max_age: timedelta = DAY) -> StatusAt:
+    return scene.statuses.at(
+        StatusReference(LIST_URL, INDEX),
+        issuer_key=lambda _: scene.brand.signer.public,
+        now=scene.clock(),
+        max_age=max_age,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(1, "revoked"), (2, "suspended"), (3, "status-unknown")]
+)
+def test_refuses_what_the_brand_lists_as_not_in_force(scene: Scene, status: int, code: str) -> None:
+    scene.brand.listed[INDEX] = status
+
+    assert refusal(scene) == [code]
+
+
+def test_a_neighbours_revocation_is_not_ours(scene: Scene) -> None:
+    scene.brand.listed[INDEX - 1] = scene.brand.listed[INDEX + 1] = 1
+
+    verify(scene)
+
+
+def test_refuses_an_index_past_the_end_of_the_list(scene: Scene) -> None:
+    verify(scene, len(scene.brand.listed) - 1)
+
+    assert refusal(scene, len(scene.brand.listed)) == ["status-index-out-of-range"]
+
+
+def test_refuses_a_credential_that_names_no_list(scene: Scene) -> None:
+    request = scene.request()
+    presentation = scene.present(scene.warranty(status=None), request)
+
+    with pytest.raises(Refused) as refused:
+        scene.verifier.verify(presentation, request, now=scene.clock())
+
+    assert refused.value.codes == ["status-missing"]
+
+
+def test_a_list_up_to_the_allowed_age_serves_and_a_second_older_does_not(scene: Scene) -> None:
+    scene.brand.listed_at = NOON - DAY
+    verify(scene)
+    scene.brand.listed_at = NOON - DAY - SECOND
+
+    assert open_question(Scene_with(scene)) == ["status-too-old"]
+
+
+def Scene_with(scene: Scene) -> Scene:  # noqa: N802  # reads as the sentence it stands in
+    """Give the same scene without memory of lists."""
+    from counterfoil_verifier import Statuses
+
+    scene.statuses = Statuses(scene.brand)
+    return scene
+
+
+def test_an_old_list_is_enough_for_revoked_and_not_for_suspended(scene: Scene) -> None:
+    """Revocation is for ever; a suspension may have been lifted since."""
+    scene.brand.listed_at = NOON - 30 * DAY
+    scene.brand.listed[INDEX] = 1
+    assert refusal(scene) == ["revoked"]
+
+    scene.brand.listed[INDEX] = 2
+    assert open_question(Scene_with(scene)) == ["status-too-old"]
+
+
+def test_a_silent_brand_without_a_kept_list_leaves_the_question_open(scene: Scene) -> None:
+    scene.brand.is_reachable = False
+
+    assert open_question(scene) == ["status-unreachable"]
+
+
+def test_the_kept_list_answers_while_the_brand_is_silent_and_says_its_age(
+    scene: Scene, clock: Clock
+) -> None:
+    assert look_up(scene).listed_at == NOON
+    scene.brand.is_reachable = False
+
+    clock.advance(DAY)
+    assert look_up(scene).listed_at == NOON
+    verify(scene)
+
+    clock.advance(SECOND)
+    assert open_question(scene) == ["status-too-old"]
+
+
+def test_a_silent_server_is_left_alone_for_a_moment(scene: Scene, clock: Clock) -> None:
+    scene.brand.is_reachable = False
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            look_up(scene)
+    assert scene.brand.fetches == 1
+
+    scene.brand.is_reachable = True
+    clock.advance(RETRY_AFTER)
+    assert look_up(scene).value == 0
+
+
+@pytest.mark.parametrize(
+    ("ttl_s", "fetches_after_59_s", "fetches_after_60_s"), [(60, 1, 2), (0, 2, 3)]
+)
+def test_the_lists_time_to_live_is_honoured(
+    scene: Scene, clock: Clock, ttl_s: int, fetches_after_59_s: int, fetches_after_60_s: int
+) -> None:
+    scene.brand.list_ttl_s = ttl_s
+    look_up(scene)
+
+    clock.advance(59 * SECOND)
+    look_up(scene)
+    assert scene.brand.fetches == fetches_after_59_s
+
+    clock.advance(SECOND)
+    look_up(scene)
+    assert scene.brand.fetches == fetches_after_60_s
+
+
+def test_a_kept_list_older_than_the_policy_allows_is_fetched_before_its_time(
+    scene: Scene, clock: Clock
+) -> None:
+    scene.brand.list_ttl_s = 86_400
+    look_up(scene)
+    clock.advance(2 * MINUTE)
+
+    assert look_up(scene, max_age=MINUTE).listed_at == NOON + 2 * MINUTE
+
+
+def test_a_revocation_counts_from_the_next_fetch_on(scene: Scene, clock: Clock) -> None:
+    verify(scene)
+    scene.brand.listed[INDEX] = 1
+
+    verify(scene)
+    clock.advance(MINUTE)
+    assert refusal(scene) == ["revoked"]
+
+
+def test_refuses_a_list_older_than_one_already_seen(scene: Scene, clock: Clock) -> None:
+    scene.brand.listed[INDEX] = 1
+    assert refusal(scene) == ["revoked"]
+
+    clock.advance(MINUTE)
+    scene.brand.listed[INDEX] = 0
+    scene.brand.listed_at = NOON - SECOND
+    assert refusal(scene) == ["status-list-rolled-back"]
+
+    scene.brand.listed_at = NOON
+    verify(scene)
+
+
+def test_a_list_that_has_expired_says_nothing(scene: Scene, clock: Clock) -> None:
+    scene.brand.list_expires_at = NOON + 10 * SECOND
+    verify(scene)
+    clock.advance(9 * SECOND)
+    verify(scene)
+
+    scene.brand.is_reachable = False
+    clock.advance(SECOND)
+    assert open_question(scene) == ["status-unreachable"]
+
+
+def test_refuses_a_list_for_another_address(scene: Scene) -> None:
+    scene.brand.list_subject = LIST_URL + "0"
+
+    assert refusal(scene) == ["status-list-mismatch"]
+
+
+def test_refuses_a_list_signed_by_somebody_else(scene: Scene) -> None:
+    scene.brand.list_signer = MemorySigner.generate()
+    assert refusal(scene) == ["status-list-issuer-key-unknown"]
+
+    good = scene.brand.signer
+    scene.brand.token = sign_jws(
+        {"sub": LIST_URL},
+        typ="statuslist+jwt",
+        signer=MemorySigner.generate(),
+        header={"kid": good.public.thumbprint()},
+    )
+    assert refusal(scene) == ["status-list-signature-invalid"]
+
+
+def test_refuses_a_list_from_the_future(scene: Scene) -> None:
+    """It would make every honest list after it look rolled back."""
+    scene.brand.listed_at = NOON + 61 * SECOND
+    assert refusal(scene) == ["status-list-from-the-future"]
+
+    scene.brand.listed_at = NOON + 60 * SECOND
+    verify(scene)
+
+
+def test_refuses_another_token_in_the_lists_place(scene: Scene) -> None:
+    scene.brand.token = sign_jws({"sub": LIST_URL}, typ="JWT", signer=scene.brand.signer)
+    assert refusal(scene) == ["status-list-token-type-mismatch"]
+
+    scene.brand.token = "<html>"
+    assert refusal(scene) == ["status-list-malformed"]
