@@ -14,9 +14,17 @@ from tests.readme_stages import STAGES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
-    page.relative_to(ROOT).as_posix()
-    for pattern in ("README*.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**/*.md", "*/README*.md")
-    for page in ROOT.glob(pattern)
+    {
+        page.relative_to(ROOT).as_posix()
+        for pattern in (
+            "README*.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+            "docs/**/*.md",
+            "*/README*.md",
+        )
+        for page in ROOT.glob(pattern)
+    }
 )
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`\n]+)`")
