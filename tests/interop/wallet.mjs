@@ -3,6 +3,8 @@
 //     node wallet.mjs accept OFFER_LINK TX_CODE
 //         gets every credential of the offer, verifies it with its issuer's keys and status list,
 //         and prints {"key": private JWK, "credentials": {configuration: {"credential", "claims"}}}
+//     node wallet.mjs check CREDENTIAL ISSUER
+//         verifies a credential again and prints {"status": 0}, or {"invalid": why not}
 //     node wallet.mjs present REQUEST_LINK CREDENTIAL KEY
 //         discloses what is asked for, no more, and prints {"answered": what came back}
 //
@@ -10,7 +12,8 @@
 // anything unforeseen is a stack trace and exit status 1.
 //
 // Misbehaviour, to be refused: accept --nonce NONCE; present --nonce NONCE, --audience CLIENT_ID,
-// and --tamper CLAIM (another value in that claim's disclosure).
+// --tamper CLAIM (that claim's disclosure goes along with another value), and --twice (the same
+// answer again; {"second": …} says what became of it).
 
 import { parseArgs } from "node:util";
 import { Oauth2ClientErrorResponseError } from "@openid4vc/oauth2";
@@ -70,7 +73,16 @@ async function accept(link, txCode, { nonce }) {
   return { key: key.privateJwk, credentials };
 }
 
-async function present(link, credential, keyText, { audience, nonce, tamper }) {
+async function check(credential, issuer) {
+  try {
+    await verifyCredential(credential, { issuer });
+    return { status: 0 };
+  } catch (error) {
+    return { invalid: error.message };
+  }
+}
+
+async function present(link, credential, keyText, { audience, nonce, tamper, twice }) {
   const key = new Key(JSON.parse(keyText));
   const client = new Openid4vpClient({ callbacks: callbacks(key) });
   const { params } = client.parseOpenid4vpAuthorizationRequest({ authorizationRequest: link });
@@ -91,17 +103,21 @@ async function present(link, credential, keyText, { audience, nonce, tamper }) {
   let presentation = await bindingWith(key).present(credential, frame(asked.claims ?? []), {
     kb: { payload: binding },
   });
-  if (tamper) presentation = tampered(presentation, tamper, key);
+  if (tamper) presentation = tampered(presentation, credential, tamper, key);
   const { authorizationResponsePayload } = await client.createOpenid4vpAuthorizationResponse({
     authorizationRequestPayload: request,
     authorizationResponsePayload: { vp_token: { [asked.id]: [presentation] } },
   });
-  const { response } = await client.submitOpenid4vpAuthorizationResponse({
-    authorizationRequestPayload: request,
-    authorizationResponsePayload,
-  });
-  const answer = await response.json();
-  return response.ok ? { answered: answer } : { refused: { status: response.status, ...answer } };
+  const submit = async () => {
+    const { response } = await client.submitOpenid4vpAuthorizationResponse({
+      authorizationRequestPayload: request,
+      authorizationResponsePayload,
+    });
+    const answer = await response.json();
+    return response.ok ? { answered: answer } : { refused: { status: response.status, ...answer } };
+  };
+  const first = await submit();
+  return twice ? { ...first, second: await submit() } : first;
 }
 
 /** The presentation frame of @sd-jwt for claim paths of names. */
@@ -116,23 +132,23 @@ function frame(claims) {
 }
 
 /**
- * The presentation with another value in the disclosure of `claim`, and a key binding that is
- * right for it: only the digest that the issuer signed can tell.
+ * The presentation with a disclosure of `claim` that holds another value, and a key binding that
+ * is right for it: only the digests that the issuer signed can tell.
  */
-function tampered(presentation, claim, key) {
+function tampered(presentation, credential, claim, key) {
+  const good = credential.split("~").find((part) => disclosed(part)[1] === claim);
+  if (!good) throw new Error(`expected a disclosure of ${claim}, found none`);
+  const [salt, name, value] = disclosed(good);
+  const bad = Buffer.from(JSON.stringify([salt, name, `${value}0`])).toString("base64url");
   const parts = presentation.split("~");
   const [header, binding] = decodeJwt(parts.pop());
-  const shown = parts.map((part, i) => {
-    if (i === 0) return part;
-    const [salt, name, value] = JSON.parse(Buffer.from(part, "base64url").toString("utf8"));
-    if (name !== claim) return part;
-    return Buffer.from(JSON.stringify([salt, name, `${value}0`])).toString("base64url");
-  });
-  if (shown.join() === parts.join()) throw new Error(`expected a disclosure of ${claim}, found none`);
-  const text = `${shown.join("~")}~`;
+  const text = [...parts.filter((part) => part !== good), bad, ""].join("~");
   const sd_hash = hash(text, "sha-256").toString("base64url");
   return text + key.signJwt(header, { ...binding, sd_hash });
 }
+
+const disclosed = (part) =>
+  part && !part.includes(".") ? JSON.parse(Buffer.from(part, "base64url").toString("utf8")) : [];
 
 /** The peer's refusal in `error`; what is none is thrown on. */
 function refused(error) {
@@ -154,12 +170,13 @@ const { positionals, values } = parseArgs({
     audience: { type: "string" },
     nonce: { type: "string" },
     tamper: { type: "string" },
+    twice: { type: "boolean" },
   },
 });
 const [command, ...operands] = positionals;
-const commands = { accept: [accept, 2], present: [present, 3] };
+const commands = { accept: [accept, 2], check: [check, 2], present: [present, 3] };
 if (!commands[command] || operands.length !== commands[command][1]) {
-  console.error("usage: wallet.mjs accept OFFER_LINK TX_CODE | present REQUEST_LINK CREDENTIAL KEY");
+  console.error("usage: accept OFFER_LINK TX_CODE | check CREDENTIAL ISSUER | present REQUEST_LINK CREDENTIAL KEY");
   process.exit(2);
 }
 console.log(JSON.stringify(await commands[command][0](...operands, values).catch(refused)));
