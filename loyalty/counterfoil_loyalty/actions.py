@@ -2,12 +2,12 @@
 
 An action is complete. Whoever sends it pays and decides nothing, so a relayer
 can store it, send it, and send it again after a crash. Each has a `key`, under
-which it happens once, and a `digest` of what it asks for: the same key with
-another digest is a conflict, not a repeat. Signatures are in neither: the same
-intent signed twice is still the same intent.
+which it happens once, and a `fingerprint` of what it asks for: the same key
+with another fingerprint is a conflict, not a repeat. Signatures and deadlines
+are in neither: the same wish signed again a minute later is the same wish.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from counterfoil_loyalty.accounts import require_signature
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms, Venue
@@ -19,7 +19,7 @@ class OpenExchange:
 
     key = "exchange"
 
-    def digest(self, venue: Venue) -> bytes:
+    def fingerprint(self, venue: Venue) -> bytes:
         return bytes(32)
 
 
@@ -36,6 +36,9 @@ class CreatePoints:
 
     def digest(self, venue: Venue) -> bytes:
         return self.registration.digest(venue)
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.digest(venue)
 
     def require_signed(self, venue: Venue) -> None:
         issuer = self.registration.issuer
@@ -57,6 +60,9 @@ class AgreeTerms:
     def digest(self, venue: Venue) -> bytes:
         return self.terms.digest(venue)
 
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.digest(venue)
+
 
 @dataclass(frozen=True, slots=True)
 class AwardPoints:
@@ -72,6 +78,9 @@ class AwardPoints:
     def digest(self, venue: Venue) -> bytes:
         return self.award.digest(venue)
 
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.digest(venue)
+
 
 @dataclass(frozen=True, slots=True)
 class SwapPoints:
@@ -86,6 +95,9 @@ class SwapPoints:
 
     def digest(self, venue: Venue) -> bytes:
         return self.swap.digest(venue)
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return replace(self.swap, deadline=0).digest(venue)
 
     def require_signed(self, venue: Venue) -> None:
         authorization = self.swap.authorization(venue)
@@ -106,6 +118,9 @@ class RedeemPoints:
 
     def digest(self, venue: Venue) -> bytes:
         return self.redemption.digest(venue)
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return replace(self.redemption, deadline=0).digest(venue)
 
     def require_signed(self, venue: Venue) -> None:
         authorization = self.redemption.authorization(venue)

@@ -21,7 +21,7 @@ from threading import RLock
 from typing import Any, cast
 
 from coincurve import PrivateKey
-from counterfoil_credentials.errors import Misuse
+from counterfoil_credentials.errors import Misuse, Unavailable
 from eth.abc import BlockHeaderAPI, ReceiptAPI, SignedTransactionAPI, TransactionBuilderAPI
 from eth.chains.base import MiningChain
 from eth.db.atomic import AtomicDB
@@ -58,11 +58,18 @@ class BlockDatabase(BaseDB):
         # The file holds the relayer's key: SQLite gives its side files the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL"):
-            self._file.execute(f"PRAGMA {pragma}")
-        self._file.execute(
-            "CREATE TABLE IF NOT EXISTS kv (k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID"
-        )
+        try:
+            # Two processes that extend one chain would fork it: the first keeps the file.
+            for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+                self._file.execute(f"PRAGMA {pragma}")
+            self._file.execute(
+                "CREATE TABLE IF NOT EXISTS kv (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID"
+            )
+            self._file.execute("BEGIN IMMEDIATE")
+            self._file.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            self._file.close()
+            raise Unavailable(f"expected the chain's file for itself, found {error}") from error
         self._changed: dict[bytes, bytes | None] = {}
 
     def __getitem__(self, key: bytes) -> bytes:

@@ -1,0 +1,77 @@
+"""`counterfoil loyalty serve DIR`: the points service with its chain, on loopback.
+
+DIR holds everything: `chain.sqlite3` (the chain and the relayer's key, readable
+by their owner alone) and `points.sqlite3` (the outbox and the projection).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from counterfoil_credentials.errors import CounterfoilError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+CHAIN: Final = "chain.sqlite3"
+DATABASE: Final = "points.sqlite3"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status: 0 done, 1 not as it must be, 2 misused."""
+    parser = argparse.ArgumentParser(prog="counterfoil loyalty", description="Run points.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="the points service and its chain, on loopback")
+    serve.add_argument("dir", type=Path)
+    serve.add_argument("--port", type=int, help="the port; a free one when it is taken")
+    given = parser.parse_args(arguments)
+    try:
+        return _serve(given.dir, given.port)
+    except (CounterfoilError, OSError) as error:
+        print(f"counterfoil loyalty {given.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def open_app(folder: Path, stack: ExitStack) -> "FastAPI":
+    """Give the points service over the files in `folder`; `stack` closes them.
+
+    The exchange and every brand's points that were there are there again, and
+    whatever was under way when the last process ended is taken up.
+    """
+    import secrets
+    import time
+
+    from counterfoil_service.sql import open_database
+
+    from counterfoil_loyalty.app import create_app
+    from counterfoil_loyalty.chain import embedded_ledger
+    from counterfoil_loyalty.relayer import Relayer, Ticker
+    from counterfoil_loyalty.service import PointsService
+    from counterfoil_loyalty.sql_store import METADATA, SqlStore
+
+    def clock() -> int:
+        return int(time.time())
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ledger = embedded_ledger(folder / CHAIN, now=clock(), random=secrets.token_bytes)
+    stack.callback(ledger.close)
+    engine = open_database(folder / DATABASE, METADATA)
+    stack.callback(engine.dispose)
+    store = SqlStore(engine)
+    relayer = Relayer(ledger, store)
+    relayer.start()
+    return create_app(PointsService(relayer, store, clock), Ticker(relayer, clock))
+
+
+def _serve(folder: Path, port: int | None) -> int:
+    from counterfoil_service.serving import bind, serve
+
+    with bind(port) as listener, ExitStack() as stack:
+        app = open_app(folder, stack)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        print(f"points listen on {address}", flush=True)
+        serve(app, listener=listener, lifeline=None)
+    return 0

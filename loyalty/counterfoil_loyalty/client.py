@@ -1,0 +1,434 @@
+"""The points service for apps: earn, look, exchange and redeem in plain words.
+
+    client = PointsClient(fetcher, "https://points.example")
+    accounts = PointsAccounts(secret)                      # the wallet keeps the secret
+    client.balances(accounts)                              # {brand: Points}
+    quote = client.quote(Points(audio, 10_00), bicycle)
+    client.exchange(quote, accounts, exchange_id)          # as quoted, or not at all
+    client.redeem(Points(bicycle, 5_00), accounts, redemption_id, now=now)
+
+Requests carry signatures made here; the service is trusted with nothing but
+its work. Each may be sent again with the same id and happens once. Raises
+`Refused` with the service's reasons, and `Unavailable` when no answer came or
+the points are still under way: ask again with the same id.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import quote as percent
+
+from counterfoil_credentials.encoding import (
+    Json,
+    JsonObject,
+    as_object,
+    compact_json,
+    int_at,
+    list_at,
+    optional_int_at,
+    parse_object,
+    text_at,
+)
+from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
+from counterfoil_credentials.fetch import Fetcher, Response
+
+from counterfoil_loyalty.accounts import Account, PointsAccounts, Signer, account_from
+from counterfoil_loyalty.intents import (
+    Award,
+    Redemption,
+    Registration,
+    Swap,
+    Terms,
+    Venue,
+    sign_by_brand,
+    sign_by_customer,
+)
+from counterfoil_loyalty.keccak import award_ref
+from counterfoil_loyalty.points import Points
+from counterfoil_loyalty.rates import Rate, makes_value
+
+_JSON = "application/json"
+_ATTEMPTS = 4
+_REDEEM_WITHIN = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """One brand's points as the service lists them. `price`: see rates.py."""
+
+    brand: str
+    name: str
+    symbol: str
+    token: Account
+    issuer: Account
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What an exchange gives: exactly `receives`, when it is signed before `expires_at`."""
+
+    gives: Points
+    receives: Points
+    rate: Rate
+    version: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """An exchange that happened. `value` is what the first brand owes the second."""
+
+    gave: Points
+    received: Points
+    value: int
+    intent: str
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """What redeemed points became; `reference` is shown at the counter."""
+
+    reference: str
+    points: Points
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a customer's history. `units` is below zero for points that left.
+
+    `kind` is awarded, exchanged, redeemed or transferred; `reference` names the
+    award's ref, the exchange's intent or the redemption's id; `at` is in unix seconds.
+    """
+
+    brand: str
+    account: Account
+    units: int
+    kind: str
+    reference: str
+    at: int
+    block: int
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """All points in existence, by brand in base units, and what they are worth together."""
+
+    units: Mapping[str, int]
+    total_value: int
+
+
+class PointsClient:
+    """One points service at its public `origin`."""
+
+    def __init__(self, fetcher: Fetcher, origin: str) -> None:
+        self._fetcher = fetcher
+        self._origin = origin.rstrip("/")
+        self._listing: JsonObject | None = None
+
+    # The brand's side
+
+    def register(
+        self, issuer: Signer, *, brand: str, name: str, symbol: str, price: int
+    ) -> Programme:
+        """Bring the brand's points into being; again and again is once."""
+        registration = Registration(
+            brand=brand, name=name, symbol=symbol, issuer=issuer.account, price=price
+        )
+        signature = sign_by_brand(registration, self.venue(), issuer)
+        body: JsonObject = {
+            "brand": brand,
+            "name": name,
+            "symbol": symbol,
+            "issuer": issuer.account,
+            "price": price,
+            "signature": signature.hex(),
+        }
+        return _programme(self._post("/brands", body))
+
+    def terms(self, giver: str, taker: str, rate: Rate, *, version: int, ends_at: int) -> Terms:
+        """Give the terms that both brands then sign; `ends_at` in unix seconds."""
+        from_, to = self.programme(giver), self.programme(taker)
+        return Terms(
+            token_in=from_.token,
+            token_out=to.token,
+            rate=rate,
+            price_in=from_.price,
+            price_out=to.price,
+            version=version,
+            ends_at=ends_at,
+        )
+
+    def sign_terms(self, terms: Terms, issuer: Signer) -> bytes:
+        """Give one brand's signature under terms."""
+        return sign_by_brand(terms, self.venue(), issuer)
+
+    def agree(self, terms: Terms, signature_from: bytes, signature_to: bytes) -> None:
+        """Put terms into force; the same terms again change nothing."""
+        names = {programme.token: programme.brand for programme in self.programmes()}
+        body: JsonObject = {
+            "from": names[terms.token_in],
+            "to": names[terms.token_out],
+            "numerator": terms.rate.numerator,
+            "denominator": terms.rate.denominator,
+            "price_from": terms.price_in,
+            "price_to": terms.price_out,
+            "version": terms.version,
+            "ends_at": terms.ends_at,
+            "signature_from": signature_from.hex(),
+            "signature_to": signature_to.hex(),
+        }
+        self._post("/terms", body)
+
+    def award(
+        self,
+        issuer: Signer,
+        points: Points,
+        account: Account,
+        *,
+        order: str,
+        kind: str = "purchase",
+    ) -> str:
+        """Award points for an order, once per brand, order and kind; give the award's ref."""
+        ref = award_ref(points.brand, order, kind)
+        award = Award(
+            token=self.programme(points.brand).token, to=account, amount=points.units, ref=ref
+        )
+        body: JsonObject = {
+            "brand": points.brand,
+            "account": account,
+            "amount": points.units,
+            "ref": ref.hex(),
+            "signature": sign_by_brand(award, self.venue(), issuer).hex(),
+        }
+        self._post("/awards", body, key=ref.hex())
+        return ref.hex()
+
+    # The customer's side
+
+    def balances(self, accounts: PointsAccounts) -> dict[str, Points]:
+        """Give what the customer holds with each brand that the service knows."""
+        found: dict[str, Points] = {}
+        for programme in self.programmes():
+            account = accounts.of(programme.brand).account
+            answer = self._get(f"/accounts/{account}/balances")
+            units = 0
+            for entry in list_at(answer, "balances", "balances"):
+                balance = as_object(entry, "balances[]")
+                if text_at(balance, "brand", "balances[]") == programme.brand:
+                    units = int_at(balance, "units", "balances[]")
+            found[programme.brand] = Points(programme.brand, units)
+        return found
+
+    def history(self, accounts: PointsAccounts) -> list[Entry]:
+        """Give every movement of the customer's points, oldest first, with its source."""
+        found: list[Entry] = []
+        for programme in self.programmes():
+            account = accounts.of(programme.brand).account
+            for entry in self._pages(f"/accounts/{account}/history", "history"):
+                found.append(_entry(entry, account))
+        return sorted(found, key=lambda entry: (entry.block, entry.transaction, entry.units))
+
+    def quote(self, gives: Points, to: str) -> Quote:
+        """Give what an exchange would bring now, checked against the brands' prices."""
+        path = f"/quote?from={percent(gives.brand, '')}&to={percent(to, '')}&amount={gives.units}"
+        answer = self._get(path)
+        rate = Rate(int_at(answer, "numerator", "quote"), int_at(answer, "denominator", "quote"))
+        receives = Points(to, int_at(answer, "receives", "quote"))
+        prices = (int_at(answer, "price_from", "quote"), int_at(answer, "price_to", "quote"))
+        is_off = rate.of(gives.units) != receives.units
+        if is_off or makes_value(gives.units, prices[0], receives.units, prices[1]):
+            raise Malformed("a quote that follows from its rate and prices", "another", "quote")
+        version = int_at(answer, "version", "quote")
+        return Quote(gives, receives, rate, version, int_at(answer, "expires_at", "quote"))
+
+    def exchange(self, quote: Quote, accounts: PointsAccounts, exchange_id: bytes) -> Exchanged:
+        """Exchange as quoted, at that rate or better, or not at all.
+
+        `exchange_id` is 32 bytes of the app's choice: sent again, it happens once.
+        """
+        giver, taker = self.programme(quote.gives.brand), self.programme(quote.receives.brand)
+        signer = accounts.of(giver.brand)
+        swap = Swap(
+            holder=signer.account,
+            token_in=giver.token,
+            token_out=taker.token,
+            amount_in=quote.gives.units,
+            least_out=quote.receives.units,
+            recipient=accounts.of(taker.brand).account,
+            version=quote.version,
+            deadline=quote.expires_at,
+            swap_id=exchange_id,
+        )
+        body: JsonObject = {
+            "from": giver.brand,
+            "to": taker.brand,
+            "holder": swap.holder,
+            "recipient": swap.recipient,
+            "amount": swap.amount_in,
+            "least": swap.least_out,
+            "version": swap.version,
+            "deadline": swap.deadline,
+            "id": exchange_id.hex(),
+            "signature": sign_by_customer(swap, self.venue(), signer).hex(),
+        }
+        answer = self._post("/exchanges", body, key=exchange_id.hex())
+        return Exchanged(
+            Points(giver.brand, int_at(answer, "amount", "exchange")),
+            Points(taker.brand, int_at(answer, "received", "exchange")),
+            int_at(answer, "value", "exchange"),
+            text_at(answer, "intent", "exchange"),
+            text_at(answer, "transaction", "exchange"),
+        )
+
+    def redeem(
+        self, points: Points, accounts: PointsAccounts, redemption_id: bytes, *, now: datetime
+    ) -> Voucher:
+        """Turn points into a voucher.
+
+        `redemption_id` is 32 bytes of the app's choice: sent again, it gives the same voucher.
+        """
+        signer = accounts.of(points.brand)
+        redemption = Redemption(
+            token=self.programme(points.brand).token,
+            holder=signer.account,
+            amount=points.units,
+            redemption_id=redemption_id,
+            deadline=int((now + _REDEEM_WITHIN).timestamp()),
+        )
+        body: JsonObject = {
+            "brand": points.brand,
+            "holder": redemption.holder,
+            "amount": points.units,
+            "id": redemption_id.hex(),
+            "deadline": redemption.deadline,
+            "signature": sign_by_customer(redemption, self.venue(), signer).hex(),
+        }
+        answer = self._post("/redemptions", body, key=redemption_id.hex())
+        voucher = text_at(answer, "voucher", "redemption")
+        return Voucher(voucher, points, text_at(answer, "transaction", "redemption"))
+
+    # What everybody may see
+
+    def programmes(self) -> list[Programme]:
+        """Give the brands with points here."""
+        self._listing = None
+        return self._listed()
+
+    def programme(self, brand: str) -> Programme:
+        """Give one brand's points; raises `Refused` for a brand without."""
+        # What is listed stays as it is; only a brand that is not there asks again.
+        for programmes in (self._listed, self.programmes):
+            for programme in programmes():
+                if programme.brand == brand:
+                    return programme
+        raise Refused(Reason("unknown-brand", "a brand with points", "another", "brand"))
+
+    def venue(self) -> Venue:
+        """Give where signatures are valid."""
+        answer = self._brands()
+        exchange = account_from(text_at(answer, "exchange", "brands"), "brands.exchange")
+        return Venue(int_at(answer, "chain_id", "brands"), exchange)
+
+    def supply(self) -> Supply:
+        """Give all points in existence and what they are worth together."""
+        answer = self._get("/supply")
+        rows = [as_object(entry, "supply[]") for entry in list_at(answer, "brands", "supply")]
+        units = {
+            text_at(row, "brand", "supply[]"): int_at(row, "units", "supply[]") for row in rows
+        }
+        return Supply(units, int_at(answer, "total_value", "supply"))
+
+    def events(self) -> list[JsonObject]:
+        """Give every event of the chain, oldest first, as the service decodes it."""
+        return list(self._pages("/events", "events"))
+
+    def _listed(self) -> list[Programme]:
+        brands = list_at(self._brands(), "brands", "brands")
+        return [_programme(as_object(entry, "brands[]")) for entry in brands]
+
+    def _brands(self) -> JsonObject:
+        if self._listing is None:
+            self._listing = self._get("/brands")
+        return self._listing
+
+    def _pages(self, path: str, name: str) -> Sequence[JsonObject]:
+        found: list[JsonObject] = []
+        after: int | None = -1
+        while after is not None:
+            answer = self._get(f"{path}?after={after}")
+            found += [as_object(entry, f"{name}[]") for entry in list_at(answer, name, name)]
+            following = (
+                None if answer.get("next") is None else optional_int_at(answer, "next", name)
+            )
+            if following is not None and following <= after:
+                raise Malformed("a next page behind this one", "an earlier one", f"{name}.next")
+            after = following
+        return found
+
+    def _get(self, path: str) -> JsonObject:
+        return _body(self._fetcher.get(self._origin + path, accept=_JSON), path)
+
+    def _post(self, path: str, body: JsonObject, *, key: str | None = None) -> JsonObject:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        for _ in range(_ATTEMPTS):
+            response = self._fetcher.post(
+                self._origin + path, compact_json(body), media_type=_JSON, headers=headers
+            )
+            if response.status != 202:  # 202: taken in; the same request again asks how it stands.
+                return _body(response, path)
+        raise Unavailable(f"expected {path} to be done by now, found it still under way")
+
+
+def _body(response: Response, path: str) -> JsonObject:
+    where = path.partition("?")[0]
+    if response.status >= 500:
+        raise Unavailable(f"expected an answer from {where}, found status {response.status}")
+    answer = parse_object(response.body, where, max_bytes=2**20)
+    if response.status == 200:
+        return answer
+    reasons = [as_object(reason, "reasons[]") for reason in _list_in(answer, "reasons")]
+    if reasons:
+        raise Refused(
+            *(
+                Reason(*(text_at(reason, name, "reasons[]") for name in _REASON_MEMBERS))
+                for reason in reasons
+            )
+        )
+    description = str(answer.get("error_description", f"status {response.status}"))
+    raise Malformed("a request that the points service takes", description, where)
+
+
+_REASON_MEMBERS = ("code", "expected", "found", "where")
+
+
+def _list_in(answer: JsonObject, name: str) -> Sequence[Json]:
+    value = answer.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _programme(obj: JsonObject) -> Programme:
+    return Programme(
+        brand=text_at(obj, "brand", "brands[]"),
+        name=text_at(obj, "name", "brands[]"),
+        symbol=text_at(obj, "symbol", "brands[]"),
+        token=account_from(text_at(obj, "token", "brands[]"), "brands[].token"),
+        issuer=account_from(text_at(obj, "issuer", "brands[]"), "brands[].issuer"),
+        price=int_at(obj, "price", "brands[]"),
+    )
+
+
+def _entry(obj: JsonObject, account: Account) -> Entry:
+    return Entry(
+        brand=text_at(obj, "brand", "history[]"),
+        account=account,
+        units=int_at(obj, "units", "history[]"),
+        kind=text_at(obj, "kind", "history[]"),
+        reference=text_at(obj, "reference", "history[]"),
+        at=int_at(obj, "at", "history[]"),
+        block=int_at(obj, "block", "history[]"),
+        transaction=text_at(obj, "transaction", "history[]"),
+    )

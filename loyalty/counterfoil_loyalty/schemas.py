@@ -1,0 +1,86 @@
+"""The HTTP bodies of the points service.
+
+Amounts are whole base units (a hundredth of a point), times unix seconds,
+32-byte values 64 hex digits, signatures 130. Brands are named as the protocol
+names them (`https://audio.example`); accounts are opaque.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from counterfoil_loyalty.points import MAX_UNITS
+from counterfoil_loyalty.rates import MAX_PRICE
+
+BrandName = Annotated[str, Field(min_length=1, max_length=256)]
+AccountText = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$")]
+Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Signature = Annotated[str, Field(pattern="^[0-9a-f]{130}$")]
+Units = Annotated[int, Field(strict=True, gt=0, le=MAX_UNITS)]
+Number64 = Annotated[int, Field(strict=True, gt=0, le=MAX_PRICE)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RegistrationBody(_Body):
+    """POST /brands: signed by `issuer`."""
+
+    brand: BrandName
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    symbol: Annotated[str, Field(min_length=1, max_length=12)]
+    issuer: AccountText
+    price: Number64
+    signature: Signature
+
+
+class TermsBody(_Body):
+    """POST /terms: signed by both brands' issuers."""
+
+    from_brand: Annotated[BrandName, Field(alias="from")]
+    to_brand: Annotated[BrandName, Field(alias="to")]
+    numerator: Number64
+    denominator: Number64
+    price_from: Number64
+    price_to: Number64
+    version: Number64
+    ends_at: Number64
+    signature_from: Signature
+    signature_to: Signature
+
+
+class AwardBody(_Body):
+    """POST /awards: signed by the brand; the header Idempotency-Key repeats `ref`."""
+
+    brand: BrandName
+    account: AccountText
+    amount: Units
+    ref: Hex32
+    signature: Signature
+
+
+class ExchangeBody(_Body):
+    """POST /exchanges: signed by the customer."""
+
+    from_brand: Annotated[BrandName, Field(alias="from")]
+    to_brand: Annotated[BrandName, Field(alias="to")]
+    holder: AccountText
+    recipient: AccountText
+    amount: Units
+    least: Units
+    version: Number64
+    deadline: Number64
+    id: Hex32
+    signature: Signature
+
+
+class RedemptionBody(_Body):
+    """POST /redemptions: signed by the customer."""
+
+    brand: BrandName
+    holder: AccountText
+    amount: Units
+    id: Hex32
+    deadline: Number64
+    signature: Signature

@@ -1,0 +1,280 @@
+"""The points service's decisions: what is asked, who may ask it, what is answered.
+
+    earn     award(...)   -> Awarded      signed by the brand
+    look     balances(...), history(...)
+    exchange quote(...)   -> Quote        then exchange(...) -> Exchanged, signed by the customer
+    redeem   redeem(...)  -> Voucher      signed by the customer
+
+The service holds no key of a brand or of a customer. Each request is complete
+in itself and may be sent again: it happens once and gets the same answer. What
+is not in a block yet after a while is answered `Pending`; send it again.
+"""
+
+import base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from counterfoil_credentials.errors import Reason, Refused
+
+from counterfoil_loyalty.accounts import Account, require_signature
+from counterfoil_loyalty.actions import (
+    Action,
+    AgreeTerms,
+    AwardPoints,
+    CreatePoints,
+    RedeemPoints,
+    SwapPoints,
+)
+from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
+from counterfoil_loyalty.keccak import keccak256
+from counterfoil_loyalty.ledger import Block, LedgerIdentity
+from counterfoil_loyalty.rates import Rate, makes_value
+from counterfoil_loyalty.refusals import refusal
+from counterfoil_loyalty.relayer import KEY_CONFLICT, Relayer
+from counterfoil_loyalty.store import Brand, Corridor, Movement, Placed, PointsStore
+
+MAX_INTENT_AGE_S = 7 * 86_400
+"""How far ahead a customer's deadline may lie: a signature must not wait for a better day."""
+
+QUOTE_LASTS_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Taken in, signed and stored, and not in a block yet: send the same request again."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Awarded:
+    """Points were earned. `ref` is 64 hex digits."""
+
+    brand: str
+    account: Account
+    units: int
+    ref: str
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What an exchange would give now, and until when it is worth signing (unix seconds)."""
+
+    brand_in: Brand
+    brand_out: Brand
+    units_in: int
+    units_out: int
+    rate: Rate
+    version: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """Points of one brand became points of another; `value` is what the first owes the second."""
+
+    brand_in: str
+    units_in: int
+    brand_out: str
+    units_out: int
+    value: int
+    intent: str
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """Points were redeemed. `reference` is what the customer shows at the counter."""
+
+    reference: str
+    brand: str
+    units: int
+    redemption_id: str
+    transaction_id: str
+
+
+class PointsService:
+    """Everything the HTTP face does, without HTTP. Safe for several threads."""
+
+    def __init__(
+        self,
+        relayer: Relayer,
+        store: PointsStore,
+        clock: Callable[[], int],
+        *,
+        patience_s: float = 8,
+    ) -> None:
+        self.relayer = relayer
+        self._store = store
+        self._clock = clock
+        self._patience_s = patience_s
+
+    @property
+    def identity(self) -> LedgerIdentity:
+        return self.relayer.ledger.identity
+
+    def register(self, registration: Registration, signature: bytes) -> Brand | Pending:
+        """Bring a brand's points into being, once per brand."""
+        action = CreatePoints(registration, signature)
+        action.require_signed(self.identity.venue)
+        entry = self._done(action)
+        return self.brand(registration.brand) if entry else Pending(action.key)
+
+    def agree(self, terms: Terms, signature_in: bytes, signature_out: bytes) -> Corridor | Pending:
+        """Put terms into force that both brands signed."""
+        for token, signature in ((terms.token_in, signature_in), (terms.token_out, signature_out)):
+            issuer = self._brand_of(token).issuer
+            require_signature(issuer, terms.digest(self.identity.venue), signature, "terms")
+        action = AgreeTerms(terms, signature_in, signature_out)
+        entry = self._done(action)
+        rate, version, ends_at = terms.rate, terms.version, terms.ends_at
+        corridor = Corridor(terms.token_in, terms.token_out, rate, version, ends_at)
+        return corridor if entry else Pending(action.key)
+
+    def award(self, award: Award, signature: bytes) -> Awarded | Pending:
+        """Mint what the brand signed for, exactly once per ref."""
+        brand = self._brand_of(award.token)
+        digest = award.digest(self.identity.venue)
+        require_signature(brand.issuer, digest, signature, "award.signature")
+        action = AwardPoints(award, signature)
+        awarded = Awarded(brand.brand, award.to, award.amount, award.ref.hex(), "")
+        try:
+            entry = self._done(action)
+        except Refused as refused:
+            # The chain knows a ref that our outbox does not: it was awarded before
+            # the outbox was lost. The chain's word is the answer.
+            earlier = self._store.awarded(award.token, award.ref.hex())
+            if refused.codes != ["duplicate-ref"] or earlier is None:
+                raise
+            if (earlier.account, earlier.units) != (award.to, award.amount):
+                raise Refused(
+                    Reason(KEY_CONFLICT, "the award first made for this ref", "another", "ref")
+                ) from refused
+            return _in(awarded, earlier.transaction_id)
+        return _in(awarded, entry.transaction.transaction_id) if entry else Pending(action.key)
+
+    def quote(self, brand_in: str, brand_out: str, units_in: int) -> Quote:
+        """Give what an exchange would give now; the signed intent decides what it does give."""
+        giver, taker = self.brand(brand_in), self.brand(brand_out)
+        now = self._clock()
+        for corridor in self._store.corridors():
+            pair = (corridor.token_in, corridor.token_out)
+            if pair == (giver.token, taker.token) and now < corridor.ends_at:
+                units_out = corridor.rate.of(units_in)
+                if units_out == 0:
+                    raise Refused(refusal("NothingOut", "quote"))
+                if makes_value(units_in, giver.price, units_out, taker.price):
+                    raise Refused(refusal("ValueCreated", "quote"))
+                expires_at = min(now + QUOTE_LASTS_S, corridor.ends_at)
+                amounts = (units_in, units_out, corridor.rate, corridor.version, expires_at)
+                return Quote(giver, taker, *amounts)
+        raise Refused(refusal("NoCorridor", "quote"))
+
+    def exchange(self, swap: Swap, signature: bytes) -> Exchanged | Pending:
+        """Exchange what the customer signed for, at or above their minimum or not at all."""
+        action = SwapPoints(swap, signature)
+        action.require_signed(self.identity.venue)
+        giver, taker = self._brand_of(swap.token_in), self._brand_of(swap.token_out)
+        self._require_timely(action, swap.deadline)
+        entry = self._done(action)
+        if entry is None:
+            return Pending(action.key)
+        transaction_id = entry.transaction.transaction_id
+        moved = {it.token: it.units for it in self._store.movements(transaction_id)}
+        units_out = moved[taker.token]
+        return Exchanged(
+            brand_in=giver.brand,
+            units_in=-moved[giver.token],
+            brand_out=taker.brand,
+            units_out=units_out,
+            value=units_out * taker.price,
+            intent=swap.digest(self.identity.venue).hex(),
+            transaction_id=transaction_id,
+        )
+
+    def redeem(self, redemption: Redemption, signature: bytes) -> Voucher | Pending:
+        """Turn points into a voucher, once per redemption id; a repeat gives the same voucher."""
+        action = RedeemPoints(redemption, signature)
+        action.require_signed(self.identity.venue)
+        brand = self._brand_of(redemption.token)
+        self._require_timely(action, redemption.deadline)
+        entry = self._done(action)
+        if entry is None:
+            return Pending(action.key)
+        return Voucher(
+            reference=voucher_reference(redemption),
+            brand=brand.brand,
+            units=redemption.amount,
+            redemption_id=redemption.redemption_id.hex(),
+            transaction_id=entry.transaction.transaction_id,
+        )
+
+    def brands(self) -> Sequence[Brand]:
+        return self._store.brands()
+
+    def brand(self, name: str) -> Brand:
+        """Give a brand by its public name; raises `Refused` for an unknown one."""
+        for brand in self._store.brands():
+            if brand.brand == name:
+                return brand
+        raise Refused(Reason("unknown-brand", "a brand with points here", "another", "brand"))
+
+    def corridors(self) -> Sequence[Corridor]:
+        return self._store.corridors()
+
+    def balances(self, account: Account) -> Mapping[Account, int]:
+        return self._store.balances(account)
+
+    def history(self, account: Account, *, after: int, limit: int) -> Sequence[Movement]:
+        return self._store.history(account, after=after, limit=limit)
+
+    def supplies(self) -> Mapping[Account, int]:
+        return self._store.supplies()
+
+    def blocks(self, after: int, limit: int) -> Iterator[Block]:
+        """Give blocks above `after`, read from the ledger itself and not from our projection."""
+        ledger = self.relayer.ledger
+        for number in range(after + 1, min(ledger.head(), after + limit) + 1):
+            yield ledger.block(number)
+
+    def _done(self, action: Action) -> Placed | None:
+        """See an action through: its entry once it is done, None while it is pending."""
+        entry = self.relayer.accept(action)
+        if entry.outcome is None:
+            entry = self.relayer.wait_for(action.key, self._patience_s) or entry
+        if entry.outcome is None:
+            return None
+        if entry.outcome.reason is not None:
+            raise Refused(entry.outcome.reason)
+        return entry
+
+    def _require_timely(self, action: SwapPoints | RedeemPoints, deadline: int) -> None:
+        """Refuse a new intent past its deadline, or one that would lie about for too long."""
+        if self._store.placed(action.key) is not None:
+            return
+        now = self._clock()
+        if deadline <= now:
+            raise Refused(refusal("ERC3009InvalidAuthorizationTime", "deadline"))
+        if deadline > now + MAX_INTENT_AGE_S:
+            days = MAX_INTENT_AGE_S // 86_400
+            raise Refused(
+                Reason("deadline-too-far", f"a deadline within {days} days", "later", "deadline")
+            )
+
+    def _brand_of(self, token: Account) -> Brand:
+        for brand in self._store.brands():
+            if brand.token == token:
+                return brand
+        raise Refused(refusal("UnknownPoints", "brand"))
+
+
+def voucher_reference(redemption: Redemption) -> str:
+    """Give the voucher's reference: 16 letters and digits that follow from the redemption alone."""
+    named = f"{redemption.token} {redemption.holder} {redemption.redemption_id.hex()}"
+    letters = base64.b32encode(keccak256(b"voucher " + named.encode())[:10]).decode()
+    return "-".join(letters[start : start + 4] for start in range(0, 16, 4))
+
+
+def _in(awarded: Awarded, transaction_id: str) -> Awarded:
+    return Awarded(awarded.brand, awarded.account, awarded.units, awarded.ref, transaction_id)
