@@ -1,7 +1,11 @@
 """One question, one answer, one light; the same on both stores."""
 
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -365,6 +369,56 @@ def test_a_session_stays_answered_after_a_restart(scene: Scene) -> None:
     look = restarted.look(asked.session_id)
     assert look.light is Light.GREEN
     assert look.held is None
+
+
+def test_what_a_killed_process_had_answered_stays_answered(
+    clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "counter.sqlite3"
+    engine = open_database(path, METADATA)
+    scene = Scene(clock, random_bytes, SqlSessionStore(engine))
+    asked = scene.counter.ask("warranty")
+    request_id, form = scene.answer(asked)
+    program = textwrap.dedent(
+        """
+        import os, signal, sys
+        from datetime import datetime
+        from pathlib import Path
+        from counterfoil_service.sql import open_database
+        from counterfoil_verifier import Outcome, SessionId, Verdict
+        from counterfoil_verifier.sql_store import METADATA, SqlSessionStore
+
+        store = SqlSessionStore(open_database(Path(sys.argv[1]), METADATA))
+        verdict = Verdict(
+            outcome=Outcome.ACCEPTED, codes=(), checked_at=datetime.fromisoformat(sys.argv[3]),
+            status_as_of=None, took_ms=1,
+        )
+        assert store.answer(SessionId(sys.argv[2]), verdict)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+
+    died = subprocess.run(
+        [sys.executable, "-c", program, str(path), asked.session_id, str(clock())], check=False
+    )
+
+    assert died.returncode == -signal.SIGKILL
+    assert refusal(lambda: scene.counter.receive(request_id, form)) == ["already-answered"]
+    assert scene.counter.look(asked.session_id).light is Light.GREEN
+    engine.dispose()
+
+
+def test_an_answer_that_is_checked_when_time_runs_out_is_too_late(
+    scene: Scene, clock: Clock
+) -> None:
+    asked = scene.counter.ask("warranty")
+    request_id, form = scene.answer(asked)
+    ticks = iter([clock(), clock() + REQUEST_LIFE])
+    slow = scene.open_counter(clock=lambda: next(ticks, NOON + REQUEST_LIFE))
+
+    assert refusal(lambda: slow.receive(request_id, form)) == ["request-expired"]
+    clock.advance(REQUEST_LIFE)
+    assert isinstance(scene.counter.look(asked.session_id).session, Expired)
 
 
 def test_the_database_holds_no_fact_no_nonce_and_no_token(

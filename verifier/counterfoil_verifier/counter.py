@@ -163,7 +163,7 @@ class Counter:
         return self._shop.signed_request(waiting, preset)
 
     def receive(self, request_id: RequestId, form: Mapping[str, str]) -> None:
-        """Take a wallet's answer; return only if what it shows was accepted.
+        """Take a wallet's answer; return only if it was accepted, or says that nothing is shown.
 
         The first answer with this request's `state` is the answer, good or bad.
         Bytes that are no answer leave the request open.
@@ -271,7 +271,8 @@ class Counter:
         # Checked first, consumed last: of many copies that verify, one is the answer.
         if not self._store.answer(waiting.session_id, verdict):
             self._store.count_later_answer(waiting.session_id)
-            raise _not_open("already-answered", "an open request", "an answered one", "id")
+            self._open(self._store.by_session(waiting.session_id))
+            raise _not_open("request-expired", "an open request", "an expired one", "id")
         self._held.put(waiting.session_id, held, self._clock())
 
     def _ms_since(self, started: float) -> int:
