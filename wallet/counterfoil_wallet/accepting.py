@@ -15,7 +15,7 @@ from typing import Final, TypeVar, assert_never
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.holder_proof import make_proof
-from counterfoil_credentials.offers import CredentialOffer, TxCode, parse_offer
+from counterfoil_credentials.offers import CredentialOffer, TxCode
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import (
@@ -73,13 +73,12 @@ class Acceptor:
         """Give every acceptance that is neither finished nor dropped, oldest first."""
         return [from_record(record) for record in self._store.find(Kind.ACCEPTANCE, UNDER_WAY)]
 
-    def accept(self, link: str, tx_code: str | None) -> Finished | Notifying:
-        """Accept the offer in `link`, or go on with accepting it.
+    def accept(self, offer: CredentialOffer, tx_code: str | None) -> Finished | Notifying:
+        """Accept `offer`, or go on with accepting it.
 
         An offer that was accepted before is not accepted again: its credentials
         are given. Raises `Refused` when nothing of it could be kept.
         """
-        offer = parse_offer(link)
         match self.state(acceptance_id_of(offer)):
             case Finished() as finished:
                 return finished

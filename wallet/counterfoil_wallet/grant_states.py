@@ -1,0 +1,268 @@
+"""The states of a grant as the wallet keeps them. Each allows only the next step.
+
+    Deciding ─► Delivering ─► InForce ─► Ending ─► Proved
+        └─► Abandoned  └──────────────────┘
+
+`Deciding` and `Delivering` hold what makes the same request again; `Ending` is
+over for the customer, whoever has heard of it yet; `Proved` holds the receipt.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, TypeAlias, assert_never
+
+from counterfoil_consent.holder import Decided, GrantPackage, Withdrawal
+from counterfoil_consent.holder import Ending as Answers
+from counterfoil_consent.states import Active, Erased, Level, state_from_json, state_to_json
+from counterfoil_consent.terms import Terms
+from counterfoil_consent.wire import GrantId
+from counterfoil_credentials.encoding import (
+    Json,
+    JsonObject,
+    b64url,
+    compact_json,
+    from_b64url,
+    list_at,
+    object_at,
+    parse_object,
+    text_at,
+    texts_at,
+)
+from counterfoil_credentials.errors import Malformed, Reason
+from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.sdjwt_vc import time_at
+
+from counterfoil_wallet.held import CredentialId
+from counterfoil_wallet.store import Kind, Record
+
+_WHERE: Final = "grant"
+_MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """She has decided. Nothing has been sealed or sent; `credentials` are named by type."""
+
+    decided: Decided
+    signer: MemorySigner = field(repr=False)
+    credentials: Mapping[str, CredentialId]
+
+    @property
+    def grant_id(self) -> GrantId:
+        """The grant's id, from here on."""
+        return self.decided.grant_id
+
+    @property
+    def terms(self) -> Terms:
+        """The terms that she chose."""
+        return self.decided.terms
+
+    def abandon(self, reasons: tuple[Reason, ...]) -> "Abandoned":
+        """Give up before anything was sealed."""
+        return Abandoned(self.grant_id, self.terms, reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivering:
+    """Sealed and signed. Some of it may have arrived."""
+
+    package: GrantPackage
+    signer: MemorySigner = field(repr=False)
+
+    @property
+    def grant_id(self) -> GrantId:
+        """The grant's id."""
+        return self.package.grant_id
+
+    @property
+    def terms(self) -> Terms:
+        """The terms granted."""
+        return self.package.granted.agreement.terms
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The receiver acknowledged it and may read, within the terms."""
+
+    active: Active
+    signer: MemorySigner = field(repr=False)
+
+    @property
+    def grant_id(self) -> GrantId:
+        """The grant's id."""
+        return self.active.agreement.grant_id
+
+    @property
+    def terms(self) -> Terms:
+        """The terms granted."""
+        return self.active.agreement.terms
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Withdrawn. `stopped_at` is the receiver's word, `key_destroyed_at` the custodian's.
+
+    None means that this party has not answered yet. `reasons` say why a receipt
+    that came does not prove the erasure.
+    """
+
+    withdrawal: Withdrawal
+    stopped_at: datetime | None = None
+    key_destroyed_at: datetime | None = None
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def grant_id(self) -> GrantId:
+        """The grant's id."""
+        return self.withdrawal.withdrawn.agreement.grant_id
+
+    @property
+    def terms(self) -> Terms:
+        """The terms that held."""
+        return self.withdrawal.withdrawn.agreement.terms
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether both parties have answered."""
+        return self.stopped_at is not None and self.key_destroyed_at is not None
+
+    def hear(self, answers: Answers) -> "Ending":
+        """Note who has answered now; an answer is not forgotten."""
+        return replace(
+            self,
+            stopped_at=self.stopped_at or answers.stopped_at,
+            key_destroyed_at=self.key_destroyed_at or answers.key_destroyed_at,
+        )
+
+    def doubt(self, reasons: tuple[Reason, ...]) -> "Ending":
+        """Note why the receipt proves nothing."""
+        return replace(self, reasons=reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """Erased, and proved so by `receipt`, which anybody can verify."""
+
+    erased: Erased
+    receipt: str = field(repr=False)
+
+    @property
+    def grant_id(self) -> GrantId:
+        """The grant's id."""
+        return self.erased.agreement.grant_id
+
+    @property
+    def terms(self) -> Terms:
+        """The terms that held."""
+        return self.erased.agreement.terms
+
+    @property
+    def level(self) -> Level:
+        """How well it is proved, as computed when the receipt was verified."""
+        return self.erased.level
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """Nothing came of it, and no data left."""
+
+    grant_id: GrantId
+    terms: Terms
+    reasons: tuple[Reason, ...]
+
+
+HeldGrant: TypeAlias = Deciding | Delivering | InForce | Ending | Proved | Abandoned
+
+UNDER_WAY: Final = ("deciding", "delivering", "inforce", "ending")
+
+
+def to_record(state: HeldGrant) -> Record:
+    """Give the record to store."""
+    name = type(state).__name__.lower()
+    return Record(Kind.GRANT, state.grant_id, name, compact_json(_to_json(state)))
+
+
+def from_record(record: Record) -> HeldGrant:
+    """Read a stored state."""
+    obj = parse_object(record.body, _WHERE, max_bytes=_MAX_BODY_BYTES)
+    match record.label:
+        case "deciding":
+            named = object_at(obj, "credentials", _WHERE)
+            return Deciding(
+                Decided.from_json(object_at(obj, "decided", _WHERE)),
+                _signer(obj),
+                {vct: CredentialId(text_at(named, vct, _WHERE)) for vct in named},
+            )
+        case "delivering":
+            package = GrantPackage.from_json(object_at(obj, "package", _WHERE))
+            return Delivering(package, _signer(obj))
+        case "inforce":
+            active = state_from_json(object_at(obj, "active", _WHERE))
+            if not isinstance(active, Active):
+                raise Malformed("a grant in force", "another state", _WHERE)
+            return InForce(active, _signer(obj))
+        case "ending":
+            return Ending(
+                Withdrawal.from_json(object_at(obj, "withdrawal", _WHERE)),
+                time_at(obj, "stopped_at", _WHERE),
+                time_at(obj, "key_destroyed_at", _WHERE),
+                _reasons(obj),
+            )
+        case "proved":
+            erased = state_from_json(object_at(obj, "erased", _WHERE))
+            if not isinstance(erased, Erased):
+                raise Malformed("an erased grant", "another state", _WHERE)
+            return Proved(erased, text_at(obj, "receipt", _WHERE))
+        case "abandoned":
+            terms = Terms.from_json(object_at(obj, "terms", _WHERE))
+            return Abandoned(GrantId(record.key), terms, _reasons(obj))
+        case _:
+            raise Malformed("a state of a grant", "another text", _WHERE)
+
+
+def _to_json(state: HeldGrant) -> JsonObject:
+    match state:
+        case Deciding():
+            return {
+                "decided": state.decided.to_json(),
+                "key": _key(state.signer),
+                "credentials": {**state.credentials},
+            }
+        case Delivering():
+            return {"package": state.package.to_json(), "key": _key(state.signer)}
+        case InForce():
+            return {"active": state_to_json(state.active), "key": _key(state.signer)}
+        case Ending():
+            times = {"stopped_at": state.stopped_at, "key_destroyed_at": state.key_destroyed_at}
+            return {
+                "withdrawal": state.withdrawal.to_json(),
+                "reasons": _spoken(state.reasons),
+                **{name: int(at.timestamp()) for name, at in times.items() if at is not None},
+            }
+        case Proved():
+            return {"erased": state_to_json(state.erased), "receipt": state.receipt}
+        case Abandoned():
+            return {"terms": state.terms.to_json(), "reasons": _spoken(state.reasons)}
+        case _:
+            assert_never(state)
+
+
+def _key(signer: MemorySigner) -> str:
+    return b64url(signer.private_bytes())
+
+
+def _signer(obj: JsonObject) -> MemorySigner:
+    return MemorySigner.from_private_bytes(from_b64url(text_at(obj, "key", _WHERE), _WHERE))
+
+
+def _spoken(reasons: tuple[Reason, ...]) -> list[Json]:
+    return [[r.code, r.expected, r.found, r.where] for r in reasons]
+
+
+def _reasons(obj: JsonObject) -> tuple[Reason, ...]:
+    reasons: list[Reason] = []
+    for listed in list_at(obj, "reasons", _WHERE):
+        code, expected, found, where = texts_at({"reason": listed}, "reason", _WHERE)
+        reasons.append(Reason(code, expected, found, where))
+    return tuple(reasons)

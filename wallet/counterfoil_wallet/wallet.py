@@ -1,0 +1,297 @@
+"""The customer's side of the walks: accept, present, grant, withdraw.
+
+    offer link   ─► Wallet.accept                                 ─► HeldCredential
+    request link ─► Wallet.matches     ─► choose ─► Wallet.present ─► Presented
+    request link ─► Wallet.asked_terms ─► choose ─► Wallet.grant   ─► InForce
+                                            Wallet.withdraw        ─► Ending, Proved
+
+This is the face of the folder. Each method is one step; the decision behind it
+stands in the module named for its verb. What was under way when the program
+stopped is finished, or dropped for a stated reason, by `Wallet.resume`.
+"""
+
+import secrets
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+from counterfoil_consent.holder import asks_for_consent
+from counterfoil_consent.wire import GrantId
+from counterfoil_credentials.errors import Misuse, Reason
+from counterfoil_credentials.fetch import Fetcher, GuardedFetcher
+from counterfoil_credentials.offers import parse_offer
+
+from counterfoil_wallet.acceptance import Acceptance, acceptance_id_of
+from counterfoil_wallet.accepting import Acceptor
+from counterfoil_wallet.asking import fetch_request
+from counterfoil_wallet.consents import AskedTerms, Consents, GrantChoice
+from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForce, Proved
+from counterfoil_wallet.held import HeldCredential
+from counterfoil_wallet.history import Event
+from counterfoil_wallet.matching import Choice, Matches, match_request
+from counterfoil_wallet.presenting import Presented, Presenter
+from counterfoil_wallet.store import Kind, MemoryStore, Record, Store
+from counterfoil_wallet.trust import Trust
+from counterfoil_wallet.wire import Clock, Random, refuse
+
+_STRIPES: Final = 32
+_SECRET_BYTES: Final = 32
+
+
+class Points(Protocol):
+    """What an app plugs in for points: its points client, with the accounts of this wallet."""
+
+    def balances(self) -> Mapping[str, object]:
+        """Give the balance with each brand."""
+        ...
+
+    def history(self) -> Sequence[object]:
+        """Give what was earned, exchanged and redeemed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What an offer led to. `refused` says why a part of it is not held."""
+
+    credentials: tuple[HeldCredential, ...]
+    refused: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where each thing stands that was under way: see the states' names."""
+
+    acceptances: tuple[Acceptance, ...]
+    grants: tuple[HeldGrant, ...]
+
+
+def utc_now() -> datetime:
+    """Give the time of this machine's clock."""
+    return datetime.now(UTC)
+
+
+class Wallet:
+    """Holds a customer's credentials. Safe from several threads; one program at a time.
+
+    `fetcher`, `clock` and `random` are for tests and unusual places; `trust`
+    names the verifiers and custodians that the app vouches for.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        fetcher: Fetcher | None = None,
+        clock: Clock = utc_now,
+        random: Random = secrets.token_bytes,
+        trust: Trust | None = None,
+    ) -> None:
+        self._store = store
+        self._fetcher = GuardedFetcher() if fetcher is None else fetcher
+        self._clock = clock
+        self._random = random
+        self._trust = Trust() if trust is None else trust
+        self._acceptor = Acceptor(store, self._fetcher, clock, random)
+        self._presenter = Presenter(store, self._fetcher, clock, random)
+        self._consents = Consents(store, self._fetcher, clock, random, self._trust)
+        self._one_at_a_time = tuple(threading.Lock() for _ in range(_STRIPES))
+        self._points: Points | None = None
+
+    @classmethod
+    def create(
+        cls,
+        path: str | PathLike[str],
+        passphrase: str,
+        *,
+        fetcher: Fetcher | None = None,
+        clock: Clock = utc_now,
+        random: Random = secrets.token_bytes,
+        trust: Trust | None = None,
+    ) -> Self:
+        """Make a wallet in the folder `path`; `Refused` with `wallet-exists` if there is one."""
+        # Loaded here: the wallet's face must load without the encrypted SQLite.
+        from counterfoil_wallet.sqlite_store import SqliteStore  # noqa: PLC0415
+
+        store = SqliteStore.create(Path(path), passphrase, random=random)
+        return cls(store, fetcher=fetcher, clock=clock, random=random, trust=trust)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | PathLike[str],
+        passphrase: str,
+        *,
+        fetcher: Fetcher | None = None,
+        clock: Clock = utc_now,
+        random: Random = secrets.token_bytes,
+        trust: Trust | None = None,
+    ) -> Self:
+        """Open the wallet in the folder `path`.
+
+        Raises `Refused` with `wallet-missing` or `passphrase-wrong`,
+        `Unavailable` while another program has it open, `Malformed` when it is
+        damaged. Call `resume` next.
+        """
+        from counterfoil_wallet.sqlite_store import SqliteStore  # noqa: PLC0415
+
+        store = SqliteStore.open(Path(path), passphrase)
+        return cls(store, fetcher=fetcher, clock=clock, random=random, trust=trust)
+
+    @classmethod
+    def in_memory(
+        cls,
+        *,
+        fetcher: Fetcher | None = None,
+        clock: Clock = utc_now,
+        random: Random = secrets.token_bytes,
+        trust: Trust | None = None,
+    ) -> Self:
+        """Make a wallet that is gone when the program ends."""
+        return cls(MemoryStore(), fetcher=fetcher, clock=clock, random=random, trust=trust)
+
+    @staticmethod
+    def exists(path: str | PathLike[str]) -> bool:
+        """Say whether the folder `path` holds a wallet."""
+        from counterfoil_wallet.sqlite_store import exists  # noqa: PLC0415
+
+        return exists(Path(path))
+
+    def lock(self) -> None:
+        """Let go of the file and its key. Every later call is `Misuse`; open it again."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lock()
+
+    # Offers.
+
+    def accept(self, offer_link: str, *, tx_code: str | None = None) -> Accepted:
+        """Accept an offer: redeem it, prove a fresh key, verify what comes and keep it.
+
+        Once accepted, the same offer gives the same credentials. `Unavailable`
+        leaves it under way: call again, or `resume`. Raises `Refused` when
+        nothing of it could be kept (`offer-not-redeemed`, `issuer-mismatch`,
+        `tx-code-needed`, …) and `Malformed`.
+        """
+        offer = parse_offer(offer_link)
+        with self._only_one(acceptance_id_of(offer)):
+            end = self._acceptor.accept(offer, tx_code)
+        held = [self._store.get(Kind.CREDENTIAL, credential_id) for credential_id in end.held]
+        credentials = tuple(HeldCredential.from_record(record) for record in held if record)
+        return Accepted(credentials, end.refused)
+
+    def credentials(self) -> list[HeldCredential]:
+        """Give what is held, oldest first."""
+        return [HeldCredential.from_record(record) for record in self._store.find(Kind.CREDENTIAL)]
+
+    # Requests.
+
+    def matches(self, request_link: str) -> Matches:
+        """Give what is asked, by whom, and exactly what each answer would reveal.
+
+        Nothing about this wallet goes out. Raises `Refused` when the request
+        cannot be trusted, or with `asks-for-a-grant` when `asked_terms` is the
+        way; `Unavailable`, `Malformed`.
+        """
+        signed = fetch_request(request_link, fetcher=self._fetcher, clock=self._clock)
+        request = signed.request
+        if asks_for_consent(request):
+            raise refuse("asks-for-a-grant", "a request to present", "one for a grant", "request")
+        types = {vct for query in request.query.credentials for vct in query.vct_values}
+        held = [HeldCredential.from_record(r) for r in self._store.find(Kind.CREDENTIAL, types)]
+        asker = self._trust.asker(request.client_id, request.client_name)
+        return match_request(request, held, asker=asker, now=self._clock())
+
+    def present(self, choice: Choice) -> Presented:
+        """Show what was chosen, to whom it was shown on the screen, once."""
+        return self._presenter.present(choice)
+
+    def decline(self, matches: Matches) -> None:
+        """Say no, and no more than that."""
+        self._presenter.decline(matches)
+
+    # Consent.
+
+    def asked_terms(self, request_link: str) -> AskedTerms:
+        """Give the terms that a receiver asks to be granted, and what could be granted."""
+        signed = fetch_request(request_link, fetcher=self._fetcher, clock=self._clock)
+        return self._consents.read(signed)
+
+    def grant(self, choice: GrantChoice) -> InForce:
+        """Grant what was chosen: seal it, sign it, deliver it.
+
+        `Unavailable` leaves it under way: `resume` goes on. Raises `Refused` or
+        `Malformed` with the other side's word; then nothing is in force.
+        """
+        deciding = self._consents.decide(choice)
+        with self._only_one(deciding.grant_id):
+            return self._consents.deliver(deciding)
+
+    def withdraw(self, grant_id: GrantId) -> Ending | Proved | Abandoned:
+        """End a grant for good. The answer says who has heard, and how well erasure is proved."""
+        with self._only_one(grant_id):
+            return self._consents.withdraw(grant_id)
+
+    def grants(self) -> list[HeldGrant]:
+        """Give every grant with the state that it is in, oldest first."""
+        return self._consents.all()
+
+    # Everything.
+
+    def resume(self) -> Resumed:
+        """Go on with everything that was under way, as far as each goes now.
+
+        What cannot be reached stays where it is; what was refused is dropped.
+        """
+        acceptances: list[Acceptance] = []
+        for acceptance in self._acceptor.under_way():
+            with self._only_one(acceptance.acceptance_id):
+                # Another thread may have brought it on since it was listed.
+                latest = self._acceptor.state(acceptance.acceptance_id) or acceptance
+                acceptances.append(self._acceptor.resume(latest))
+        grants: list[HeldGrant] = []
+        for listed in self._consents.under_way():
+            with self._only_one(listed.grant_id):
+                grants.append(self._consents.resume(self._consents.state(listed.grant_id)))
+        return Resumed(tuple(acceptances), tuple(grants))
+
+    def history(self) -> list[Event]:
+        """Give what was accepted, shown, declined, granted and withdrawn, oldest first."""
+        return [Event.from_record(record) for record in self._store.find(Kind.EVENT)]
+
+    def secret(self, name: str) -> bytes:
+        """Give 32 secret bytes, made at the first call for `name` and kept in the wallet.
+
+        For keys that live outside the wallet's own walks, such as points accounts.
+        """
+        with self._only_one(f"secret {name}"):
+            record = self._store.get(Kind.SECRET, name)
+            if record is None:
+                record = Record(Kind.SECRET, name, "", self._random(_SECRET_BYTES))
+                self._store.put(record)
+        return record.body
+
+    @property
+    def points(self) -> Points:
+        """The app's points client; `Misuse` while the app has set none."""
+        if self._points is None:
+            raise Misuse("expected the app to set Wallet.points, found it unset")
+        return self._points
+
+    @points.setter
+    def points(self, points: Points) -> None:
+        self._points = points
+
+    @contextmanager
+    def _only_one(self, key: str) -> Generator[None, None, None]:
+        with self._one_at_a_time[hash(key) % _STRIPES]:
+            yield
