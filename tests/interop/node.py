@@ -45,18 +45,19 @@ def require_strangers() -> None:
 
 @contextmanager
 def stranger(script: str) -> Generator[str, None, None]:
-    """Run a stranger's service and give its address. It ends with its standard input."""
+    """Run a stranger's service and give its address.
+
+    Should this process be killed, the service ends with its standard input.
+    """
     command = [find_node() or "node", script]
     with subprocess.Popen(
         command, cwd=FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
-        assert process.stdin is not None
         assert process.stdout is not None
         try:
             yield text_at(parse_object(process.stdout.readline(), script), "address", script)
         finally:
-            process.stdin.close()
-            process.wait(_PATIENCE_S)
+            process.terminate()
 
 
 def stranger_s_wallet(*arguments: str) -> JsonObject:
