@@ -1,0 +1,129 @@
+"""Revoking, and the status list that says so."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from counterfoil_credentials.errors import Misuse, Refused
+from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.token_status_list import INVALID, VALID
+from counterfoil_issuer.issuer import Issuer, IssuerOptions
+from counterfoil_issuer.offering import OpenOffer
+from counterfoil_issuer.records import RevocationReason
+from counterfoil_issuer.store import Store
+
+from tests.conftest import Clock
+from tests.issuer.brand import (
+    ORDER_1001,
+    Customer,
+    issuer_on,
+    orders_file,
+    status_indices,
+    status_of,
+)
+
+MINUTE = timedelta(minutes=1)
+RETURNED = RevocationReason.GOODS_RETURNED
+
+
+def many_orders(count: int) -> bytes:
+    return orders_file(*(ORDER_1001[0].replace("#1001", f"#{n}") for n in range(count)))
+
+
+def test_a_revoked_credential_is_invalid_at_once_and_its_neighbours_are_not(
+    customer: Customer, offer: OpenOffer
+) -> None:
+    receipt, warranty = customer.accept(offer)
+    assert [customer.status(one) for one in (receipt, warranty)] == [VALID, VALID]
+
+    customer.issuer.revoke(warranty.notification_id, RETURNED)
+
+    assert [customer.status(one) for one in (receipt, warranty)] == [VALID, INVALID]
+
+
+def test_revoking_again_changes_neither_time_nor_reason(
+    customer: Customer, offer: OpenOffer, clock: Clock
+) -> None:
+    _, warranty = customer.accept(offer)
+    first = customer.issuer.revoke(warranty.notification_id, RETURNED)
+    clock.advance(MINUTE)
+
+    assert customer.issuer.revoke(warranty.notification_id, RevocationReason.FRAUD) == first
+    assert first.revocation_reason is RETURNED
+
+
+def test_revoking_an_unknown_credential_is_refused(issuer: Issuer) -> None:
+    with pytest.raises(Refused) as refusal:
+        issuer.revoke("another", RETURNED)
+
+    assert refusal.value.codes == ["credential-unknown"]
+
+
+def test_a_credential_revoked_on_its_way_is_not_handed_out_again(
+    customer: Customer, offer: OpenOffer
+) -> None:
+    token = customer.token(offer)
+    warranty = customer.issued(token)
+    customer.issuer.revoke(warranty.notification_id, RETURNED)
+
+    with pytest.raises(Refused) as refusal:
+        customer.issued(token)
+    assert refusal.value.codes == ["credential_request_denied"]
+    customer.store(token, warranty)
+    assert customer.status(warranty) == INVALID
+
+
+def test_there_is_no_list_before_the_first_credential(customer: Customer) -> None:
+    assert customer.issuer.status_list(1) is None
+    customer.accept(customer.issuer.offer("#1001").offers[0])
+
+    assert customer.issuer.status_list(1)
+    assert [customer.issuer.status_list(number) for number in (-1, 0, 2, 10**30)] == [None] * 4
+
+
+def test_an_unchanged_list_is_signed_once_per_half_life(
+    customer: Customer, offer: OpenOffer, clock: Clock
+) -> None:
+    customer.accept(offer)
+    first = customer.issuer.status_list(1)
+    clock.advance(30 * MINUTE - timedelta(seconds=1))
+    assert customer.issuer.status_list(1) == first
+    clock.advance(timedelta(seconds=1))
+
+    assert customer.issuer.status_list(1) != first
+
+
+def test_indices_are_unpredictable_and_never_used_twice(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    issuer = issuer_on(store, clock, random_bytes, options=IssuerOptions(status_list_size=64))
+    issuer.import_orders(many_orders(40))
+    customer = Customer(issuer, clock, MemorySigner.generate())
+    issued = [
+        credential
+        for number in range(40)
+        for offer in issuer.offer(f"#{number}").offers
+        for credential in customer.accept(offer)
+    ]
+
+    references = [status_of(customer.verified(one)) for one in issued]
+    assert len({(one.url, one.index) for one in references}) == 80
+    first_list = status_indices(customer, issued[:48])
+    assert first_list != sorted(first_list)
+    assert {one.url[-2:] for one in references[:48]} == {"/1"}
+    assert {one.url[-2:] for one in references[48:]} == {"/2"}, "three quarters full: the next"
+    assert issuer.summary().status_indices_used == 80
+
+
+def test_randomness_that_repeats_itself_stops_the_issuer_instead_of_reusing_an_index(
+    store: Store, clock: Clock
+) -> None:
+    issuer = issuer_on(store, clock, bytes)
+    issuer.import_orders(many_orders(1))
+    customer = Customer(issuer, clock, MemorySigner.generate())
+    token = customer.token(issuer.offer("#0").offers[0])
+    customer.issued(token, "receipt")
+
+    with pytest.raises((Misuse, Refused)):
+        customer.issuer.issue(token, customer.request("warranty"))
+    assert issuer.summary().status_indices_used == 1
