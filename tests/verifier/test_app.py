@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 import uvicorn
+from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.requests import parse_request_link, read_request, response_form
 from counterfoil_service.sql import open_database
 from counterfoil_verifier.app import MAX_BODY_BYTES, create_app, parse_form
@@ -255,3 +256,6 @@ def test_bad_requests_of_the_counter_are_400_and_unknown_sessions_404(till: Till
 
 def test_a_form_is_read_once_and_strictly() -> None:
     assert parse_form(b"a=%E5%95%86&b=") == {"a": "商", "b": ""}
+    for body in (b"a=1&a=1", b"a=%ff", b"a", b"\xe5=1"):
+        with pytest.raises(Malformed):
+            parse_form(body)

@@ -111,16 +111,28 @@ def test_discloses_at_most_counts_disclosures_alone(scene: Scene) -> None:
     assert outcome(scene, DisclosesAtMost([])) == "yes"
 
 
-def test_status_as_of_is_the_oldest(now: datetime, scene: Scene) -> None:
-    presented = Presented(
-        credential=None,  # type: ignore[arg-type]  # these policies look at nothing
+def presented(now: datetime, bound_at: datetime | None, *unbound: Reason) -> Presented:
+    """Give what policies see that look neither at the credential nor at its status."""
+    return Presented(
+        credential=None,  # type: ignore[arg-type]  # nobody looks
         disclosed=frozenset(),
-        bound_at=now,
-        unbound=(),
-        status=lambda _: (_ for _ in ()).throw(AssertionError),
+        bound_at=bound_at,
+        unbound=unbound,
+        status=lambda _: pytest.fail("nobody asked for the status"),
         now=now,
     )
+
+
+def test_a_broken_proof_binds_nobody_whatever_else_would_do(now: datetime) -> None:
+    broken = Reason("nonce-mismatch", "", "", "")
+    either = AnyOf(BoundToHolder(), NO)
+
+    assert either.judge(presented(now, now)).accepts
+    assert either.judge(presented(now, None, broken)).reasons == (broken, *NO.judgement.reasons)
+
+
+def test_status_as_of_is_the_oldest(now: datetime) -> None:
     younger = Says(Judgement(status_as_of=now))
     older = Says(Judgement(status_as_of=now - DAY))
 
-    assert AllOf(younger, older, YES).judge(presented).status_as_of == now - DAY
+    assert AllOf(younger, older, YES).judge(presented(now, now)).status_as_of == now - DAY
