@@ -38,11 +38,8 @@ HEADER = (
     "Name,Email,Paid at,Currency,Taxes,Billing Name,"
     "Lineitem name,Lineitem sku,Lineitem quantity,Lineitem price"
 )
-ORDER_1001 = (
-    "#1001,mira@example.org,2026-03-01 12:34:56 +0100,EUR,58.91,Mira Sample"
-    + ",Auricle One,ONE,1,349.00",
-    "#1001,,,,,,Ear pads,PADS,1,20.00",
-)
+_MIRA = "mira@example.org,2026-03-01 12:34:56 +0100,EUR,58.91,Mira Sample"
+ORDER_1001 = (f"#1001,{_MIRA},Auricle One,ONE,1,349.00", "#1001,,,,,,Ear pads,PADS,1,20.00")
 ORDER_1002 = (
     "#1002,jun@example.org,2026-03-02 08:15:00 +0800,JPY,2710,Jun Sample,Auricle Buds,BUDS,2,14900",
 )
