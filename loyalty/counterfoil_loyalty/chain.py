@@ -13,8 +13,9 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from counterfoil_credentials.errors import Misuse, Refused
+from counterfoil_credentials.errors import Refused
 from eth_account import Account as EthAccount
+from eth_typing import BlockNumber, ChecksumAddress, HexStr
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.exceptions import ContractCustomError, TransactionNotFound
@@ -62,15 +63,21 @@ class ChainLedger:
         self._lock = RLock()
         exchange_parts, points_parts = _artifact("PointsExchange"), _artifact("BrandPoints")
         self._exchange_code: str = exchange_parts["bytecode"]
-        self._exchange = web3.eth.contract(address=_checksum(exchange), abi=exchange_parts["abi"])
-        self._points = web3.eth.contract(abi=points_parts["abi"])
+        # web3 makes the methods of a contract from its ABI at run time: no type knows them.
+        self._exchange: Any = web3.eth.contract(
+            address=_checksum(exchange), abi=exchange_parts["abi"]
+        )
+        self._points: Any = web3.eth.contract(abi=points_parts["abi"])
         self._errors = _selectors(exchange_parts["abi"]) | _selectors(points_parts["abi"])
         self._tokens: set[str] = set()
 
     def check(self, action: Action) -> None:
         with self._lock:
             self._require_points(action)
-            self._call(action, "latest")
+            gas = _GAS[type(action)]
+            error = self._error_of({**self._reader(), "gas": gas, **self._target(action)}, None)
+        if error is not None:
+            raise Refused(refusal(error))
 
     def sign(self, action: Action, sequence: int) -> SignedTransaction:
         transaction: dict[str, Any] = {
@@ -140,12 +147,11 @@ class ChainLedger:
             contract = self._points(_checksum(token))
             return int(contract.functions.totalSupply().call(self._reader()))
 
-    def _target(self, action: Action) -> dict[str, Any]:
+    def _target(self, action: Action) -> TxParams:
         """Give the contract that an action calls, and the call."""
-        exchange = {"to": self.identity.exchange}
         match action:
             case OpenExchange():
-                return {"data": self._exchange_code}
+                return {"data": HexStr(self._exchange_code)}
             case CreatePoints(registration=it, signature=signature):
                 values = (it.brand, it.name, it.symbol, it.issuer, it.price)
                 call = self._exchange.encode_abi("createPoints", [values, signature])
@@ -156,14 +162,14 @@ class ChainLedger:
                 call = self._exchange.encode_abi("swap", [it.values, signature])
             case AwardPoints(award=it, signature=signature):
                 call = self._points.encode_abi("award", [it.to, it.amount, it.ref, signature])
-                return {"to": it.token, "data": call}
+                return {"to": _checksum(it.token), "data": call}
             case RedeemPoints(redemption=it, signature=signature):
                 call = self._points.encode_abi("redeem", [it.values, signature])
-                return {"to": it.token, "data": call}
-        return {**exchange, "data": call}
+                return {"to": _checksum(it.token), "data": call}
+        return {"to": _checksum(self.identity.exchange), "data": call}
 
     def _require_points(self, action: Action) -> None:
-        """Refuse a call to a contract that is not points of ours: it would succeed, and do nothing."""
+        """Refuse a call to what is no points of ours: it would succeed, and do nothing."""
         match action:
             case AwardPoints(award=it):
                 token = it.token
@@ -182,42 +188,25 @@ class ChainLedger:
             self._tokens.add(contract)  # A listing is never withdrawn.
         return True
 
-    def _call(self, action: Action, block: int | str) -> None:
-        transaction: dict[str, Any] = {
-            **self._reader(),
-            "gas": _GAS[type(action)],
-            **self._target(action),
-        }
-        self._simulate(transaction, block)
-
-    def _simulate(self, transaction: dict[str, Any], block: Any) -> None:
-        call: TxParams = {
-            "from": transaction["from"],
-            "gas": transaction["gas"],
-            "data": transaction["data"],
-        }
-        if "to" in transaction:
-            call["to"] = transaction["to"]
-        try:
-            self._web3.eth.call(call, block)
-        except ContractCustomError as error:
-            raise Refused(refusal(self._error_name(str(error.data)))) from error
-
     def _why(self, transaction: SignedTransaction, block: int) -> str:
         """Name the error of a mined transaction that failed, by calling it again at its block."""
         sent = self._web3.eth.get_transaction(HexBytes(transaction.transaction_id))
         call: TxParams = {
-            "from": sent.get("from", _checksum(self._relayer)),
+            **self._reader(),
             "gas": sent.get("gas", 0),
             "data": sent.get("input", HexBytes(b"")),
         }
-        if "to" in sent:
-            call["to"] = sent["to"]
+        if sent.get("to"):
+            call["to"] = sent.get("to", _checksum(self._relayer))
+        return self._error_of(call, block) or "one that failed where it stood in its block"
+
+    def _error_of(self, call: TxParams, block: int | None) -> str | None:
+        """Name the error that a call ends with, at the end of `block` (None: the newest)."""
         try:
-            self._web3.eth.call(call, block)
+            self._web3.eth.call(call, "latest" if block is None else BlockNumber(block))
         except ContractCustomError as error:
             return self._error_name(str(error.data))
-        return "a transaction that failed where it stood in its block"
+        return None
 
     def _error_name(self, data: str) -> str:
         return self._errors.get(data[2:10], "an error without a name")
@@ -266,9 +255,7 @@ def embedded_ledger(path: Path, *, now: int, random: Callable[[int], bytes]) -> 
 
 def _artifact(name: str) -> dict[str, Any]:
     text = files("counterfoil_loyalty").joinpath(f"contracts/{name}.json").read_text("utf-8")
-    artifact = json.loads(text)
-    if not isinstance(artifact, dict) or "abi" not in artifact:
-        raise Misuse(f"expected the compiled contract {name} in the package, found another file")
+    artifact: dict[str, Any] = json.loads(text)
     return artifact
 
 
@@ -296,5 +283,5 @@ def _hex(value: bytes | None) -> str:
     return bytes(value or b"").hex()
 
 
-def _checksum(account: str) -> Any:
+def _checksum(account: str) -> ChecksumAddress:
     return Web3.to_checksum_address(account)

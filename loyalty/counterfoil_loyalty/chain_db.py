@@ -13,6 +13,11 @@ second with each block).
 This module and chain.py are the only ones that import py-evm, eth-tester or web3.
 """
 
+# eth-tester ships no types, so what it gives is unknown to the checkers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# ruff: noqa: ANN401
+
 import os
 import sqlite3
 from collections.abc import Callable
@@ -44,7 +49,7 @@ from web3 import EthereumTesterProvider
 from web3.exceptions import ContractCustomError
 from web3.providers.eth_tester.defaults import API_ENDPOINTS
 
-from counterfoil_loyalty.accounts import Account, PointsSigner
+from counterfoil_loyalty.accounts import PointsSigner
 
 _ENDOWMENT_WEI = 10**40
 """What the relayer begins with: on its own chain, fees buy nothing and must never run out."""
@@ -86,7 +91,7 @@ class BlockDatabase(BaseDB):
         self._changed[bytes(key)] = bytes(value)
 
     def __delitem__(self, key: bytes) -> None:
-        self[key]  # noqa: B018  # a key that is absent is the caller's KeyError
+        _ = self[key]  # A key that is absent is the caller's KeyError.
         self._changed[bytes(key)] = None
 
     def _exists(self, key: bytes) -> bool:
@@ -133,10 +138,10 @@ class EmbeddedChain:
         self.relayer = PointsSigner(self.relayer_key).account
         self._chain = _chain_class(self.chain_id)(AtomicDB(self._db))
         # eth_chainId of the tester is a constant; ours is this chain's own.
-        eth = {**API_ENDPOINTS["eth"], "chainId": lambda *_: self.chain_id}
+        known: dict[str, dict[str, Any]] = dict(API_ENDPOINTS)
         self.provider = EthereumTesterProvider(
             EthereumTester(_Backend(self._chain), auto_mine_transactions=False),
-            api_endpoints={**API_ENDPOINTS, "eth": eth},
+            api_endpoints={**known, "eth": {**known["eth"], "chainId": self._answer_chain_id}},
         )
 
     def submit(self, raw: bytes) -> None:
@@ -180,6 +185,9 @@ class EmbeddedChain:
         with self.lock:
             self._db.close()
 
+    def _answer_chain_id(self, *_: object) -> Any:
+        return self.chain_id
+
     def _next_transactions(self) -> list[SignedTransactionAPI]:
         chosen: list[SignedTransactionAPI] = []
         sequence = self.sequence()
@@ -197,8 +205,8 @@ class EmbeddedChain:
         relayer_key = PrivateKey(self._random(32)).secret
         relayer = bytes.fromhex(PointsSigner(relayer_key).account[2:])
         parameters = PyEVMBackend.generate_genesis_params({"timestamp": now})
-        state = {relayer: {"balance": _ENDOWMENT_WEI, "nonce": 0, "code": b"", "storage": {}}}
-        _chain_class(chain_id).from_genesis(AtomicDB(self._db), parameters, cast("Any", state))
+        state: Any = {relayer: {"balance": _ENDOWMENT_WEI, "nonce": 0, "code": b"", "storage": {}}}
+        _chain_class(chain_id).from_genesis(AtomicDB(self._db), parameters, state)
         self._db[b"chain-id"] = chain_id.to_bytes(6, "big")
         self._db[b"relayer-key"] = relayer_key
         self._db.commit()
@@ -229,7 +237,7 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
         self._receipts: tuple[bytes, tuple[ReceiptAPI, ...]] = (b"", ())
         super().__init__()
 
-    def reset_to_genesis(self, *_: object) -> None:
+    def reset_to_genesis(self, *_: object, **__: object) -> None:
         self.account_keys = ()
         self.chain = self._ours
 
@@ -246,22 +254,25 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
             self._receipts = (block.hash, block.get_receipts(self._ours.chaindb))
         transaction = block.transactions[index]
         return serialize_transaction_receipt(
-            block, self._receipts[1], transaction, index, False, self._ours.get_vm()
+            block,
+            self._receipts[1],
+            transaction,
+            index,
+            is_pending=False,
+            vm=self._ours.get_vm(),
         )
 
     def call(self, transaction: dict[str, Any], block_number: Any = "latest") -> bytes:
         # The tester turns a custom error into text; its bytes name the error.
+        named: Any = block_number  # "latest" or a number
         head = self._ours.get_canonical_head()
-        number = block_number if isinstance(block_number, int) else head.block_number
+        number = named if isinstance(named, int) else head.block_number
         header = self._ours.get_canonical_block_header_by_number(cast("Any", number))
         full = {"gas": header.gas_limit, **transaction}
-        unsigned = self._get_normalized_and_unsigned_evm_transaction(full, block_number)
-        spoofed = cast("Any", SpoofTransaction(unsigned, from_=transaction["from"]))
+        unsigned: Any = self._get_normalized_and_unsigned_evm_transaction(full, block_number)
+        spoofed: Any = SpoofTransaction(unsigned, from_=transaction["from"])
         computation = self._ours.get_vm(header).state.apply_transaction(spoofed)
         if not computation.is_error:
             return computation.output
         data = computation.error.args[0] if isinstance(computation.error, Revert) else b""
         raise ContractCustomError("execution reverted", data=f"0x{data.hex()}")
-
-
-__all__ = ["Account", "BlockDatabase", "EmbeddedChain"]

@@ -228,8 +228,8 @@ class PointsClient:
         found: list[Entry] = []
         for programme in self.programmes():
             account = accounts.of(programme.brand).account
-            for entry in self._pages(f"/accounts/{account}/history", "history"):
-                found.append(_entry(entry, account))
+            pages = self._pages(f"/accounts/{account}/history", "history")
+            found += [_entry(entry, account) for entry in pages]
         return sorted(found, key=lambda entry: (entry.block, entry.transaction, entry.units))
 
     def quote(self, gives: Points, to: str) -> Quote:

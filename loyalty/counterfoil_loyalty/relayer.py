@@ -153,8 +153,8 @@ class Ticker:
                 while not self._stopping.is_set() and not self._relayer.is_idle():
                     if not self._relayer.turn(self._clock()):
                         self._stopping.wait(_PAUSE_S)
-            except Exception:
-                # Nothing is lost: the outbox has it. The thread must not die of one block.
+            except Exception:  # noqa: BLE001  # one block must not end the thread
+                # Nothing is lost: the outbox has it.
                 _log.exception("a turn of the points ledger failed")
                 self._stopping.wait(1)
                 self._relayer.work.set()

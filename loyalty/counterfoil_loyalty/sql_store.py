@@ -94,7 +94,8 @@ _MOVEMENTS = Table(
     "movements",
     METADATA,
     Column("block", Integer, primary_key=True),
-    Column("index", Integer, primary_key=True),
+    # Not "index": a row has a method of that name.
+    Column("place", Integer, primary_key=True),
     Column("at", Integer, nullable=False),
     Column("transaction_id", String, nullable=False, index=True),
     Column("token", String, nullable=False),
@@ -235,7 +236,7 @@ class SqlStore:
 
     def history(self, account: Account, *, after: int, limit: int) -> Sequence[Movement]:
         mine = (_MOVEMENTS.c.account == account) & (_MOVEMENTS.c.block > after)
-        rows = select(_MOVEMENTS).where(mine).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.index)
+        rows = select(_MOVEMENTS).where(mine).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
         with reading(self._engine) as connection:
             found = [_movement(row) for row in connection.execute(rows.limit(limit + 1))]
             if len(found) <= limit:
@@ -248,7 +249,7 @@ class SqlStore:
     def movements(self, transaction_id: str) -> Sequence[Movement]:
         rows = select(_MOVEMENTS).where(_MOVEMENTS.c.transaction_id == transaction_id)
         with reading(self._engine) as connection:
-            ordered = rows.order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.index)
+            ordered = rows.order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
             return [_movement(row) for row in connection.execute(ordered)]
 
     def awarded(self, token: Account, ref: str) -> Movement | None:
@@ -322,7 +323,7 @@ def _movement_columns(movement: Movement) -> dict[str, object]:
     other = movement.other_units
     return {
         "block": movement.block,
-        "index": movement.index,
+        "place": movement.index,
         "at": movement.at,
         "transaction_id": movement.transaction_id,
         "token": movement.token,
@@ -338,8 +339,7 @@ def _movement_columns(movement: Movement) -> dict[str, object]:
 def _movement(row: Row[Any]) -> Movement:
     return Movement(
         block=row.block,
-        # A row is a tuple too, whose method `index` hides the column.
-        index=row._mapping["index"],  # noqa: SLF001  # SQLAlchemy's public way to a name it shadows
+        index=row.place,
         at=row.at,
         transaction_id=row.transaction_id,
         token=Account(row.token),
