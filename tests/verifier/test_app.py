@@ -251,6 +251,7 @@ def test_bad_requests_of_the_counter_are_400_and_unknown_sessions_404(till: Till
     assert (status, found["error"]) == (400, "refused")
     assert till.counter("GET", "/counter/requests/unknown")[0] == 404
     assert till.send("GET", "/requests/unknown")[0] == 404
+    assert till.send("GET", "/requests/unknown/")[0] == 404
     assert till.send("POST", "/responses/unknown", b"state=x", Content_Type=FORM)[0] == 400
 
 

@@ -72,7 +72,14 @@ def create_app(counter: Counter, *, counter_key: str) -> FastAPI:
         yield
         tidying.cancel()
 
-    app = FastAPI(title="Counterfoil verifier", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Counterfoil verifier",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # OpenID4VP knows no redirects, and a wallet must not follow one.
+        redirect_slashes=False,
+    )
     install_error_handlers(app, max_body_bytes=MAX_BODY_BYTES)
     _face_wallets(app, counter)
     _face_the_counter(app, counter, BearerKey(counter_key))
@@ -111,7 +118,8 @@ def _face_the_counter(app: FastAPI, counter: Counter, allowed: BearerKey) -> Non
     only_the_counter = [Depends(allowed)]
 
     @app.post("/counter/requests", dependencies=only_the_counter)
-    def ask(body: AskBody) -> AskedBody:
+    def ask(body: AskBody, response: Response) -> AskedBody:
+        response.headers.update(_NO_STORE)
         return AskedBody.of(counter.ask(body.preset, body.language))
 
     @app.get("/counter/requests/{session_id}", dependencies=only_the_counter)
