@@ -70,7 +70,6 @@ class PresentationRequest:
         if self.client_name is not None:
             metadata["client_name"] = self.client_name
         claims: JsonObject = {
-            "iss": self.client_id,
             "aud": SELF_ISSUED_AUDIENCE,
             "client_id": self.client_id,
             "response_type": "vp_token",
