@@ -47,7 +47,7 @@ class Wanted:
     configuration_id: str
     vct: str
     identifier: str | None
-    signer: MemorySigner = field(repr=False)
+    signer: MemorySigner = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

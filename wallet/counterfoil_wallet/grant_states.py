@@ -45,7 +45,7 @@ class Deciding:
     """She has decided. Nothing has been sealed or sent; `credentials` are named by type."""
 
     decided: Decided
-    signer: MemorySigner = field(repr=False)
+    signer: MemorySigner = field(repr=False, compare=False)
     credentials: Mapping[str, CredentialId]
 
     @property
@@ -68,7 +68,7 @@ class Delivering:
     """Sealed and signed. Some of it may have arrived."""
 
     package: GrantPackage
-    signer: MemorySigner = field(repr=False)
+    signer: MemorySigner = field(repr=False, compare=False)
 
     @property
     def grant_id(self) -> GrantId:
@@ -86,7 +86,7 @@ class InForce:
     """The receiver acknowledged it and may read, within the terms."""
 
     active: Active
-    signer: MemorySigner = field(repr=False)
+    signer: MemorySigner = field(repr=False, compare=False)
 
     @property
     def grant_id(self) -> GrantId:

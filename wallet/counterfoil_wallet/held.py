@@ -47,7 +47,7 @@ class HeldCredential:
     expires_at: datetime | None
     status: StatusReference | None
     sd_jwt: SdJwt = field(repr=False)
-    signer: MemorySigner = field(repr=False)
+    signer: MemorySigner = field(repr=False, compare=False)
 
     @staticmethod
     def of(

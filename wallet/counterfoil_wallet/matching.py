@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from counterfoil_credentials.claims import ClaimPath, covers, path_text
+from counterfoil_credentials.claims import ClaimPath, covers, path_text, values_at
 from counterfoil_credentials.dcql import CredentialQuery
 from counterfoil_credentials.encoding import Json
 from counterfoil_credentials.errors import Reason, Refused
@@ -154,6 +154,8 @@ def disclosure_of(
     claims = tuple(
         RevealedClaim(path, value, any(covers(asked, path) for asked in paths))
         for path, value in _leaves(read_credential(shown).revealed.claims, ())
+        # An object that is empty because everything in it is withheld says nothing.
+        if value not in ({}, []) or values_at(credential.claims, path) == [value]
     )
     return Disclosure(query_id=query_id, credential=credential, claims=claims, sd_jwt=shown)
 

@@ -1,0 +1,86 @@
+"""The town, and a wallet's place to keep things: each test that asks runs on both kinds."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from counterfoil_wallet import MemoryStore, Store, Wallet
+from counterfoil_wallet.passphrase import Cost
+from counterfoil_wallet.sqlite_store import SqliteStore
+
+from tests.conftest import Clock
+from tests.wallet.town import Town
+
+PASSPHRASE = "correct horse battery staple"
+CHEAP = Cost(memory_kib=32, iterations=1, lanes=1)
+"""What a guess costs in these tests, which are not about guessing."""
+
+
+class Place(Protocol):
+    """Where a wallet is kept between two starts of a program."""
+
+    def start(self) -> Store:
+        """Give the store, as a program has it that just started."""
+        ...
+
+
+class MemoryPlace:
+    """A store that outlives the wallet over it."""
+
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    def start(self) -> Store:
+        return self._store
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class SqlitePlace:
+    """A folder with an encrypted file."""
+
+    def __init__(self, folder: Path, random: Callable[[int], bytes]) -> None:
+        self._folder = folder
+        self._store = SqliteStore.create(folder, PASSPHRASE, random=random, cost=CHEAP)
+
+    def start(self) -> Store:
+        self._store.close()
+        self._store = SqliteStore.open(self._folder, PASSPHRASE)
+        return self._store
+
+    def close(self) -> None:
+        self._store.close()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, random_bytes: Callable[[int], bytes]
+) -> Iterator[Place]:
+    if request.param == "memory":
+        kept: MemoryPlace | SqlitePlace = MemoryPlace()
+    else:
+        kept = SqlitePlace(tmp_path / "wallet", random_bytes)
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def town(clock: Clock, random_bytes: Callable[[int], bytes]) -> Town:
+    return Town(clock, random_bytes)
+
+
+@pytest.fixture
+def wallet(town: Town, place: Place) -> Wallet:
+    """Give an empty wallet."""
+    return town.wallet(place.start())
+
+
+@pytest.fixture
+def full(town: Town) -> Wallet:
+    """Give a wallet that holds the receipt and the warranty of one order."""
+    wallet = town.wallet(MemoryStore())
+    offer = town.offer()
+    wallet.accept(offer.link, tx_code=offer.tx_code)
+    return wallet
