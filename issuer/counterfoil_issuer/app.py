@@ -28,9 +28,10 @@ from counterfoil_credentials.spec import (
     WELL_KNOWN_JWT_VC_ISSUER,
 )
 from counterfoil_service.access import BearerKey
-from counterfoil_service.errors import error_response, install_error_handlers
+from counterfoil_service.errors import LimitBodySize, error_response, install_error_handlers
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil_issuer.importing import MAX_FILE_BYTES
 from counterfoil_issuer.issuer import Issuer
@@ -58,7 +59,7 @@ from counterfoil_issuer.spec import (
     refusal,
 )
 
-MAX_WALLET_BODY_BYTES: Final = 65_536
+MAX_BODY_BYTES: Final = 65_536
 MAX_FORM_FIELDS: Final = 50
 CSV_MEDIA_TYPE: Final = "text/csv"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -74,6 +75,7 @@ def create_app(issuer: Issuer, *, back_office_key: str) -> FastAPI:
     app = FastAPI(title="Counterfoil issuer", docs_url=None, redoc_url=None)
     install_error_handlers(app, max_body_bytes=MAX_FILE_BYTES)
     prefix = urlsplit(issuer.url).path
+    app.add_middleware(_BoundBodies, orders_path=f"{prefix}/back-office/orders")
     _add_well_known(app, issuer)
     app.include_router(_public_routes(issuer), prefix=prefix)
     app.include_router(_wallet_routes(issuer), prefix=prefix)
@@ -129,7 +131,7 @@ def _wallet_routes(issuer: Issuer) -> APIRouter:
     router = APIRouter()
 
     @router.post("/token", response_class=Response)
-    def token(request: Request, body: Annotated[bytes, Depends(_wallet_body)]) -> Response:
+    def token(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
         def redeem() -> Response:
             access = issuer.redeem(_form(request, body))
             return _json(
@@ -148,7 +150,7 @@ def _wallet_routes(issuer: Issuer) -> APIRouter:
         return _json({C_NONCE: issuer.nonce()}, _NO_STORE)
 
     @router.post("/credential", response_class=Response)
-    def credential(request: Request, body: Annotated[bytes, Depends(_wallet_body)]) -> Response:
+    def credential(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
         def issue() -> Response:
             access_token = _access_token(request)
             asked = _json_body(request, body, ErrorCode.INVALID_CREDENTIAL_REQUEST)
@@ -164,7 +166,7 @@ def _wallet_routes(issuer: Issuer) -> APIRouter:
         return _answer(issue)
 
     @router.post("/notification", response_class=Response, status_code=204)
-    def notification(request: Request, body: Annotated[bytes, Depends(_wallet_body)]) -> Response:
+    def notification(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
         def notify() -> Response:
             access_token = _access_token(request)
             said = _json_body(request, body, ErrorCode.INVALID_NOTIFICATION_REQUEST)
@@ -180,9 +182,7 @@ def _back_office_routes(issuer: Issuer) -> APIRouter:
     router = APIRouter()
 
     @router.post("/orders")
-    def import_orders(
-        request: Request, body: Annotated[bytes, Depends(_file_body)]
-    ) -> ImportAnswer:
+    def import_orders(request: Request, body: Annotated[bytes, Depends(_body)]) -> ImportAnswer:
         _require_media_type(request, CSV_MEDIA_TYPE)
         return ImportAnswer.of(issuer.import_orders(body))
 
@@ -212,19 +212,23 @@ def _back_office_routes(issuer: Issuer) -> APIRouter:
     return router
 
 
-async def _wallet_body(request: Request) -> bytes:
-    """Read a wallet's body. Strangers send these, so the bound is tighter than the app's."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_WALLET_BODY_BYTES:
-            raise HTTPException(
-                413, f"expected a body of at most {MAX_WALLET_BODY_BYTES} bytes, found more"
-            )
-    return bytes(body)
+class _BoundBodies:
+    """ASGI middleware: the orders file may be large, and every other body is small.
+
+    FastAPI reads a JSON body before it asks for the key, so the bound must not wait for it.
+    """
+
+    def __init__(self, app: ASGIApp, *, orders_path: str) -> None:
+        self._small = LimitBodySize(app, max_bytes=MAX_BODY_BYTES)
+        self._orders = LimitBodySize(app, max_bytes=MAX_FILE_BYTES)
+        self._orders_path = orders_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_orders = scope["type"] == "http" and scope["path"] == self._orders_path
+        await (self._orders if is_orders else self._small)(scope, receive, send)
 
 
-async def _file_body(request: Request) -> bytes:
+async def _body(request: Request) -> bytes:
     return await request.body()
 
 
@@ -295,7 +299,7 @@ def _form(request: Request, body: bytes) -> dict[str, str]:
 def _json_body(request: Request, body: bytes, code: ErrorCode) -> JsonObject:
     try:
         _require_media_type(request, JSON_MEDIA_TYPE)
-        return parse_object(body, "body", max_bytes=MAX_WALLET_BODY_BYTES)
+        return parse_object(body, "body", max_bytes=MAX_BODY_BYTES)
     except Malformed as error:
         raise refusal(code, error.expected, error.found, error.where) from error
 

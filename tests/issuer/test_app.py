@@ -10,7 +10,8 @@ from counterfoil_credentials.holder_proof import make_proof
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.offers import parse_offer
 from counterfoil_credentials.spec import PRE_AUTHORIZED_GRANT
-from counterfoil_issuer.app import MAX_WALLET_BODY_BYTES, create_app
+from counterfoil_issuer.app import MAX_BODY_BYTES, create_app
+from counterfoil_issuer.importing import MAX_FILE_BYTES
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.store import MemoryStore
 from fastapi.testclient import TestClient
@@ -243,12 +244,24 @@ def test_a_body_that_is_no_json_object_is_refused(
     require_refusal(phone.client.post(path, content=body, headers=headers), 400, code)
 
 
-def test_a_wallets_body_is_bounded(phone: Phone) -> None:
-    headers = phone.token() | {"Content-Type": "application/json"}
-    answer = phone.client.post(
-        "/credential", content=b" " * (MAX_WALLET_BODY_BYTES + 1), headers=headers
-    )
+@pytest.mark.parametrize(
+    "path",
+    ["/token", "/nonce", "/credential", "/notification", "/back-office/credentials/x/revoke"],
+)
+def test_the_body_of_somebody_without_a_key_is_bounded(client: TestClient, path: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = client.post(path, content=b" " * (MAX_BODY_BYTES + 1), headers=headers)
 
+    require_refusal(answer, 413, "invalid_request")
+
+
+def test_an_orders_file_may_be_larger_and_is_bounded_too(client: TestClient) -> None:
+    csv = STAFF | {"Content-Type": "text/csv"}
+    large = ORDERS + b"\n" * MAX_BODY_BYTES
+    too_large = ORDERS + b"\n" * MAX_FILE_BYTES
+
+    assert client.post("/back-office/orders", content=large, headers=csv).json()["unchanged"] == 2
+    answer = client.post("/back-office/orders", content=too_large, headers=csv)
     require_refusal(answer, 413, "invalid_request")
 
 
