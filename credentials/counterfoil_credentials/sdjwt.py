@@ -15,6 +15,7 @@ from typing import Final
 
 from counterfoil_credentials.claims import ClaimPath, covers, path_text
 from counterfoil_credentials.encoding import (
+    MAX_JSON_DEPTH,
     Json,
     JsonObject,
     as_list,
@@ -200,6 +201,9 @@ class _Revelation:
         return Revealed(claims, self._paths)
 
     def _value(self, value: Json, path: ClaimPath) -> Json:
+        # Each disclosure may hide the next: the claims can be deeper than any one of them.
+        if len(path) > MAX_JSON_DEPTH:
+            raise Malformed(f"at most {MAX_JSON_DEPTH} levels", "more", self._where)
         match value:
             case dict():
                 return self._object(value, path)

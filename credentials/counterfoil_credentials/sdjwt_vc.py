@@ -154,16 +154,11 @@ def time_reasons(
     reasons: list[Reason] = []
     if credential.expires_at is not None and now >= credential.expires_at + skew:
         reasons.append(
-            Reason("expired", "a time before the end", _day(credential.expires_at), f"{_WHERE}.exp")
+            Reason("expired", "a credential in its time", "one past it", f"{_WHERE}.exp")
         )
     if credential.not_before is not None and now < credential.not_before - skew:
         reasons.append(
-            Reason(
-                "not-yet-valid",
-                "a time after the start",
-                _day(credential.not_before),
-                f"{_WHERE}.nbf",
-            )
+            Reason("not-yet-valid", "a credential in its time", "one before it", f"{_WHERE}.nbf")
         )
     return reasons
 
@@ -194,7 +189,3 @@ def _status(claims: JsonObject) -> StatusReference | None:
     if index < 0:
         raise Malformed("an index from zero", "a negative one", f"{where}.status_list.idx")
     return StatusReference(text_at(reference, "uri", f"{where}.status_list"), index)
-
-
-def _day(instant: datetime) -> str:
-    return instant.date().isoformat()

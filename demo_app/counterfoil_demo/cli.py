@@ -1,0 +1,77 @@
+"""`counterfoil demo [--data DIR] [--orders FILE] [--json] [--lang en|zh]`.
+
+Exit status: 0 when every step was as it must be, 1 when one was not.
+"""
+
+import argparse
+import locale
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from counterfoil_credentials.errors import CounterfoilError
+
+from counterfoil_demo.report import NotAsItMustBe, Report
+from counterfoil_demo.walk import walk
+from counterfoil_demo.walk_credentials import OrdersBroken
+from counterfoil_demo.words import LANGUAGES, Language
+
+_SHOWN_ERRORS = 40
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and give its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="counterfoil demo",
+        description="Two brands, a shop, a custodian, a points service and a customer.",
+    )
+    parser.add_argument("--data", type=Path, help="keep everything in this folder, and go on there")
+    parser.add_argument("--orders", type=Path, help="an orders file instead of the sample")
+    parser.add_argument("--json", action="store_true", help="print one JSON line for each step")
+    parser.add_argument("--lang", choices=LANGUAGES, help="the language; else the locale's")
+    given = parser.parse_args(arguments)
+    if given.orders is not None and not given.orders.is_file():
+        parser.error(f"expected a file, found none (--orders {given.orders})")
+    # A terminal that cannot show a character shows a question mark, and the demo goes on.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    report = Report(given.lang or _language_of_the_locale(), as_json=given.json)
+    with ExitStack() as stack:
+        if given.data is None:
+            made = stack.enter_context(tempfile.TemporaryDirectory(prefix="counterfoil-"))
+            data = Path(made)
+        else:
+            data = given.data.resolve()
+        return _run(data, report, given.orders, is_kept=given.data is not None)
+
+
+def _run(data: Path, report: Report, orders: Path | None, *, is_kept: bool) -> int:
+    report.say("title")
+    report.say("kept-in" if is_kept else "kept-nowhere", folder=data)
+    try:
+        walk(data, report, orders)
+    except OrdersBroken as broken:
+        report.say("orders-broken", count=len(broken.errors), file=broken.name)
+        for error in broken.errors[:_SHOWN_ERRORS]:
+            place = f"row {error['row']}, {error['column']}"
+            report.line(f"{place}: expected {error['expected']}, found {error['found']}")
+        report.say("mend-and-resume")
+        return 1
+    except NotAsItMustBe:
+        return 1
+    except CounterfoilError as error:
+        print(f"counterfoil demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    report.say("all-well", seconds=f"{report.elapsed_s:.1f}")
+    return 0
+
+
+def _language_of_the_locale() -> Language:
+    named = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG")
+    spoken = named or locale.getlocale()[0] or ""
+    return "zh" if spoken.lower().startswith("zh") else "en"

@@ -1,0 +1,107 @@
+"""Step f: what happened, how long it took, and who holds which data now."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from counterfoil_credentials.encoding import JsonObject, int_at, object_at
+
+from counterfoil_demo.brand import SEALING_KEYS
+from counterfoil_demo.custodian import ONE_TIME_KEYS
+from counterfoil_demo.holdings import facts_found
+from counterfoil_demo.houses import AURICLE, CUSTODIAN, POINTS, SHOP, VELORUM
+from counterfoil_demo.report import Step, must
+from counterfoil_demo.scene import Scene
+from counterfoil_demo.walk_credentials import Purchase
+from counterfoil_demo.words import sentence
+
+# Only who sold the goods may still know who bought them.
+_MAY_HOLD: Final[Mapping[str, frozenset[str]]] = {
+    "wallet": frozenset(),
+    AURICLE.name: frozenset({"name", "email", "order", "serial"}),
+    VELORUM.name: frozenset(),
+    SHOP.name: frozenset(),
+    CUSTODIAN.name: frozenset(),
+    POINTS.name: frozenset(),
+}
+
+
+def take_stock(scene: Scene, step: Step, purchase: Purchase) -> None:
+    """Print both tables; raise when a house holds what it must not."""
+    language = step.report.language
+    report = step.report
+    report.table(
+        (sentence("head-what", language), sentence("head-when", language)),
+        [
+            (f"{done.letter}  {sentence(f'step-{done.letter}', language)}", f"{done.seconds:.1f} s")
+            for done in report.steps
+            if done is not step
+        ],
+    )
+    facts = _facts(purchase)
+    holds = _holds(scene)
+    rows: list[Sequence[str]] = []
+    found_in: JsonObject = {}
+    for party, allowed in _MAY_HOLD.items():
+        found = facts_found(scene.data / party, facts)
+        found_in[party] = [*found]
+        none = "found-encrypted" if party == "wallet" else "found-none"
+        told = ", ".join(sentence(f"fact-{name}", language) for name in found)
+        rows.append(
+            (
+                sentence(f"party-{party}", language),
+                sentence(f"holds-{party}", language, **holds[party]),
+                told or sentence(none, language),
+            )
+        )
+        must(
+            set(found) <= allowed, f"{party} without your data", f"{', '.join(found)} in its files"
+        )
+    heads = ("head-who", "head-holds", "head-found")
+    report.table([sentence(head, language) for head in heads], rows)
+    step.note("data_found_in_files", found_in)
+    # The search must be able to find: the brand that sold the goods has their buyer on file.
+    must("name" in str(found_in[AURICLE.name]), "the buyer in the seller's files", "nothing")
+
+
+def _facts(purchase: Purchase) -> dict[str, list[str]]:
+    return {
+        "name": [purchase.buyer],
+        "email": [purchase.email],
+        "order": [f'"{purchase.order}"', purchase.order] if len(purchase.order) > 3 else [],
+        "serial": [*purchase.serials],
+    }
+
+
+def _holds(scene: Scene) -> dict[str, dict[str, object]]:
+    issuer = scene.auricle.get("/back-office/summary")
+    kinds = [c.configuration_id for c in scene.wallet.credentials()]
+    events = scene.points.events()
+    balances = scene.points.balances(scene.accounts)
+    return {
+        "wallet": {
+            "receipts": kinds.count("receipt"),
+            "warranties": kinds.count("warranty"),
+            "points": " + ".join(f"{points} {brand}" for brand, points in balances.items()),
+        },
+        AURICLE.name: {
+            "orders": int_at(issuer, "orders", "summary"),
+            "indices": int_at(issuer, "status_indices_used", "summary"),
+        },
+        VELORUM.name: {"keys": _files_in(scene.data / VELORUM.name / SEALING_KEYS)},
+        SHOP.name: {},
+        CUSTODIAN.name: {"keys": _files_in(scene.data / CUSTODIAN.name / ONE_TIME_KEYS)},
+        POINTS.name: {
+            "accounts": len({v for e in events for v in _parties(e)}),
+            "events": sum(e["name"] == "Transfer" for e in events),
+        },
+    }
+
+
+def _files_in(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
+
+
+def _parties(event: JsonObject) -> list[str]:
+    values = object_at(event, "values", "event")
+    return [str(values[side]) for side in ("from", "to") if side in values]

@@ -1,0 +1,121 @@
+"""How the walk speaks: to a person line by line, or to a script one JSON line per step."""
+
+import json
+import sys
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, TextIO
+
+from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.errors import CounterfoilError
+
+from counterfoil_demo.words import Language, sentence
+
+_RULE: Final = "─"
+
+
+class NotAsItMustBe(Exception):
+    """A step came out otherwise than promised: the demo's exit status is 1."""
+
+
+def must(holds: bool, expected: str, found: object) -> None:  # noqa: FBT001  # reads as a sentence
+    """Raise `NotAsItMustBe` unless `holds`."""
+    if not holds:
+        raise NotAsItMustBe(f"expected {expected}, found {found}")
+
+
+@dataclass(slots=True)
+class Step:
+    """One step while it goes: every line said, every fact for scripts."""
+
+    letter: str
+    report: "Report"
+    facts: JsonObject = field(default_factory=dict[str, Json])
+    seconds: float = 0.0
+
+    def say(self, key: str, **facts: object) -> None:
+        """Tell a person what just happened."""
+        self.report.line(sentence(key, self.report.language, **facts))
+
+    def note(self, name: str, value: Json) -> None:
+        """Keep a fact for the step's JSON line."""
+        self.facts[name] = value
+
+
+class Report:
+    """Everything the demo prints. Nothing else in it writes to standard output."""
+
+    def __init__(self, language: Language, *, as_json: bool, out: TextIO | None = None) -> None:
+        """Speak `language` to people, or JSON lines to a script."""
+        self.language = language
+        self.steps: list[Step] = []
+        self._as_json = as_json
+        self._out = out or sys.stdout
+        self._started = time.monotonic()
+
+    @contextmanager
+    def step(self, letter: str) -> Iterator[Step]:
+        """Run one step: its title first, its lines as they come, its time at the end.
+
+        An error of ours is told as the step's outcome and raised again as
+        `NotAsItMustBe`.
+        """
+        step = Step(letter, self)
+        self.steps.append(step)
+        self._print(f"\n{letter}  {sentence(f'step-{letter}', self.language)}")
+        began = time.monotonic()
+        try:
+            yield step
+        except (CounterfoilError, NotAsItMustBe) as error:
+            step.seconds = time.monotonic() - began
+            self._json(step, ok=False, error=str(error))
+            told = sentence("not-well", self.language, step=letter, error=error)
+            self.line(told, mark="✗")
+            raise NotAsItMustBe(told) from error
+        step.seconds = time.monotonic() - began
+        self._json(step, ok=True, error=None)
+
+    def say(self, key: str, **facts: object) -> None:
+        """Print a line outside the steps."""
+        self._print(sentence(key, self.language, **facts))
+
+    def line(self, text: str, mark: str = "·") -> None:
+        """Print one line of the running step."""
+        self._print(f"   {mark} {text}")
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table whose columns line up, Chinese included."""
+        widths = [max(_width(row[i]) for row in (head, *rows)) for i in range(len(head))]
+        self._print("")
+        for row in (head, [_RULE * width for width in widths], *rows):
+            cells = (
+                cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+            )
+            self._print("   " + "   ".join(cells).rstrip())
+
+    @property
+    def elapsed_s(self) -> float:
+        """Give the seconds since the report began."""
+        return time.monotonic() - self._started
+
+    def _json(self, step: Step, *, ok: bool, error: str | None) -> None:
+        if not self._as_json:
+            return
+        told: JsonObject = {"step": step.letter, "ok": ok, "seconds": round(step.seconds, 3)}
+        if error is not None:
+            told["error"] = error
+        # Facts come from the steps themselves and cannot displace the three names above.
+        self._out.write(json.dumps({**step.facts, **told}, ensure_ascii=False) + "\n")
+        self._out.flush()
+
+    def _print(self, text: str) -> None:
+        if not self._as_json:
+            self._out.write(text + "\n")
+            self._out.flush()
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

@@ -1,0 +1,44 @@
+"""The walk: six steps over running houses, in order, each on real parts.
+
+    a  a purchase becomes credentials          issuer/ → wallet/
+    b  the counter asks, the wallet shows      verifier/ → wallet/ → verifier/
+    c  returned, replayed, tampered, misdirected
+    d  granted, read, withdrawn, erased        consent/
+    e  points earned, exchanged, redeemed      loyalty/
+    f  what happened, and who holds what now
+
+Run again over the same folder it repeats everything that can be repeated and
+does nothing twice that happens once.
+"""
+
+from pathlib import Path
+
+from counterfoil_demo.closing import take_stock
+from counterfoil_demo.houses import HOUSES
+from counterfoil_demo.report import Report
+from counterfoil_demo.scene import open_scene
+from counterfoil_demo.supervisor import Supervisor
+from counterfoil_demo.walk_consent import lend_and_take_back
+from counterfoil_demo.walk_credentials import buy, cheat, show
+from counterfoil_demo.walk_points import earn_exchange_redeem
+
+
+def walk(data: Path, report: Report, orders: Path | None) -> None:
+    """Start the houses of `data`, take the six steps, and stop every house again.
+
+    Raises `NotAsItMustBe` after telling which step it was.
+    """
+    report.say("starting", names=", ".join(house.name for house in HOUSES))
+    with Supervisor(data) as supervisor, open_scene(data, supervisor, report) as scene:
+        with report.step("a") as step:
+            purchase = buy(scene, step, orders)
+        with report.step("b") as step:
+            show(scene, step, purchase)
+        with report.step("c") as step:
+            cheat(scene, step, purchase)
+        with report.step("d") as step:
+            lend_and_take_back(scene, step, purchase)
+        with report.step("e") as step:
+            earn_exchange_redeem(scene, step, purchase)
+        with report.step("f") as step:
+            take_stock(scene, step, purchase)

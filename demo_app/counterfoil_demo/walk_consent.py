@@ -1,0 +1,159 @@
+"""Step d: two facts for thirty days, one read, one tap, and proof of the end."""
+
+import secrets
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from counterfoil_consent.erasure import verify_erasure_receipt
+from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
+from counterfoil_consent.key_folder import FileKeyFolder
+from counterfoil_consent.receiver import Receiver
+from counterfoil_consent.sql_store import SqlReceiverStore
+from counterfoil_consent.states import Level
+from counterfoil_consent.terms import Purpose
+from counterfoil_credentials.claims import path_text
+from counterfoil_credentials.encoding import JsonObject, text_at
+from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.key_file import load_or_create_signer
+from counterfoil_credentials.token_status_list import FetchedStatusSource
+from counterfoil_wallet.grant_states import InForce, Proved
+
+from counterfoil_demo.brand import SEALING_KEYS, find_custodian
+from counterfoil_demo.houses import AURICLE, VELORUM, fetcher_for
+from counterfoil_demo.office import objects_at, segment
+from counterfoil_demo.report import NotAsItMustBe, Step, must
+from counterfoil_demo.scene import Scene
+from counterfoil_demo.walk_credentials import Purchase
+from counterfoil_demo.words import sentence
+
+_RECEIPT_VCT: Final = f"{AURICLE.origin}/types/receipt"
+_PURPOSE: Final = Purpose.PERSONALISED_BENEFITS
+_THIRTY_DAYS: Final = timedelta(days=30)
+_MOST_READS: Final = 5
+_NOTICE: Final = (
+    "Velorum would like to know what you bought at Auricle and when, to offer you a fitting "
+    "welcome. Nothing else is read, nobody else receives it, and you can end it at any time."
+)
+_WISH: Final[JsonObject] = {
+    "purpose": _PURPOSE.value,
+    "claims": [
+        {"vct": _RECEIPT_VCT, "path": ["lines", None, "name"], "retain_days": 30},
+        {"vct": _RECEIPT_VCT, "path": ["paid_at"], "retain_days": 30},
+    ],
+    "notice": {"text": _NOTICE, "language": "en"},
+    "valid_for_s": int(_THIRTY_DAYS.total_seconds()),
+    "max_reads": _MOST_READS,
+    "jurisdiction": "EU",
+}
+
+
+def lend_and_take_back(scene: Scene, step: Step, purchase: Purchase) -> None:
+    """Grant, let the brand read, withdraw, and see that nothing opens any more."""
+    grant = _grant(scene, step)
+    grant_id = grant.grant_id
+    facts = _read(scene, grant_id)
+    told = str(facts)
+    must(len(facts) == 2, "two facts", len(facts))
+    must(purchase.buyer not in told and purchase.email not in told, "no name", "one")
+    step.say(
+        "read",
+        who="Velorum",
+        n=1,
+        most=_MOST_READS,
+        facts="; ".join(_spelled(fact) for fact in facts),
+    )
+    with tempfile.TemporaryDirectory(prefix="counterfoil-before-") as kept:
+        # All that Velorum has on disk while the grant is in force: database, keys, journals.
+        before = Path(shutil.copytree(scene.data / VELORUM.name, Path(kept) / VELORUM.name))
+        proved = _withdraw(scene, step, grant)
+        _refused_read(scene, step, grant_id)
+        _try_to_open(scene, step, before, grant_id)
+    erased = verify_erasure_receipt(
+        proved.receipt, agreement=grant.active.agreement, now=datetime.now(UTC)
+    )
+    level = erased.level
+    must(level >= Level.E2, "a receipt of level E2", level.name)
+    meaning = sentence(f"level-{level.name}", step.report.language)
+    step.say("receipt", level=level.name, meaning=meaning)
+    step.say("honest")
+    step.note("erasure_level", level.name)
+    step.note("grant", grant_id)
+
+
+def _grant(scene: Scene, step: Step) -> InForce:
+    asked = scene.velorum.post("/consent/requests", _WISH)
+    terms = scene.wallet.asked_terms(text_at(asked, "link", "asked"))
+    step.say(
+        "terms",
+        who=terms.asker.claimed_name,
+        claims=", ".join(path_text(claim.name.path) for claim in terms.terms.claims),
+        until=terms.terms.valid_until.date().isoformat(),
+        purpose=terms.terms.purpose.value,
+    )
+    step.say("not-verified")
+    grant = scene.wallet.grant(terms.choose())
+    step.say("granted", who="Velorum")
+    return grant
+
+
+def _read(scene: Scene, grant_id: str) -> list[JsonObject]:
+    path = f"/consent/grants/{segment(grant_id)}/read"
+    return objects_at(scene.velorum.post(path, {"purpose": _PURPOSE.value}), "facts")
+
+
+def _spelled(fact: JsonObject) -> str:
+    values = fact["values"]
+    return ", ".join(str(value) for value in values) if isinstance(values, list) else ""
+
+
+def _withdraw(scene: Scene, step: Step, grant: InForce) -> Proved:
+    state = scene.wallet.withdraw(grant.grant_id)
+    if not isinstance(state, Proved):
+        raise NotAsItMustBe(f"expected a proved end, found {type(state).__name__}")
+    at = state.erased.erased_at.astimezone().strftime("%H:%M:%S")
+    step.say("withdrawn", at=at)
+    return state
+
+
+def _refused_read(scene: Scene, step: Step, grant_id: str) -> None:
+    try:
+        _read(scene, grant_id)
+    except Refused as refusal:
+        step.say(
+            "read-refused", who="Velorum", reason=str(refusal.reasons[0]), code=refusal.codes[0]
+        )
+        step.note("read_after_end", refusal.codes[0])
+        return
+    raise NotAsItMustBe("expected no read after the end, found one")
+
+
+def _try_to_open(scene: Scene, step: Step, before: Path, grant_id: str) -> None:
+    """Play a Velorum that kept everything: its old files, its old keys, and the way to ask."""
+    fetcher = fetcher_for(scene.data)
+    keys = FetchedIssuerKeys(fetcher, {_RECEIPT_VCT: (AURICLE.origin,)})
+    store = SqlReceiverStore(before / "consent.sqlite3")
+    hoarder = Receiver(
+        origin=VELORUM.origin,
+        name="Velorum",
+        signer=load_or_create_signer(before / "receiver-key.pem"),
+        custodian=find_custodian(fetcher),
+        store=store,
+        keys=FileKeyFolder(before / SEALING_KEYS),
+        fetcher=fetcher,
+        trust=keys,
+        status=ListedStatus(FetchedStatusSource(fetcher), keys),
+        clock=lambda: datetime.now(UTC),
+        random=secrets.token_bytes,
+    )
+    try:
+        with hoarder.read(grant_id, _PURPOSE):
+            pass
+    except Refused:
+        step.say("bytes-closed", who="Velorum")
+        return
+    finally:
+        store.close()
+    raise NotAsItMustBe("expected sealed bytes that stay closed, found them open")
