@@ -1,0 +1,218 @@
+"""The HTTP faces: who may call what, and that bad bodies are answered, not crashed on."""
+
+import json
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from counterfoil_consent import deliver, withdraw
+from counterfoil_consent.app import create_app
+from counterfoil_consent.receiver import Opened
+from counterfoil_consent.wire import GrantId
+from counterfoil_credentials.keys import MemorySigner
+from fastapi.testclient import TestClient
+
+from tests.consent.street import (
+    BENEFITS,
+    CUSTODIAN,
+    FRAME_VALUE,
+    KEY,
+    NOTICE,
+    PRODUCT_VALUE,
+    RIDER,
+    WARRANTY,
+    Street,
+)
+
+STAFF = {"Authorization": f"Bearer {KEY}"}
+NEW_REQUEST: dict[str, Any] = {
+    "purpose": "dpv:PersonalisedBenefits",
+    "claims": [
+        {"vct": RIDER, "path": ["frame_size"], "retain_days": 30},
+        {"vct": WARRANTY, "path": ["product", "name"], "is_required": False, "retain_days": 30},
+    ],
+    "notice": {"text": NOTICE.text, "language": "en"},
+    "valid_for_s": 30 * 24 * 3600,
+    "max_reads": 5,
+    "jurisdiction": "EU",
+}
+
+
+@pytest.fixture
+def street(street_in_memory: Street) -> Street:
+    """Give the parties on one kind of store: nothing here depends on which."""
+    return street_in_memory
+
+
+def test_a_back_office_asks_waits_and_reads(street: Street) -> None:
+    asked = street.brand.post("/consent/requests", json=NEW_REQUEST, headers=STAFF)
+    assert asked.status_code == 200
+    opened = asked.json()
+    assert opened["link"].startswith("openid4vp://?client_id=decentralized_identifier")
+    desk = f"/consent/desk/requests/{opened['id']}"
+    assert street.brand.get(desk, headers=STAFF).json() == {"state": "waiting"}
+
+    signer = MemorySigner.generate()
+    request = Opened(
+        request_id=GrantId(opened["id"]), link=opened["link"], expires_at=street.clock()
+    )
+    package = street.package(street.decide(request, signer), signer)
+    active = deliver(package, fetcher=street.fetcher)
+
+    state = street.brand.get(desk, headers=STAFF).json()
+    assert state == {"state": "active", "grant_id": package.grant_id}
+    url = f"/consent/grants/{package.grant_id}/read"
+    answer = street.brand.post(url, json={"purpose": BENEFITS.value}, headers=STAFF)
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json() == {
+        "facts": [
+            {"pii_type": RIDER, "pii_attribute_id": ["frame_size"], "values": [FRAME_VALUE]},
+            {
+                "pii_type": WARRANTY,
+                "pii_attribute_id": ["product", "name"],
+                "values": [PRODUCT_VALUE],
+            },
+        ]
+    }
+
+    token = withdraw(active, signer=signer, now=street.clock(), random=street.random).token
+    ended = street.brand.post(
+        f"/consent/grants/{package.grant_id}/end",
+        content=token,
+        headers={"Content-Type": "application/jwt"},
+    )
+    assert list(ended.json()) == ["stop_notice"]
+    refused = street.brand.post(url, json={"purpose": BENEFITS.value}, headers=STAFF)
+    assert refused.status_code == 400
+    assert [reason["code"] for reason in refused.json()["reasons"]] == ["grant-ended"]
+    assert street.brand.get(desk, headers=STAFF).json()["state"] == "erased"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/consent/requests"),
+        ("GET", "/consent/desk/requests/{id}"),
+        ("POST", "/consent/grants/{id}/read"),
+        ("POST", "/consent/grants/{id}/complete"),
+    ],
+)
+def test_staff_routes_want_the_key(street: Street, method: str, path: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer another"}):
+        answer = street.brand.request(method, path.format(id="A" * 22), headers=headers)
+        assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"purpose": "dpv:SellDataToThirdParties"},
+        {"claims": []},
+        {"max_reads": 0},
+        {"max_reads": "5"},
+        {"valid_for_s": 10**9},
+        {"unheard_of": 1},
+        {"claims": [{"vct": RIDER, "path": [-1], "retain_days": 1}]},
+        {"claims": [NEW_REQUEST["claims"][0], NEW_REQUEST["claims"][0]]},
+        {"notice": {"text": "", "language": "en"}},
+    ],
+    ids=["purpose", "none", "zero", "text", "long", "more", "path", "twice", "notice"],
+)
+def test_a_bad_wish_is_answered_400(street: Street, change: dict[str, object]) -> None:
+    answer = street.brand.post("/consent/requests", json={**NEW_REQUEST, **change}, headers=STAFF)
+
+    assert answer.status_code == 400
+    assert set(answer.json()) == {"error", "error_description"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"a.b.c",
+        b"e30.e30.e30",
+        b"vp_token=",
+        b"vp_token=%7B%7D&vp_token=%7B%7D",
+        b"{}",
+    ],
+)
+def test_bad_bodies_are_answered_400_everywhere(street: Street, body: bytes) -> None:
+    package, _ = street.packed()
+    street.custodian.register(package.registration)
+    request_id = package.response_uri.rsplit("/", 1)[1]
+    street.receiver.receive(request_id, {"grant": (package.presentation,)})
+    grant_id = package.grant_id
+    custodian = TestClient(create_app(street.custodian), base_url=CUSTODIAN)
+
+    for client, path in (
+        (street.brand, f"/consent/responses/{request_id}"),
+        (street.brand, f"/consent/grants/{grant_id}/bundle"),
+        (street.brand, f"/consent/grants/{grant_id}/end"),
+        (custodian, f"/grants/{grant_id}/key"),
+        (custodian, "/grants"),
+        (custodian, f"/grants/{grant_id}/receipt"),
+        (custodian, f"/grants/{grant_id}/leases"),
+        (custodian, f"/grants/{grant_id}/end"),
+    ):
+        answer = client.post(path, content=body)
+        assert answer.status_code == 400, path
+        assert answer.json()["error"] in {"invalid_request", "refused"}
+
+
+@pytest.mark.parametrize("name", ["A" * 22, "x", "%2e%2e"])
+def test_unknown_grants_and_requests_are_refused(street: Street, name: str) -> None:
+    for path in ("requests/{}", "grants/{}/erasure-receipt", "notices/{}"):
+        assert street.brand.get(f"/consent/{path.format(name)}").status_code in {400, 404}
+
+
+def test_there_is_no_erasure_receipt_while_the_grant_is_in_force(street: Street) -> None:
+    active, _ = street.granted()
+
+    answer = street.brand.get(f"/consent/grants/{active.agreement.grant_id}/erasure-receipt")
+
+    assert [reason["code"] for reason in answer.json()["reasons"]] == ["not-erased"]
+
+
+def test_a_running_custodian_ends_grants_by_itself(street: Street) -> None:
+    active, _ = street.granted()
+    street.clock.now = active.agreement.terms.valid_until
+    destroyed = street.custodian_keys.is_destroyed
+
+    with TestClient(create_app(street.custodian, sweep_every_s=0.01)):
+        waited = threading.Event()
+        for _ in range(500):
+            if destroyed(active.agreement.grant_id):
+                break
+            waited.wait(0.01)
+
+    assert destroyed(active.agreement.grant_id)
+
+
+@pytest.mark.loopback
+def test_the_command_serves_a_custodian_and_keeps_its_identity(tmp_path: Path) -> None:
+    first, second = (_identity_of_a_run(tmp_path / "custodian") for _ in range(2))
+
+    assert first["did"] == second["did"]
+    assert (tmp_path / "custodian" / "one-time-keys").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "custodian" / "signing-key.pem").stat().st_mode & 0o777 == 0o600
+
+
+def _identity_of_a_run(folder: Path) -> dict[str, str]:
+    program = "import sys; from counterfoil_consent.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "serve", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().split()[-1]
+            with urllib.request.urlopen(f"{address}/custodian", timeout=10) as answer:  # noqa: S310  # our own service
+                found: dict[str, str] = json.loads(answer.read())
+        finally:
+            process.terminate()
+            process.wait()
+    assert found["origin"] == address
+    return found
