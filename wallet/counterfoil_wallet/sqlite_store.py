@@ -12,7 +12,8 @@ module says so, rather than write in the clear.
 
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -151,7 +152,7 @@ class SqliteStore:
     def put(self, *records: Record) -> None:
         """Keep all of them or none; durable when this returns (WAL, synchronous FULL)."""
         rows = [(record.kind, record.key, record.label, record.body) for record in records]
-        with self._lock:
+        with self._lock, _telling():
             connection = self._open_connection()
             with connection:
                 connection.executemany(
@@ -170,11 +171,8 @@ class SqliteStore:
                 self._folder_lock.close()
 
     def _read(self, query: str, values: tuple[str, ...], kind: Kind) -> list[Record]:
-        with self._lock:
-            try:
-                rows = self._open_connection().execute(query, values).fetchall()
-            except (apsw.CorruptError, apsw.NotADBError) as cause:
-                raise _damaged() from cause
+        with self._lock, _telling():
+            rows = self._open_connection().execute(query, values).fetchall()
         return [
             Record(kind, str(key), str(label), body)
             for key, label, body in rows
@@ -218,24 +216,27 @@ def _connect(folder: Path, key: FileKey, *, new: bool) -> _Connection:
     except apsw.CantOpenError as cause:
         raise Malformed("the wallet's database", "none", DATABASE) from cause
     try:
-        cipher = connection.pragma("cipher", _CIPHER)
-        if cipher != _CIPHER:
-            raise Misuse(f"expected the cipher {_CIPHER}, found another")
-        connection.pragma("key", f"raw:{key.raw.hex()}")
-        connection.pragma("temp_store", "memory")
-        # The lock of this connection lasts as long as it does, so the index of
-        # the WAL stays in memory: no shared-memory file.
-        connection.pragma("locking_mode", "exclusive")
-        connection.pragma("journal_mode", "wal")
-        connection.pragma("synchronous", "full")
-        version = connection.pragma("user_version")
-    except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as cause:
+        with _telling():
+            _unlock(connection, key, new=new)
+    except BaseException:
         connection.close()
-        raise _damaged() from cause
-    if not new and version != _VERSION:
-        connection.close()
-        raise Malformed(f"version {_VERSION} of the wallet's file", "another", DATABASE)
+        raise
     return connection
+
+
+def _unlock(connection: _Connection, key: FileKey, *, new: bool) -> None:
+    if connection.pragma("cipher", _CIPHER) != _CIPHER:
+        raise Misuse(f"expected the cipher {_CIPHER}, found another")
+    connection.pragma("key", f"raw:{key.raw.hex()}")
+    connection.pragma("temp_store", "memory")
+    # The lock of this connection lasts as long as it does, so the index of
+    # the WAL stays in memory: no shared-memory file.
+    connection.pragma("locking_mode", "exclusive")
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    version = connection.pragma("user_version")
+    if not new and version != _VERSION:
+        raise Malformed(f"version {_VERSION} of the wallet's file", "another", DATABASE)
 
 
 def _take_lock(folder: Path) -> _Connection:
@@ -276,8 +277,16 @@ def _read_header(folder: Path) -> KeyRecipe:
     return recipe_at(header, "key", HEADER)
 
 
-def _damaged() -> Malformed:
-    return Malformed("an intact wallet file", "a damaged one", DATABASE)
+@contextmanager
+def _telling() -> Generator[None, None, None]:
+    """Say what went wrong with the file in our own words."""
+    try:
+        yield
+    except (apsw.CorruptError, apsw.NotADBError) as cause:
+        raise Malformed("an intact wallet file", "a damaged one", DATABASE) from cause
+    except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError) as cause:
+        found = type(cause).__name__
+        raise Unavailable(f"expected the wallet's file to take a change, found {found}") from cause
 
 
 _require_cipher()

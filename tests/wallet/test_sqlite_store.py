@@ -1,0 +1,260 @@
+"""The encrypted file: nothing readable without the passphrase, one writer, damage is told."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from counterfoil_credentials.encoding import compact_json, parse_object
+from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
+from counterfoil_wallet import Wallet
+from counterfoil_wallet.passphrase import Cost, FileKey, KeyRecipe
+from counterfoil_wallet.sqlite_store import DATABASE, HEADER, SqliteStore, exists
+from counterfoil_wallet.store import Kind, Record
+
+from tests.wallet.conftest import CHEAP, PASSPHRASE
+
+PLANTED = b"canary-serial-A1-0001"
+RECORD = Record(Kind.CREDENTIAL, "canary-key", "canary-label", PLANTED * 20)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "wallet"
+
+
+@pytest.fixture
+def store(folder: Path, random_bytes: Callable[[int], bytes]) -> Iterator[SqliteStore]:
+    store = SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP)
+    store.put(RECORD)
+    yield store
+    store.close()
+
+
+def refused_codes(folder: Path, passphrase: str) -> list[str]:
+    with pytest.raises(Refused) as refusal:
+        SqliteStore.open(folder, passphrase)
+    assert passphrase not in str(refusal.value)
+    return refusal.value.codes
+
+
+def test_no_planted_value_is_in_any_file_open_or_closed(store: SqliteStore, folder: Path) -> None:
+    for at in ("open", "closed"):
+        files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        assert DATABASE in files
+        for name, contents in files.items():
+            for planted in (PLANTED, b"canary-key", b"canary-label", b"SQLite format", b"records"):
+                assert planted not in contents, f"{at}: {planted!r} in {name}"
+        store.close()
+
+
+def test_while_it_is_open_the_newest_values_are_in_the_journal_and_encrypted(
+    store: SqliteStore, folder: Path
+) -> None:
+    before = (folder / f"{DATABASE}-wal").stat().st_size
+
+    store.put(Record(Kind.EVENT, "new", "", PLANTED * 20))
+
+    journal = (folder / f"{DATABASE}-wal").read_bytes()
+    assert len(journal) > before
+    assert PLANTED not in journal
+
+
+def test_gives_back_what_was_put(store: SqliteStore, folder: Path) -> None:
+    store.close()
+    store = SqliteStore.open(folder, PASSPHRASE)
+
+    assert store.find(Kind.CREDENTIAL) == [RECORD]
+    assert store.find(Kind.CREDENTIAL, ["canary-label"]) == [RECORD]
+    assert store.find(Kind.CREDENTIAL, ["another"]) == []
+    assert store.find(Kind.GRANT) == []
+    store.close()
+
+
+def test_a_wrong_passphrase_is_refused_by_name(store: SqliteStore, folder: Path) -> None:
+    store.close()
+
+    assert refused_codes(folder, "Correct horse battery staple") == ["passphrase-wrong"]
+
+
+def test_the_same_passphrase_typed_on_another_keyboard_opens(
+    folder: Path, random_bytes: Callable[[int], bytes]
+) -> None:
+    SqliteStore.create(folder, "caf\u00e9", random=random_bytes, cost=CHEAP).close()
+
+    SqliteStore.open(folder, "cafe\u0301").close()
+
+
+def test_an_empty_passphrase_makes_no_wallet(
+    folder: Path, random_bytes: Callable[[int], bytes]
+) -> None:
+    with pytest.raises(Misuse):
+        SqliteStore.create(folder, "", random=random_bytes, cost=CHEAP)
+
+    assert not exists(folder)
+
+
+def test_a_wallet_is_not_made_over_another(
+    store: SqliteStore, folder: Path, random_bytes: Callable[[int], bytes]
+) -> None:
+    store.close()
+
+    with pytest.raises(Refused) as refusal:
+        SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP)
+
+    assert refusal.value.codes == ["wallet-exists"]
+
+
+def test_there_is_none_where_none_was_made(tmp_path: Path) -> None:
+    assert refused_codes(tmp_path, PASSPHRASE) == ["wallet-missing"]
+
+
+def test_one_program_at_a_time(store: SqliteStore, folder: Path) -> None:
+    with pytest.raises(Unavailable):
+        SqliteStore.open(folder, PASSPHRASE)
+
+    store.close()
+    SqliteStore.open(folder, PASSPHRASE).close()
+
+
+@pytest.mark.parametrize("offset", [40, 4_096 + 100])
+def test_a_damaged_database_is_told_from_a_wrong_passphrase(
+    store: SqliteStore, folder: Path, offset: int
+) -> None:
+    store.close()
+    contents = bytearray((folder / DATABASE).read_bytes())
+    contents[offset] ^= 1
+    (folder / DATABASE).write_bytes(contents)
+
+    with pytest.raises(Malformed, match="an intact wallet file"):
+        read_all(folder)
+
+
+def test_damage_anywhere_is_told_or_harmless(store: SqliteStore, folder: Path) -> None:
+    store.close()
+    intact, told = (folder / DATABASE).read_bytes(), 0
+    for offset in range(0, len(intact), 499):
+        contents = bytearray(intact)
+        contents[offset] ^= 0x10
+        (folder / DATABASE).write_bytes(contents)
+        try:
+            assert read_all(folder) == [RECORD]
+        except Malformed:
+            told += 1
+    # The salt of page 1 is not used with a raw key, and a free page holds nothing.
+    assert told > len(intact) // 499 // 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("version", 2),
+        ("cipher", "none"),
+        ("format", "another"),
+        ("memory_kib", 2_000_000),
+        ("iterations", 0),
+        ("salt", "AAAA"),
+        ("kdf", "pbkdf2"),
+    ],
+)
+def test_a_damaged_header_is_told(
+    store: SqliteStore, folder: Path, name: str, value: str | int
+) -> None:
+    store.close()
+    header = parse_object((folder / HEADER).read_bytes(), "header")
+    recipe = header["key"]
+    assert isinstance(recipe, dict)
+    (header if name in header else recipe)[name] = value
+    (folder / HEADER).write_bytes(compact_json(header))
+
+    with pytest.raises(Malformed):
+        SqliteStore.open(folder, PASSPHRASE)
+
+
+def test_a_lost_database_is_told_and_not_replaced_by_an_empty_one(
+    store: SqliteStore, folder: Path
+) -> None:
+    store.close()
+    (folder / DATABASE).unlink()
+
+    with pytest.raises(Malformed):
+        SqliteStore.open(folder, PASSPHRASE)
+
+    assert not (folder / DATABASE).exists()
+
+
+def test_what_a_killed_create_left_behind_is_no_wallet(
+    folder: Path, random_bytes: Callable[[int], bytes]
+) -> None:
+    folder.mkdir()
+    (folder / DATABASE).write_bytes(b"half a database")
+
+    assert not exists(folder)
+    SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP).close()
+    assert exists(folder)
+
+
+def test_a_locked_wallet_answers_nothing(store: SqliteStore) -> None:
+    wallet = Wallet(store)
+    wallet.lock()
+    wallet.lock()
+
+    with pytest.raises(Misuse, match="locked"):
+        wallet.credentials()
+    with pytest.raises(Misuse, match="locked"):
+        wallet.secret("points")
+
+
+def test_only_its_owner_can_read_the_files(store: SqliteStore, folder: Path) -> None:
+    assert folder.stat().st_mode & 0o077 == 0
+    for name in (DATABASE, HEADER):
+        assert (folder / name).stat().st_mode & 0o077 == 0
+
+
+def test_a_key_of_another_length_is_never_handed_to_the_cipher() -> None:
+    for size in (0, 16, 31, 33, 48):
+        with pytest.raises(Misuse):
+            FileKey(bytes(size))
+
+
+def test_two_wallets_with_one_passphrase_have_two_keys() -> None:
+    recipes = [KeyRecipe.fresh(PASSPHRASE, salt=bytes([i] * 16), cost=CHEAP) for i in (1, 2)]
+
+    assert recipes[0][1].raw != recipes[1][1].raw
+    assert recipes[0][0].check not in recipes[0][1].raw
+
+
+def test_the_default_cost_is_the_recommended_one() -> None:
+    assert Cost() == Cost(memory_kib=65_536, iterations=3, lanes=4)
+
+
+def test_a_module_apsw_without_a_cipher_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = ModuleType("apsw")
+    vars(plain).update(SQLITE_OPEN_READWRITE=2, SQLITE_OPEN_CREATE=4)
+    monkeypatch.setitem(sys.modules, "apsw", plain)
+    monkeypatch.delitem(sys.modules, "counterfoil_wallet.sqlite_store")
+
+    with pytest.raises(Misuse, match="apsw-sqlite3mc"):
+        Wallet.exists("anywhere")
+
+
+def test_a_secret_is_made_once_and_kept(store: SqliteStore, folder: Path) -> None:
+    secret = Wallet(store).secret("points")
+    store.close()
+
+    store = SqliteStore.open(folder, PASSPHRASE)
+    assert Wallet(store).secret("points") == secret
+    assert Wallet(store).secret("another") != secret
+    assert len(secret) == 32
+    store.close()
+
+
+def read_all(folder: Path) -> list[Record]:
+    store = SqliteStore.open(folder, PASSPHRASE)
+    try:
+        by_label = [record for kind in Kind for record in store.find(kind, ["canary-label"])]
+        assert by_label == [record for kind in Kind for record in store.find(kind)]
+        return by_label
+    finally:
+        store.close()

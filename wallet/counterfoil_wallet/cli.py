@@ -1,0 +1,218 @@
+"""`counterfoil wallet …`: a wallet in a folder, from the command line.
+
+The passphrase comes from COUNTERFOIL_PASSPHRASE, or is asked for; never from an
+argument, which every process list shows.
+"""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse
+from counterfoil_credentials.fetch import GuardedFetcher
+
+from counterfoil_wallet.acceptance import Dropped, Finished
+from counterfoil_wallet.held import HeldCredential
+from counterfoil_wallet.matching import Disclosure, Matches
+from counterfoil_wallet.wallet import Wallet
+from counterfoil_wallet.wire import reasons_of
+
+PASSPHRASE_VARIABLE: Final = "COUNTERFOIL_PASSPHRASE"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status: 0 done, 1 not done, 2 misused."""
+    given = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], tuple[JsonObject, Sequence[str]]] = given.run
+    try:
+        result, lines = run(given)
+    except Misuse as error:
+        sys.stderr.write(f"counterfoil wallet: {error}\n")
+        return 2
+    except CounterfoilError as error:
+        if given.json:
+            reasons: list[Json] = [
+                {"code": r.code, "expected": r.expected, "found": r.found, "where": r.where}
+                for r in reasons_of(error)
+            ]
+            print(json.dumps({"error": type(error).__name__.lower(), "reasons": reasons}))
+        sys.stderr.write(f"counterfoil wallet: {error}\n")
+        return 1
+    if given.json:
+        print(json.dumps(result, ensure_ascii=False))
+    else:
+        print("\n".join(lines))
+    return 0
+
+
+def _create(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
+    Wallet.create(given.folder, _passphrase()).lock()
+    return {"created": given.folder}, [f"A new wallet is in {given.folder}."]
+
+
+def _accept(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
+    with _open(given) as wallet:
+        accepted = wallet.accept(given.link, tx_code=given.tx_code)
+    held: list[Json] = [_credential(credential) for credential in accepted.credentials]
+    refused: list[Json] = [reason.code for reason in accepted.refused]
+    lines = [f"Accepted {credential.vct}" for credential in accepted.credentials]
+    return (
+        {"accepted": held, "refused": refused},
+        [*lines, *(f"Refused: {reason}" for reason in accepted.refused)],
+    )
+
+
+def _credentials(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
+    with _open(given) as wallet:
+        credentials = wallet.credentials()
+    listed: list[Json] = [_credential(credential) for credential in credentials]
+    lines = [f"{c.credential_id}  {c.vct}  from {c.issuer}" for c in credentials]
+    return {"credentials": listed}, lines or ["No credentials yet."]
+
+
+def _present(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
+    with _open(given) as wallet:
+        matches = wallet.matches(given.link)
+        choice = matches.choose()
+        if not given.yes and not _agrees(matches, choice.disclosures):
+            wallet.decline(matches)
+            return {"presented": False}, ["Declined. Nothing was shown."]
+        presented = wallet.present(choice)
+    claims: list[Json] = [name for shown in choice.disclosures for name in shown.names]
+    result: JsonObject = {
+        "presented": True,
+        "to": matches.asker.client_id,
+        "claims": claims,
+        "redirect_uri": presented.redirect_uri,
+    }
+    return result, ["Shown."]
+
+
+def _resume(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
+    with _open(given) as wallet:
+        resumed = wallet.resume()
+    lines: list[str] = []
+    for acceptance in resumed.acceptances:
+        match acceptance:
+            case Finished():
+                lines.append(f"Accepted from {acceptance.issuer}")
+            case Dropped():
+                why = "; ".join(map(str, acceptance.reasons))
+                lines.append(f"Dropped an offer from {acceptance.issuer}: {why}")
+            case _:
+                lines.append(f"Still under way with {acceptance.issuer}")
+    lines += [f"Grant {grant.grant_id}: {_state(grant)}" for grant in resumed.grants]
+    states: list[Json] = [_state(acceptance) for acceptance in resumed.acceptances]
+    grants: list[Json] = [{"id": g.grant_id, "state": _state(g)} for g in resumed.grants]
+    return {"acceptances": states, "grants": grants}, lines or ["Nothing was under way."]
+
+
+def _history(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
+    with _open(given) as wallet:
+        events = wallet.history()
+    listed: list[Json] = [
+        {
+            "at": event.at.isoformat(),
+            "act": event.act.value,
+            "party": event.party,
+            "types": [*event.types],
+            "claims": [*event.claims],
+            "outcome": event.outcome.value,
+        }
+        for event in events
+    ]
+    lines = [
+        f"{event.at:%Y-%m-%d %H:%M} {event.act} {event.outcome} {', '.join(event.claims)}"
+        for event in events
+    ]
+    return {"history": listed}, lines or ["Nothing has happened yet."]
+
+
+def _agrees(matches: Matches, disclosures: Sequence[Disclosure]) -> bool:
+    asker = matches.asker
+    # To the error stream, so that --json stays one line on the other.
+    say = sys.stderr.write
+    say(f"{asker.known_as or asker.claimed_name or asker.client_id} asks ({asker.standing}).\n")
+    if matches.purpose:
+        say(f"Why: {matches.purpose}\n")
+    for disclosure in disclosures:
+        say(f"From {disclosure.credential.vct} it would see:\n")
+        for claim in disclosure.claims:
+            mark = "asked" if claim.is_asked else "always visible"
+            say(f"  {claim.name}: {json.dumps(claim.value, ensure_ascii=False)} ({mark})\n")
+    say("Show this? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _credential(held: HeldCredential) -> JsonObject:
+    return {
+        "id": held.credential_id,
+        "type": held.vct,
+        "issuer": held.issuer,
+        "accepted_at": held.accepted_at.isoformat(),
+        "expires_at": None if held.expires_at is None else held.expires_at.isoformat(),
+    }
+
+
+def _state(state: object) -> str:
+    return type(state).__name__.lower()
+
+
+def _open(given: argparse.Namespace) -> Wallet:
+    routes: dict[str, str] = {}
+    for route in given.loopback_unsafely:
+        origin, separator, target = str(route).partition("=")
+        if not separator:
+            raise Malformed("ORIGIN=LOOPBACK_ORIGIN", "another text", "--loopback-unsafely")
+        routes[origin] = target
+    fetcher = GuardedFetcher(loopback_routes_unsafely=routes)
+    return Wallet.open(given.folder, _passphrase(), fetcher=fetcher)
+
+
+def _passphrase() -> str:
+    given = os.environ.get(PASSPHRASE_VARIABLE)
+    return getpass.getpass("Passphrase: ") if given is None else given
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="counterfoil wallet", description="A customer's wallet in a folder."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str,
+        run: Callable[[argparse.Namespace], tuple[JsonObject, Sequence[str]]],
+        what: str,
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=what, description=what)
+        command.add_argument("folder", metavar="DIR", help="where the wallet is")
+        command.add_argument("--json", action="store_true", help="print one line of JSON")
+        command.set_defaults(run=run)
+        if run is not _create:
+            command.add_argument(
+                "--loopback-unsafely",
+                action="append",
+                default=[],
+                metavar="ORIGIN=LOOPBACK_ORIGIN",
+                help="reach a public origin on this machine, for development",
+            )
+        return command
+
+    add("create", _create, "make a new wallet")
+    accept = add("accept", _accept, "accept an offer")
+    accept.add_argument("link", help="the offer's link")
+    accept.add_argument("--tx-code", help="the code that came another way")
+    add("credentials", _credentials, "list what is held")
+    present = add("present", _present, "answer a request, after showing what it would reveal")
+    present.add_argument("link", help="the request's link")
+    present.add_argument("--yes", action="store_true", help="show it without asking")
+    add("resume", _resume, "go on with what was under way")
+    add("history", _history, "list what was accepted, shown, granted and withdrawn")
+    return parser
