@@ -12,7 +12,7 @@ import counterfoil_wallet
 import pytest
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.fetch import MemoryFetcher
-from counterfoil_wallet import MemoryStore, Wallet
+from counterfoil_wallet import Accepted, MemoryStore, Wallet
 from counterfoil_wallet.cli import PASSPHRASE_VARIABLE, main
 from counterfoil_wallet.wallet import utc_now
 
@@ -24,10 +24,11 @@ from tests.wallet.town import Town
 def test_one_offer_accepted_by_eight_threads_is_accepted_once(town: Town) -> None:
     wallet, offer = town.wallet(MemoryStore()), town.offer()
 
+    def accept(_: int) -> Accepted:
+        return wallet.accept(offer.link, tx_code=offer.tx_code)
+
     with ThreadPoolExecutor(8) as pool:
-        accepted = list(
-            pool.map(lambda _: wallet.accept(offer.link, tx_code=offer.tx_code), range(8))
-        )
+        accepted = list(pool.map(accept, range(8)))
 
     assert all(one == accepted[0] for one in accepted)
     assert len(wallet.credentials()) == 2
@@ -38,7 +39,7 @@ def test_a_secret_asked_for_by_eight_threads_is_one_secret() -> None:
     wallet = Wallet.in_memory(fetcher=MemoryFetcher())
 
     with ThreadPoolExecutor(8) as pool:
-        secrets = set(pool.map(lambda _: wallet.secret("points"), range(64)))
+        secrets = set(pool.map(wallet.secret, ["points"] * 64))
 
     assert len(secrets) == 1
 
@@ -133,7 +134,11 @@ def test_the_command_line_accepts_and_presents_after_a_yes(
     network = MemoryFetcher()
     issuer, shop = StrangeIssuer(network, utc_now, random_bytes), StrangeShop(network, utc_now)
     monkeypatch.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)
-    monkeypatch.setattr("counterfoil_wallet.cli.GuardedFetcher", lambda **_: network)
+
+    def fetcher(**_: object) -> MemoryFetcher:
+        return network
+
+    monkeypatch.setattr("counterfoil_wallet.cli.GuardedFetcher", fetcher)
     folder = str(tmp_path / "wallet")
     main(["create", folder])
 
