@@ -36,14 +36,14 @@ from counterfoil_loyalty.keccak import keccak256
 from counterfoil_loyalty.ledger import Block, Event, LedgerIdentity, Outcome, SignedTransaction
 from counterfoil_loyalty.refusals import refusal
 
-# The most that was measured for each action, and a quarter more.
+# The most that was measured (3.73 M, 1.91 M, 77 k, 102 k, 140 k and 94 k), and a third more.
 _GAS: Mapping[type[Action], int] = {
     OpenExchange: 5_000_000,
-    CreatePoints: 3_000_000,
-    AgreeTerms: 200_000,
-    AwardPoints: 150_000,
-    SwapPoints: 300_000,
-    RedeemPoints: 200_000,
+    CreatePoints: 2_550_000,
+    AgreeTerms: 103_000,
+    AwardPoints: 136_000,
+    SwapPoints: 187_000,
+    RedeemPoints: 126_000,
 }
 _MAX_FEE_WEI = Wei(10**12)
 

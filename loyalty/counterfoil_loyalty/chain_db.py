@@ -62,7 +62,7 @@ class BlockDatabase(BaseDB):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The file holds the relayer's key: SQLite gives its side files the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._file = sqlite3.connect(path, isolation_level=None, timeout=1, check_same_thread=False)
         try:
             # Two processes that extend one chain would fork it: the first keeps the file.
             for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from itertools import count
+from typing import TypeVar
 
 from counterfoil_loyalty.accounts import Account, PointsAccounts, PointsSigner
 from counterfoil_loyalty.actions import (
@@ -23,12 +24,15 @@ from counterfoil_loyalty.intents import (
     Registration,
     Swap,
     Terms,
+    Venue,
     sign_by_brand,
     sign_by_customer,
 )
 from counterfoil_loyalty.keccak import award_ref
 from counterfoil_loyalty.ledger import EmbeddedLedger, Outcome
 from counterfoil_loyalty.rates import Rate
+
+_Value = TypeVar("_Value", Award, Swap, Redemption, Terms, Registration, AgreeTerms)
 
 NOW = 1_800_000_000
 AUDIO = "https://audio.example"
@@ -44,6 +48,11 @@ def seeded(seed: str) -> Callable[[int], bytes]:
         return hashlib.shake_256(f"{seed} {next(numbers)}".encode()).digest(size)
 
     return random
+
+
+def changed(value: _Value, change: Mapping[str, object]) -> _Value:
+    """Give the value with one thing changed; what was signed stays signed as it was."""
+    return replace(value, **change)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]  # by name
 
 
 class Clock:
@@ -71,7 +80,7 @@ class Programme:
     tokens: dict[str, Account]
 
     @property
-    def venue(self):
+    def venue(self) -> Venue:
         return self.ledger.identity.venue
 
     def issuer(self, brand: str) -> PointsSigner:
@@ -93,12 +102,12 @@ class Programme:
             BICYCLE: {"name": "Velo Miles", "symbol": "VEL", "price": 50},
         }[brand]
         values = {"brand": brand, "issuer": self.issuer(brand).account, **known, **changed}
-        registration = Registration(**values)  # type: ignore[arg-type]
+        registration = Registration(**values)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]  # by name
         return CreatePoints(
             registration, sign_by_brand(registration, self.venue, self.issuer(brand))
         )
 
-    def terms(self, giver: str = AUDIO, taker: str = BICYCLE, **changed: object) -> AgreeTerms:
+    def terms(self, giver: str = AUDIO, taker: str = BICYCLE, /, **changed: object) -> AgreeTerms:
         prices = {AUDIO: 100, BICYCLE: 50}
         values = {
             "token_in": self.tokens[giver],
@@ -110,7 +119,7 @@ class Programme:
             "ends_at": NOW + 30 * DAY,
             **changed,
         }
-        terms = Terms(**values)  # type: ignore[arg-type]
+        terms = Terms(**values)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]  # by name
         return AgreeTerms(
             terms,
             sign_by_brand(terms, self.venue, self.issuer(giver)),
@@ -135,7 +144,9 @@ class Programme:
         signer = signer or self.issuer(brand)
         return AwardPoints(award, sign_by_brand(award, self.venue, signer))
 
-    def swap(self, amount: int = 200, giver: str = AUDIO, taker: str = BICYCLE, **changed: object):
+    def swap(
+        self, amount: int = 200, giver: str = AUDIO, taker: str = BICYCLE, /, **changed: object
+    ) -> SwapPoints:
         signer = self.customer.of(giver)
         values = {
             "holder": signer.account,
@@ -149,10 +160,12 @@ class Programme:
             "swap_id": b"s" * 32,
             **changed,
         }
-        swap = Swap(**values)  # type: ignore[arg-type]
+        swap = Swap(**values)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]  # by name
         return SwapPoints(swap, sign_by_customer(swap, self.venue, signer))
 
-    def redemption(self, amount: int = 100, brand: str = AUDIO, **changed: object):
+    def redemption(
+        self, amount: int = 100, brand: str = AUDIO, /, **changed: object
+    ) -> RedeemPoints:
         signer = self.customer.of(brand)
         values = {
             "token": self.tokens[brand],
@@ -162,7 +175,7 @@ class Programme:
             "deadline": NOW + DAY,
             **changed,
         }
-        redemption = Redemption(**values)  # type: ignore[arg-type]
+        redemption = Redemption(**values)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]  # by name
         return RedeemPoints(redemption, sign_by_customer(redemption, self.venue, signer))
 
     def open(self) -> Programme:

@@ -8,7 +8,7 @@ from counterfoil_loyalty.accounts import NOBODY, Account, PointsSigner
 from counterfoil_loyalty.actions import Action, AgreeTerms, AwardPoints, SwapPoints
 from counterfoil_loyalty.rates import Rate
 
-from tests.loyalty.programme import AUDIO, BICYCLE, DAY, NOW, Programme
+from tests.loyalty.programme import AUDIO, BICYCLE, DAY, NOW, Programme, changed
 
 
 def refused(programme: Programme, action: Action) -> str:
@@ -71,13 +71,13 @@ def test_an_award_needs_the_signature_of_that_brand(programme: Programme) -> Non
 
 
 @pytest.mark.parametrize(
-    "changed", [{"amount": 1_001}, {"to": Account(NOBODY[:-1] + "1")}, {"ref": b"x" * 32}]
+    "change", [{"amount": 1_001}, {"to": Account(NOBODY[:-1] + "1")}, {"ref": b"x" * 32}]
 )
 def test_an_award_changed_after_signing_is_refused(
-    programme: Programme, changed: dict[str, object]
+    programme: Programme, change: dict[str, object]
 ) -> None:
     action = programme.award()
-    tampered = AwardPoints(replace(action.award, **changed), action.signature)
+    tampered = AwardPoints(changed(action.award, change), action.signature)
     assert refused(programme, tampered) == "signature-invalid"
 
 
@@ -126,7 +126,7 @@ def test_an_exchange_is_made_once(programme: Programme) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "change",
     [
         {"amount_in": 201},
         {"least_out": 2},
@@ -137,11 +137,11 @@ def test_an_exchange_is_made_once(programme: Programme) -> None:
     ],
 )
 def test_an_intent_changed_after_signing_is_refused(
-    programme: Programme, changed: dict[str, object]
+    programme: Programme, change: dict[str, object]
 ) -> None:
     programme.perform(programme.award(1_000))
     action = programme.swap(200)
-    tampered = SwapPoints(replace(action.swap, **changed), action.signature)
+    tampered = SwapPoints(changed(action.swap, change), action.signature)
 
     assert refused(programme, tampered) == "signature-invalid"
     assert programme.balance() == 1_000
@@ -218,12 +218,12 @@ def test_there_is_no_way_back_without_terms(programme: Programme) -> None:
 def test_terms_need_both_brands(programme: Programme, side: str) -> None:
     action = programme.terms(version=2)
     other = {"signature_in": action.signature_out, "signature_out": action.signature_in}[side]
-    one_sided = replace(action, **{side: other})
+    one_sided = changed(action, {side: other})
     assert refused(programme, one_sided) == "signature-invalid"
 
 
 @pytest.mark.parametrize(
-    ("changed", "code"),
+    ("change", "code"),
     [
         ({"rate": Rate(201, 100)}, "unfair-rate"),
         ({"price_in": 101}, "price-mismatch"),
@@ -233,9 +233,9 @@ def test_terms_need_both_brands(programme: Programme, side: str) -> None:
     ],
 )
 def test_terms_that_brands_may_not_agree_to(
-    programme: Programme, changed: dict[str, object], code: str
+    programme: Programme, change: dict[str, object], code: str
 ) -> None:
-    assert refused(programme, programme.terms(**{"version": 2, **changed})) == code
+    assert refused(programme, programme.terms(**{"version": 2, **change})) == code
 
 
 def test_terms_at_exactly_equal_value_are_fair(programme: Programme) -> None:
@@ -285,7 +285,7 @@ def test_a_redemption_burns_points_once(programme: Programme) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "change",
     [
         {"amount": 99},
         {"redemption_id": b"q" * 32},
@@ -294,11 +294,11 @@ def test_a_redemption_burns_points_once(programme: Programme) -> None:
     ],
 )
 def test_a_redemption_changed_after_signing_is_refused(
-    programme: Programme, changed: dict[str, object]
+    programme: Programme, change: dict[str, object]
 ) -> None:
     programme.perform(programme.award(1_000))
     action = programme.redemption(100)
-    tampered = replace(action, redemption=replace(action.redemption, **changed))
+    tampered = replace(action, redemption=changed(action.redemption, change))
     assert refused(programme, tampered) == "signature-invalid"
 
 

@@ -35,13 +35,13 @@ def test_an_amount_shown_and_read_again_is_the_same(units: int) -> None:
 
 def test_points_of_two_brands_do_not_add_up() -> None:
     with pytest.raises(Misuse):
-        Points(AUDIO, 1) + Points("https://bicycle.example", 1)
+        _ = Points(AUDIO, 1) + Points("https://bicycle.example", 1)
     assert Points(AUDIO, 1) + Points(AUDIO, 2) == Points(AUDIO, 3)
 
 
 def test_nobody_holds_less_than_nothing() -> None:
     with pytest.raises(Misuse):
-        Points(AUDIO, 1) - Points(AUDIO, 2)
+        _ = Points(AUDIO, 1) - Points(AUDIO, 2)
     assert Points(AUDIO, 2) - Points(AUDIO, 2) == Points(AUDIO, 0)
 
 
@@ -88,7 +88,5 @@ def test_a_ref_is_the_same_for_each_attempt_and_differs_for_each_event() -> None
 )
 def test_what_is_heavy_is_loaded_only_where_it_is_needed(statement: str, absent: set[str]) -> None:
     code = f"{statement}; import sys; print(' '.join(sys.modules))"
-    run = subprocess.run(  # noqa: S603  # our own Python
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not absent & set(run.stdout.split())

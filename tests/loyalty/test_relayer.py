@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_loyalty.actions import CreatePoints
-from counterfoil_loyalty.ledger import SignedTransaction
+from counterfoil_loyalty.ledger import EmbeddedLedger, SignedTransaction
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.relayer import KEY_CONFLICT, Relayer, Ticker
 from counterfoil_loyalty.sql_store import METADATA, SqlStore
@@ -48,7 +48,7 @@ def programme(ledger: MemoryLedger, clock: Clock) -> Programme:
     return programme_on(ledger, clock)
 
 
-def started(ledger: MemoryLedger, store: PointsStore) -> Relayer:
+def started(ledger: EmbeddedLedger, store: PointsStore) -> Relayer:
     relayer = Relayer(ledger, store)
     relayer.start()
     return relayer
@@ -111,7 +111,7 @@ def test_many_at_once_with_one_ref_mint_once(
     with_brands(programme, relayer, store)
 
     with ThreadPoolExecutor(8) as pool:
-        entries = list(pool.map(lambda _: relayer.accept(programme.award()), range(40)))
+        entries = list(pool.map(relayer.accept, [programme.award()] * 40))
     turn(relayer, programme.clock)
 
     assert len({entry.transaction.transaction_id for entry in entries}) == 1

@@ -1,0 +1,83 @@
+"""kill -9 in the middle of awards: the next run has each of them exactly once."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from counterfoil_credentials.errors import CounterfoilError
+from counterfoil_credentials.fetch import GuardedFetcher
+from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSigner
+
+from tests.loyalty.programme import AUDIO
+
+ORIGIN = "https://points.example"
+BRAND = PointsSigner(b"\x01" * 32)
+ACCOUNT = PointsAccounts(b"customer" * 4).of(AUDIO).account
+
+
+@contextmanager
+def service(folder: Path) -> Generator[tuple[PointsClient, subprocess.Popen[str]]]:
+    """Run the points service in a process of its own, as its command does."""
+    code = "import sys; from counterfoil_loyalty.cli import main; sys.exit(main(sys.argv[1:]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        fetcher = GuardedFetcher(timeout_s=30, loopback_routes_unsafely={ORIGIN: address})
+        yield PointsClient(fetcher, ORIGIN), process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def award(client: PointsClient, order: int) -> None:
+    client.award(BRAND, Points(AUDIO, 100), ACCOUNT, order=str(order))
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.soak)])
+def test_awards_cut_by_kill_9_are_each_minted_exactly_once(tmp_path: Path, kills: int) -> None:
+    orders = iter(range(10_000))
+    begun: list[int] = []
+    for _ in range(kills):
+        with service(tmp_path) as (client, process):
+            client.register(BRAND, brand=AUDIO, name="Auricle", symbol="AUR", price=100)
+
+            def buy(client: PointsClient = client) -> None:
+                while True:
+                    order = next(orders)
+                    begun.append(order)
+                    try:
+                        award(client, order)
+                    except CounterfoilError:
+                        return
+
+            buyers = [threading.Thread(target=buy) for _ in range(3)]
+            for buyer in buyers:
+                buyer.start()
+            time.sleep(0.5 + secrets.randbelow(1_500) / 1_000)
+            os.kill(process.pid, signal.SIGKILL)
+            for buyer in buyers:
+                buyer.join()
+
+    with service(tmp_path) as (client, _):
+        for order in begun:  # every one again, whether it was answered or not
+            award(client, order)
+        minted = [event for event in client.events() if event["name"] == "Awarded"]
+        assert len(minted) == len(begun)
+        assert client.supply().units == {AUDIO: 100 * len(begun)}
+        history = client.history(PointsAccounts(b"customer" * 4))
+        assert len({entry.reference for entry in history}) == len(history) == len(begun)
+        assert len([event for event in client.events() if event["name"] == "PointsCreated"]) == 1

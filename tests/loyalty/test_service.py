@@ -1,0 +1,450 @@
+"""The points service as an app meets it: the client, over HTTP shapes, without a socket."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_credentials.fetch import MemoryFetcher, Response
+from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSigner, Rate
+from counterfoil_loyalty.app import create_app
+from counterfoil_loyalty.intents import Award, sign_by_brand
+from counterfoil_loyalty.keccak import award_ref
+from counterfoil_loyalty.ledger import EmbeddedLedger
+from counterfoil_loyalty.memory_ledger import MemoryLedger
+from counterfoil_loyalty.relayer import Relayer
+from counterfoil_loyalty.service import PointsService
+from counterfoil_loyalty.store import MemoryStore, Placed
+from fastapi.testclient import TestClient
+
+from tests.loyalty.programme import AUDIO, BICYCLE, DAY, NOW, Clock, seeded
+
+ORIGIN = "https://points.example"
+
+
+class PromptRelayer(Relayer):
+    """A relayer whose caller makes the block it waits for, one second later."""
+
+    def __init__(self, ledger: EmbeddedLedger, store: MemoryStore, clock: Clock) -> None:
+        super().__init__(ledger, store)
+        self._clock = clock
+        self.is_slow = False
+
+    def wait_for(self, key: str, timeout_s: float) -> Placed | None:
+        if not self.is_slow:
+            self._clock.advance(1)
+            self.turn(self._clock.now)
+        return super().wait_for(key, 0)
+
+
+@dataclass
+class Street:
+    """The service, a client of it, two brands and a customer."""
+
+    client: PointsClient
+    http: TestClient
+    relayer: PromptRelayer
+    clock: Clock
+    sent: list[tuple[str, bytes, Mapping[str, str]]]
+    audio: PointsSigner
+    bicycle: PointsSigner
+    accounts: PointsAccounts
+
+    def open(self) -> "Street":
+        self.client.register(self.audio, brand=AUDIO, name="Auricle", symbol="AUR", price=100)
+        self.client.register(self.bicycle, brand=BICYCLE, name="Velo", symbol="VEL", price=50)
+        self.agree(Rate(3, 2), version=1)
+        return self
+
+    def agree(self, rate: Rate, *, version: int, ends_at: int = NOW + 30 * DAY) -> None:
+        terms = self.client.terms(AUDIO, BICYCLE, rate, version=version, ends_at=ends_at)
+        signatures = [self.client.sign_terms(terms, brand) for brand in (self.audio, self.bicycle)]
+        self.client.agree(terms, *signatures)
+
+    def award(self, units: int = 1_000, order: str = "1001") -> str:
+        account = self.accounts.of(AUDIO).account
+        return self.client.award(self.audio, Points(AUDIO, units), account, order=order)
+
+    def held(self) -> tuple[int, int]:
+        balances = self.client.balances(self.accounts)
+        return balances[AUDIO].units, balances[BICYCLE].units
+
+    @property
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock.now, UTC)
+
+    def last_body(self) -> dict[str, Any]:
+        body: dict[str, Any] = json.loads(self.sent[-1][1])
+        return body
+
+
+@pytest.fixture
+def bare(clock: Clock) -> Iterator[Street]:
+    """Give the service on a ledger just begun."""
+    ledger = MemoryLedger(now=NOW, random=seeded("service"))
+    store = MemoryStore()
+    relayer = PromptRelayer(ledger, store, clock)
+    relayer.start()
+    http = TestClient(create_app(PointsService(relayer, store, clock)), base_url=ORIGIN)
+    sent: list[tuple[str, bytes, Mapping[str, str]]] = []
+    fetcher = MemoryFetcher()
+
+    def handle(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        if method == "POST":
+            sent.append((path, body, headers))
+        answer = http.request(method, path, headers=dict(headers), content=body)
+        return Response(answer.status_code, "application/json", answer.content)
+
+    fetcher.serve(ORIGIN, handle)
+    yield Street(
+        PointsClient(fetcher, ORIGIN),
+        http,
+        relayer,
+        clock,
+        sent,
+        PointsSigner(b"\x01" * 32),
+        PointsSigner(b"\x02" * 32),
+        PointsAccounts(b"customer" * 4),
+    )
+    http.close()
+
+
+@pytest.fixture
+def street(bare: Street) -> Street:
+    """Give the service with both brands and a corridor, 3 for 2."""
+    return bare.open()
+
+
+def test_earn_exchange_redeem(street: Street) -> None:
+    street.award(1_000)
+    quote = street.client.quote(Points(AUDIO, 201), BICYCLE)
+    value_before = street.client.supply().total_value
+
+    exchanged = street.client.exchange(quote, street.accounts, b"e" * 32)
+    voucher = street.client.redeem(Points(BICYCLE, 100), street.accounts, b"r" * 32, now=street.now)
+
+    assert exchanged.received == quote.receives == Points(BICYCLE, 301)
+    assert street.held() == (799, 201)
+    assert voucher.points == Points(BICYCLE, 100)
+    assert street.client.supply().units == {AUDIO: 799, BICYCLE: 201}
+    assert street.client.supply().total_value <= value_before
+    history = street.client.history(street.accounts)
+    assert [(entry.brand, entry.kind, entry.units) for entry in history] == [
+        (AUDIO, "awarded", 1_000),
+        (AUDIO, "exchanged", -201),
+        (BICYCLE, "exchanged", 301),
+        (BICYCLE, "redeemed", -100),
+    ]
+
+
+def test_the_history_is_the_events_of_the_chain(street: Street) -> None:
+    street.award(1_000)
+    quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
+    street.client.exchange(quote, street.accounts, b"e" * 32)
+    mine = {street.accounts.of(brand).account for brand in (AUDIO, BICYCLE)}
+
+    moved: list[tuple[str, int]] = []
+    for event in street.client.events():
+        values = event["values"]
+        if event["name"] == "Transfer" and isinstance(values, dict):
+            transaction = str(event["transaction_id"])
+            units = int(str(values["value"]))
+            moved += [(transaction, -units)] if values["from"] in mine else []
+            moved += [(transaction, units)] if values["to"] in mine else []
+
+    history = street.client.history(street.accounts)
+    assert sorted(moved) == sorted((entry.transaction, entry.units) for entry in history)
+
+
+def test_an_award_sent_twice_is_answered_alike_and_minted_once(street: Street) -> None:
+    assert street.award(1_000) == street.award(1_000)
+    path, body, headers = street.sent[-1]
+    answers = [street.http.post(path, content=body, headers=dict(headers)) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].status_code == 200
+    assert street.held() == (1_000, 0)
+
+
+def test_one_ref_for_another_amount_is_a_conflict(street: Street) -> None:
+    street.award(1_000)
+    with pytest.raises(Refused) as refusal:
+        street.award(999)
+    assert refusal.value.codes == ["key-conflict"]
+    path, body, headers = street.sent[-1]
+    assert street.http.post(path, content=body, headers=dict(headers)).status_code == 409
+    assert street.held() == (1_000, 0)
+
+
+def test_an_award_that_another_signed_is_refused_before_and_after(street: Street) -> None:
+    def by_another() -> None:
+        street.client.award(
+            street.bicycle, Points(AUDIO, 1_000), street.accounts.of(AUDIO).account, order="1001"
+        )
+
+    for _ in range(2):
+        with pytest.raises(Refused) as refusal:
+            by_another()
+        assert refusal.value.codes == ["signature-invalid"]
+        street.award(1_000)
+    assert street.held() == (1_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("amount", 1_001),
+        ("account", "0x" + "11" * 20),
+        ("ref", "22" * 32),
+        ("brand", BICYCLE),
+        ("signature", "33" * 65),
+    ],
+)
+def test_an_award_changed_on_the_way_is_refused(street: Street, field: str, value: object) -> None:
+    street.award(1_000)
+    body: dict[str, Any] = {**street.last_body(), "ref": "44" * 32, field: value}
+    # The ref changed as well, so that nothing is a repeat; the signature covers all of it.
+    answer = street.http.post("/awards", json=body, headers={"Idempotency-Key": body["ref"]})
+    assert answer.status_code == 400
+    assert [reason["code"] for reason in answer.json()["reasons"]] == ["signature-invalid"]
+    assert street.held() == (1_000, 0)
+
+
+def test_an_award_carries_its_ref_as_idempotency_key(street: Street) -> None:
+    street.award(1_000)
+    body = street.last_body()
+    for headers in ({}, {"Idempotency-Key": "55" * 32}):
+        answer = street.http.post("/awards", json=body, headers=headers)
+        assert answer.status_code == 400
+        assert answer.json()["error"] == "invalid_request"
+
+
+def test_a_quote_that_the_terms_no_longer_honour_exchanges_nothing(street: Street) -> None:
+    street.award(1_000)
+    quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
+    street.agree(Rate(1, 1), version=2)
+
+    with pytest.raises(Refused) as refusal:
+        street.client.exchange(quote, street.accounts, b"e" * 32)
+    assert refusal.value.codes == ["terms-changed"]
+    assert street.held() == (1_000, 0)
+
+    fresh = street.client.quote(Points(AUDIO, 200), BICYCLE)
+    assert street.client.exchange(fresh, street.accounts, b"e" * 32).received.units == 200
+
+
+def test_a_quote_ends(street: Street) -> None:
+    street.award(1_000)
+    quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
+    street.clock.advance(quote.expires_at - street.clock.now)
+    with pytest.raises(Refused) as refusal:
+        street.client.exchange(quote, street.accounts, b"e" * 32)
+    assert refusal.value.codes == ["intent-expired"]
+    assert street.held() == (1_000, 0)
+
+
+def test_a_deadline_far_ahead_is_refused(street: Street) -> None:
+    street.award(1_000)
+    later = datetime.fromtimestamp(street.clock.now + 30 * DAY, UTC)
+    with pytest.raises(Refused) as refusal:
+        street.client.redeem(Points(AUDIO, 1), street.accounts, b"r" * 32, now=later)
+    assert refusal.value.codes == ["deadline-too-far"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("amount", 199),
+        ("least", 1),
+        ("recipient", "0x" + "11" * 20),
+        ("holder", "0x" + "11" * 20),
+        ("version", 2),
+        ("deadline", NOW + 100),
+        ("id", "22" * 32),
+        ("to", "https://third.example"),
+    ],
+)
+def test_an_exchange_changed_on_the_way_is_refused(
+    street: Street, field: str, value: object
+) -> None:
+    third = PointsSigner(b"\x03" * 32)
+    street.client.register(third, brand="https://third.example", name="T", symbol="T", price=1)
+    street.award(1_000)
+    quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
+    street.relayer.is_slow = True
+    with pytest.raises(Unavailable):
+        street.client.exchange(quote, PointsAccounts(b"customer" * 4), b"e" * 32)
+    body = {**street.last_body(), "id": "66" * 32, field: value}
+
+    answer = street.http.post("/exchanges", json=body)
+
+    assert answer.status_code == 400
+    assert [reason["code"] for reason in answer.json()["reasons"]] == ["signature-invalid"]
+
+
+def test_an_exchange_sent_again_is_answered_alike_and_made_once(street: Street) -> None:
+    street.award(1_000)
+    quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
+    first = street.client.exchange(quote, street.accounts, b"e" * 32)
+    street.clock.advance(DAY)  # long after its deadline: it is a repeat, not a new wish
+
+    assert street.client.exchange(quote, street.accounts, b"e" * 32) == first
+    assert street.held() == (800, 300)
+
+    other = street.client.quote(Points(AUDIO, 100), BICYCLE)
+    with pytest.raises(Refused) as refusal:
+        street.client.exchange(other, street.accounts, b"e" * 32)
+    assert refusal.value.codes == ["key-conflict"]
+
+
+def test_a_redemption_gives_one_voucher_however_often_it_is_sent(street: Street) -> None:
+    street.award(1_000)
+    accounts = street.accounts
+    first = street.client.redeem(Points(AUDIO, 100), accounts, b"r" * 32, now=street.now)
+    street.clock.advance(60)
+    again = street.client.redeem(Points(AUDIO, 100), accounts, b"r" * 32, now=street.now)
+    other = street.client.redeem(Points(AUDIO, 100), accounts, b"s" * 32, now=street.now)
+
+    assert again == first
+    assert other.reference != first.reference
+    assert street.held() == (800, 0)
+    with pytest.raises(Refused) as refusal:
+        street.client.redeem(Points(AUDIO, 99), accounts, b"r" * 32, now=street.now)
+    assert refusal.value.codes == ["key-conflict"]
+
+
+def test_what_is_under_way_is_asked_for_again(street: Street) -> None:
+    street.relayer.is_slow = True
+    with pytest.raises(Unavailable):
+        street.award(1_000)
+    path, body, headers = street.sent[-1]
+    answer = street.http.post(path, content=body, headers=dict(headers))
+    assert (answer.status_code, answer.json()) == (202, {"state": "pending"})
+
+    street.relayer.is_slow = False
+    street.award(1_000)
+    assert street.held() == (1_000, 0)
+
+
+def test_a_brand_brings_its_points_once_and_as_it_said(street: Street) -> None:
+    def register(price: int) -> object:
+        return street.client.register(
+            street.audio, brand=AUDIO, name="Auricle", symbol="AUR", price=price
+        )
+
+    assert register(100) == street.client.programme(AUDIO)
+    with pytest.raises(Refused) as refusal:
+        register(101)
+    assert refusal.value.codes == ["key-conflict"]
+    assert len(street.client.programmes()) == 2
+
+
+def test_points_of_an_unknown_brand_are_refused(street: Street) -> None:
+    with pytest.raises(Refused) as refusal:
+        street.client.quote(Points("https://nobody.example", 1), BICYCLE)
+    assert refusal.value.codes == ["unknown-brand"]
+    with pytest.raises(Refused) as refusal:
+        street.client.quote(Points(BICYCLE, 1), AUDIO)
+    assert refusal.value.codes == ["no-corridor"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/awards", b""),
+        ("/awards", b"[]"),
+        ("/awards", b'{"brand": "https://audio.example"}'),
+        ("/exchanges", b'{"amount": 1.5}'),
+        ("/redemptions", b"\xff"),
+        ("/brands", b'{"price": "1"}'),
+        ("/terms", b"null"),
+    ],
+)
+def test_a_bad_body_is_answered_400(street: Street, path: str, body: bytes) -> None:
+    answer = street.http.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert set(answer.json()) == {"error", "error_description"}
+
+
+@pytest.mark.parametrize("amount", [0, -1, 2**128, True, 1.0, "1"])
+def test_an_amount_is_a_whole_number_above_zero(street: Street, amount: object) -> None:
+    street.award(1_000)
+    body: dict[str, Any] = {**street.last_body(), "amount": amount}
+    answer = street.http.post("/awards", json=body, headers={"Idempotency-Key": body["ref"]})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/accounts/nobody/balances",
+        "/accounts/0x00/history",
+        "/quote?from=a&to=b",
+        "/quote?from=a&to=b&amount=0",
+        "/events?after=x",
+    ],
+)
+def test_a_bad_question_is_answered_400(street: Street, path: str) -> None:
+    assert street.http.get(path).status_code == 400
+
+
+def test_a_body_too_large_is_not_read(street: Street) -> None:
+    assert street.http.post("/awards", content=b" " * 20_000).status_code == 413
+
+
+def test_no_answer_is_unavailable(street: Street) -> None:
+    client = PointsClient(MemoryFetcher(), ORIGIN)
+    with pytest.raises(Unavailable):
+        client.balances(street.accounts)
+
+
+def test_the_client_refuses_a_quote_that_does_not_follow_from_its_rate(street: Street) -> None:
+    lies: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
+        lambda quote: {**quote, "receives": quote["receives"] + 1},
+        lambda quote: {**quote, "price_to": quote["price_to"] * 2},
+    ]
+    honest = street.http.get(f"/quote?from={AUDIO}&to={BICYCLE}&amount=200").json()
+    for lie in lies:
+        fetcher = MemoryFetcher()
+        answer = Response(200, "application/json", json.dumps(lie(honest)).encode())
+
+        def handle(*_: object, answer: Response = answer) -> Response:
+            return answer
+
+        fetcher.serve(ORIGIN, handle)
+        with pytest.raises(Malformed):
+            PointsClient(fetcher, ORIGIN).quote(Points(AUDIO, 200), BICYCLE)
+
+
+def test_an_award_older_than_the_outbox_is_answered_from_the_chain(street: Street) -> None:
+    street.award(1_000)
+    ledger = street.relayer.ledger
+    store = MemoryStore()
+    relayer = PromptRelayer(ledger, store, street.clock)
+    relayer.start()
+    service = PointsService(relayer, store, street.clock)
+    award = Award(
+        token=service.brand(AUDIO).token,
+        to=street.accounts.of(AUDIO).account,
+        amount=1_000,
+        ref=award_ref(AUDIO, "1001", "purchase"),
+    )
+    venue = ledger.identity.venue
+    found = service.award(award, sign_by_brand(award, venue, street.audio))
+    assert (getattr(found, "units", None), getattr(found, "ref", None)) == (
+        1_000,
+        award.ref.hex(),
+    )
+    larger = Award(token=award.token, to=award.to, amount=1_001, ref=award.ref)
+    with pytest.raises(Refused) as refusal:
+        service.award(larger, sign_by_brand(larger, venue, street.audio))
+    assert refusal.value.codes == ["key-conflict"]
+
+
+def test_health_says_that_the_ledger_turns(street: Street) -> None:
+    answer = street.http.get("/health")
+    assert answer.status_code == 200
+    assert answer.json()["ok"] is True
