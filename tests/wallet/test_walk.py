@@ -1,9 +1,14 @@
 """The customer's part of the walks, against the real services."""
 
+from dataclasses import replace
+
+import pytest
 from counterfoil_credentials.claims import path_text, values_at
+from counterfoil_credentials.errors import Refused
 from counterfoil_verifier import WARRANTY
 from counterfoil_wallet import Act, InForce, Outcome, Proved, Standing, Wallet
 
+from tests.conftest import Clock
 from tests.issuer.brand import AUDIO
 from tests.wallet.conftest import Place
 from tests.wallet.town import RECEIPT_TYPE, SERIAL, VALID_UNTIL, WARRANTY_TYPE, Town, Wire
@@ -120,6 +125,41 @@ def test_an_optional_claim_is_granted_only_when_it_is_named(town: Town, full: Wa
     asked = full.asked_terms(town.receiver.request(town.wish()).link)
 
     assert full.grant(asked.choose()).terms.claim_names == {SERIAL}
+
+
+def test_where_every_claim_is_optional_none_is_granted_by_default(town: Town, full: Wallet) -> None:
+    wish = town.wish()
+    only_optional = replace(wish, claims=tuple(c for c in wish.claims if not c.is_required))
+    asked = full.asked_terms(town.receiver.request(only_optional).link)
+
+    with pytest.raises(Refused) as refusal:
+        asked.choose()
+
+    assert refusal.value.codes == ["nothing-chosen"]
+    assert full.grant(asked.choose([VALID_UNTIL])).terms.claim_names == {VALID_UNTIL}
+
+
+def test_a_request_for_a_grant_and_one_to_present_are_not_taken_for_each_other(
+    town: Town, full: Wallet
+) -> None:
+    grant, warranty = town.receiver.request(town.wish()).link, town.counter.ask("warranty").link
+
+    for read, link, code in (
+        (full.matches, grant, "asks-for-a-grant"),
+        (full.asked_terms, warranty, "not-a-consent-request"),
+    ):
+        with pytest.raises(Refused) as refusal:
+            read(link)
+        assert refusal.value.codes == [code]
+
+
+def test_a_custodian_that_the_app_does_not_vouch_for_is_refused(town: Town, clock: Clock) -> None:
+    wallet = Wallet.in_memory(fetcher=town.network, clock=clock)
+
+    with pytest.raises(Refused) as refusal:
+        wallet.asked_terms(town.receiver.request(town.wish()).link)
+
+    assert refusal.value.codes == ["custodian-not-trusted"]
 
 
 def test_the_history_names_claims_and_parties_and_holds_no_value(town: Town, full: Wallet) -> None:

@@ -93,11 +93,13 @@ class AskedTerms:
         """Agree to the required claims, to `optional` ones, and to a sooner end or fewer reads.
 
         `picks` names a credential by type where several fit; else the first is
-        taken: valid, then newest. Raises `Refused` with `nothing-answers`.
+        taken: valid, then newest. Raises `Refused` with `nothing-chosen` or
+        `nothing-answers`.
         """
         required = {claim.name for claim in self.terms.claims if claim.is_required}
-        # What is not chosen is not granted; without a required claim there is one of all.
-        claims = frozenset(required | set(optional)) or self.terms.claim_names
+        claims = frozenset(required | set(optional))
+        if not claims:
+            raise refuse("nothing-chosen", "at least one claim", "none", _WHERE)
         disclosures: list[Disclosure] = []
         reasons: list[Reason] = []
         for vct in sorted({name.vct for name in claims}):

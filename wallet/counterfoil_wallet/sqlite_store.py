@@ -264,6 +264,13 @@ def _write_header(folder: Path, recipe: KeyRecipe) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(folder / HEADER)
+    # Without its header the database is lost: the folder's entry must be on the disk too.
+    if os.name == "posix":
+        entry = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(entry)
+        finally:
+            os.close(entry)
 
 
 def _read_header(folder: Path) -> KeyRecipe:
