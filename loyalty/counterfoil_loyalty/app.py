@@ -34,7 +34,7 @@ from counterfoil_loyalty.store import Brand, Movement
 _T = TypeVar("_T")
 
 HISTORY_PAGE = 500
-BLOCK_PAGE = 500
+BLOCK_PAGE = 200
 
 IdempotencyKey = Annotated[str | None, Header(max_length=64)]
 After = Annotated[int, Query(ge=-1, le=2**53)]

@@ -138,21 +138,14 @@ class PointsService:
         digest = award.digest(self.identity.venue)
         require_signature(brand.issuer, digest, signature, "award.signature")
         action = AwardPoints(award, signature)
-        awarded = Awarded(brand.brand, award.to, award.amount, award.ref.hex(), "")
-        try:
-            entry = self._done(action)
-        except Refused as refused:
-            # The chain knows a ref that our outbox does not: it was awarded before
-            # the outbox was lost. The chain's word is the answer.
-            earlier = self._store.awarded(award.token, award.ref.hex())
-            if refused.codes != ["duplicate-ref"] or earlier is None:
-                raise
-            if (earlier.account, earlier.units) != (award.to, award.amount):
-                raise Refused(
-                    Reason(KEY_CONFLICT, "the award first made for this ref", "another", "ref")
-                ) from refused
-            return _in(awarded, earlier.transaction_id)
-        return _in(awarded, entry.transaction.transaction_id) if entry else Pending(action.key)
+        for earlier in self._older_than_outbox(action, "awarded", award.ref):
+            if earlier.token == award.token:
+                _require_same((earlier.account, earlier.units), (award.to, award.amount))
+                return _awarded(brand, award, earlier.transaction_id)
+        entry = self._done(action)
+        if entry is None:
+            return Pending(action.key)
+        return _awarded(brand, award, entry.transaction.transaction_id)
 
     def quote(self, brand_in: str, brand_out: str, units_in: int) -> Quote:
         """Give what an exchange would give now; the signed intent decides what it does give."""
@@ -176,11 +169,16 @@ class PointsService:
         action = SwapPoints(swap, signature)
         action.require_signed(self.identity.venue)
         giver, taker = self._brand_of(swap.token_in), self._brand_of(swap.token_out)
-        self._require_timely(action, swap.deadline)
-        entry = self._done(action)
-        if entry is None:
-            return Pending(action.key)
-        transaction_id = entry.transaction.transaction_id
+        intent = swap.digest(self.identity.venue)
+        earlier = self._older_than_outbox(action, "exchanged", intent)
+        if earlier:
+            transaction_id = earlier[0].transaction_id
+        else:
+            self._require_timely(action, swap.deadline)
+            entry = self._done(action)
+            if entry is None:
+                return Pending(action.key)
+            transaction_id = entry.transaction.transaction_id
         moved = {it.token: it.units for it in self._store.movements(transaction_id)}
         units_out = moved[taker.token]
         return Exchanged(
@@ -189,7 +187,7 @@ class PointsService:
             brand_out=taker.brand,
             units_out=units_out,
             value=units_out * taker.price,
-            intent=swap.digest(self.identity.venue).hex(),
+            intent=intent.hex(),
             transaction_id=transaction_id,
         )
 
@@ -198,17 +196,15 @@ class PointsService:
         action = RedeemPoints(redemption, signature)
         action.require_signed(self.identity.venue)
         brand = self._brand_of(redemption.token)
+        for earlier in self._older_than_outbox(action, "redeemed", redemption.redemption_id):
+            if (earlier.token, earlier.account) == (redemption.token, redemption.holder):
+                _require_same(earlier.units, -redemption.amount)
+                return _voucher(brand, redemption, earlier.transaction_id)
         self._require_timely(action, redemption.deadline)
         entry = self._done(action)
         if entry is None:
             return Pending(action.key)
-        return Voucher(
-            reference=voucher_reference(redemption),
-            brand=brand.brand,
-            units=redemption.amount,
-            redemption_id=redemption.redemption_id.hex(),
-            transaction_id=entry.transaction.transaction_id,
-        )
+        return _voucher(brand, redemption, entry.transaction.transaction_id)
 
     def brands(self) -> Sequence[Brand]:
         return self._store.brands()
@@ -249,6 +245,16 @@ class PointsService:
             raise Refused(entry.outcome.reason)
         return entry
 
+    def _older_than_outbox(self, action: Action, kind: str, reference: bytes) -> Sequence[Movement]:
+        """Give what the ledger moved for an action that the outbox does not know.
+
+        There is something only when the outbox was lost, or when another relayer
+        sent the action: then the ledger's word is the answer.
+        """
+        if self._store.placed(action.key) is not None:
+            return ()
+        return self._store.moved_for(kind, reference.hex())
+
     def _require_timely(self, action: SwapPoints | RedeemPoints, deadline: int) -> None:
         """Refuse a new intent past its deadline, or one that would lie about for too long."""
         if self._store.placed(action.key) is not None:
@@ -276,5 +282,20 @@ def voucher_reference(redemption: Redemption) -> str:
     return "-".join(letters[start : start + 4] for start in range(0, 16, 4))
 
 
-def _in(awarded: Awarded, transaction_id: str) -> Awarded:
-    return Awarded(awarded.brand, awarded.account, awarded.units, awarded.ref, transaction_id)
+def _awarded(brand: Brand, award: Award, transaction_id: str) -> Awarded:
+    return Awarded(brand.brand, award.to, award.amount, award.ref.hex(), transaction_id)
+
+
+def _voucher(brand: Brand, redemption: Redemption, transaction_id: str) -> Voucher:
+    return Voucher(
+        reference=voucher_reference(redemption),
+        brand=brand.brand,
+        units=redemption.amount,
+        redemption_id=redemption.redemption_id.hex(),
+        transaction_id=transaction_id,
+    )
+
+
+def _require_same(known: object, asked: object) -> None:
+    if known != asked:
+        raise Refused(Reason(KEY_CONFLICT, "what was first done with this key", "another", "key"))

@@ -252,15 +252,11 @@ class SqlStore:
             ordered = rows.order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
             return [_movement(row) for row in connection.execute(ordered)]
 
-    def awarded(self, token: Account, ref: str) -> Movement | None:
-        it = (
-            (_MOVEMENTS.c.reference == ref)
-            & (_MOVEMENTS.c.kind == "awarded")
-            & (_MOVEMENTS.c.token == token)
-        )
+    def moved_for(self, kind: str, reference: str) -> Sequence[Movement]:
+        named = (_MOVEMENTS.c.reference == reference) & (_MOVEMENTS.c.kind == kind)
+        rows = select(_MOVEMENTS).where(named).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
         with reading(self._engine) as connection:
-            row = connection.execute(select(_MOVEMENTS).where(it)).one_or_none()
-            return None if row is None else _movement(row)
+            return [_movement(row) for row in connection.execute(rows)]
 
 
 def _placed(connection: Connection, key: str) -> Placed | None:

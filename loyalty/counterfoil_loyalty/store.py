@@ -2,7 +2,8 @@
 
 The outbox holds every transaction that was ever signed, before it is sent. The
 projection holds what the ledger's events add up to, so that reading a balance
-asks no chain. Both are lost without harm: the ledger is the truth.
+asks no chain. The projection is rebuilt from the ledger when it is lost; with
+the outbox goes the memory of what was refused, and of the ids of exchanges.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -147,8 +148,8 @@ class PointsStore(Protocol):
         """Give what one transaction moved."""
         ...
 
-    def awarded(self, token: Account, ref: str) -> Movement | None:
-        """Give the award of `ref` (64 hex digits), if it was made."""
+    def moved_for(self, kind: str, reference: str) -> Sequence[Movement]:
+        """Give what was moved for one ref, intent or redemption id (64 hex digits)."""
         ...
 
 
@@ -226,12 +227,10 @@ class MemoryStore:
         with self._lock:
             return [it for it in self._movements if it.transaction_id == transaction_id]
 
-    def awarded(self, token: Account, ref: str) -> Movement | None:
+    def moved_for(self, kind: str, reference: str) -> Sequence[Movement]:
         with self._lock:
-            for it in self._movements:
-                if (it.token, it.kind, it.reference) == (token, "awarded", ref):
-                    return it
-        return None
+            named = (kind, reference)
+            return [it for it in self._movements if (it.kind, it.reference) == named]
 
 
 def require_same_ledger(known: LedgerIdentity, found: LedgerIdentity) -> None:

@@ -15,6 +15,7 @@ import pytest
 from counterfoil_credentials.errors import CounterfoilError
 from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSigner
+from counterfoil_loyalty.cli import main
 
 from tests.loyalty.programme import AUDIO
 
@@ -81,3 +82,10 @@ def test_awards_cut_by_kill_9_are_each_minted_exactly_once(tmp_path: Path, kills
         history = client.history(PointsAccounts(b"customer" * 4))
         assert len({entry.reference for entry in history}) == len(history) == len(begun)
         assert len([event for event in client.events() if event["name"] == "PointsCreated"]) == 1
+
+
+@pytest.mark.loopback
+def test_a_second_service_on_the_same_folder_is_turned_away(tmp_path: Path) -> None:
+    with service(tmp_path) as (client, _):
+        assert main(["serve", str(tmp_path)]) == 1
+        assert client.programmes() == []

@@ -11,8 +11,6 @@ from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSigner, Rate
 from counterfoil_loyalty.app import create_app
-from counterfoil_loyalty.intents import Award, sign_by_brand
-from counterfoil_loyalty.keccak import award_ref
 from counterfoil_loyalty.ledger import EmbeddedLedger
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.relayer import Relayer
@@ -68,6 +66,10 @@ class Street:
         account = self.accounts.of(AUDIO).account
         return self.client.award(self.audio, Points(AUDIO, units), account, order=order)
 
+    def lose_the_outbox(self) -> None:
+        self.http.close()
+        self.http, self.relayer = service_on(self.relayer.ledger, self.clock)
+
     def held(self) -> tuple[int, int]:
         balances = self.client.balances(self.accounts)
         return balances[AUDIO].units, balances[BICYCLE].units
@@ -82,43 +84,51 @@ class Street:
 
 
 @pytest.fixture
-def bare(clock: Clock) -> Iterator[Street]:
-    """Give the service on a ledger just begun."""
-    ledger = MemoryLedger(now=NOW, random=seeded("service"))
-    store = MemoryStore()
-    relayer = PromptRelayer(ledger, store, clock)
-    relayer.start()
-    http = TestClient(create_app(PointsService(relayer, store, clock)), base_url=ORIGIN)
-    sent: list[tuple[str, bytes, Mapping[str, str]]] = []
+def street(clock: Clock) -> Iterator[Street]:
+    """Give the service with both brands and a corridor, 3 for 2."""
+    yield from street_on(MemoryLedger(now=NOW, random=seeded("service")), clock)
+
+
+@pytest.fixture
+def street_on_either(ledger: EmbeddedLedger, clock: Clock) -> Iterator[Street]:
+    """Give the same on each kind of ledger."""
+    yield from street_on(ledger, clock)
+
+
+def street_on(ledger: EmbeddedLedger, clock: Clock) -> Iterator[Street]:
     fetcher = MemoryFetcher()
-
-    def handle(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
-        if method == "POST":
-            sent.append((path, body, headers))
-        answer = http.request(method, path, headers=dict(headers), content=body)
-        return Response(answer.status_code, "application/json", answer.content)
-
-    fetcher.serve(ORIGIN, handle)
-    yield Street(
+    street = Street(
         PointsClient(fetcher, ORIGIN),
-        http,
-        relayer,
+        *service_on(ledger, clock),
         clock,
-        sent,
+        [],
         PointsSigner(b"\x01" * 32),
         PointsSigner(b"\x02" * 32),
         PointsAccounts(b"customer" * 4),
     )
-    http.close()
+
+    def handle(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        if method == "POST":
+            street.sent.append((path, body, headers))
+        answer = street.http.request(method, path, headers=dict(headers), content=body)
+        return Response(answer.status_code, "application/json", answer.content)
+
+    fetcher.serve(ORIGIN, handle)
+    yield street.open()
+    street.http.close()
 
 
-@pytest.fixture
-def street(bare: Street) -> Street:
-    """Give the service with both brands and a corridor, 3 for 2."""
-    return bare.open()
+def service_on(ledger: EmbeddedLedger, clock: Clock) -> tuple[TestClient, PromptRelayer]:
+    """Start the service on a ledger, with nothing remembered beside it."""
+    store = MemoryStore()
+    relayer = PromptRelayer(ledger, store, clock)
+    relayer.start()
+    app = create_app(PointsService(relayer, store, clock))
+    return TestClient(app, base_url=ORIGIN), relayer
 
 
-def test_earn_exchange_redeem(street: Street) -> None:
+def test_earn_exchange_redeem(street_on_either: Street) -> None:
+    street = street_on_either
     street.award(1_000)
     quote = street.client.quote(Points(AUDIO, 201), BICYCLE)
     value_before = street.client.supply().total_value
@@ -140,7 +150,8 @@ def test_earn_exchange_redeem(street: Street) -> None:
     ]
 
 
-def test_the_history_is_the_events_of_the_chain(street: Street) -> None:
+def test_the_history_is_the_events_of_the_chain(street_on_either: Street) -> None:
+    street = street_on_either
     street.award(1_000)
     quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
     street.client.exchange(quote, street.accounts, b"e" * 32)
@@ -419,29 +430,31 @@ def test_the_client_refuses_a_quote_that_does_not_follow_from_its_rate(street: S
             PointsClient(fetcher, ORIGIN).quote(Points(AUDIO, 200), BICYCLE)
 
 
-def test_an_award_older_than_the_outbox_is_answered_from_the_chain(street: Street) -> None:
-    street.award(1_000)
-    ledger = street.relayer.ledger
-    store = MemoryStore()
-    relayer = PromptRelayer(ledger, store, street.clock)
-    relayer.start()
-    service = PointsService(relayer, store, street.clock)
-    award = Award(
-        token=service.brand(AUDIO).token,
-        to=street.accounts.of(AUDIO).account,
-        amount=1_000,
-        ref=award_ref(AUDIO, "1001", "purchase"),
-    )
-    venue = ledger.identity.venue
-    found = service.award(award, sign_by_brand(award, venue, street.audio))
-    assert (getattr(found, "units", None), getattr(found, "ref", None)) == (
-        1_000,
-        award.ref.hex(),
-    )
-    larger = Award(token=award.token, to=award.to, amount=1_001, ref=award.ref)
+def test_what_is_older_than_the_outbox_is_answered_from_the_ledger(
+    street_on_either: Street,
+) -> None:
+    street = street_on_either
+    ref = street.award(1_000)
+    quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
+    exchanged = street.client.exchange(quote, street.accounts, b"e" * 32)
+    voucher = street.client.redeem(Points(AUDIO, 100), street.accounts, b"r" * 32, now=street.now)
+    street.agree(Rate(1, 1), version=2)
+
+    street.lose_the_outbox()
+
+    assert street.award(1_000) == ref
+    assert street.client.exchange(quote, street.accounts, b"e" * 32) == exchanged
+    street.clock.advance(DAY)
+    again = street.client.redeem(Points(AUDIO, 100), street.accounts, b"r" * 32, now=street.now)
+    assert again == voucher
+    assert street.held() == (700, 300)
     with pytest.raises(Refused) as refusal:
-        service.award(larger, sign_by_brand(larger, venue, street.audio))
+        street.award(1_001)
     assert refusal.value.codes == ["key-conflict"]
+    with pytest.raises(Refused) as refusal:
+        street.client.redeem(Points(AUDIO, 101), street.accounts, b"r" * 32, now=street.now)
+    assert refusal.value.codes == ["key-conflict"]
+    assert street.held() == (700, 300)
 
 
 def test_health_says_that_the_ledger_turns(street: Street) -> None:
