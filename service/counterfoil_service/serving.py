@@ -62,9 +62,6 @@ def serve(app: AsgiApp, *, listener: socket.socket, lifeline: BinaryIO | None) -
     """
     if lifeline is not None:
         threading.Thread(target=_die_with, args=(lifeline,), name="lifeline", daemon=True).start()
-    # uvicorn repeats a captured signal after it has stopped; its work is done by then.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _already_stopped)
     config = uvicorn.Config(
         app,
         http="h11",
@@ -75,8 +72,17 @@ def serve(app: AsgiApp, *, listener: socket.socket, lifeline: BinaryIO | None) -
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
     )
+    server = uvicorn.Server(config)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # uvicorn listens to signals a little later than here, and repeats them to us after it has
+    # stopped. Ours takes the early ones, and lets the repeated ones end in a plain return.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     log_errors_as_json()
-    uvicorn.Server(config).run(sockets=[listener])
+    server.run(sockets=[listener])
 
 
 def log_errors_as_json() -> None:
@@ -124,8 +130,4 @@ def _listen(port: int) -> socket.socket:
 def _die_with(lifeline: BinaryIO) -> None:
     while lifeline.read(1):
         pass
-    os._exit(0)
-
-
-def _already_stopped(_signal: int, _frame: FrameType | None) -> None:
     pass

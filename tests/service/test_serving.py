@@ -131,6 +131,29 @@ def test_stops_with_status_0_on_sigterm_after_the_answer_under_way(service: Serv
     assert service.process.wait(timeout=10) == 0
 
 
+def test_stops_on_a_sigterm_that_comes_before_it_was_up() -> None:
+    early = (
+        "import os, signal, uvicorn\n"
+        "run = uvicorn.Server.run\n"
+        "def late(server, sockets):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    run(server, sockets)\n"
+        "uvicorn.Server.run = late\n"
+    )
+    with bind(None) as listener:
+        reader, writer = os.pipe()
+        process = subprocess.run(
+            [sys.executable, "-c", early + SERVICE, str(listener.fileno()), str(reader)],
+            pass_fds=(listener.fileno(), reader),
+            check=False,
+            timeout=30,
+        )
+        os.close(reader)
+        os.close(writer)
+
+    assert process.returncode == 0
+
+
 def test_dies_at_once_when_its_parent_is_gone() -> None:
     parent = subprocess.Popen(
         [
@@ -148,12 +171,16 @@ def test_dies_at_once_when_its_parent_is_gone() -> None:
         assert int(answer.read()) == child
 
     parent.kill()
-    parent.communicate()
+    parent.wait()
 
     ends_at = time.monotonic() + 5
     while _is_alive(child) and time.monotonic() < ends_at:
         time.sleep(0.02)
-    assert not _is_alive(child)
+    survived = _is_alive(child)
+    if survived:
+        os.kill(child, signal.SIGKILL)
+    parent.stdout.close()
+    assert not survived
 
 
 def test_logs_what_failed_as_json_and_never_what_was_sent(service: Service) -> None:

@@ -157,6 +157,28 @@ def test_takes_a_one_time_code_once_among_eight_threads(engine: Engine) -> None:
     assert sorted(taken) == [0] * 7 + [1]
 
 
+def test_writes_on_what_it_read_while_others_write(engine: Engine) -> None:
+    with transaction(engine) as connection:
+        connection.execute(insert(CODES).values(id=1, state="0"))
+    start = threading.Barrier(4)
+
+    def count_up() -> None:
+        start.wait()
+        for _ in range(10):
+            with transaction(engine) as connection:
+                read = int(connection.scalars(select(CODES.c.state)).one())
+                connection.execute(update(CODES).values(state=str(read + 1)))
+
+    threads = [threading.Thread(target=count_up) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with reading(engine) as connection:
+        assert connection.scalars(select(CODES.c.state)).one() == "40"
+
+
 def test_says_unavailable_when_another_process_holds_the_lock(
     path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
