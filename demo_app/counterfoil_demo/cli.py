@@ -4,6 +4,8 @@ Exit status: 0 when every step was as it must be, 1 when one was not.
 """
 
 import argparse
+import contextlib
+import io
 import locale
 import os
 import sys
@@ -11,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 from counterfoil_credentials.errors import CounterfoilError
 
@@ -36,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.orders is not None and not given.orders.is_file():
         parser.error(f"expected a file, found none (--orders {given.orders})")
     # A terminal that cannot show a character shows a question mark, and the demo goes on.
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
+    with contextlib.suppress(AttributeError):
+        cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="replace")
     report = Report(given.lang or _language_of_the_locale(), as_json=given.json)
     with ExitStack() as stack:
         if given.data is None:

@@ -9,7 +9,7 @@ from counterfoil_credentials.encoding import JsonObject, int_at, object_at
 from counterfoil_demo.brand import SEALING_KEYS
 from counterfoil_demo.custodian import ONE_TIME_KEYS
 from counterfoil_demo.holdings import facts_found
-from counterfoil_demo.houses import AURICLE, CUSTODIAN, POINTS, SHOP, VELORUM
+from counterfoil_demo.houses import AURICLE, BY_ORIGIN, CUSTODIAN, POINTS, SHOP, VELORUM
 from counterfoil_demo.report import Step, must
 from counterfoil_demo.scene import Scene
 from counterfoil_demo.walk_credentials import Purchase
@@ -82,15 +82,18 @@ def _holds(scene: Scene) -> dict[str, dict[str, object]]:
         "wallet": {
             "receipts": kinds.count("receipt"),
             "warranties": kinds.count("warranty"),
-            "points": " + ".join(f"{points} {brand}" for brand, points in balances.items()),
+            "points": " + ".join(
+                f"{points} {BY_ORIGIN[brand].name.capitalize()}"
+                for brand, points in balances.items()
+            ),
         },
         AURICLE.name: {
             "orders": int_at(issuer, "orders", "summary"),
             "indices": int_at(issuer, "status_indices_used", "summary"),
         },
-        VELORUM.name: {"keys": _files_in(scene.data / VELORUM.name / SEALING_KEYS)},
+        VELORUM.name: {"keys": _keys_in(scene.data / VELORUM.name / SEALING_KEYS)},
         SHOP.name: {},
-        CUSTODIAN.name: {"keys": _files_in(scene.data / CUSTODIAN.name / ONE_TIME_KEYS)},
+        CUSTODIAN.name: {"keys": _keys_in(scene.data / CUSTODIAN.name / ONE_TIME_KEYS)},
         POINTS.name: {
             "accounts": len({v for e in events for v in _parties(e)}),
             "events": sum(e["name"] == "Transfer" for e in events),
@@ -98,8 +101,9 @@ def _holds(scene: Scene) -> dict[str, dict[str, object]]:
     }
 
 
-def _files_in(folder: Path) -> int:
-    return sum(path.is_file() for path in folder.rglob("*"))
+def _keys_in(folder: Path) -> int:
+    # A key that is gone leaves a mark behind, so that its id is never used again.
+    return sum(path.is_file() and path.suffix != ".ended" for path in folder.rglob("*"))
 
 
 def _parties(event: JsonObject) -> list[str]:

@@ -45,6 +45,7 @@ POINTS: Final = House(
 
 # The points service starts first: its chain takes the longest.
 HOUSES: Final = (POINTS, AURICLE, VELORUM, SHOP, CUSTODIAN)
+BY_ORIGIN: Final[Mapping[str, House]] = {house.origin: house for house in HOUSES}
 BY_NAME: Final[Mapping[str, House]] = {house.name: house for house in HOUSES}
 
 

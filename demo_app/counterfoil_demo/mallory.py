@@ -95,7 +95,7 @@ class WireTap:
         )
 
     @contextmanager
-    def holding(self) -> Generator[list[Answer], None, None]:
+    def holding(self) -> Generator[list[Answer]]:
         """Keep answers from arriving while the block runs; gives those that were kept."""
         seen_before = len(self.answers)
         held: list[Answer] = []

@@ -35,5 +35,5 @@ TERMS_END_AT: Final = 2_082_758_400  # 1 January 2036, UTC
 
 def points_for(total_minor: int) -> int:
     """Give the base units that a purchase earns: one point for each whole unit of currency."""
-    whole_units: int = max(1, total_minor // 100)
-    return whole_units * UNITS_PER_POINT
+    units: int = max(1, total_minor // 100) * UNITS_PER_POINT
+    return units

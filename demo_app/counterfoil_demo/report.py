@@ -4,7 +4,7 @@ import json
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TextIO
@@ -50,14 +50,14 @@ class Report:
 
     def __init__(self, language: Language, *, as_json: bool, out: TextIO | None = None) -> None:
         """Speak `language` to people, or JSON lines to a script."""
-        self.language = language
+        self.language: Language = language
         self.steps: list[Step] = []
         self._as_json = as_json
         self._out = out or sys.stdout
         self._started = time.monotonic()
 
     @contextmanager
-    def step(self, letter: str) -> Iterator[Step]:
+    def step(self, letter: str) -> Generator[Step]:
         """Run one step: its title first, its lines as they come, its time at the end.
 
         An error of ours is told as the step's outcome and raised again as
@@ -74,6 +74,8 @@ class Report:
             self._json(step, ok=False, error=str(error))
             told = sentence("not-well", self.language, step=letter, error=error)
             self.line(told, mark="✗")
+            if isinstance(error, NotAsItMustBe):
+                raise
             raise NotAsItMustBe(told) from error
         step.seconds = time.monotonic() - began
         self._json(step, ok=True, error=None)
@@ -107,8 +109,8 @@ class Report:
         told: JsonObject = {"step": step.letter, "ok": ok, "seconds": round(step.seconds, 3)}
         if error is not None:
             told["error"] = error
-        # Facts come from the steps themselves and cannot displace the three names above.
-        self._out.write(json.dumps({**step.facts, **told}, ensure_ascii=False) + "\n")
+        # A step's facts come after these names, and cannot displace them.
+        self._out.write(json.dumps({**told, **step.facts, **told}, ensure_ascii=False) + "\n")
         self._out.flush()
 
     def _print(self, text: str) -> None:

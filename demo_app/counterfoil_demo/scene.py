@@ -46,7 +46,7 @@ class Scene:
 
 
 @contextmanager
-def open_scene(data: Path, supervisor: Supervisor, report: Report) -> Generator[Scene, None, None]:
+def open_scene(data: Path, supervisor: Supervisor, report: Report) -> Generator[Scene]:
     """Give the stage over running houses; the wallet is open while the block runs."""
     wire = fetcher_for(data)
     tap = WireTap(wire)

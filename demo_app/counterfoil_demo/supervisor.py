@@ -11,7 +11,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -138,7 +138,7 @@ class Supervisor:
 
 
 @contextlib.contextmanager
-def only_one_at_a_time(path: Path) -> Iterator[None]:
+def only_one_at_a_time(path: Path) -> Generator[None]:
     """Hold the lock file at `path`; raises `Refused` when another process holds it."""
     with path.open("a") as file:
         try:

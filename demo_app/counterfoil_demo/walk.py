@@ -13,10 +13,12 @@ does nothing twice that happens once.
 
 from pathlib import Path
 
+from counterfoil_credentials.errors import Unavailable
+
 from counterfoil_demo.closing import take_stock
 from counterfoil_demo.houses import HOUSES
-from counterfoil_demo.report import Report
-from counterfoil_demo.scene import open_scene
+from counterfoil_demo.report import NotAsItMustBe, Report
+from counterfoil_demo.scene import Scene, open_scene
 from counterfoil_demo.supervisor import Supervisor
 from counterfoil_demo.walk_consent import lend_and_take_back
 from counterfoil_demo.walk_credentials import buy, cheat, show
@@ -29,16 +31,26 @@ def walk(data: Path, report: Report, orders: Path | None) -> None:
     Raises `NotAsItMustBe` after telling which step it was.
     """
     report.say("starting", names=", ".join(house.name for house in HOUSES))
-    with Supervisor(data) as supervisor, open_scene(data, supervisor, report) as scene:
-        with report.step("a") as step:
-            purchase = buy(scene, step, orders)
-        with report.step("b") as step:
-            show(scene, step, purchase)
-        with report.step("c") as step:
-            cheat(scene, step, purchase)
-        with report.step("d") as step:
-            lend_and_take_back(scene, step, purchase)
-        with report.step("e") as step:
-            earn_exchange_redeem(scene, step, purchase)
-        with report.step("f") as step:
-            take_stock(scene, step, purchase)
+    with Supervisor(data) as supervisor:
+        try:
+            with open_scene(data, supervisor, report) as scene:
+                _six_steps(scene, report, orders)
+        except (NotAsItMustBe, Unavailable):
+            # A house that stopped by itself explains whatever went wrong after that.
+            supervisor.require_all_alive()
+            raise
+
+
+def _six_steps(scene: Scene, report: Report, orders: Path | None) -> None:
+    with report.step("a") as step:
+        purchase = buy(scene, step, orders)
+    with report.step("b") as step:
+        show(scene, step, purchase)
+    with report.step("c") as step:
+        cheat(scene, step, purchase)
+    with report.step("d") as step:
+        lend_and_take_back(scene, step, purchase)
+    with report.step("e") as step:
+        earn_exchange_redeem(scene, step, purchase)
+    with report.step("f") as step:
+        take_stock(scene, step, purchase)

@@ -14,7 +14,6 @@ from counterfoil_consent.receiver import Receiver
 from counterfoil_consent.sql_store import SqlReceiverStore
 from counterfoil_consent.states import Level
 from counterfoil_consent.terms import Purpose
-from counterfoil_credentials.claims import path_text
 from counterfoil_credentials.encoding import JsonObject, text_at
 from counterfoil_credentials.errors import Refused
 from counterfoil_credentials.key_file import load_or_create_signer
@@ -23,31 +22,17 @@ from counterfoil_wallet.grant_states import InForce, Proved
 
 from counterfoil_demo.brand import SEALING_KEYS, find_custodian
 from counterfoil_demo.houses import AURICLE, VELORUM, fetcher_for
+from counterfoil_demo.naming import claim_names
 from counterfoil_demo.office import objects_at, segment
 from counterfoil_demo.report import NotAsItMustBe, Step, must
 from counterfoil_demo.scene import Scene
 from counterfoil_demo.walk_credentials import Purchase
-from counterfoil_demo.words import sentence
+from counterfoil_demo.words import Language, sentence
 
 _RECEIPT_VCT: Final = f"{AURICLE.origin}/types/receipt"
 _PURPOSE: Final = Purpose.PERSONALISED_BENEFITS
 _THIRTY_DAYS: Final = timedelta(days=30)
 _MOST_READS: Final = 5
-_NOTICE: Final = (
-    "Velorum would like to know what you bought at Auricle and when, to offer you a fitting "
-    "welcome. Nothing else is read, nobody else receives it, and you can end it at any time."
-)
-_WISH: Final[JsonObject] = {
-    "purpose": _PURPOSE.value,
-    "claims": [
-        {"vct": _RECEIPT_VCT, "path": ["lines", None, "name"], "retain_days": 30},
-        {"vct": _RECEIPT_VCT, "path": ["paid_at"], "retain_days": 30},
-    ],
-    "notice": {"text": _NOTICE, "language": "en"},
-    "valid_for_s": int(_THIRTY_DAYS.total_seconds()),
-    "max_reads": _MOST_READS,
-    "jurisdiction": "EU",
-}
 
 
 def lend_and_take_back(scene: Scene, step: Step, purchase: Purchase) -> None:
@@ -84,19 +69,34 @@ def lend_and_take_back(scene: Scene, step: Step, purchase: Purchase) -> None:
 
 
 def _grant(scene: Scene, step: Step) -> InForce:
-    asked = scene.velorum.post("/consent/requests", _WISH)
+    language = step.report.language
+    asked = scene.velorum.post("/consent/requests", _wish(language))
     terms = scene.wallet.asked_terms(text_at(asked, "link", "asked"))
     step.say(
         "terms",
         who=terms.asker.claimed_name,
-        claims=", ".join(path_text(claim.name.path) for claim in terms.terms.claims),
+        claims=claim_names((claim.name.path for claim in terms.terms.claims), language),
         until=terms.terms.valid_until.date().isoformat(),
-        purpose=terms.terms.purpose.value,
     )
+    step.say("notice", text=terms.notice)
     step.say("not-verified")
     grant = scene.wallet.grant(terms.choose())
     step.say("granted", who="Velorum")
     return grant
+
+
+def _wish(language: Language) -> JsonObject:
+    return {
+        "purpose": _PURPOSE.value,
+        "claims": [
+            {"vct": _RECEIPT_VCT, "path": ["lines", None, "name"], "retain_days": 30},
+            {"vct": _RECEIPT_VCT, "path": ["paid_at"], "retain_days": 30},
+        ],
+        "notice": {"text": sentence("notice-text", language), "language": language},
+        "valid_for_s": int(_THIRTY_DAYS.total_seconds()),
+        "max_reads": _MOST_READS,
+        "jurisdiction": "EU",
+    }
 
 
 def _read(scene: Scene, grant_id: str) -> list[JsonObject]:
@@ -122,9 +122,7 @@ def _refused_read(scene: Scene, step: Step, grant_id: str) -> None:
     try:
         _read(scene, grant_id)
     except Refused as refusal:
-        step.say(
-            "read-refused", who="Velorum", reason=str(refusal.reasons[0]), code=refusal.codes[0]
-        )
+        step.say("read-refused", who="Velorum", code=refusal.codes[0])
         step.note("read_after_end", refusal.codes[0])
         return
     raise NotAsItMustBe("expected no read after the end, found one")

@@ -7,15 +7,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from counterfoil_credentials.encoding import JsonObject, int_at, list_at, object_at, text_at
+from counterfoil_credentials.claims import path_text, values_at
+from counterfoil_credentials.encoding import Json, JsonObject, int_at, list_at, object_at, text_at
 from counterfoil_credentials.errors import Refused
-from counterfoil_issuer.catalogue import parse_catalogue
+from counterfoil_issuer.catalogue import WARRANTY, parse_catalogue
 from counterfoil_issuer.importing import parse_orders
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.matching import Choice, Disclosure
 
 from counterfoil_demo.houses import AURICLE
 from counterfoil_demo.mallory import Answer, request_behind
+from counterfoil_demo.naming import claim_names, credential_names
 from counterfoil_demo.office import objects_at, segment
 from counterfoil_demo.report import NotAsItMustBe, Step, must
 from counterfoil_demo.scene import Scene
@@ -24,7 +26,6 @@ from counterfoil_demo.shop import WARRANTY_VCT
 from counterfoil_demo.words import Language, sentence
 
 _LIGHTS: Final = {"green": "●", "amber": "▲", "red": "■"}
-_WITHHELD: Final = ("price", "buyer.name", "currency", "valid_from")
 
 
 class OrdersBroken(NotAsItMustBe):
@@ -53,12 +54,9 @@ def buy(scene: Scene, step: Step, orders: Path | None) -> Purchase:
     """Import the orders, offer one customer's credentials, accept them in her wallet."""
     name, data = _orders(orders)
     report = scene.auricle.post_bytes("/back-office/orders", data, "text/csv")
-    step.say(
-        "imported",
-        file=name,
-        imported=int_at(report, "imported", "import"),
-        unchanged=int_at(report, "unchanged", "import"),
-    )
+    imported, unchanged = (int_at(report, count, "import") for count in ("imported", "unchanged"))
+    step.say("imported", file=name, imported=imported, unchanged=unchanged)
+    step.note("imported", imported)
     if errors := objects_at(report, "errors"):
         raise OrdersBroken(name, errors)
     purchase = _purchase(scene, data)
@@ -67,7 +65,9 @@ def buy(scene: Scene, step: Step, orders: Path | None) -> Purchase:
         f"/back-office/orders/{segment(purchase.order)}/offers", {"tx_code": True}
     )
     if offers := objects_at(offered, "offers"):
-        step.say("offered", order=purchase.order, credentials=_types(offers))
+        kinds = [text_at(c, "type", "offer") for o in offers for c in objects_at(o, "credentials")]
+        names = credential_names(kinds, step.report.language)
+        step.say("offered", order=purchase.order, credentials=names)
     else:
         count = len(list_at(offered, "issued", "offers"))
         step.say("already-issued", order=purchase.order, count=count)
@@ -77,8 +77,8 @@ def buy(scene: Scene, step: Step, orders: Path | None) -> Purchase:
         )
         must(not accepted.refused, "every offered credential", f"{len(accepted.refused)} refused")
     held = [c for c in scene.wallet.credentials() if c.issuer == AURICLE.origin]
-    kinds = [c.configuration_id for c in held]
-    step.say("accepted", credentials=", ".join(f"{kinds.count(k)} {k}" for k in sorted({*kinds})))
+    kinds = [credential.configuration_id for credential in held]
+    step.say("accepted", credentials=credential_names(kinds, step.report.language))
     _require_once(scene, step, purchase, held)
     return purchase
 
@@ -126,11 +126,6 @@ def _finish_what_was_interrupted(scene: Scene, step: Step) -> None:
     states = [type(state).__name__ for state in (*resumed.acceptances, *resumed.grants)]
     if states:
         step.say("resumed", what=", ".join(states))
-
-
-def _types(offers: list[JsonObject]) -> str:
-    named = [text_at(c, "type", "offer") for o in offers for c in objects_at(o, "credentials")]
-    return ", ".join(f"{named.count(name)} {name}" for name in sorted({*named}))
 
 
 def _require_once(scene: Scene, step: Step, purchase: Purchase, held: list[HeldCredential]) -> None:
@@ -196,10 +191,15 @@ def _answer_counter(scene: Scene, step: Step, credential: HeldCredential) -> Jso
 
 
 def _say_both_halves(step: Step, disclosure: Disclosure) -> None:
-    step.say("would-reveal", claims=", ".join(disclosure.names))
-    withheld = [name for name in _WITHHELD if name not in disclosure.names]
-    must("price" in withheld and "buyer.name" in withheld, "name and price to stay", "them shown")
-    step.say("stays", claims=", ".join(withheld))
+    language = step.report.language
+    step.say("would-reveal", claims=claim_names(disclosure.names, language))
+    withheld = [
+        path_text(path)
+        for path in WARRANTY.concealed
+        if values_at(disclosure.credential.claims, path) and path_text(path) not in disclosure.names
+    ]
+    must({"price", "buyer.name"} <= set(withheld), "name and price to stay", "them shown")
+    step.say("stays", claims=claim_names(withheld, language))
 
 
 # Step c.
@@ -333,7 +333,7 @@ def _product(credential: HeldCredential) -> str:
     return text_at(object_at(credential.claims, "item", "claims"), "name", "claims.item")
 
 
-def _leaves(value: object) -> list[object]:
+def _leaves(value: Json) -> list[Json]:
     if isinstance(value, dict):
         return [leaf for member in value.values() for leaf in _leaves(member)]
     return [value]

@@ -79,8 +79,15 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
     "tampered": {"en": "an answer with one word changed", "zh": "篡改一处的应答"},
     "misdirected": {"en": "an answer made for another shop", "zh": "给别家店的应答"},
     "terms": {
-        "en": "{who} wants {claims} until {until}, to {purpose}",
-        "zh": "{who} 想使用 {claims}，至 {until}，用于：{purpose}",
+        "en": "{who} asks for two facts until {until}: {claims}",
+        "zh": "{who} 想使用 2 项信息，至 {until}：{claims}",
+    },
+    "notice": {"en": "“{text}”", "zh": "“{text}”"},
+    "notice-text": {
+        "en": "We would like to know what you bought at Auricle and when, to offer you a fitting "
+        "welcome. Nobody else receives it. You can end this at any time.",
+        "zh": "我们想了解你在耳廓音响购买了什么、何时购买，以便为你准备合适的欢迎礼遇。"
+        "不会提供给任何人。你可以随时终止。",
     },
     "granted": {
         "en": "Granted and sealed; {who} sent its signed receipt",
@@ -92,8 +99,8 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
     },
     "withdrawn": {"en": "One tap: withdrawn, stopped at {at}", "zh": "一键撤回，{at} 起停止"},
     "read-refused": {
-        "en": "{who} tries again: {reason} ({code})",
-        "zh": "{who} 再次尝试：{reason}（{code}）",
+        "en": "{who} tries again: refused, the grant is over ({code})",
+        "zh": "{who} 再次尝试：被拒绝，授权已终止（{code}）",
     },
     "bytes-closed": {
         "en": "The sealed bytes from before no longer open with all that {who} had kept",
@@ -115,11 +122,11 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
         "zh": "双方品牌签署的比率：{rate}",
     },
     "awarded": {
-        "en": "Auricle awards {amount} points for {order}, sent twice: minted {times}",
-        "zh": "耳廓音响为 {order} 发放 {amount} 积分，发送两次：铸造 {times}",
+        "en": "Auricle awards {amount} points for {order}, sent twice: {times}",
+        "zh": "耳廓音响为 {order} 发放 {amount} 积分，发送两次：{times}",
     },
-    "minted-once": {"en": "once", "zh": "一次"},
-    "minted-before": {"en": "in an earlier run, not again", "zh": "此前已铸造，不再重复"},
+    "minted-once": {"en": "minted once", "zh": "只铸造一次"},
+    "minted-before": {"en": "minted in an earlier run, not again", "zh": "此前已铸造，不再重复"},
     "exchanged": {
         "en": "Exchanged {paid} Auricle for {received} Velorum points",
         "zh": "用 {paid} 耳廓积分兑换 {received} 维洛积分",
