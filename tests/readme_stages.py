@@ -5,7 +5,67 @@ here, so that the page can show the five lines that matter. `tmp_path` is a
 folder of the test's own.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qsl
 
-STAGES: dict[str, Callable[[Path], Mapping[str, object]]] = {}
+from counterfoil_credentials.errors import Misuse
+from counterfoil_credentials.requests import PresentationRequest, VpToken, parse_response_form
+from counterfoil_wallet import MemoryStore
+
+from tests.issuer.brand import AUDIO
+from tests.wallet.town import WARRANTY_TYPE, Killed, Town, Wire
+
+
+class _Now:
+    """This machine's clock: the examples use it too."""
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC)
+
+    def advance(self, by: timedelta) -> datetime:
+        text = f"expected a clock that nobody moves, found a move by {by}"
+        raise Misuse(text)
+
+
+def street(tmp_path: Path) -> Mapping[str, object]:
+    """Give a brand and a shop that run, a link from each, and an answer to verify."""
+    town = Town(_Now(), secrets.token_bytes)
+    offer = town.offer()
+    vp_token, request = _answer_to_verify(town)
+    return {
+        "folder": tmp_path / "my-wallet",
+        "passphrase": "correct horse battery staple",
+        "fetcher": town.network,
+        "offer_link": offer.link,
+        "tx_code": offer.tx_code,
+        "request_link": town.counter.ask("warranty").link,
+        "brand": AUDIO,
+        "warranty": WARRANTY_TYPE,
+        "vp_token": vp_token,
+        "request": request,
+    }
+
+
+def _answer_to_verify(town: Town) -> tuple[VpToken, PresentationRequest]:
+    """Let another customer answer the shop, and keep her answer from arriving."""
+    wire = Wire(town.network)
+    wallet = town.wallet(MemoryStore(), wire)
+    offer = town.offer("#1002")
+    wallet.accept(offer.link, tx_code=offer.tx_code)
+    link = town.counter.ask("warranty").link
+    choice = wallet.matches(link).choose()
+    wire.cut_at = len(wire.sent) + 1
+    with suppress(Killed):
+        wallet.present(choice)
+    _, _, body = wire.sent[-1]
+    return parse_response_form(dict(parse_qsl(body.decode("ascii")))), choice.request
+
+
+STAGES: dict[str, Callable[[Path], Mapping[str, object]]] = {
+    "README.md": street,
+    "README.zh-CN.md": street,
+}

@@ -142,5 +142,6 @@ def _levels(text: str) -> list[str]:
 
 
 def _programs(text: str) -> list[str]:
-    """Give a page's code blocks but for pictures, whose words are translated."""
-    return [block for block in _FENCE.findall(text) if re.match(r"```(?:python|sh)\n", block)]
+    """Give a page's code blocks: their comments are translated, as are pictures."""
+    blocks = [block for block in _FENCE.findall(text) if re.match(r"```(?:python|sh)\n", block)]
+    return [re.sub(r" *# .*", "", block) for block in blocks]

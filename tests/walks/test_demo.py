@@ -106,7 +106,7 @@ def test_a_taken_port_is_replaced_and_old_credentials_stay_good(
     copy_of_first: Callable[[], Path],
 ) -> None:
     data = copy_of_first()
-    addresses = json.loads((data / "addresses.json").read_text())
+    addresses: dict[str, str] = json.loads((data / "addresses.json").read_text())
     taken = [
         socket.create_server(("127.0.0.1", urlsplit(address).port or 0))
         for address in addresses.values()
