@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from counterfoil_credentials.errors import CounterfoilError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from counterfoil_service.serving import AsgiApp
 
 CHAIN: Final = "chain.sqlite3"
 DATABASE: Final = "points.sqlite3"
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def open_app(folder: Path, stack: ExitStack) -> "FastAPI":
+def open_app(folder: Path, stack: ExitStack) -> "AsgiApp":
     """Give the points service over the files in `folder`; `stack` closes them.
 
     The exchange and every brand's points that were there are there again, and
