@@ -45,7 +45,7 @@ from counterfoil_consent.spec import (
     STOP_TYP,
 )
 from counterfoil_consent.states import Trigger
-from counterfoil_consent.terms import Purpose
+from counterfoil_consent.terms import MAX_READS, Purpose
 from counterfoil_consent.wire import (
     Digest,
     GrantId,
@@ -163,8 +163,8 @@ class Registration:
         receiver = text_at(claims, "receiver", where)
         key_of_did_jwk(receiver, f"{where}.receiver")
         reads = int_at(claims, "max_reads", where)
-        if reads < 1:
-            raise Malformed("at least one read", "fewer", f"{where}.max_reads")
+        if not 1 <= reads <= MAX_READS:
+            raise Malformed(f"1 to {MAX_READS} reads", "another number", f"{where}.max_reads")
         share = from_b64url(text_at(claims, "share", where), f"{where}.share")
         return Registration(
             grant_id=_grant_id(claims, where),

@@ -77,8 +77,6 @@ class Custodian:
         self._require_path(asked.grant_id, grant_id)
         now = self._clock()
         _require_recent(asked.asked_at, now, "key_request")
-        if self._keys.is_destroyed(asked.grant_id):
-            raise _ended_refusal()
         row = self._store.reserve(
             Reserved(grant_id=asked.grant_id, holder=asked.holder, reserved_at=now)
         )

@@ -119,11 +119,28 @@ def test_staff_routes_want_the_key(street: Street, method: str, path: str) -> No
         {"claims": [{"vct": RIDER, "path": [-1], "retain_days": 1}]},
         {"claims": [NEW_REQUEST["claims"][0], NEW_REQUEST["claims"][0]]},
         {"notice": {"text": "", "language": "en"}},
+        {"notice": {"text": "half a pair: \ud800", "language": "en"}},
+        {"jurisdiction": "\ud800\ud800"},
     ],
-    ids=["purpose", "none", "zero", "text", "long", "more", "path", "twice", "notice"],
+    ids=[
+        "purpose",
+        "none",
+        "zero",
+        "text",
+        "long",
+        "more",
+        "path",
+        "twice",
+        "notice",
+        "half",
+        "eu",
+    ],
 )
 def test_a_bad_wish_is_answered_400(street: Street, change: dict[str, object]) -> None:
-    answer = street.brand.post("/consent/requests", json={**NEW_REQUEST, **change}, headers=STAFF)
+    # The spelling of `json.dumps` lets half a surrogate pair travel as an escape.
+    body = json.dumps({**NEW_REQUEST, **change}).encode()
+    headers = {**STAFF, "Content-Type": "application/json"}
+    answer = street.brand.post("/consent/requests", content=body, headers=headers)
 
     assert answer.status_code == 400
     assert set(answer.json()) == {"error", "error_description"}

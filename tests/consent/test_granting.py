@@ -1,7 +1,7 @@
 """What a receiver accepts as the answer to its request."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from counterfoil_consent import (
@@ -13,14 +13,20 @@ from counterfoil_consent import (
     Terms,
     deliver,
 )
+from counterfoil_consent.artefacts import Receipt
 from counterfoil_consent.grant import sign_grant
 from counterfoil_consent.sealing import SealedBundle
-from counterfoil_consent.wire import GrantId, grant_id_of
+from counterfoil_consent.spec import GRANT_VCT, SUITE
+from counterfoil_consent.wire import GrantId, digest_of, grant_id_of
 from counterfoil_credentials.dids import did_jwk
+from counterfoil_credentials.encoding import JsonObject, compact_json
 from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.fetch import Response
+from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.sdjwt_vc import issue_credential
 
-from tests.consent.street import BIRTHDAY, FRAME, Street, wish
+from tests.consent.street import BIRTHDAY, FRAME, VELO, Street, wish
 
 
 def resigned(street: Street, package: GrantPackage, signer: MemorySigner, terms: Terms) -> str:
@@ -195,3 +201,112 @@ def test_refuses_a_grant_without_its_key_binding(street: Street) -> None:
         receive(street, package, package.presentation.rpartition("~")[0] + "~")
 
     assert refusal.value.codes == ["key-binding-missing"]
+
+
+def crafted(
+    street: Street,
+    package: GrantPackage,
+    signer: MemorySigner,
+    *,
+    holder: MemorySigner | None = None,
+    issued_at: timedelta = timedelta(),
+    ends_at: datetime | None = None,
+) -> str:
+    """Give the package's grant, signed anew by hand."""
+    agreement = package.granted.agreement
+    terms = agreement.terms
+    claims: JsonObject = {
+        "grant_id": agreement.grant_id,
+        "request_digest": agreement.request_digest,
+        "terms": terms.to_json(),
+        "bundle": {"sha-256": agreement.bundle_digest, "suite": SUITE},
+    }
+    grant = issue_credential(
+        claims,
+        vct=GRANT_VCT,
+        issuer=agreement.holder,
+        signer=signer,
+        holder=(holder or signer).public,
+        issued_at=street.clock() + issued_at,
+        expires_at=ends_at or terms.valid_until,
+        status=None,
+        concealed=(),
+        random=street.random,
+    )
+    bound = bind(
+        grant,
+        signer=holder or signer,
+        audience=terms.receiver.client_id,
+        nonce=agreement.nonce,
+        now=street.clock(),
+        transaction_data_hashes=[agreement.terms_hash],
+    )
+    return str(bound)
+
+
+def test_accepts_the_grant_that_the_others_here_are_changed_from(street: Street) -> None:
+    package, signer = street.packed()
+
+    receive(street, package, crafted(street, package, signer))
+
+
+def test_refuses_a_grant_bound_to_another_key_than_its_issuers(street: Street) -> None:
+    package, signer = street.packed()
+
+    with pytest.raises(Refused) as refusal:
+        receive(street, package, crafted(street, package, signer, holder=MemorySigner.generate()))
+
+    assert refusal.value.codes == ["holder-is-not-issuer"]
+
+
+@pytest.mark.parametrize("minutes", [-31, 2])
+def test_refuses_a_grant_of_another_time(street: Street, minutes: int) -> None:
+    package, signer = street.packed()
+    token = crafted(street, package, signer, issued_at=timedelta(minutes=minutes))
+
+    with pytest.raises(Refused) as refusal:
+        receive(street, package, token)
+
+    assert refusal.value.codes == ["grant-not-fresh"]
+
+
+def test_refuses_a_grant_whose_end_is_not_that_of_its_terms(street: Street) -> None:
+    package, signer = street.packed()
+    later = package.granted.agreement.terms.valid_until + timedelta(seconds=1)
+
+    with pytest.raises(Refused) as refusal:
+        receive(street, package, crafted(street, package, signer, ends_at=later))
+
+    assert refusal.value.codes == ["end-mismatch"]
+
+
+def test_refuses_a_grant_that_ended_on_its_way(street: Street) -> None:
+    package, _ = street.packed(valid_for=timedelta(minutes=5))
+    street.clock.advance(timedelta(minutes=5))
+
+    with pytest.raises(Refused) as refusal:
+        receive(street, package, package.presentation)
+
+    assert refusal.value.codes == ["grant-ended"]
+
+
+def test_a_receipt_for_another_bundle_is_not_taken(street: Street) -> None:
+    package, _ = street.packed()
+    agreement = package.granted.agreement
+    receipt = Receipt(
+        grant_id=agreement.grant_id,
+        grant_digest=agreement.grant_digest,
+        bundle_digest=digest_of("another"),
+        received_at=street.clock(),
+        erase_within_s=60,
+    ).sign(street.receiver_signer)
+
+    def careless(method: str, path: str, headers: object, body: bytes) -> Response:
+        return Response(200, "application/json", compact_json({"receipt": receipt}))
+
+    street.fetcher.serve(VELO, careless)
+
+    with pytest.raises(Refused) as refusal:
+        deliver(package, fetcher=street.fetcher)
+
+    assert refusal.value.codes == ["bundle-mismatch"]

@@ -165,8 +165,15 @@ def test_a_destroyed_key_file_is_gone_and_its_name_is_taken(tmp_path: Path) -> N
     assert folder.create(name, lambda size: b"\1" * size) == key
     assert (tmp_path / f"{name}.key").stat().st_mode & 0o777 == 0o600
 
+    # Another name for the same bytes on disk shows what became of them.
+    witness = tmp_path.parent / f"{tmp_path.name}-witness"
+    witness.hardlink_to(tmp_path / f"{name}.key")
+
     folder.destroy(name)
     folder.destroy(name)
+
+    assert witness.stat().st_size == 32
+    assert witness.read_bytes() != key.private_bytes()
 
     assert [path.name for path in tmp_path.iterdir()] == [f"{name}.ended"]
     assert folder.find(name) is None

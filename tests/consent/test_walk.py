@@ -65,6 +65,20 @@ def test_ends_by_itself_when_its_time_is_over(street: Street) -> None:
     assert street.receiver.end_due() == 0
 
 
+def test_a_receiver_does_not_even_ask_for_a_read_after_the_end(street: Street) -> None:
+    active, _ = street.granted()
+    street.clock.advance(timedelta(days=30))
+    street.fetcher.disconnect(CUSTODIAN)
+
+    with (
+        pytest.raises(Refused) as refusal,
+        street.receiver.read(active.agreement.grant_id, BENEFITS),
+    ):
+        pass
+
+    assert refusal.value.codes == ["grant-ended"]
+
+
 def test_a_receiver_completes_what_it_no_longer_needs(street: Street) -> None:
     active, _ = street.granted()
 
