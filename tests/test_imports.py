@@ -45,13 +45,22 @@ def modules() -> list[Path]:
 
 
 def imported_by(path: Path) -> Iterator[tuple[int, str]]:
-    """Give each name that a module imports, wherever in it the import stands."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Give each name that a module loads, wherever in it the import stands.
+
+    What stands under `if TYPE_CHECKING` is read by type checkers and never loaded.
+    """
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.lineno, node.module
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting.extend(node.orelse)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
 
 
 def test_sees_every_package_of_the_house() -> None:
