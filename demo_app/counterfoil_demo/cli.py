@@ -17,9 +17,9 @@ from typing import cast
 
 from counterfoil_credentials.errors import CounterfoilError
 
-from counterfoil_demo.report import NotAsItMustBe, Report
-from counterfoil_demo.walk import walk
-from counterfoil_demo.walk_credentials import OrdersBroken
+from counterfoil_demo.houses import HOUSES
+from counterfoil_demo.report import NotAsItMustBe, OrdersBroken, Report
+from counterfoil_demo.supervisor import Supervisor
 from counterfoil_demo.words import LANGUAGES, Language
 
 _SHOWN_ERRORS = 40
@@ -55,7 +55,12 @@ def _run(data: Path, report: Report, orders: Path | None, *, is_kept: bool) -> i
     report.say("title")
     report.say("kept-in" if is_kept else "kept-nowhere", folder=data)
     try:
-        walk(data, report, orders)
+        report.say("starting", names=", ".join(house.name for house in HOUSES))
+        with Supervisor(data) as supervisor:
+            # Loaded while the houses start: both take seconds, and neither waits for the other.
+            from counterfoil_demo.walk import walk
+
+            walk(data, supervisor, report, orders)
     except OrdersBroken as broken:
         report.say("orders-broken", count=len(broken.errors), file=broken.name)
         for error in broken.errors[:_SHOWN_ERRORS]:

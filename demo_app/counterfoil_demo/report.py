@@ -21,6 +21,15 @@ class NotAsItMustBe(Exception):
     """A step came out otherwise than promised: the demo's exit status is 1."""
 
 
+class OrdersBroken(NotAsItMustBe):
+    """The orders file has cells to mend; `errors` says which."""
+
+    def __init__(self, name: str, errors: list[JsonObject]) -> None:
+        super().__init__(f"expected an orders file without errors, found {len(errors)} ({name})")
+        self.name = name
+        self.errors = errors
+
+
 def must(holds: bool, expected: str, found: object) -> None:  # noqa: FBT001  # reads as a sentence
     """Raise `NotAsItMustBe` unless `holds`."""
     if not holds:

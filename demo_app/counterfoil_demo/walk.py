@@ -16,7 +16,6 @@ from pathlib import Path
 from counterfoil_credentials.errors import Unavailable
 
 from counterfoil_demo.closing import take_stock
-from counterfoil_demo.houses import HOUSES
 from counterfoil_demo.report import NotAsItMustBe, Report
 from counterfoil_demo.scene import Scene, open_scene
 from counterfoil_demo.supervisor import Supervisor
@@ -25,20 +24,18 @@ from counterfoil_demo.walk_credentials import buy, cheat, show
 from counterfoil_demo.walk_points import earn_exchange_redeem
 
 
-def walk(data: Path, report: Report, orders: Path | None) -> None:
-    """Start the houses of `data`, take the six steps, and stop every house again.
+def walk(data: Path, supervisor: Supervisor, report: Report, orders: Path | None) -> None:
+    """Take the six steps over the running houses of `data`.
 
     Raises `NotAsItMustBe` after telling which step it was.
     """
-    report.say("starting", names=", ".join(house.name for house in HOUSES))
-    with Supervisor(data) as supervisor:
-        try:
-            with open_scene(data, supervisor, report) as scene:
-                _six_steps(scene, report, orders)
-        except (NotAsItMustBe, Unavailable):
-            # A house that stopped by itself explains whatever went wrong after that.
-            supervisor.require_all_alive()
-            raise
+    try:
+        with open_scene(data, supervisor, report) as scene:
+            _six_steps(scene, report, orders)
+    except (NotAsItMustBe, Unavailable):
+        # A house that stopped by itself explains whatever went wrong after that.
+        supervisor.require_all_alive()
+        raise
 
 
 def _six_steps(scene: Scene, report: Report, orders: Path | None) -> None:

@@ -19,22 +19,13 @@ from counterfoil_demo.houses import AURICLE
 from counterfoil_demo.mallory import Answer, request_behind
 from counterfoil_demo.naming import claim_names, credential_names
 from counterfoil_demo.office import objects_at, segment
-from counterfoil_demo.report import NotAsItMustBe, Step, must
+from counterfoil_demo.report import NotAsItMustBe, OrdersBroken, Step, must
 from counterfoil_demo.scene import Scene
 from counterfoil_demo.shop import NAME as SHOP_NAME
 from counterfoil_demo.shop import WARRANTY_VCT
 from counterfoil_demo.words import Language, sentence
 
 _LIGHTS: Final = {"green": "●", "amber": "▲", "red": "■"}
-
-
-class OrdersBroken(NotAsItMustBe):
-    """The orders file has cells to mend; `errors` says which."""
-
-    def __init__(self, name: str, errors: list[JsonObject]) -> None:
-        super().__init__(f"expected an orders file without errors, found {len(errors)} ({name})")
-        self.name = name
-        self.errors = errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
