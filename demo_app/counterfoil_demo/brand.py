@@ -10,17 +10,12 @@ from importlib.resources import files
 from typing import Final
 
 from counterfoil_consent.app import receiver_routes
+from counterfoil_consent.client import fetch_custodian
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
 from counterfoil_consent.key_folder import FileKeyFolder
 from counterfoil_consent.receiver import Receiver
 from counterfoil_consent.sql_store import SqlReceiverStore
-from counterfoil_consent.terms import CustodianParty
-from counterfoil_credentials.dids import Did
-from counterfoil_credentials.encoding import parse_object, text_at
-from counterfoil_credentials.errors import Unavailable
-from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.key_file import load_or_create_signer
-from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 from counterfoil_credentials.token_status_list import FetchedStatusSource
 from counterfoil_issuer.app import create_app
 from counterfoil_issuer.catalogue import parse_catalogue
@@ -31,14 +26,13 @@ from counterfoil_loyalty.client import PointsClient
 from counterfoil_service.serving import AsgiApp
 
 from counterfoil_demo.app import points_desk
-from counterfoil_demo.houses import AURICLE, CUSTODIAN, POINTS
+from counterfoil_demo.houses import AURICLE, CUSTODIAN, POINTS, SEALING_KEYS
 from counterfoil_demo.process import Place, run
 from counterfoil_demo.secret_file import load_or_create_secret
 
 # A shop asks for the list each time, so that a return is seen at once. A brand
 # with many shops would let them keep it for minutes.
 _NO_KEEPING: Final = timedelta(0)
-SEALING_KEYS: Final = "sealing-keys"
 _TYPES: Final = ("receipt", "warranty")
 
 
@@ -79,7 +73,7 @@ def _receiver(place: Place) -> Receiver:
         origin=place.house.origin,
         name=place.house.name.capitalize(),
         signer=load_or_create_signer(place.folder / "receiver-key.pem"),
-        custodian=find_custodian(place.fetcher),
+        custodian=fetch_custodian(place.fetcher, CUSTODIAN.origin),
         store=SqlReceiverStore(place.folder / "consent.sqlite3"),
         keys=FileKeyFolder(place.folder / SEALING_KEYS),
         fetcher=place.fetcher,
@@ -88,15 +82,6 @@ def _receiver(place: Place) -> Receiver:
         clock=lambda: datetime.now(UTC),
         random=secrets.token_bytes,
     )
-
-
-def find_custodian(fetcher: Fetcher) -> CustodianParty:
-    """Ask the custodian for its identity; a real brand pins it in its settings."""
-    answer = fetcher.get(f"{CUSTODIAN.origin}/custodian", accept=JSON_MEDIA_TYPE)
-    if answer.status != 200:
-        raise Unavailable(f"expected the custodian, found HTTP status {answer.status}")
-    told = parse_object(answer.body, "custodian")
-    return CustodianParty(origin=CUSTODIAN.origin, did=Did(text_at(told, "did", "custodian")))
 
 
 if __name__ == "__main__":

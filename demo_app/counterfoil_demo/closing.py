@@ -6,10 +6,17 @@ from typing import Final
 
 from counterfoil_credentials.encoding import JsonObject, int_at, object_at
 
-from counterfoil_demo.brand import SEALING_KEYS
-from counterfoil_demo.custodian import ONE_TIME_KEYS
 from counterfoil_demo.holdings import facts_found
-from counterfoil_demo.houses import AURICLE, BY_ORIGIN, CUSTODIAN, POINTS, SHOP, VELORUM
+from counterfoil_demo.houses import (
+    AURICLE,
+    BY_ORIGIN,
+    CUSTODIAN,
+    ONE_TIME_KEYS,
+    POINTS,
+    SEALING_KEYS,
+    SHOP,
+    VELORUM,
+)
 from counterfoil_demo.report import Step, must
 from counterfoil_demo.scene import Scene
 from counterfoil_demo.walk_credentials import Purchase

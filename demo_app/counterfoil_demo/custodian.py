@@ -2,7 +2,6 @@
 
 import secrets
 from datetime import UTC, datetime
-from typing import Final
 
 from counterfoil_consent.app import create_app
 from counterfoil_consent.custodian import Custodian
@@ -11,9 +10,8 @@ from counterfoil_consent.sql_store import SqlCustodianStore
 from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_service.serving import AsgiApp
 
+from counterfoil_demo.houses import ONE_TIME_KEYS
 from counterfoil_demo.process import Place, run
-
-ONE_TIME_KEYS: Final = "one-time-keys"
 
 
 def build(place: Place) -> AsgiApp:

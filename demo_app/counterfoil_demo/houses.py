@@ -13,6 +13,10 @@ from typing import Final
 from counterfoil_credentials.encoding import parse_object, text_at
 from counterfoil_credentials.fetch import GuardedFetcher
 
+# Where a brand keeps the keys to what was granted to it, and the custodian its shares'.
+SEALING_KEYS: Final = "sealing-keys"
+ONE_TIME_KEYS: Final = "one-time-keys"
+
 _ADDRESSES: Final = "addresses.json"
 # Enough for a service that is still starting: its socket already listens.
 _TIMEOUT_S: Final = 60.0

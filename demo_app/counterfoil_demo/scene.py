@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from counterfoil_consent.client import fetch_custodian
 from counterfoil_loyalty.accounts import PointsAccounts
 from counterfoil_loyalty.client import PointsClient
 from counterfoil_service.access import load_or_create_key
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.wallet import Wallet
 
-from counterfoil_demo.brand import find_custodian
 from counterfoil_demo.diary import Diary
-from counterfoil_demo.houses import AURICLE, POINTS, SHOP, VELORUM, House, fetcher_for
+from counterfoil_demo.houses import AURICLE, CUSTODIAN, POINTS, SHOP, VELORUM, House, fetcher_for
 from counterfoil_demo.mallory import WireTap
 from counterfoil_demo.office import Office
 from counterfoil_demo.report import Report
@@ -50,7 +50,7 @@ def open_scene(data: Path, supervisor: Supervisor, report: Report) -> Generator[
     """Give the stage over running houses; the wallet is open while the block runs."""
     wire = fetcher_for(data)
     tap = WireTap(wire)
-    custodian = find_custodian(wire)
+    custodian = fetch_custodian(wire, CUSTODIAN.origin)
     trust = Trust(custodians={custodian.origin: custodian.did})
     folder = data / _WALLET
     # The passphrase is the customer's to remember; here a file plays her memory.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from counterfoil_consent.client import fetch_custodian
 from counterfoil_consent.erasure import verify_erasure_receipt
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
 from counterfoil_consent.key_folder import FileKeyFolder
@@ -20,8 +21,7 @@ from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_credentials.token_status_list import FetchedStatusSource
 from counterfoil_wallet.grant_states import InForce, Proved
 
-from counterfoil_demo.brand import SEALING_KEYS, find_custodian
-from counterfoil_demo.houses import AURICLE, VELORUM, fetcher_for
+from counterfoil_demo.houses import AURICLE, CUSTODIAN, SEALING_KEYS, VELORUM, fetcher_for
 from counterfoil_demo.naming import claim_names
 from counterfoil_demo.office import objects_at, segment
 from counterfoil_demo.report import NotAsItMustBe, Step, must
@@ -137,7 +137,7 @@ def _try_to_open(scene: Scene, step: Step, before: Path, grant_id: str) -> None:
         origin=VELORUM.origin,
         name="Velorum",
         signer=load_or_create_signer(before / "receiver-key.pem"),
-        custodian=find_custodian(fetcher),
+        custodian=fetch_custodian(fetcher, CUSTODIAN.origin),
         store=store,
         keys=FileKeyFolder(before / SEALING_KEYS),
         fetcher=fetcher,
