@@ -26,6 +26,7 @@ from counterfoil_credentials.fetch import Fetcher, GuardedFetcher, MemoryFetcher
 from counterfoil_credentials.holder_proof import Proof, check_proof, make_proof
 from counterfoil_credentials.issuer_keys import (
     fetch_issuer_keys,
+    issuer_key_named,
     issuer_keys_document,
     parse_issuer_keys,
     well_known,
@@ -118,6 +119,7 @@ __all__ = [
     "disclose",
     "fetch_issuer_keys",
     "issue_credential",
+    "issuer_key_named",
     "issuer_keys_document",
     "key_of_did_jwk",
     "load_or_create_signer",

@@ -39,20 +39,24 @@ def path_text(path: ClaimPath) -> str:
 
 
 def values_at(claims: Json, path: ClaimPath) -> list[Json]:
-    """Give every value that `path` selects in `claims`; none is an empty list."""
+    """Give every value that `path` selects in `claims`; none is an empty list.
+
+    A step meets a value of the wrong kind (a text step and no object, a number or
+    null and no list): nothing is selected at all (section 7.1.1).
+    """
     selected = [claims]
     for step in path:
         following: list[Json] = []
         for value in selected:
             match value, step:
-                case dict(), str() if step in value:
-                    following.append(value[step])
-                case list(), int() if step < len(value):
-                    following.append(value[step])
+                case dict(), str():
+                    following.extend([value[step]] if step in value else [])
+                case list(), int():
+                    following.extend([value[step]] if step < len(value) else [])
                 case list(), None:
                     following.extend(value)
                 case _:
-                    pass
+                    return []
         selected = following
     return selected
 

@@ -46,3 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _usage(commands: dict[str, EntryPoint]) -> str:
     listed = "\n".join(f"  counterfoil {name} …" for name in sorted(commands))
     return f"Usage: counterfoil COMMAND …, with one of:\n{listed}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

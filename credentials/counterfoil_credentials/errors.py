@@ -26,8 +26,8 @@ class Malformed(CounterfoilError):
         """Say what was expected, what was found, and where (a path such as `kb_jwt.aud`)."""
         self.expected = expected
         self.found = _short(found)
-        self.where = where
-        super().__init__(f"expected {expected}, found {self.found} ({where})")
+        self.where = _short(where)
+        super().__init__(f"expected {expected}, found {self.found} ({self.where})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Reason:
 
     def __str__(self) -> str:
         """Give the sentence that a person reads."""
-        return f"expected {self.expected}, found {_short(self.found)} ({self.where})"
+        return f"expected {self.expected}, found {_short(self.found)} ({_short(self.where)})"
 
 
 class Refused(CounterfoilError):

@@ -10,6 +10,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
@@ -22,12 +23,11 @@ from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 MAX_BYTES: Final = 1024 * 1024
 _MAX_URL: Final = 8_192
 _CHUNK: Final = 65_536
-# IPv6 addresses that stand for an IPv4 one, which might be private: mapped,
-# NAT64 (RFC 6052, RFC 8215), 6to4 and Teredo.
-_EMBEDDING_IPV4: Final = tuple(
-    ipaddress.ip_network(network)
-    for network in ("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
-)
+# Every public IPv6 address lies here (RFC 4291, section 2.4); mapped, translated,
+# site-local and IPv4-compatible ones do not. Two parts of it stand for an IPv4
+# address, which might be private: Teredo and 6to4.
+_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
+_EMBEDDING_IPV4: Final = (ipaddress.ip_network("2001::/32"), ipaddress.ip_network("2002::/16"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +165,20 @@ class _Line:
 
     def __init__(self, timeout_s: float) -> None:
         self.was_cut = False
-        self._timeout_s = timeout_s
+        self._ends_at = time.monotonic() + timeout_s
         self._twin: socket.socket | None = None
         self._alarm = threading.Timer(timeout_s, self._cut)
         self._alarm.daemon = True
 
     def open(self, address: str, port: int) -> socket.socket:
-        opened = socket.create_connection((address, port), timeout=self._timeout_s)
+        left = max(self._ends_at - time.monotonic(), 0.001)
+        opened = socket.create_connection((address, port), timeout=left)
         self._twin = opened.dup()
+        # The alarm may have rung while there was nothing yet to cut (a slow name
+        # server): whichever of the two comes second sees the other.
+        if self.was_cut:
+            opened.close()
+            raise TimeoutError
         return opened
 
     def _cut(self) -> None:
@@ -294,7 +300,9 @@ def _public_address(host: str, port: int) -> str:
 
 def _is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address)
-    if any(ip in network for network in _EMBEDDING_IPV4):
+    if isinstance(ip, ipaddress.IPv6Address) and (
+        ip not in _GLOBAL_UNICAST or any(ip in network for network in _EMBEDDING_IPV4)
+    ):
         return False
     return ip.is_global and not ip.is_multicast
 

@@ -3,7 +3,7 @@
 SD-JWT VC, section 4. The well-known name is inserted between host and path.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Unavailable
 from counterfoil_credentials.fetch import Fetcher
-from counterfoil_credentials.keys import PublicKey
+from counterfoil_credentials.keys import Algorithm, PublicKey
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE, WELL_KNOWN_JWT_VC_ISSUER
 
 _WHERE: Final = "jwt-vc-issuer"
@@ -30,7 +30,10 @@ def well_known(issuer: str, name: str) -> str:
 
     RFC 8414, section 3; OpenID4VCI 1.0, section 12.2.2; SD-JWT VC, section 4.1.
     """
-    parts = urlsplit(issuer)
+    try:
+        parts = urlsplit(issuer)
+    except ValueError as cause:
+        raise Malformed("an issuer URL", "another text", "issuer") from cause
     if not parts.scheme or not parts.netloc or parts.query or parts.fragment:
         raise Malformed("an issuer URL without query or fragment", "another text", "issuer")
     path = parts.path.removesuffix("/")
@@ -64,12 +67,29 @@ def parse_issuer_keys(document: JsonObject, issuer: str) -> dict[str, PublicKey]
     for i, value in enumerate(listed):
         where = f"{_WHERE}.jwks.keys[{i}]"
         jwk = as_object(value, where)
-        # Keys of kinds that we do not speak may stand beside ours.
-        if (jwk.get("kty"), jwk.get("crv")) != ("EC", "P-256"):
+        if not _signs(jwk):
             continue
         key = PublicKey.from_jwk(jwk, where)
-        keys[text_at(jwk, "kid", where) if "kid" in jwk else key.thumbprint()] = key
+        key_id = text_at(jwk, "kid", where) if "kid" in jwk else key.thumbprint()
+        if keys.setdefault(key_id, key) != key:
+            raise Malformed("each kid once", "one for two keys", where)
     return keys
+
+
+def issuer_key_named(keys: Mapping[str, PublicKey], key_id: str | None) -> PublicKey | None:
+    """Give the key that a token names by `kid`; without a name, the issuer's only one."""
+    if key_id is None:
+        return next(iter(keys.values())) if len(keys) == 1 else None
+    return keys.get(key_id)
+
+
+def _signs(jwk: JsonObject) -> bool:
+    # Keys for encryption, and of kinds that we do not speak, may stand beside ours.
+    return (
+        (jwk.get("kty"), jwk.get("crv")) == ("EC", "P-256")
+        and jwk.get("use", "sig") == "sig"
+        and jwk.get("alg", Algorithm.ES256) == Algorithm.ES256
+    )
 
 
 def fetch_issuer_keys(fetcher: Fetcher, issuer: str) -> dict[str, PublicKey]:

@@ -5,7 +5,7 @@ cryptography, and headers that point elsewhere for a key are refused.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from counterfoil_credentials.encoding import (
@@ -30,10 +30,10 @@ class UnverifiedJws:
     """A parsed token whose signature nobody has checked yet."""
 
     header: JsonObject
-    unverified_claims: JsonObject
+    unverified_claims: JsonObject = field(repr=False)
     where: str
-    _signing_input: bytes
-    _signature: bytes
+    _signing_input: bytes = field(repr=False)
+    _signature: bytes = field(repr=False)
 
     def verify(self, key: PublicKey, algorithms: frozenset[Algorithm] = ES256_ONLY) -> JsonObject:
         """Give the claims, now verified with `key` under one of `algorithms`.
@@ -90,7 +90,9 @@ def read_jws(
     if len(parts) != 3:
         raise Malformed("a compact JWS of three parts", f"{len(parts)} parts", where)
     header = parse_object(from_b64url(parts[0], f"{where}.header"), f"{where}.header")
-    claims = parse_object(from_b64url(parts[1], f"{where}.payload"), f"{where}.payload")
+    claims = parse_object(
+        from_b64url(parts[1], f"{where}.payload"), f"{where}.payload", max_bytes=max_bytes
+    )
     signature = from_b64url(parts[2], f"{where}.signature")
     text_at(header, "alg", where)
     if "crit" in header:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.keys import MemorySigner
 
 
@@ -22,14 +22,18 @@ def load_or_create_signer(path: Path) -> MemorySigner:
     The file is PKCS#8 PEM with mode 0600. It appears whole or not at all, and
     when two processes race to make it, both end with the same key.
 
-    Raises `Malformed` when the file holds anything but a P-256 key.
+    Raises `Misuse` when others may read the file, `Malformed` when it holds
+    anything but a P-256 key.
     """
     if not path.exists():
         _create(path)
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise Misuse(f"expected mode 0600, found {mode:04o} ({path.name})")
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
-    except ValueError as cause:
-        raise Malformed("a PEM private key", "other bytes", path.name) from cause
+    except (TypeError, ValueError) as cause:  # TypeError: the key is encrypted
+        raise Malformed("an open PEM private key", "other bytes", path.name) from cause
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise Malformed("a P-256 private key", "another kind of key", path.name)
     return MemorySigner(key)

@@ -44,10 +44,13 @@ class CredentialOffer:
     configuration_ids: tuple[str, ...]
     pre_authorized_code: str = field(repr=False)
     tx_code: TxCode | None
+    authorization_server: str | None = None
 
     def to_json(self) -> JsonObject:
         """Give the offer's JSON object (section 4.1.1)."""
         grant: JsonObject = {"pre-authorized_code": self.pre_authorized_code}
+        if self.authorization_server is not None:
+            grant["authorization_server"] = self.authorization_server
         if self.tx_code is not None:
             described: JsonObject = {"input_mode": "numeric" if self.tx_code.numeric else "text"}
             if self.tx_code.length is not None:
@@ -73,7 +76,10 @@ def parse_offer(link: str) -> CredentialOffer:
     """
     if len(link) > _MAX_LINK:
         raise Malformed(f"at most {_MAX_LINK} characters", f"{len(link)}", _WHERE)
-    parts = urlsplit(link)
+    try:
+        parts = urlsplit(link)
+    except ValueError as cause:
+        raise Malformed("a link", "another text", _WHERE) from cause
     if parts.scheme != OFFER_SCHEME:
         raise Malformed(f"a link with the scheme {OFFER_SCHEME}", "another scheme", _WHERE)
     try:
@@ -102,6 +108,7 @@ def _offer(obj: JsonObject) -> CredentialOffer:
         configuration_ids=tuple(configurations),
         pre_authorized_code=code,
         tx_code=_tx_code(object_at(grant, "tx_code", where)) if "tx_code" in grant else None,
+        authorization_server=optional_text_at(grant, "authorization_server", where),
     )
 
 

@@ -123,7 +123,10 @@ def parse_request_link(link: str) -> RequestLink:
     """Give the two halves of a request link, or raise `Malformed`."""
     if len(link) > 8_192:
         raise Malformed("at most 8192 characters", f"{len(link)}", "request_link")
-    parts = urlsplit(link)
+    try:
+        parts = urlsplit(link)
+    except ValueError as cause:
+        raise Malformed("a link", "another text", "request_link") from cause
     if parts.scheme != REQUEST_SCHEME:
         raise Malformed(f"a link with the scheme {REQUEST_SCHEME}", "another", "request_link")
     try:

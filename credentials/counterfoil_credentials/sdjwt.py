@@ -9,7 +9,7 @@ and the caller verifies the issuer's signature over the payload.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
@@ -31,16 +31,16 @@ from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
 MAX_SD_JWT_BYTES: Final = 262_144
 MAX_DISCLOSURES: Final = 1_000
 _SALT_BYTES: Final = 16
-_RESERVED: Final = frozenset({SD, ELLIPSIS})
+_RESERVED: Final = frozenset({SD, SD_ALG, ELLIPSIS})
 
 
 @dataclass(frozen=True, slots=True)
 class SdJwt:
     """The parts of `<issuer JWT>~<disclosure>~…~<key binding JWT>` (section 4)."""
 
-    issuer_jwt: str
-    disclosures: tuple[str, ...]
-    key_binding: str | None = None
+    issuer_jwt: str = field(repr=False)
+    disclosures: tuple[str, ...] = field(repr=False)
+    key_binding: str | None = field(default=None, repr=False)
 
     @staticmethod
     def parse(text: str, where: str = "sd_jwt") -> "SdJwt":
@@ -68,8 +68,8 @@ class SdJwt:
 class Revealed:
     """The processed claims, and where each disclosure's value stands among them."""
 
-    claims: JsonObject
-    paths: dict[str, ClaimPath]
+    claims: JsonObject = field(repr=False)
+    paths: dict[str, ClaimPath] = field(repr=False)
 
 
 def conceal(
@@ -226,7 +226,7 @@ class _Revelation:
                 continue
             contents = self._contents(disclosure, 3, place)
             name = as_text(contents[1], f"{place}: a disclosure's name")
-            if name in _RESERVED or name == SD_ALG:
+            if name in _RESERVED:
                 raise Malformed("an unreserved claim name", "a reserved one", place)
             if name in result or name in value:
                 raise Malformed("each claim name once", "one twice", place)

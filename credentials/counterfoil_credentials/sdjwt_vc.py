@@ -27,6 +27,7 @@ from counterfoil_credentials.spec import NEVER_CONCEALED, SD_JWT_VC_TYP
 
 _WHERE: Final = "credential"
 _SKEW: Final = timedelta(seconds=60)
+_REGISTERED: Final = NEVER_CONCEALED | {"iat"}
 _LATEST_TIME: Final = 253_402_300_799  # the last second of the year 9999
 
 
@@ -106,8 +107,8 @@ def issue_credential(
     or `claims` set a registered claim (SD-JWT VC, section 2.2.2).
     """
     for path in concealed:
-        if path[0] in NEVER_CONCEALED or path[0] == "iat":
-            raise Misuse(f"expected a claim that may be concealed, found {path_text(path)}")
+        if not path or path[0] in _REGISTERED:
+            raise Misuse(f"expected a claim that may be concealed, found {path_text(path)!r}")
     registered: JsonObject = {"iss": issuer, "iat": int(issued_at.timestamp()), "vct": vct}
     if expires_at is not None:
         registered["exp"] = int(expires_at.timestamp())
@@ -115,7 +116,7 @@ def issue_credential(
         registered["cnf"] = {"jwk": holder.jwk()}
     if status is not None:
         registered["status"] = {"status_list": {"idx": status.index, "uri": status.url}}
-    if taken := NEVER_CONCEALED & claims.keys():
+    if taken := _REGISTERED & claims.keys():
         raise Misuse(f"expected no registered claim, found {', '.join(sorted(taken))}")
     payload, disclosures = conceal(claims, concealed, random=random)
     token = sign_jws(
@@ -152,11 +153,11 @@ def time_reasons(
 ) -> list[Reason]:
     """Give the reasons why `credential` is not valid at `now`: `expired`, `not-yet-valid`."""
     reasons: list[Reason] = []
-    if credential.expires_at is not None and now >= credential.expires_at + skew:
+    if credential.expires_at is not None and now - skew >= credential.expires_at:
         reasons.append(
             Reason("expired", "a credential in its time", "one past it", f"{_WHERE}.exp")
         )
-    if credential.not_before is not None and now < credential.not_before - skew:
+    if credential.not_before is not None and now + skew < credential.not_before:
         reasons.append(
             Reason("not-yet-valid", "a credential in its time", "one before it", f"{_WHERE}.nbf")
         )

@@ -26,6 +26,7 @@ INVALID: Final = 1
 SUSPENDED: Final = 2
 
 MAX_TOKEN_BYTES: Final = 8 * 1024 * 1024
+MAX_TTL_S: Final = 86_400
 MAX_LIST_BYTES: Final = 16 * 1024 * 1024
 _WHERE: Final = "status_list"
 _BITS: Final[dict[int, Bits]] = {1: 1, 2: 2, 4: 4, 8: 8}
@@ -174,7 +175,9 @@ def read_status_list(
         url=url,
         listed_at=listed_at,
         expires_at=expires_at,
-        ttl_s=ttl_s,
+        # Section 13.7 of the draft asks to check that it is reasonable: a list that
+        # asked never to be fetched again would never say that anything was revoked.
+        ttl_s=None if ttl_s is None else min(ttl_s, MAX_TTL_S),
         bits=bits,
         entries=_inflate(from_b64url(text_at(listed, "lst", _WHERE), f"{_WHERE}.lst")),
     )

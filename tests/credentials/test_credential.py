@@ -1,7 +1,7 @@
 """A credential from issue to presentation, and each neighbour that must be refused."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -44,6 +44,22 @@ def warranty(now: datetime, random_bytes: Random) -> SdJwt:
         concealed=[("item", "serial"), ("price",)],
         random=random_bytes,
     )
+
+
+def issue(random: Random, now: datetime, **changes: Any) -> SdJwt:  # noqa: ANN401  # as below
+    given: dict[str, Any] = {
+        "claims": {},
+        "vct": "v",
+        "issuer": "i",
+        "signer": ISSUER,
+        "holder": None,
+        "issued_at": now,
+        "expires_at": None,
+        "status": None,
+        "concealed": [],
+        "random": random,
+    }
+    return issue_credential(**{**given, **changes})
 
 
 def check(presentation: SdJwt, now: datetime, **changes: Any) -> None:  # noqa: ANN401  # one changed demand of any kind
@@ -174,23 +190,29 @@ def test_ends_when_it_says_and_not_a_minute_later(warranty: SdJwt, now: datetime
     assert [r.code for r in time_reasons(verified, now + YEAR + MINUTE)] == ["expired"]
 
 
-@pytest.mark.parametrize("path", [("iss",), ("cnf", "jwk"), ("status",), ("iat",)])
+def test_a_credential_until_the_end_of_time_is_in_its_time(
+    now: datetime, random_bytes: Random
+) -> None:
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    forever = issue(random_bytes, now, expires_at=last)
+
+    assert time_reasons(read_credential(forever).verify(ISSUER.public), now) == []
+
+
+@pytest.mark.parametrize("name", ["iat", "iss", "vct", "cnf", "_sd", "_sd_alg", "..."])
+def test_refuses_to_issue_a_claim_that_is_not_the_subject_s(
+    name: str, now: datetime, random_bytes: Random
+) -> None:
+    with pytest.raises(Misuse):
+        issue(random_bytes, now, claims={name: 1})
+
+
+@pytest.mark.parametrize("path", [("iss",), ("cnf", "jwk"), ("status",), ("iat",), ()])
 def test_refuses_to_conceal_what_must_be_seen(
     path: tuple[str, ...], now: datetime, random_bytes: Random
 ) -> None:
     with pytest.raises(Misuse):
-        issue_credential(
-            {},
-            vct="v",
-            issuer="i",
-            signer=ISSUER,
-            holder=None,
-            issued_at=now,
-            expires_at=None,
-            status=None,
-            concealed=[path],
-            random=random_bytes,
-        )
+        issue(random_bytes, now, concealed=[path])
 
 
 def test_no_error_text_holds_a_claim_value(warranty: SdJwt, now: datetime) -> None:
@@ -201,4 +223,5 @@ def test_no_error_text_holds_a_claim_value(warranty: SdJwt, now: datetime) -> No
 
     assert "secret-nonce" not in str(refusal.value)
     assert "AU-1" not in repr(read_credential(warranty))
+    assert warranty.issuer_jwt not in repr(warranty)
     assert "AU-1" not in repr(read_credential(warranty).verify(ISSUER.public))

@@ -1,5 +1,7 @@
 """Text to values: one reading or none."""
 
+import time
+
 import pytest
 from counterfoil_credentials.encoding import (
     b64url,
@@ -69,6 +71,17 @@ def test_any_bytes_give_a_value_or_one_of_our_errors(data: bytes) -> None:
         parse_json(data, "here")
     except CounterfoilError as error:
         assert "here" in str(error)  # noqa: PT017  # both outcomes are right: no error is not one
+
+
+@pytest.mark.parametrize("tail", ['"' + '\\"' * 100_000, '"' * 100_001, '"' + "\\" * 200_001])
+def test_an_unterminated_text_costs_no_more_than_its_length(tail: str) -> None:
+    began = time.process_time()
+
+    with pytest.raises(Malformed):
+        parse_json("[" * 33 + tail, "here")
+
+    # Quadratic work on this much took minutes; linear work takes milliseconds.
+    assert time.process_time() - began < 5
 
 
 def test_names_the_place_and_the_kind_but_never_the_value() -> None:

@@ -127,6 +127,30 @@ def test_hangs_up_on_a_peer_that_drips(stranger: Stranger, start: bytes) -> None
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.loopback
+def test_hangs_up_although_the_line_stood_only_after_the_alarm(
+    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drip(peer: socket.socket) -> None:
+        for _ in range(100):
+            time.sleep(0.05)
+            peer.sendall(b"x")
+
+    connect = socket.create_connection
+
+    def slowly(address: tuple[str, int], timeout: float) -> socket.socket:
+        time.sleep(0.7)
+        return connect(address, timeout)
+
+    fetcher = stranger(drip)
+    monkeypatch.setattr(socket, "create_connection", slowly)
+    began = time.monotonic()
+
+    with pytest.raises(Unavailable):
+        fetcher.get(f"{HERE}/", accept="*/*")
+    assert time.monotonic() - began < 3
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -140,6 +164,9 @@ def test_hangs_up_on_a_peer_that_drips(stranger: Stranger, start: bytes) -> None
         "https://[64:ff9b::7f00:1]/",
         "https://[64:ff9b:1::7f00:1]/",
         "https://[2002:7f00:1::]/",
+        "https://[::127.0.0.1]/",
+        "https://[::ffff:0:10.0.0.1]/",
+        "https://[fec0::1]/",
         "https://0.0.0.0/",
         "https://224.0.0.1/",
         "https://100.64.0.1/",

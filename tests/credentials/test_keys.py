@@ -14,6 +14,12 @@ from counterfoil_credentials import (
 )
 from counterfoil_credentials.encoding import JsonObject, b64url
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 
 SIGNER = MemorySigner.from_private_bytes(b"\x07" * 32)
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -119,10 +125,32 @@ def test_a_key_file_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> 
 def test_a_damaged_key_file_is_named_and_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "issuer.pem"
     path.write_text("no key")
+    path.chmod(0o600)
 
     with pytest.raises(Malformed, match=r"issuer\.pem"):
         load_or_create_signer(path)
     assert path.read_text() == "no key"
+
+
+def test_an_encrypted_key_file_is_malformed(tmp_path: Path) -> None:
+    path = tmp_path / "issuer.pem"
+    key = ec.generate_private_key(ec.SECP256R1())
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    )
+    path.chmod(0o600)
+
+    with pytest.raises(Malformed, match="an open PEM private key"):
+        load_or_create_signer(path)
+
+
+def test_a_key_file_that_others_may_read_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "issuer.pem"
+    load_or_create_signer(path)
+    path.chmod(0o640)
+
+    with pytest.raises(Misuse, match="expected mode 0600, found 0640"):
+        load_or_create_signer(path)
 
 
 def test_no_private_key_is_shown() -> None:

@@ -18,6 +18,7 @@ from counterfoil_credentials import (
     client_id_of,
     did_jwk,
     fetch_issuer_keys,
+    issuer_key_named,
     issuer_keys_document,
     make_proof,
     parse_dcql,
@@ -30,7 +31,7 @@ from counterfoil_credentials import (
     sign_request,
     well_known,
 )
-from counterfoil_credentials.encoding import Json, JsonObject, compact_json
+from counterfoil_credentials.encoding import Json, JsonObject, compact_json, list_at, object_at
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.jws import sign_jws
 
@@ -74,6 +75,11 @@ class TestOffers:
     def test_an_offer_survives_its_link(self) -> None:
         assert parse_offer(self.offer.to_link()) == self.offer
 
+    def test_an_offer_may_name_its_authorization_server(self) -> None:
+        offer = dataclasses.replace(self.offer, authorization_server="https://login.example")
+
+        assert parse_offer(offer.to_link()) == offer
+
     def test_the_code_is_not_shown(self) -> None:
         assert "secret code" not in repr(self.offer)
 
@@ -88,6 +94,7 @@ class TestOffers:
             "openid-credential-offer://?credential_offer_uri=https%3A%2F%2Fa.example",
             "openid-credential-offer://?credential_offer=%7B%7D&credential_offer=%7B%7D",
             "openid-credential-offer://?credential_offer=" + "x" * 20_000,
+            "openid-credential-offer://[",
         ],
         ids=lambda link: link[:60],
     )
@@ -235,7 +242,12 @@ class TestPresentationRequests:
 
         assert parse_request_link(link).client_id == CLIENT_ID
         assert parse_request_link(link).request_uri == "https://shop.example/requests/1"
-        for bad in (link + "&client_id=x", "openid4vp://", "https://x.example/?client_id=a"):
+        for bad in (
+            link + "&client_id=x",
+            "openid4vp://",
+            "openid4vp://[",
+            "https://x.example/?client_id=a",
+        ):
             with pytest.raises(Malformed):
                 parse_request_link(bad)
 
@@ -264,7 +276,8 @@ HALF_UNDERSTOOD: list[JsonObject] = [
     query(multiple=True),
     query(claims=[{"path": []}]),
     query(claims=[{"path": [-1]}]),
-    query(claims=[{"path": ["a"], "intent_to_retain": True}]),
+    query(claims=[{"id": "a", "path": ["a"]}, {"id": "a", "path": ["b"]}]),
+    query(trusted_authorities=[{"type": "aki", "values": ["x"]}]),
     {**query(), "credential_sets": []},
     {"credentials": [QUERY.credentials[0].to_json(), QUERY.credentials[0].to_json()]},
 ]
@@ -291,6 +304,20 @@ class TestQueries:
     def test_values_fit_by_type_and_value(self, value: bool | int | str, fits: bool) -> None:  # noqa: FBT001  # a row of a table
         assert ClaimQuery(("n",), values=(1,)).fits({"n": value}) is fits
 
+    def test_ignores_members_that_no_standard_defines(self) -> None:
+        obj = query(claims=[{"path": ["item", "serial"], "x-hint": 1}], colour="red")
+
+        assert parse_dcql({**obj, "x-new": 1}).credentials[0].claims == (
+            ClaimQuery(("item", "serial")),
+        )
+
+    def test_a_path_that_meets_a_wrong_kind_selects_nothing(self) -> None:
+        claims: JsonObject = {"lines": [{"b": 1}, 5, {"b": 2}]}
+
+        assert not ClaimQuery(("lines", None, "b")).fits(claims)
+        assert ClaimQuery(("lines", 0, "b")).fits(claims)
+        assert not ClaimQuery(("lines", 3, "b")).fits(claims)
+
     @pytest.mark.parametrize("obj", HALF_UNDERSTOOD, ids=str)
     def test_a_query_that_it_only_half_understands_is_malformed(self, obj: JsonObject) -> None:
         with pytest.raises(Malformed):
@@ -308,6 +335,8 @@ class TestIssuerKeys:
         assert well_known("https://a.example/", "x") == "https://a.example/.well-known/x"
         with pytest.raises(Malformed):
             well_known("https://a.example/?x=1", "x")
+        with pytest.raises(Malformed):
+            well_known("https://[", "x")
 
     def serve(self, document: JsonObject, status: int = 200) -> MemoryFetcher:
         fetcher = MemoryFetcher()
@@ -329,6 +358,32 @@ class TestIssuerKeys:
         found = fetch_issuer_keys(self.serve(document), self.issuer)
 
         assert found == {SHOP.public.thumbprint(): SHOP.public}
+
+    def test_a_key_for_encryption_signs_nothing(self) -> None:
+        encrypting: JsonObject = {**HOLDER.public.jwk(), "kid": "enc"}
+        for marked in ({"use": "enc"}, {"alg": "ECDH-ES"}):
+            document = issuer_keys_document(self.issuer, [SHOP.public])
+            keys = list_at(object_at(document, "jwks", ""), "keys", "")
+            keys.append({**encrypting, **marked})
+
+            found = fetch_issuer_keys(self.serve(document), self.issuer)
+
+            assert found == {SHOP.public.thumbprint(): SHOP.public}
+
+    def test_one_name_for_two_keys_is_malformed(self) -> None:
+        document = issuer_keys_document(self.issuer, [SHOP.public])
+        keys = list_at(object_at(document, "jwks", ""), "keys", "")
+        keys.append({**HOLDER.public.jwk(), "kid": SHOP.public.thumbprint()})
+
+        with pytest.raises(Malformed, match="each kid once"):
+            fetch_issuer_keys(self.serve(document), self.issuer)
+
+    def test_an_unnamed_key_is_the_only_one_or_none(self) -> None:
+        one = {"1": SHOP.public}
+
+        assert issuer_key_named(one, None) == SHOP.public
+        assert issuer_key_named(one, "2") is None
+        assert issuer_key_named({**one, "2": HOLDER.public}, None) is None
 
     def test_believes_no_document_of_another_issuer(self) -> None:
         document = issuer_keys_document("https://audio.example", [SHOP.public])

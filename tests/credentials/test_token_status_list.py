@@ -1,5 +1,6 @@
 """Token Status List: lowest bits first, whole, fresh, and about the right list."""
 
+import random
 import zlib
 from datetime import datetime, timedelta
 
@@ -104,6 +105,25 @@ def test_a_stream_that_is_not_one_whole_bounded_list_is_malformed(
 
     with pytest.raises(Malformed):
         read_status_list(token, url=URL, issuer_key=ISSUER.public, now=now)
+
+
+def test_reads_a_large_list_that_hardly_compresses(now: datetime) -> None:
+    entries = random.Random(7).randbytes(400_000)
+    token = sign_status_list(
+        entries, url=URL, bits=2, signer=ISSUER, issued_at=now, expires_at=None, ttl_s=None
+    )
+
+    listed = read_status_list(token, url=URL, issuer_key=ISSUER.public, now=now)
+
+    assert listed.entries == entries
+
+
+def test_a_list_cannot_ask_never_to_be_fetched_again(now: datetime) -> None:
+    token = sign_status_list(
+        b"", url=URL, bits=2, signer=ISSUER, issued_at=now, expires_at=None, ttl_s=10**14
+    )
+
+    assert read_status_list(token, url=URL, issuer_key=ISSUER.public, now=now).ttl_s == 86_400
 
 
 @pytest.mark.parametrize("bits", [0, 3, 16, "1", True, None])
