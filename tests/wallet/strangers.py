@@ -131,6 +131,7 @@ class StrangeShop:
     claimed_client_id: str | None = None
     response_uri: str = f"{SHOP}/response"
     transaction_data: tuple[str, ...] = ()
+    nonce: str = "a nonce of this request"
     lasts: timedelta = timedelta(minutes=2)
     answer: Response = field(default_factory=lambda: json_response({}))
     forms: list[dict[str, list[str]]] = field(default_factory=list[dict[str, list[str]]])
@@ -150,7 +151,7 @@ class StrangeShop:
         return PresentationRequest(
             client_id=self.claimed_client_id or self.client_id,
             response_uri=self.response_uri,
-            nonce="a nonce of this request",
+            nonce=self.nonce,
             state="a-state",
             query=DcqlQuery((CredentialQuery("warranty", (TYPE,), self.claims),)),
             issued_at=self.clock(),

@@ -1,13 +1,14 @@
 """A verifier that pretends, asks too much or sends the wallet elsewhere."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from counterfoil_credentials.dcql import ClaimQuery
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import b64url, compact_json
-from counterfoil_credentials.errors import CounterfoilError, Refused, Unavailable
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.key_binding import check_key_binding
 from counterfoil_credentials.keys import MemorySigner
@@ -186,6 +187,99 @@ def test_a_name_is_verified_only_when_the_app_knows_the_key(
     assert wallet.matches(shop.link).asker.standing is Standing.KEY_ONLY
     assert knowing.matches(shop.link).asker.standing is Standing.KNOWN
     assert knowing.matches(shop.link).asker.known_as == "The shop at the corner"
+
+
+def test_answers_a_request_once(wallet: Wallet, shop: StrangeShop) -> None:
+    choice, again = (wallet.matches(shop.link).choose() for _ in range(2))
+    wallet.present(choice)
+
+    for repeated in (choice, again):
+        with pytest.raises(Refused) as refusal:
+            wallet.present(repeated)
+        assert refusal.value.codes == ["already-shown"]
+
+    assert len(shop.forms) == 1
+    assert len([event for event in wallet.history() if event.act is Act.SHOWN]) == 1
+
+
+def test_answers_a_request_once_from_eight_threads(wallet: Wallet, shop: StrangeShop) -> None:
+    choice = wallet.matches(shop.link).choose()
+
+    def present(_: int) -> list[str]:
+        try:
+            wallet.present(choice)
+        except Refused as refusal:
+            return refusal.codes
+        return []
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(present, range(8)))
+
+    assert sorted(outcomes) == [[], *[["already-shown"]] * 7]
+    assert len(shop.forms) == 1
+
+
+def test_answers_a_request_once_even_when_no_answer_came(wallet: Wallet, shop: StrangeShop) -> None:
+    choice = wallet.matches(shop.link).choose()
+    shop.answer = Response(502, "", b"")
+    with pytest.raises(Unavailable):
+        wallet.present(choice)
+
+    with pytest.raises(Refused) as refusal:
+        wallet.present(choice)
+
+    assert refusal.value.codes == ["already-shown"]
+    assert len(shop.forms) == 1
+
+
+def test_answers_another_request_of_the_same_verifier(wallet: Wallet, shop: StrangeShop) -> None:
+    wallet.present(wallet.matches(shop.link).choose())
+    shop.nonce = "a nonce of another request"
+
+    wallet.present(wallet.matches(shop.link).choose())
+
+    assert len(shop.forms) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (json_response({}), Outcome.DONE),
+        (Response(502, "", b""), Outcome.SENT),
+        (json_response({"error": "access_denied"}, 400), Outcome.SENT),
+    ],
+)
+def test_the_history_says_what_became_of_a_no(
+    wallet: Wallet, shop: StrangeShop, answer: Response, outcome: Outcome
+) -> None:
+    shop.answer = answer
+
+    wallet.decline(wallet.matches(shop.link))
+
+    assert (wallet.history()[-1].act, wallet.history()[-1].outcome) == (Act.DECLINED, outcome)
+
+
+def test_a_no_stands_though_the_place_to_say_it_cannot_be_called(
+    wallet: Wallet, shop: StrangeShop
+) -> None:
+    shop.response_uri = "https://someone@shop.example/response"
+
+    wallet.decline(wallet.matches(shop.link))
+
+    assert (wallet.history()[-1].act, wallet.history()[-1].outcome) == (Act.DECLINED, Outcome.SENT)
+    assert shop.forms == []
+
+
+def test_a_presentation_that_cannot_be_sent_is_told_and_in_the_history(
+    wallet: Wallet, shop: StrangeShop
+) -> None:
+    shop.response_uri = "https://someone@shop.example/response"
+
+    with pytest.raises(Malformed):
+        wallet.present(wallet.matches(shop.link).choose())
+
+    assert wallet.history()[-1].outcome is Outcome.REFUSED
+    assert shop.forms == []
 
 
 def test_gives_the_redirect_to_the_app_and_does_not_follow_it(

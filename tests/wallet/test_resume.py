@@ -140,6 +140,27 @@ def test_killed_while_presenting(town: Town, place: Place, call: int, after: boo
     assert [event.outcome for event in shown] == ([] if call == 1 else [Outcome.SENT])
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_a_request_that_was_being_answered_is_not_answered_again(
+    town: Town,
+    place: Place,
+    after: bool,  # noqa: FBT001
+) -> None:
+    wire = Wire(town.network)
+    wallet = holding(town, place, wire)
+    choice = wallet.matches(town.counter.ask("warranty").link).choose()
+    kill(wire, 1, after)
+    with pytest.raises(Killed):
+        wallet.present(choice)
+
+    wire = Wire(town.network)
+    with pytest.raises(Refused) as refusal:
+        town.wallet(place.start(), wire).present(choice)
+
+    assert refusal.value.codes == ["already-shown"]
+    assert wire.sent == []
+
+
 @pytest.mark.parametrize(("call", "after"), calls(GRANT_CALLS))
 def test_killed_while_granting(town: Town, place: Place, call: int, after: bool) -> None:  # noqa: FBT001
     wire = Wire(town.network)

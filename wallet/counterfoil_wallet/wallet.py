@@ -34,7 +34,7 @@ from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForc
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.matching import Choice, Matches, match_request
-from counterfoil_wallet.presenting import Presented, Presenter
+from counterfoil_wallet.presenting import Presented, Presenter, showing_id
 from counterfoil_wallet.store import Kind, MemoryStore, Record, Store
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.wire import Clock, Random, refuse
@@ -212,8 +212,13 @@ class Wallet:
         return match_request(request, held, asker=asker, now=self._clock())
 
     def present(self, choice: Choice) -> Presented:
-        """Show what was chosen, to whom it was shown on the screen, once."""
-        return self._presenter.present(choice)
+        """Show what was chosen, to whom it was shown on the screen, once.
+
+        Raises `Refused` with `already-shown` when this request was answered
+        before, also by another choice or before a crash; see `Presenter.present`.
+        """
+        with self._only_one(showing_id(choice.request)):
+            return self._presenter.present(choice)
 
     def decline(self, matches: Matches) -> None:
         """Say no, and no more than that."""
