@@ -3,15 +3,25 @@
 from datetime import timedelta
 
 import pytest
-from counterfoil_credentials.errors import Refused, Unavailable
+from counterfoil_credentials.errors import Reason, Refused, Unavailable
 from counterfoil_credentials.jws import sign_jws
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.sdjwt_vc import StatusReference
-from counterfoil_verifier import CouldNotCheck, StatusAt
+from counterfoil_verifier import CouldNotCheck, PinnedTrust, StatusAt, TrustedIssuer
 from counterfoil_verifier.statuses import RETRY_AFTER
 
 from tests.conftest import Clock
-from tests.verifier.scene import DAY, INDEX, LIST_URL, MINUTE, NOON, SECOND, Scene
+from tests.verifier.scene import (
+    DAY,
+    INDEX,
+    ISSUER,
+    LIST_URL,
+    MINUTE,
+    NOON,
+    SECOND,
+    WARRANTY_TYPE,
+    Scene,
+)
 
 
 def verify(scene: Scene, index: int = INDEX) -> None:
@@ -35,6 +45,7 @@ def open_question(scene: Scene) -> list[str]:
 def look_up(scene: Scene, max_age: timedelta = DAY) -> StatusAt:
     return scene.statuses.at(
         StatusReference(LIST_URL, INDEX),
+        issuer=ISSUER,
         issuer_key=lambda _: scene.brand.signer.public,
         now=scene.clock(),
         max_age=max_age,
@@ -167,17 +178,127 @@ def test_a_revocation_counts_from_the_next_fetch_on(scene: Scene, clock: Clock) 
     assert refusal(scene) == ["revoked"]
 
 
-def test_refuses_a_list_older_than_one_already_seen(scene: Scene, clock: Clock) -> None:
+def test_an_older_list_never_makes_a_revoked_credential_valid(scene: Scene, clock: Clock) -> None:
     scene.brand.listed[INDEX] = 1
     assert refusal(scene) == ["revoked"]
 
     clock.advance(MINUTE)
     scene.brand.listed[INDEX] = 0
     scene.brand.listed_at = NOON - SECOND
-    assert refusal(scene) == ["status-list-rolled-back"]
+    assert refusal(scene) == ["revoked"]
+    assert scene.statuses.older_lists == 1
 
-    scene.brand.listed_at = NOON
+    clock.advance(MINUTE)
+    scene.brand.listed_at = NOON + SECOND
     verify(scene)
+    assert scene.statuses.older_lists == 1
+
+
+def test_an_older_list_is_no_news_and_refuses_no_honest_customer(
+    scene: Scene, clock: Clock
+) -> None:
+    """An issuer of two servers hands out now the one's list, now the other's."""
+    verify(scene)
+
+    clock.advance(MINUTE)
+    scene.brand.listed_at = NOON - SECOND
+    verify(scene)
+    assert look_up(scene).listed_at == NOON
+    assert scene.brand.fetches == 2, "it was asked, and is asked again after its time to live"
+
+
+def test_older_lists_alone_leave_the_question_open_once_the_kept_one_is_too_old(
+    scene: Scene, clock: Clock
+) -> None:
+    verify(scene)
+    scene.brand.listed_at = NOON - SECOND
+
+    clock.advance(DAY)
+    verify(scene)
+    clock.advance(SECOND)
+    assert open_question(scene) == ["status-too-old"]
+
+
+def test_an_older_list_does_not_stand_in_for_a_newer_one_that_has_expired(
+    scene: Scene, clock: Clock
+) -> None:
+    scene.brand.list_expires_at = NOON + MINUTE
+    verify(scene)
+
+    clock.advance(MINUTE)
+    scene.brand.list_expires_at = None
+    scene.brand.listed_at = NOON - SECOND
+    assert open_question(scene) == ["status-unreachable"]
+
+
+def test_a_time_to_live_without_end_ends_after_a_day(scene: Scene, clock: Clock) -> None:
+    scene.brand.list_ttl_s = 10**14
+    look_up(scene, 10 * DAY)
+
+    clock.advance(DAY - SECOND)
+    look_up(scene, 10 * DAY)
+    assert scene.brand.fetches == 1
+    clock.advance(SECOND)
+    look_up(scene, 10 * DAY)
+    assert scene.brand.fetches == 2
+
+
+def test_one_issuers_list_says_nothing_about_another_issuers_credential(scene: Scene) -> None:
+    """A kept list is no way around the question of who signed it."""
+    bicycles, vct = MemorySigner.generate(), frozenset({WARRANTY_TYPE})
+    scene.trust = PinnedTrust(
+        [
+            TrustedIssuer(issuer=ISSUER, vcts=vct, keys=(scene.brand.signer.public,)),
+            TrustedIssuer(issuer="https://velo.example", vcts=vct, keys=(bicycles.public,)),
+        ]
+    )
+    foreign = scene.warranty(issuer="https://velo.example", signer=bicycles)
+
+    def shown() -> list[str]:
+        request = scene.request()
+        with pytest.raises(Refused) as refused:
+            scene.verifier.verify(scene.present(foreign, request), request, now=scene.clock())
+        return refused.value.codes
+
+    assert shown() == ["status-list-issuer-key-unknown"]
+    verify(scene)
+    assert shown() == ["status-list-issuer-key-unknown"]
+
+
+def test_a_list_whose_key_was_withdrawn_serves_no_more_when_it_is_due(
+    scene: Scene, clock: Clock
+) -> None:
+    withdrawn = scene.brand.list_signer = MemorySigner.generate()
+    keys = {key.thumbprint(): key for key in (scene.brand.signer.public, withdrawn.public)}
+
+    def look() -> StatusAt:
+        def named(key_id: str | None) -> PublicKey:
+            if (key_id or "") not in keys:
+                raise Refused(Reason("issuer-key-unknown", "a key", "another", "kid"))
+            return keys[key_id or ""]
+
+        return scene.statuses.at(
+            StatusReference(LIST_URL, INDEX),
+            issuer=ISSUER,
+            issuer_key=named,
+            now=scene.clock(),
+            max_age=DAY,
+        )
+
+    look()
+    del keys[withdrawn.public.thumbprint()]
+    clock.advance(MINUTE)
+    with pytest.raises(Refused) as refused:
+        look()
+    assert refused.value.codes == ["status-list-issuer-key-unknown"]
+
+    scene.brand.is_reachable = False
+    with pytest.raises(Unavailable):
+        look()
+    scene.brand.is_reachable = True
+    scene.brand.list_signer = scene.brand.signer
+    clock.advance(RETRY_AFTER)
+    assert look().value == 0
 
 
 def test_a_list_that_has_expired_says_nothing(scene: Scene, clock: Clock) -> None:
@@ -212,7 +333,7 @@ def test_refuses_a_list_signed_by_somebody_else(scene: Scene) -> None:
 
 
 def test_refuses_a_list_from_the_future(scene: Scene) -> None:
-    """It would make every honest list after it look rolled back."""
+    """It would be kept as the newest, against every honest list after it."""
     scene.brand.listed_at = NOON + 61 * SECOND
     assert refusal(scene) == ["status-list-from-the-future"]
 

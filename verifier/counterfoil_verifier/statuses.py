@@ -1,15 +1,16 @@
 """What the brand says about a credential today: signed lists, kept with their age.
 
 A list is fetched again when its time to live has passed. While the brand's
-server is silent the newest list seen still answers, and the policy decides
-whether that is fresh enough. A list that contradicts what we know (older than
-one already seen, another's signature, another address) makes no statement at
-all. Token Status List, sections 8.3 and 13.
+server is silent, or hands out a list older than one already seen, the newest
+list seen still answers, and the policy decides whether that is fresh enough.
+Nothing ever goes back to an older list, so that what was revoked stays so. A
+list that is wrong in itself (another's signature, another address) makes no
+statement at all. Token Status List, sections 8.3 and 13.
 """
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,6 +26,9 @@ from counterfoil_credentials.token_status_list import (
 
 KEPT_WITHOUT_TTL: Final = timedelta(minutes=5)
 """How long a list that names no time to live is asked no more."""
+
+KEPT_AT_MOST: Final = timedelta(days=1)
+"""How long a list is asked no more, whatever time to live it names."""
 
 RETRY_AFTER: Final = timedelta(seconds=5)
 """How long a silent server is left alone, so that no queue forms behind it."""
@@ -45,8 +49,20 @@ class StatusAt:
 
 
 @dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a list stands, and for whom: one issuer's list says nothing about another's."""
+
+    issuer: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Kept:
+    """A list with the key that signed it, and when it was last asked for."""
+
     signed: SignedStatusList
+    key_id: str | None
+    key: PublicKey
     fetched_at: datetime
 
 
@@ -55,19 +71,29 @@ class Statuses:
 
     def __init__(self, source: StatusSource) -> None:
         self._source = source
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[_Place, _Kept] = {}
         self._failed_at: dict[str, datetime] = {}
+        self._older_lists = 0
         self._lock = threading.Lock()
+
+    @property
+    def older_lists(self) -> int:
+        """How often a list older than one already seen came, since the start.
+
+        A few come from an issuer of several servers; many may be a roll-back.
+        """
+        return self._older_lists
 
     def at(
         self,
         reference: StatusReference,
         *,
+        issuer: str,
         issuer_key: KeyFinder,
         now: datetime,
         max_age: timedelta,
     ) -> StatusAt:
-        """Give the status of `reference` in the newest list that can be had.
+        """Give the status of `reference` in the newest list of `issuer` that can be had.
 
         A list older than `max_age` is fetched again whatever its time to live;
         the answer may still be older, so look at `listed_at`.
@@ -75,31 +101,41 @@ class Statuses:
         Raises `Refused` (`status-index-out-of-range`, `status-list-…`) and
         `Unavailable` when there is no list at all.
         """
-        kept = self._kept_list(reference.url)
+        place = _Place(issuer, reference.url)
+        with self._lock:
+            kept = self._kept.get(place)
         if kept is None or _is_due(kept, now, max_age):
-            kept = self._refresh(reference.url, kept, issuer_key, now)
+            kept = self._refresh(place, kept, issuer_key, now)
         return StatusAt(kept.signed.status_at(reference.index), kept.signed.listed_at)
 
-    def _kept_list(self, url: str) -> _Kept | None:
-        with self._lock:
-            return self._kept.get(url)
-
-    def _refresh(self, url: str, kept: _Kept | None, issuer_key: KeyFinder, now: datetime) -> _Kept:
+    def _refresh(
+        self, place: _Place, kept: _Kept | None, issuer_key: KeyFinder, now: datetime
+    ) -> _Kept:
+        if kept is not None and not _still_stands(kept, issuer_key):
+            with self._lock:
+                self._kept.pop(place, None)
+            kept = None
         try:
-            signed = _read(lambda: self._fetch(url, now), url, issuer_key, now)
+            fetched = _read(lambda: self._fetch(place.url, now), place.url, issuer_key, now)
         except Unavailable:
             if kept is None or _has_expired(kept, now):
                 raise
             return kept
-        fresh = _Kept(signed, now)
         with self._lock:
-            newest = self._kept.get(url)
-            if newest is not None and signed.listed_at < newest.signed.listed_at:
-                raise _refused("rolled-back", "a list no older than the last one seen", "an older")
-            self._kept[url] = fresh
+            newest = self._newest(fetched, self._kept.get(place))
+            self._kept[place] = newest
             if len(self._kept) > _MAX_LISTS:
                 del self._kept[min(self._kept, key=lambda key: self._kept[key].fetched_at)]
-        return fresh
+        if _has_expired(newest, now):
+            raise Unavailable("expected a newer status list than the last one, found an older")
+        return newest
+
+    def _newest(self, fetched: _Kept, known: _Kept | None) -> _Kept:
+        """Give the newer list. An older one is no news: it neither serves nor refuses anybody."""
+        if known is None or fetched.signed.listed_at >= known.signed.listed_at:
+            return fetched
+        self._older_lists += 1
+        return replace(known, fetched_at=fetched.fetched_at)
 
     def _fetch(self, url: str, now: datetime) -> str:
         with self._lock:
@@ -119,7 +155,8 @@ class Statuses:
 
 def _is_due(kept: _Kept, now: datetime, max_age: timedelta) -> bool:
     ttl_s = kept.signed.ttl_s
-    lives = KEPT_WITHOUT_TTL if ttl_s is None else timedelta(seconds=ttl_s)
+    at_most_s = int(KEPT_AT_MOST.total_seconds())
+    lives = KEPT_WITHOUT_TTL if ttl_s is None else timedelta(seconds=min(ttl_s, at_most_s))
     return (
         now - kept.fetched_at >= lives
         or now - kept.signed.listed_at > max_age
@@ -132,13 +169,20 @@ def _has_expired(kept: _Kept, now: datetime) -> bool:
     return expires_at is not None and now >= expires_at
 
 
-def _read(
-    fetch: Callable[[], str], url: str, issuer_key: KeyFinder, now: datetime
-) -> SignedStatusList:
+def _still_stands(kept: _Kept, issuer_key: KeyFinder) -> bool:
+    """Say whether the key that signed a kept list is the issuer's still, or was withdrawn."""
+    try:
+        return issuer_key(kept.key_id) == kept.key
+    except Refused:
+        return False
+
+
+def _read(fetch: Callable[[], str], url: str, issuer_key: KeyFinder, now: datetime) -> _Kept:
     """Give the list, checked; whatever is wrong with it is told apart from the credential."""
     try:
         token = fetch()
-        key = issuer_key(status_list_key_id(token))
+        key_id = status_list_key_id(token)
+        key = issuer_key(key_id)
         signed = read_status_list(token, url=url, issuer_key=key, now=now)
     except Malformed as cause:
         raise Refused(
@@ -146,10 +190,10 @@ def _read(
         ) from cause
     except Refused as cause:
         raise Refused(*(_about_the_list(reason) for reason in cause.reasons)) from cause
-    # A list from the future would make every later one look rolled back.
+    # A list from the future would be kept as the newest against every one after it.
     if signed.listed_at > now + _SKEW:
         raise _refused("from-the-future", "a list that is not from the future", "one that is")
-    return signed
+    return _Kept(signed, key_id, key, now)
 
 
 def _about_the_list(reason: Reason) -> Reason:

@@ -157,6 +157,7 @@ class Verifier:
             raise Misuse("expected a credential with a status reference, found one without")
         return self._statuses.at(
             credential.status,
+            issuer=credential.issuer,
             issuer_key=lambda key_id: self._trust.key(
                 credential.issuer, credential.vct, key_id, now=now
             ),

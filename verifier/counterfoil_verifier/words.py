@@ -145,7 +145,6 @@ _WORDS: Final[Mapping[str, Words]] = {
     "status-list-issuer-key-unknown": _BAD_LIST,
     "status-list-mismatch": _BAD_LIST,
     "status-list-malformed": _BAD_LIST,
-    "status-list-rolled-back": _BAD_LIST,
     "status-list-from-the-future": _BAD_LIST,
     "status-list-fetch-not-allowed": _BAD_LIST,
     "status-too-old": _NO_LIST,
