@@ -153,6 +153,59 @@ def test_kept_keys_serve_a_day_while_the_issuer_is_silent(
         trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
 
     metadata.connect()
+    clock.advance(RETRY_AFTER)
+    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+
+
+def test_kept_keys_end_after_a_day_although_the_issuer_was_asked_a_moment_before(
+    trust: FetchedTrust, metadata: Metadata, clock: Clock
+) -> None:
+    kid = metadata.signers[0].public.thumbprint()
+    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+    metadata.disconnect()
+
+    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock.advance(MAX_AGE - SECOND))
+    clock.advance(SECOND)
+    with pytest.raises(Unavailable):
+        trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+
+
+def test_a_new_key_of_a_silent_issuer_leaves_the_question_open(
+    trust: FetchedTrust, metadata: Metadata, clock: Clock
+) -> None:
+    """The customer whose brand has changed its key must not be called a cheat."""
+    old = metadata.signers[0].public.thumbprint()
+    trust.key(ISSUER, WARRANTY_TYPE, old, now=clock())
+    metadata.signers.append(MemorySigner.generate())
+    new = metadata.signers[1].public
+    metadata.disconnect()
+
+    clock.advance(RETRY_AFTER)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            trust.key(ISSUER, WARRANTY_TYPE, new.thumbprint(), now=clock())
+    trust.key(ISSUER, WARRANTY_TYPE, old, now=clock())
+
+    metadata.connect()
+    clock.advance(RETRY_AFTER)
+    assert trust.key(ISSUER, WARRANTY_TYPE, new.thumbprint(), now=clock()) == new
+    assert codes(lambda: trust.key(ISSUER, WARRANTY_TYPE, "nobody's", now=clock())) == [
+        "issuer-key-unknown"
+    ]
+
+
+def test_an_issuer_that_was_never_reached_is_left_alone_for_a_moment(
+    trust: FetchedTrust, metadata: Metadata, clock: Clock
+) -> None:
+    kid, body = metadata.signers[0].public.thumbprint(), metadata.body
+    metadata.body = b"<html>"
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+    assert len(metadata.paths) == 1
+
+    metadata.body = body
+    clock.advance(RETRY_AFTER)
     trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
 
 

@@ -6,13 +6,13 @@ issue credentials of this type: a brand of shoes signs no car warranties.
 
 import threading
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
-from counterfoil_credentials.issuer_keys import fetch_issuer_keys
+from counterfoil_credentials.issuer_keys import fetch_issuer_keys, issuer_key_named
 from counterfoil_credentials.keys import PublicKey
 
 FRESH_FOR: Final = timedelta(hours=1)
@@ -60,9 +60,15 @@ class PinnedTrust:
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
+    """What the last good fetch gave, if there was one, and how the last attempt ended."""
+
     keys: Mapping[str, PublicKey]
-    fetched_at: datetime
+    fetched_at: datetime | None
     tried_at: datetime
+    failure: str | None
+
+    def age(self, now: datetime) -> timedelta:
+        return timedelta.max if self.fetched_at is None else now - self.fetched_at
 
 
 class FetchedTrust:
@@ -70,7 +76,8 @@ class FetchedTrust:
 
     Keys are fetched again after `FRESH_FOR`, and when a credential names a key
     that is not among them. While the issuer is silent, keys up to `MAX_AGE`
-    old still serve. SD-JWT VC, section 4.
+    old still serve; a key that is not among them may be a new one, so that
+    question stays open. SD-JWT VC, section 4.
     """
 
     def __init__(self, fetcher: Fetcher, issuers: Mapping[str, Collection[str]]) -> None:
@@ -90,26 +97,35 @@ class FetchedTrust:
         with self._lock:
             known = self._fetched.get(issuer)
         if known is None or self._is_due(known, key_id, now):
-            known = self._refresh(issuer, known, now)
-        return _choose(known.keys, key_id)
+            known = self._refresh(issuer, now)
+        if known.age(now) >= MAX_AGE:
+            failure = known.failure or "only old ones"
+            raise Unavailable(f"expected the issuer's keys, found none: {failure}")
+        try:
+            return _choose(known.keys, key_id)
+        except Refused as unknown:
+            if known.failure is None:
+                raise
+            text = f"expected the issuer's newest keys, found older ones: {known.failure}"
+            raise Unavailable(text) from unknown
 
     def _is_due(self, known: _Fetched, key_id: str | None, now: datetime) -> bool:
-        stale = now - known.fetched_at >= FRESH_FOR
-        unknown_key = key_id is not None and key_id not in known.keys
-        return (stale or unknown_key) and now - known.tried_at >= RETRY_AFTER
+        is_missing = issuer_key_named(known.keys, key_id) is None
+        return (known.age(now) >= FRESH_FOR or is_missing) and now - known.tried_at >= RETRY_AFTER
 
-    def _refresh(self, issuer: str, known: _Fetched | None, now: datetime) -> _Fetched:
+    def _refresh(self, issuer: str, now: datetime) -> _Fetched:
         try:
             keys = fetch_issuer_keys(self._fetcher, issuer)
         except (Unavailable, Malformed, Refused) as cause:
             # A broken document or address is the issuer's trouble, not the customer's.
-            if known is None or now - known.fetched_at >= MAX_AGE:
-                raise Unavailable(f"expected the issuer's keys, found none: {cause}") from cause
-            fresh = _Fetched(known.keys, known.fetched_at, now)
+            with self._lock:
+                known = self._fetched.get(issuer) or _Fetched({}, None, now, None)
+                fresh = replace(known, tried_at=now, failure=str(cause))
+                self._fetched[issuer] = fresh
         else:
-            fresh = _Fetched(keys, now, now)
-        with self._lock:
-            self._fetched[issuer] = fresh
+            fresh = _Fetched(keys, now, now, None)
+            with self._lock:
+                self._fetched[issuer] = fresh
         return fresh
 
 
@@ -132,11 +148,10 @@ def _require_trusted(issuer: str, vct: str, vcts: Mapping[str, Collection[str]])
 
 
 def _choose(keys: Mapping[str, PublicKey], key_id: str | None) -> PublicKey:
-    if key_id is None and len(keys) == 1:
-        return next(iter(keys.values()))
-    if key_id is None or key_id not in keys:
+    key = issuer_key_named(keys, key_id)
+    if key is None:
         found = "no key id" if key_id is None else "another key id"
         raise Refused(
             Reason("issuer-key-unknown", "one of the issuer's keys", found, "credential.kid")
         )
-    return keys[key_id]
+    return key
