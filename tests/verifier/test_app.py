@@ -196,12 +196,20 @@ def test_the_counters_side_opens_to_its_key_alone(till: Till) -> None:
         ("/counter/requests", "POST", b'{"preset": "warranty"}'),
         (f"/counter/requests/{asked['id']}", "GET", None),
         ("/counter/check", "POST", b'{"id": "x", "presentation": "x"}'),
+        ("/counter/summary", "GET", None),
     ):
         for key in ("", "Bearer ", f"Bearer {KEY}x", f"Basic {KEY}", f"Bearer {KEY[:-1]}"):
             status, found, _ = till.send(
                 method, path, body, Authorization=key, Content_Type="application/json"
             )
             assert (status, found["error"]) == (401, "invalid_token")
+
+
+def test_the_operator_counts_verdicts_and_open_questions(till: Till) -> None:
+    till.post(*till.answer(till.ask()))
+    till.ask()
+
+    assert till.counter("GET", "/counter/summary") == (200, {"verdicts": 1, "waiting": 1})
 
 
 def test_a_pasted_presentation_is_checked_at_the_counter(till: Till) -> None:

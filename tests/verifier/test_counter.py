@@ -31,6 +31,8 @@ from counterfoil_verifier import (
     RequestId,
     SessionId,
     SessionStore,
+    Summary,
+    Verdict,
     Waiting,
 )
 from counterfoil_verifier.counter import FACTS_HELD_FOR, VERDICTS_KEPT_FOR
@@ -109,6 +111,83 @@ def test_facts_nobody_came_for_are_gone_after_a_minute(scene: Scene, clock: Cloc
     assert scene.counter.look(first.session_id).held is not None
     clock.advance(SECOND)
     assert scene.counter.look(second.session_id).held is None
+
+
+class Ajar(MemoryStore):
+    """A store that lets somebody look between an answer and what follows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.between: Callable[[], None] = lambda: None
+
+    def answer(self, session_id: SessionId, verdict: Verdict) -> bool:
+        is_first = super().answer(session_id, verdict)
+        self.between()
+        return is_first
+
+
+def test_whoever_sees_the_light_sees_the_facts_with_it(
+    clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    store = Ajar()
+    scene = Scene(clock, random_bytes, store)
+    asked = scene.counter.ask("warranty")
+    looks: list[Look] = []
+    store.between = lambda: looks.append(scene.counter.look(asked.session_id))
+    scene.counter.receive(*scene.answer(asked))
+
+    assert held(looks[0]).facts["item.serial"] == "A1-0001"
+
+
+def test_an_answer_that_came_too_late_leaves_nothing_to_look_at(
+    clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    store = Ajar()
+    scene = Scene(clock, random_bytes, store)
+    asked = scene.counter.ask("warranty")
+    request_id, good = scene.answer(asked)
+    _, bad = scene.answer(asked, nonce="another")
+
+    def overtake() -> None:
+        store.between = lambda: None
+        assert refusal(lambda: scene.counter.receive(request_id, bad)) == ["already-answered"]
+
+    store.between = overtake
+    scene.counter.receive(request_id, good)
+
+    look = scene.counter.look(asked.session_id)
+    assert (look.light, held(look).reasons) == (Light.GREEN, ())
+    assert held(look).facts["item.serial"] == "A1-0001"
+
+
+def test_an_answer_that_the_store_could_not_take_is_held_by_nobody(
+    clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    store = Ajar()
+    scene = Scene(clock, random_bytes, store)
+    asked = scene.counter.ask("warranty")
+
+    def be_busy() -> None:
+        raise Unavailable("expected the database, found it busy")
+
+    store.between = be_busy
+    with pytest.raises(Unavailable):
+        scene.counter.receive(*scene.answer(asked))
+
+    assert scene.counter.look(asked.session_id).held is None
+
+
+def test_the_summary_counts_verdicts_and_those_who_still_wait(scene: Scene, clock: Clock) -> None:
+    assert scene.counter.summary() == Summary(verdicts=0, waiting=0)
+    answered, refused, _ = (scene.counter.ask("warranty") for _ in range(3))
+    scene.counter.receive(*scene.answer(answered))
+    refusal(lambda: scene.counter.receive(*scene.answer(refused, nonce="another")))
+    assert scene.counter.summary() == Summary(verdicts=2, waiting=1)
+
+    clock.advance(REQUEST_LIFE - SECOND)
+    assert scene.counter.summary().waiting == 1
+    clock.advance(SECOND)
+    assert scene.counter.summary() == Summary(verdicts=2, waiting=0)
 
 
 def test_tidying_drops_facts_and_old_verdicts(scene: Scene, clock: Clock) -> None:

@@ -36,7 +36,7 @@ from counterfoil_verifier.requesting import (
     Waiting,
 )
 from counterfoil_verifier.statuses import StatusAt, Statuses
-from counterfoil_verifier.store import MemoryStore, SessionStore
+from counterfoil_verifier.store import MemoryStore, SessionStore, Summary
 from counterfoil_verifier.trust import FetchedTrust, PinnedTrust, Trust, TrustedIssuer
 from counterfoil_verifier.verdict import Outcome, Verdict
 from counterfoil_verifier.verifier import Accepted, CouldNotCheck, Verifier
@@ -79,6 +79,7 @@ __all__ = [
     "Shop",
     "StatusAt",
     "Statuses",
+    "Summary",
     "Trust",
     "TrustedIssuer",
     "Verdict",

@@ -2,7 +2,7 @@
 
 Toward the wallet (OpenID4VP 1.0): `GET /requests/{id}`, `POST /responses/{id}`.
 Toward the counter, with its bearer key: `POST /counter/requests`,
-`GET /counter/requests/{id}`, `POST /counter/check`.
+`GET /counter/requests/{id}`, `POST /counter/check`, `GET /counter/summary`.
 
 A wallet hears only that its answer was not accepted: reasons would help whoever
 tries keys. The counter hears everything.
@@ -24,7 +24,7 @@ from fastapi.responses import JSONResponse, Response
 
 from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.requesting import NotOpen, RequestId, SessionId
-from counterfoil_verifier.schemas import AskBody, AskedBody, CheckBody, LookBody
+from counterfoil_verifier.schemas import AskBody, AskedBody, CheckBody, LookBody, SummaryBody
 
 MAX_BODY_BYTES: Final = 524_288
 READ_WITHIN_S: Final = 10
@@ -134,6 +134,11 @@ def _face_the_counter(app: FastAPI, counter: Counter, allowed: BearerKey) -> Non
     def check(body: CheckBody, response: Response) -> LookBody:
         response.headers.update(_NO_STORE)
         return LookBody.of(counter.check(SessionId(body.id), body.presentation))
+
+    @app.get("/counter/summary", dependencies=only_the_counter)
+    def summary(response: Response) -> SummaryBody:
+        response.headers.update(_NO_STORE)
+        return SummaryBody.of(counter.summary())
 
 
 async def _tidy_for_ever(counter: Counter) -> None:

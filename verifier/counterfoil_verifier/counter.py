@@ -37,7 +37,7 @@ from counterfoil_verifier.requesting import (
     ask,
 )
 from counterfoil_verifier.statuses import Statuses
-from counterfoil_verifier.store import SessionStore
+from counterfoil_verifier.store import SessionStore, Summary
 from counterfoil_verifier.trust import Trust
 from counterfoil_verifier.verdict import Outcome, Verdict
 from counterfoil_verifier.verifier import CouldNotCheck, Verifier
@@ -212,7 +212,11 @@ class Counter:
         now = self._clock()
         if isinstance(session, Waiting):
             return Look(session=session.at(now), held=None)
-        return Look(session=session, held=self._held.take(session_id, now))
+        return Look(session=session, held=self._held.take(session_id, session.verdict, now))
+
+    def summary(self) -> Summary:
+        """Count the sessions in the store: those with a verdict, and those that still wait."""
+        return self._store.summary(self._clock())
 
     def tidy(self) -> None:
         """Drop held facts that nobody came for, and verdicts past their time."""
@@ -268,12 +272,20 @@ class Counter:
             status_as_of=status_as_of,
             took_ms=took_ms,
         )
-        # Checked first, consumed last: of many copies that verify, one is the answer.
-        if not self._store.answer(waiting.session_id, verdict):
+        # Held before the verdict can be seen: a look in between would find the
+        # light without its facts, and no later look would get them.
+        self._held.put(waiting.session_id, verdict, held, self._clock())
+        is_first = False
+        try:
+            # Checked first, consumed last: of many copies that verify, one is the answer.
+            is_first = self._store.answer(waiting.session_id, verdict)
+        finally:
+            if not is_first:
+                self._held.take_back(waiting.session_id, verdict, held)
+        if not is_first:
             self._store.count_later_answer(waiting.session_id)
             self._open(self._store.by_session(waiting.session_id))
             raise _not_open("request-expired", "an open request", "an expired one", "id")
-        self._held.put(waiting.session_id, held, self._clock())
 
     def _ms_since(self, started: float) -> int:
         return round((self._stopwatch() - started) * 1000)
@@ -303,18 +315,29 @@ def _facts(claims: JsonObject, preset: Preset) -> dict[str, Json]:
 
 
 class _HeldInMemory:
+    """Facts and reasons, each beside the verdict that it explains.
+
+    Several answers may be on their way for one session, and one becomes its
+    verdict: what the others showed is never taken for what that one showed.
+    """
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[SessionId, tuple[Held, datetime]] = {}
+        self._held: dict[tuple[SessionId, Verdict], tuple[Held, datetime]] = {}
 
-    def put(self, session_id: SessionId, held: Held, now: datetime) -> None:
+    def put(self, session_id: SessionId, verdict: Verdict, held: Held, now: datetime) -> None:
         with self._lock:
-            self._held[session_id] = (held, now + FACTS_HELD_FOR)
+            self._held.setdefault((session_id, verdict), (held, now + FACTS_HELD_FOR))
 
-    def take(self, session_id: SessionId, now: datetime) -> Held | None:
+    def take(self, session_id: SessionId, verdict: Verdict, now: datetime) -> Held | None:
         with self._lock:
-            held, until = self._held.pop(session_id, (None, now))
+            held, until = self._held.pop((session_id, verdict), (None, now))
         return held if now < until else None
+
+    def take_back(self, session_id: SessionId, verdict: Verdict, held: Held) -> None:
+        with self._lock:
+            if self._held.get((session_id, verdict), (None, None))[0] is held:
+                del self._held[session_id, verdict]
 
     def drop_old(self, now: datetime) -> None:
         with self._lock:

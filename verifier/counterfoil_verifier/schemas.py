@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from counterfoil_verifier.counter import Asked, Light, Look
 from counterfoil_verifier.requesting import Answered, Expired, Waiting
+from counterfoil_verifier.store import Summary
 from counterfoil_verifier.words import Language, Words
 
 State = Literal["waiting", "accepted", "refused", "unavailable", "expired"]
@@ -104,6 +105,17 @@ class LookBody(BaseModel):
             if look.held is not None and look.light is Light.GREEN:
                 body.facts = dict(look.held.facts)
         return body
+
+
+class SummaryBody(BaseModel):
+    """GET /counter/summary: counts for whoever runs the counter, none of them personal."""
+
+    verdicts: int
+    waiting: int
+
+    @staticmethod
+    def of(summary: Summary) -> "SummaryBody":
+        return SummaryBody(verdicts=summary.verdicts, waiting=summary.waiting)
 
 
 def _state(session: Waiting | Answered | Expired) -> State:

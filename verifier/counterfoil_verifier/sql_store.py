@@ -14,12 +14,14 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    func,
     insert,
     select,
     update,
 )
 
 from counterfoil_verifier.requesting import Answered, RequestId, SessionId, Waiting
+from counterfoil_verifier.store import Summary
 from counterfoil_verifier.verdict import Outcome, Verdict
 
 METADATA: Final = MetaData()
@@ -115,6 +117,17 @@ class SqlSessionStore:
         old = _SESSIONS.c.asked_at_us < _microseconds(moment)
         with transaction(self._engine) as connection:
             return connection.execute(delete(_SESSIONS).where(old)).rowcount
+
+    def summary(self, now: datetime) -> Summary:
+        waiting = (_SESSIONS.c.state == "waiting") & (
+            _SESSIONS.c.expires_at_us > _microseconds(now)
+        )
+        counting = select(func.count()).select_from(_SESSIONS)
+        with reading(self._engine) as connection:
+            verdicts = connection.scalar(counting.where(_SESSIONS.c.state == "answered"))
+            return Summary(
+                verdicts=verdicts or 0, waiting=connection.scalar(counting.where(waiting)) or 0
+            )
 
 
 def _session(row: Row[tuple[object, ...]] | None) -> Waiting | Answered | None:

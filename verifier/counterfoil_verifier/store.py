@@ -5,12 +5,20 @@ and forgets the nonce. No store ever sees a presentation or a fact.
 """
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from counterfoil_verifier.requesting import Answered, RequestId, SessionId, Waiting
 from counterfoil_verifier.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How many sessions have a verdict, and how many still wait for an answer."""
+
+    verdicts: int
+    waiting: int
 
 
 class SessionStore(Protocol):
@@ -41,6 +49,10 @@ class SessionStore(Protocol):
 
     def forget_before(self, moment: datetime) -> int:
         """Delete every session that was asked before `moment`; give their number."""
+        ...
+
+    def summary(self, now: datetime) -> Summary:
+        """Count the answered sessions, and the waiting ones whose time is not over at `now`."""
         ...
 
 
@@ -98,3 +110,13 @@ class MemoryStore:
                 request: name for request, name in self._session_of.items() if name not in old
             }
             return len(old)
+
+    def summary(self, now: datetime) -> Summary:
+        with self._lock:
+            sessions = list(self._sessions.values())
+        return Summary(
+            verdicts=sum(isinstance(session, Answered) for session in sessions),
+            waiting=sum(
+                isinstance(session, Waiting) and now < session.expires_at for session in sessions
+            ),
+        )
