@@ -9,6 +9,7 @@ from counterfoil_verifier import (
     AllOf,
     AnyOf,
     BoundToHolder,
+    DateNotPassed,
     DisclosesAtMost,
     InForceAt,
     IssuedBy,
@@ -19,7 +20,16 @@ from counterfoil_verifier import (
     Verifier,
 )
 
-from tests.verifier.scene import DAY, ISSUER, MINUTE, NOON, SECOND, WARRANTY_TYPE, Scene
+from tests.verifier.scene import (
+    DAY,
+    ISSUER,
+    MINUTE,
+    NOON,
+    SECOND,
+    WARRANTY_TYPE,
+    Scene,
+    warranty_claims,
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,36 @@ def test_a_shop_may_want_a_younger_proof(scene: Scene) -> None:
 def test_discloses_at_most_counts_disclosures_alone(scene: Scene) -> None:
     """The item is never concealed by this brand; it travels whatever was asked."""
     assert outcome(scene, DisclosesAtMost([])) == "yes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2028-W44-4",
+        "20281102",
+        "2028-11-2",
+        "2028-11-02 ",
+        "2028-02-30",
+        "٢٠٢٨-١١-٠٢",
+        "2028/11/02",
+    ],
+)
+def test_only_a_calendar_date_ends_anything(scene: Scene, text: str) -> None:
+    policy = DateNotPassed(path=("valid_until",), code="warranty-ended")
+
+    def ending(day: str) -> str:
+        request = scene.request()
+        credential = scene.warranty(claims=warranty_claims(valid_until=day))
+        try:
+            Verifier(policy, scene.trust, scene.statuses).verify(
+                scene.present(credential, request), request, now=scene.clock()
+            )
+        except Refused as refused:
+            return " ".join(refused.codes)
+        return "yes"
+
+    assert ending("2028-11-02") == "yes"
+    assert ending(text) == "date-malformed"
 
 
 def presented(now: datetime, bound_at: datetime | None, *unbound: Reason) -> Presented:

@@ -7,10 +7,11 @@ and says everything that is wrong with it. A judgement has three values: yes,
 no, and "could not find out", which is never a yes.
 """
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Protocol
+from typing import Final, Protocol
 
 from counterfoil_credentials.claims import ClaimPath, covers, path_text, values_at
 from counterfoil_credentials.errors import Reason, Refused, Unavailable
@@ -20,6 +21,8 @@ from counterfoil_credentials.token_status_list import INVALID, SUSPENDED, VALID
 from counterfoil_verifier.statuses import StatusAt
 
 StatusLookup = Callable[[timedelta], StatusAt]
+
+_CALENDAR_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,10 +224,11 @@ class DisclosesAtMost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DateNotPassed:
-    """Accepts while the day in the claim at `path` has not ended where the shop is.
+    """Accepts while the day in the claim at `path` has not ended in `zone`.
 
     The claim is a calendar date, `2028-03-31`: what it ends is in force through
-    that day. `code` names the refusal, such as `warranty-ended`.
+    that day. `code` names the refusal, such as `warranty-ended`. Without a zone
+    the day ends at midnight UTC, which is how this project's brands count it.
     """
 
     path: ClaimPath
@@ -246,7 +250,8 @@ class DateNotPassed:
 
 
 def _calendar_date(value: object) -> date | None:
-    if not isinstance(value, str) or len(value) != len("2028-03-31"):
+    # Python reads more of ISO 8601 than this: `2028-W13-5` is a date to it.
+    if not isinstance(value, str) or not _CALENDAR_DATE.fullmatch(value):
         return None
     try:
         return date.fromisoformat(value)

@@ -32,8 +32,9 @@ class Preset:
     """One question that a counter asks.
 
     `name` is also the id of its credential query. `ends` is the claim that holds
-    the last day, and the code of the refusal once that day is over. A status
-    list may be up to `status_max_age` old. `vcts` are the types that answer it.
+    the last day, and the code of the refusal once that day is over (in UTC, as
+    the brand counted it). A status list may be up to `status_max_age` old.
+    `vcts` are the types that answer it.
     """
 
     name: str
