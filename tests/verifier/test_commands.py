@@ -11,8 +11,10 @@ from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_credentials.requests import sign_request
+from counterfoil_service import sql
 from counterfoil_verifier import Shop, cli
 from counterfoil_verifier.shop_file import parse_shop_file, read_shop_file
+from counterfoil_verifier.sql_store import METADATA
 
 from tests.verifier.scene import ISSUER, WARRANTY_TYPE, Scene
 
@@ -98,6 +100,52 @@ def test_verify_of_what_is_no_answer_names_the_place(
 
     assert verify(shop / "answer.json", now) == 1
     assert "answer.json.vp_token" in capsys.readouterr().err
+
+
+def only_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """Give the one line of trouble; nothing is called accepted or refused."""
+    told = capsys.readouterr()
+    assert told.out == ""
+    (line,) = told.err.splitlines()
+    return line
+
+
+def test_a_file_that_is_not_there_is_said_in_one_line(
+    shop: Path, now: datetime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(shop / "nothing.json", now) == 1
+    assert "nothing.json" in only_line(capsys)
+
+
+@pytest.mark.parametrize("route", ["http://10.0.0.1:80", "https://", "here"])
+def test_a_bad_route_in_the_settings_is_the_shops_trouble_and_no_refusal(
+    saved: Path,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    route: str,
+) -> None:
+    monkeypatch.undo()
+    settings = {**SETTINGS, "loopback_routes_unsafely": {ISSUER: route}}
+    (saved.parent / "shop.json").write_text(json.dumps(settings))
+
+    assert verify(saved, now) == 1
+    assert "expected" in only_line(capsys)
+    assert verify(saved, now, "--json") == 1
+    assert "expected" in only_line(capsys)
+
+
+@pytest.mark.loopback
+def test_a_database_that_another_program_holds_is_said_in_one_line(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sql, "BUSY_TIMEOUT_MS", 1)
+    engine = sql.open_database(shop / "counter.sqlite3", METADATA)
+    with sql.transaction(engine):
+        assert cli.main(["serve", str(shop)]) == 3
+    engine.dispose()
+
+    assert "database" in only_line(capsys)
 
 
 def test_settings_say_who_is_trusted_for_which_preset(shop: Path) -> None:

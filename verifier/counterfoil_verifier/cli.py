@@ -4,7 +4,8 @@
     counterfoil verifier verify FILE --shop DIR [--preset NAME] [--at TIME] [--json]
 
 FILE holds `{"request": "<signed request object>", "vp_token": {"warranty": ["…"]}}`.
-Exit status: 0 accepted, 1 refused or broken, 3 could not be found out.
+Exit status: 0 accepted, 1 refused or broken, 3 could not be found out. Only an
+answer that was judged is called refused; what is broken is said in one line.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import Final
 
 from counterfoil_credentials.encoding import compact_json, object_at, parse_object, text_at
 from counterfoil_credentials.errors import (
-    Malformed,
+    CounterfoilError,
     Misuse,
     Reason,
     Refused,
@@ -62,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _verify(
             given.file, given.shop, given.preset, given.at or datetime.now(UTC), given.json
         )
-    except (Malformed, Misuse) as error:
+    except Unavailable as unknown:
+        print(f"counterfoil verifier: {unknown}", file=sys.stderr)
+        return _UNKNOWN
+    except (CounterfoilError, OSError) as error:
         print(f"counterfoil verifier: {error}", file=sys.stderr)
         return _REFUSED
 
@@ -110,10 +114,12 @@ def _verify(file: Path, directory: Path, preset_name: str, at: datetime, as_json
     client_id = Shop(
         name=settings.name, origin="", signer=load_or_create_signer(directory / "shop-key.pem")
     ).client_id
+    # A wrong setting is the shop's trouble: it must not look like a refused customer.
+    verifier = _verifier(settings, preset_name)
     try:
         request = read_request(text_at(saved, "request", file.name), client_id=client_id, now=at)
         answer = parse_response_form({"vp_token": vp_token})
-        accepted = _verifier(settings, preset_name).verify(answer, request, now=at)
+        accepted = verifier.verify(answer, request, now=at)
     except Refused as refused:
         return _tell("refused", refused.reasons, _REFUSED, as_json=as_json)
     except CouldNotCheck as unknown:
