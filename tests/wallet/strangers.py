@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import parse_qs
 
+from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import JsonObject, compact_json, parse_object
@@ -19,7 +20,7 @@ from counterfoil_credentials.requests import (
     request_link,
     sign_request,
 )
-from counterfoil_credentials.sdjwt_vc import issue_credential
+from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
 
 BRAND = "https://brand.example"
 SHOP = "https://shop.example"
@@ -30,6 +31,12 @@ CLAIMS: JsonObject = {
     "price": "199.00",
     "buyer": {"name": "Mira Sample"},
 }
+CONCEALED: tuple[ClaimPath, ...] = (
+    ("item", "name"),
+    ("item", "serial"),
+    ("price",),
+    ("buyer", "name"),
+)
 
 Random = Callable[[int], bytes]
 Clock = Callable[[], datetime]
@@ -47,6 +54,9 @@ class StrangeIssuer:
     signs_with: MemorySigner | None = None
     binds_to: PublicKey | None = None
     vct: str = TYPE
+    claims: JsonObject = field(default_factory=lambda: CLAIMS)
+    concealed: tuple[ClaimPath, ...] = CONCEALED
+    status: StatusReference | None = None
     issuer: str = BRAND
     expires_in: timedelta = timedelta(days=365)
     tx_code: TxCode | None = None
@@ -104,15 +114,15 @@ class StrangeIssuer:
             str(tokens[0]), issuer=BRAND, now=self.clock(), max_age=timedelta(minutes=5)
         )
         sd_jwt = issue_credential(
-            CLAIMS,
+            self.claims,
             vct=self.vct,
             issuer=self.issuer,
             signer=self.signs_with or self.signer,
             holder=self.binds_to or proof.key,
             issued_at=self.clock(),
             expires_at=self.clock() + self.expires_in,
-            status=None,
-            concealed=[("item", "name"), ("item", "serial"), ("price",), ("buyer", "name")],
+            status=self.status,
+            concealed=self.concealed,
             random=self.random,
             header={"kid": self.signer.public.thumbprint()},
         )
@@ -128,6 +138,8 @@ class StrangeShop:
     signer: MemorySigner = field(default_factory=MemorySigner.generate)
     signs_with: MemorySigner | None = None
     claims: tuple[ClaimQuery, ...] = (ClaimQuery(("item", "serial")),)
+    client_name: str = "The Shop"
+    purpose: str = "To see"
     claimed_client_id: str | None = None
     response_uri: str = f"{SHOP}/response"
     transaction_data: tuple[str, ...] = ()
@@ -156,8 +168,8 @@ class StrangeShop:
             query=DcqlQuery((CredentialQuery("warranty", (TYPE,), self.claims),)),
             issued_at=self.clock(),
             expires_at=self.clock() + self.lasts,
-            client_name="The Shop",
-            purpose="To see",
+            client_name=self.client_name,
+            purpose=self.purpose,
             transaction_data=self.transaction_data,
         )
 

@@ -32,6 +32,7 @@ from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Act, Event, Outcome
 from counterfoil_wallet.matching import Choice, Disclosure, Matches, RevealedClaim
 from counterfoil_wallet.presenting import Presented
+from counterfoil_wallet.printable import printable
 from counterfoil_wallet.store import MemoryStore, Store
 from counterfoil_wallet.trust import Asker, Standing, Trust
 from counterfoil_wallet.wallet import Accepted, Points, Resumed, Wallet
@@ -71,4 +72,5 @@ __all__ = [
     "Store",
     "Trust",
     "Wallet",
+    "printable",
 ]

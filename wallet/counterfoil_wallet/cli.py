@@ -1,7 +1,9 @@
 """`counterfoil wallet …`: a wallet in a folder, from the command line.
 
 The passphrase comes from COUNTERFOIL_PASSPHRASE, or is asked for; never from an
-argument, which every process list shows.
+argument, which every process list shows. What a stranger wrote is printed at the
+end of a line of ours and made `printable`: it can neither move the cursor nor
+write a line of its own.
 """
 
 import argparse
@@ -19,10 +21,12 @@ from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_wallet.acceptance import Dropped, Finished
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.matching import Disclosure, Matches
+from counterfoil_wallet.printable import printable, shortened
 from counterfoil_wallet.wallet import Wallet
 from counterfoil_wallet.wire import reasons_of
 
 PASSPHRASE_VARIABLE: Final = "COUNTERFOIL_PASSPHRASE"
+_LONGEST_LINE: Final = 2_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result, lines = run(given)
     except Misuse as error:
-        sys.stderr.write(f"counterfoil wallet: {error}\n")
+        _say(f"counterfoil wallet: {error}")
         return 2
     except CounterfoilError as error:
         if given.json:
@@ -40,14 +44,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 {"code": r.code, "expected": r.expected, "found": r.found, "where": r.where}
                 for r in reasons_of(error)
             ]
-            print(json.dumps({"error": type(error).__name__.lower(), "reasons": reasons}))
-        sys.stderr.write(f"counterfoil wallet: {error}\n")
+            print(_json({"error": type(error).__name__.lower(), "reasons": reasons}))
+        _say(f"counterfoil wallet: {error}")
         return 1
     if given.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(_json(result))
     else:
-        print("\n".join(lines))
+        for line in lines:
+            print(_line(line))
     return 0
+
+
+def _say(text: str) -> None:
+    # To the error stream, so that --json stays one line on the other.
+    sys.stderr.write(f"{_line(text)}\n")
+
+
+def _line(text: str) -> str:
+    """Give a line of ours, with whatever a stranger wrote in it made safe."""
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    return indent + shortened(printable(text), _LONGEST_LINE)
+
+
+def _json(result: JsonObject) -> str:
+    # In ASCII every control character is escaped, but the one that JSON forgot.
+    return json.dumps(result).replace("\x7f", "\\u007f")
 
 
 def _create(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
@@ -135,17 +156,16 @@ def _history(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
 
 def _agrees(matches: Matches, disclosures: Sequence[Disclosure]) -> bool:
     asker = matches.asker
-    # To the error stream, so that --json stays one line on the other.
-    say = sys.stderr.write
-    say(f"{asker.known_as or asker.claimed_name or asker.client_id} asks ({asker.standing}).\n")
+    # The standing comes first: a name cannot say how well it is proved.
+    _say(f"Asked by {asker.standing}: {asker.known_as or asker.claimed_name or asker.client_id}")
     if matches.purpose:
-        say(f"Why: {matches.purpose}\n")
+        _say(f"Why, in its own words: {matches.purpose}")
     for disclosure in disclosures:
-        say(f"From {disclosure.credential.vct} it would see:\n")
+        _say(f"It would see, from {disclosure.credential.vct}")
         for claim in disclosure.claims:
             mark = "asked" if claim.is_asked else "always visible"
-            say(f"  {claim.name}: {json.dumps(claim.value, ensure_ascii=False)} ({mark})\n")
-    say("Show this? [y/N] ")
+            _say(f"  {mark}: {claim.name} = {json.dumps(claim.value, ensure_ascii=False)}")
+    sys.stderr.write("Show this? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -79,7 +79,11 @@ class AskedTerms:
 
     @property
     def notice(self) -> str:
-        """The text that the customer is to read."""
+        """The text that the customer is to read.
+
+        As the receiver wrote it, for its digest is what is agreed to: show it
+        line by line, each made `printable`.
+        """
         return self.asked.notice
 
     def choose(

@@ -1,10 +1,12 @@
 """Which held credentials answer a query, and exactly what each would reveal.
 
-A `Disclosure` is made by cutting the credential down to what was asked and
-reading back what is left: what is shown on the screen is what will be sent.
+A `Disclosure` is made by cutting the credential down to what was asked: what is
+shown on the screen is what will be sent. Elements of a list that are withheld
+leave no gap, so whoever reads the rest may find another element under a number.
+A credential is offered only where the verifier reads the same as the customer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -19,6 +21,8 @@ from counterfoil_credentials.sdjwt_vc import read_credential
 from counterfoil_credentials.spec import NEVER_CONCEALED
 
 from counterfoil_wallet.held import CredentialId, HeldCredential
+from counterfoil_wallet.leaves import leaves
+from counterfoil_wallet.printable import printable
 from counterfoil_wallet.trust import Asker
 from counterfoil_wallet.wire import refuse
 
@@ -28,7 +32,11 @@ _FRAME: Final = NEVER_CONCEALED | {"iat"}
 
 @dataclass(frozen=True, slots=True)
 class RevealedClaim:
-    """One value that would be seen. `is_asked` is False for what travels with it anyway."""
+    """One value that would be seen. `is_asked` is False for what travels with it anyway.
+
+    `path` and `value` are as issued; `name` is safe to show, and so must `value`
+    be made (`printable`).
+    """
 
     path: ClaimPath
     value: Json = field(repr=False)
@@ -37,7 +45,7 @@ class RevealedClaim:
     @property
     def name(self) -> str:
         """Give the path as people read it."""
-        return path_text(self.path)
+        return printable(path_text(self.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +82,8 @@ class Matches:
     """What is asked, by whom, and what the wallet could answer.
 
     `answers` holds, for each query, the disclosures that fit: valid ones first,
-    then the newest. Nothing has been sent.
+    then the newest. `purpose` is the asker's word, made safe to show. Nothing has
+    been sent.
     """
 
     asker: Asker
@@ -128,7 +137,7 @@ def match_request(
         )
     return Matches(
         asker=asker,
-        purpose=request.purpose,
+        purpose=None if request.purpose is None else printable(request.purpose),
         expires_at=request.expires_at,
         answers={query.id: answers_to(query, held, now=now) for query in request.query.credentials},
         request=request,
@@ -143,34 +152,36 @@ def answers_to(
     fitting.sort(key=lambda credential: credential.accepted_at, reverse=True)
     fitting.sort(key=lambda credential: _is_over(credential, now))
     paths = [claim.path for claim in query.claims]
-    return tuple(disclosure_of(credential, paths, query_id=query.id) for credential in fitting)
+    cut = (disclosure_of(credential, paths, query_id=query.id) for credential in fitting)
+    return tuple(disclosure for disclosure in cut if _still_answers(query, disclosure))
 
 
 def disclosure_of(
     credential: HeldCredential, paths: Sequence[ClaimPath], *, query_id: str
 ) -> Disclosure:
-    """Give what showing `paths` of a credential would reveal: that, and what cannot be withheld."""
+    """Give what showing `paths` of a credential would reveal: that, and what cannot be withheld.
+
+    Each claim stands under its path in the whole credential.
+    """
     shown = disclose(credential.sd_jwt, paths)
+    whole = read_credential(credential.sd_jwt).revealed
+    kept = frozenset(shown.disclosures)
+    withheld = {path for disclosure, path in whole.paths.items() if disclosure not in kept}
     claims = tuple(
         RevealedClaim(path, value, any(covers(asked, path) for asked in paths))
-        for path, value in _leaves(read_credential(shown).revealed.claims, ())
-        # An object that is empty because everything in it is withheld says nothing.
-        if value not in ({}, []) or values_at(credential.claims, path) == [value]
+        for path, value in leaves(whole.claims)
+        if not any(path[:length] in withheld for length in range(1, len(path) + 1))
     )
     return Disclosure(query_id=query_id, credential=credential, claims=claims, sd_jwt=shown)
 
 
+def _still_answers(query: CredentialQuery, disclosure: Disclosure) -> bool:
+    whole = disclosure.credential.claims
+    left = read_credential(disclosure.sd_jwt).revealed.claims
+    return not query.mismatches(disclosure.credential.vct, left) and all(
+        values_at(left, claim.path) == values_at(whole, claim.path) for claim in query.claims
+    )
+
+
 def _is_over(credential: HeldCredential, now: datetime) -> bool:
     return credential.expires_at is not None and credential.expires_at <= now
-
-
-def _leaves(value: Json, path: ClaimPath) -> Iterator[tuple[ClaimPath, Json]]:
-    match value:
-        case dict() if value:
-            for name, member in value.items():
-                yield from _leaves(member, (*path, name))
-        case list() if value:
-            for i, element in enumerate(value):
-                yield from _leaves(element, (*path, i))
-        case _:
-            yield path, value

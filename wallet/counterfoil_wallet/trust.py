@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 from counterfoil_credentials.dids import Did
 
+from counterfoil_wallet.printable import printable
+
 
 class Standing(StrEnum):
     """How well it is proved who asks."""
@@ -19,7 +21,8 @@ class Standing(StrEnum):
 class Asker:
     """Who asks: the key's own name is proved; `claimed_name` is only what it says of itself.
 
-    `known_as` is the name under which the app knows this key, or None.
+    `claimed_name` is made safe to show, as `printable` says; None when nothing is
+    left of it. `known_as` is the name under which the app knows this key, or None.
     """
 
     client_id: str
@@ -43,6 +46,6 @@ class Trust:
         """Give who asks, as far as this wallet knows."""
         return Asker(
             client_id=client_id,
-            claimed_name=claimed_name,
+            claimed_name=printable(claimed_name or "") or None,
             known_as=self.verifiers.get(client_id),
         )
