@@ -136,7 +136,8 @@ def receiver_routes(
     @routes.post("/grants/{grant_id}/read", dependencies=staff)
     def read(grant_id: str, body: ReadRequest) -> JSONResponse:
         with receiver.read(grant_id, purpose_of(body.purpose)) as facts:
-            return _answer({"facts": _spelled(facts)})
+            lease: JsonObject = {"read": facts.lease.read, "max_reads": facts.lease.max_reads}
+            return _answer({"facts": _spelled(facts), "lease": lease})
 
     @routes.get("/grants/{grant_id}/erasure-receipt")
     def erasure_receipt(grant_id: str) -> JSONResponse:

@@ -9,6 +9,7 @@ and nobody can stop a program from copying a value on purpose: see docs/consent.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NoReturn, Protocol
 
@@ -44,14 +45,23 @@ class StatusCheck(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseCount:
+    """The lease under which facts were opened: the `read`-th of `max_reads`, from 1."""
+
+    read: int
+    max_reads: int
+
+
 class Facts:
-    """Values by claim, open inside one `with` block."""
+    """Values by claim, open inside one `with` block; `lease` says which read this is."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_values", "lease")
 
-    def __init__(self, values: Mapping[ClaimName, list[Json]]) -> None:
+    def __init__(self, values: Mapping[ClaimName, list[Json]], lease: LeaseCount) -> None:
         """Hold `values`; `close` forgets them."""
         self._values: dict[ClaimName, list[Json]] | None = dict(values)
+        self.lease = lease
 
     @property
     def names(self) -> frozenset[ClaimName]:
@@ -98,6 +108,7 @@ def verify_facts(
     *,
     trust: IssuerTrust,
     status: StatusCheck,
+    lease: LeaseCount,
     now: datetime,
 ) -> Facts:
     """Give the granted facts in freshly opened presentations, verified anew.
@@ -125,7 +136,7 @@ def verify_facts(
                 reasons.append(Reason("claim-missing", str(claim.name), "nothing", "bundle"))
     if reasons:
         raise Refused(*reasons)
-    return Facts(values)
+    return Facts(values, lease)
 
 
 def _verified(

@@ -37,7 +37,7 @@ from counterfoil_consent.artefacts import (
 from counterfoil_consent.client import CustodianClient
 from counterfoil_consent.erasure import ErasedSystem, ErasureReceipt
 from counterfoil_consent.events import EndEvent, read_end, sign_end
-from counterfoil_consent.facts import Facts, IssuerTrust, StatusCheck, verify_facts
+from counterfoil_consent.facts import Facts, IssuerTrust, LeaseCount, StatusCheck, verify_facts
 from counterfoil_consent.grant import check_grant, grant_digest_of
 from counterfoil_consent.key_folder import KeyFolder
 from counterfoil_consent.receiver_store import Ending, OpenRequest, ReceivedGrant, ReceiverStore
@@ -277,6 +277,7 @@ class Receiver:
             grant.state.agreement,
             trust=self._trust,
             status=self._status,
+            lease=LeaseCount(lease.read, grant.terms.max_reads),
             now=self._clock(),
         )
         try:

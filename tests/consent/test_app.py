@@ -76,8 +76,11 @@ def test_a_back_office_asks_waits_and_reads(street: Street) -> None:
                 "pii_attribute_id": ["product", "name"],
                 "values": [PRODUCT_VALUE],
             },
-        ]
+        ],
+        "lease": {"read": 1, "max_reads": 5},
     }
+    second = street.brand.post(url, json={"purpose": BENEFITS.value}, headers=STAFF)
+    assert second.json()["lease"] == {"read": 2, "max_reads": 5}
 
     token = withdraw(active, signer=signer, now=street.clock(), random=street.random).token
     ended = street.brand.post(
