@@ -65,8 +65,10 @@ def open_database(path: Path, metadata: MetaData, *, version: int = 1) -> Engine
     disk or another process does not let us in.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its -wal and -shm files the mode of the database beside them.
+    # SQLite gives its -wal and -shm files the mode of the database beside them. A
+    # file that came from a backup with a wider mode is narrowed before it is used.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    path.chmod(0o600)
     engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)))
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)

@@ -110,6 +110,15 @@ def test_keeps_its_files_from_other_users(path: Path, engine: Engine) -> None:
     }
 
 
+def test_narrows_a_file_that_others_could_read(path: Path, engine: Engine) -> None:
+    engine.dispose()
+    path.chmod(0o644)
+
+    open_database(path, METADATA).dispose()
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_refuses_a_row_that_points_to_nothing(engine: Engine) -> None:
     with pytest.raises(IntegrityError), transaction(engine) as connection:
         connection.execute(insert(USES).values(code=7))
