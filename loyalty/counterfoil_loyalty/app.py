@@ -1,9 +1,10 @@
 """The points service over HTTP; see README.md for its routes.
 
-    app = create_app(service, ticker)
+    app = create_app(service, ticker, operator_key=load_or_create_key(folder / "operator.key"))
 
-Bad bodies are answered 400, refusals 400 with every reason, a key that belongs
-to another request 409, what is not in a block yet 202.
+The operator alone admits brands (bearer key); everything else carries the
+signatures that allow it. Bad bodies are answered 400, refusals 400 with every
+reason, a key that belongs to another request 409, what is not in a block yet 202.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -12,8 +13,9 @@ from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
 from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_service.access import BearerKey
 from counterfoil_service.errors import error_response, install_error_handlers
-from fastapi import FastAPI, Header, Query, Request
+from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi.responses import JSONResponse
 
 from counterfoil_loyalty.accounts import Account, account_from
@@ -40,8 +42,13 @@ IdempotencyKey = Annotated[str | None, Header(max_length=64)]
 After = Annotated[int, Query(ge=-1, le=2**53)]
 
 
-def create_app(service: PointsService, ticker: Ticker | None = None) -> FastAPI:
-    """Give the app over `service`; `ticker` gives the ledger its blocks while the app runs."""
+def create_app(
+    service: PointsService, ticker: Ticker | None = None, *, operator_key: str
+) -> FastAPI:
+    """Give the app over `service`; `ticker` gives the ledger its blocks while the app runs.
+
+    Whoever carries `operator_key` decides which brand a name belongs to.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
@@ -60,6 +67,7 @@ def create_app(service: PointsService, ticker: Ticker | None = None) -> FastAPI:
         return error_response(status, "refused", str(error), reasons=error.reasons)
 
     _reading(app, service, ticker)
+    _operator_writes(app, service, BearerKey(operator_key))
     _brands_write(app, service)
     _customers_write(app, service)
     return app
@@ -164,8 +172,9 @@ def _reading(app: FastAPI, service: PointsService, ticker: Ticker | None) -> Non
         }
 
 
-def _brands_write(app: FastAPI, service: PointsService) -> None:
-    @app.post("/brands")
+def _operator_writes(app: FastAPI, service: PointsService, operator: BearerKey) -> None:
+    # Whoever owns a brand's name signs for points in that name: it is not first come, first served.
+    @app.post("/brands", dependencies=[Depends(operator)])
     def register(body: RegistrationBody) -> JSONResponse:
         registration = Registration(
             brand=body.brand,
@@ -177,6 +186,8 @@ def _brands_write(app: FastAPI, service: PointsService) -> None:
         found = service.register(registration, bytes.fromhex(body.signature))
         return _answer(found, _brand_json)
 
+
+def _brands_write(app: FastAPI, service: PointsService) -> None:
     @app.post("/terms")
     def agree(body: TermsBody) -> JSONResponse:
         terms = Terms(

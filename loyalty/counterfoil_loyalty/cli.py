@@ -1,7 +1,8 @@
 """`counterfoil loyalty serve DIR`: the points service with its chain, on loopback.
 
 DIR holds everything: `chain.sqlite3` (the chain and the relayer's key, readable
-by their owner alone) and `points.sqlite3` (the outbox and the projection).
+by their owner alone), `points.sqlite3` (the outbox and the projection) and `operator.key`: who
+carries it admits brands (POST /brands).
 """
 
 import argparse
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 CHAIN: Final = "chain.sqlite3"
 DATABASE: Final = "points.sqlite3"
+OPERATOR_KEY: Final = "operator.key"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def open_app(folder: Path, stack: ExitStack) -> "AsgiApp":
+def open_app(folder: Path, stack: ExitStack, *, operator_key: str) -> "AsgiApp":
     """Give the points service over the files in `folder`; `stack` closes them.
+
+    `operator_key` is the bearer key of whoever admits brands.
 
     The exchange and every brand's points that were there are there again, and
     whatever was under way when the last process ended is taken up.
@@ -63,14 +67,17 @@ def open_app(folder: Path, stack: ExitStack) -> "AsgiApp":
     store = SqlStore(engine)
     relayer = Relayer(ledger, store)
     relayer.start()
-    return create_app(PointsService(relayer, store, clock), Ticker(relayer, clock))
+    service = PointsService(relayer, store, clock)
+    return create_app(service, Ticker(relayer, clock), operator_key=operator_key)
 
 
 def _serve(folder: Path, port: int | None) -> int:
+    from counterfoil_service.access import load_or_create_key
     from counterfoil_service.serving import bind, serve
 
     with bind(port) as listener, ExitStack() as stack:
-        app = open_app(folder, stack)
+        operator_key = load_or_create_key(folder / OPERATOR_KEY)
+        app = open_app(folder, stack, operator_key=operator_key)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         print(f"points listen on {address}", flush=True)
         serve(app, listener=listener, lifeline=None)

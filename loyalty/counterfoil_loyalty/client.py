@@ -131,15 +131,15 @@ class PointsClient:
 
     # The brand's side
 
-    def register(
+    def sign_registration(
         self, issuer: Signer, *, brand: str, name: str, symbol: str, price: int
-    ) -> Programme:
-        """Bring the brand's points into being; again and again is once."""
+    ) -> JsonObject:
+        """Give the brand's signed wish for points of its own, for the service's operator."""
         registration = Registration(
             brand=brand, name=name, symbol=symbol, issuer=issuer.account, price=price
         )
         signature = sign_by_brand(registration, self.venue(), issuer)
-        body: JsonObject = {
+        return {
             "brand": brand,
             "name": name,
             "symbol": symbol,
@@ -147,7 +147,15 @@ class PointsClient:
             "price": price,
             "signature": signature.hex(),
         }
-        return _programme(self._post("/brands", body))
+
+    def register(self, registration: JsonObject, *, operator_key: str) -> Programme:
+        """Admit a brand: its points come into being; again and again is once.
+
+        Only the service's operator can: a brand's name belongs to whom the
+        operator says, never to whoever comes first.
+        """
+        bearer = {"Authorization": f"Bearer {operator_key}"}
+        return _programme(self._post("/brands", registration, headers=bearer))
 
     def terms(self, giver: str, taker: str, rate: Rate, *, version: int, ends_at: int) -> Terms:
         """Give the terms that both brands then sign; `ends_at` in unix seconds."""
@@ -204,7 +212,7 @@ class PointsClient:
             "ref": ref.hex(),
             "signature": sign_by_brand(award, self.venue(), issuer).hex(),
         }
-        self._post("/awards", body, key=ref.hex())
+        self._post("/awards", body, headers=_idempotent(ref))
         return ref.hex()
 
     # The customer's side
@@ -275,7 +283,7 @@ class PointsClient:
             "id": exchange_id.hex(),
             "signature": sign_by_customer(swap, self.venue(), signer).hex(),
         }
-        answer = self._post("/exchanges", body, key=exchange_id.hex())
+        answer = self._post("/exchanges", body, headers=_idempotent(exchange_id))
         return Exchanged(
             Points(giver.brand, int_at(answer, "amount", "exchange")),
             Points(taker.brand, int_at(answer, "received", "exchange")),
@@ -307,7 +315,7 @@ class PointsClient:
             "deadline": redemption.deadline,
             "signature": sign_by_customer(redemption, self.venue(), signer).hex(),
         }
-        answer = self._post("/redemptions", body, key=redemption_id.hex())
+        answer = self._post("/redemptions", body, headers=_idempotent(redemption_id))
         voucher = text_at(answer, "voucher", "redemption")
         return Voucher(voucher, points, text_at(answer, "transaction", "redemption"))
 
@@ -372,8 +380,9 @@ class PointsClient:
     def _get(self, path: str) -> JsonObject:
         return _body(self._fetcher.get(self._origin + path, accept=_JSON), path)
 
-    def _post(self, path: str, body: JsonObject, *, key: str | None = None) -> JsonObject:
-        headers = {} if key is None else {"Idempotency-Key": key}
+    def _post(
+        self, path: str, body: JsonObject, *, headers: Mapping[str, str] | None = None
+    ) -> JsonObject:
         for _ in range(_ATTEMPTS):
             response = self._fetcher.post(
                 self._origin + path, compact_json(body), media_type=_JSON, headers=headers
@@ -383,6 +392,10 @@ class PointsClient:
         raise Unavailable(f"expected {path} to be done by now, found it still under way")
 
 
+def _idempotent(name: bytes) -> Mapping[str, str]:
+    return {"Idempotency-Key": name.hex()}
+
+
 def _body(response: Response, path: str) -> JsonObject:
     where = path.partition("?")[0]
     if response.status >= 500:
@@ -390,6 +403,8 @@ def _body(response: Response, path: str) -> JsonObject:
     answer = parse_object(response.body, where, max_bytes=2**20)
     if response.status == 200:
         return answer
+    if response.status == 401:
+        raise Refused(Reason("not-the-operator", "the operator's key", "another", where))
     reasons = [as_object(reason, "reasons[]") for reason in _list_in(answer, "reasons")]
     if reasons:
         raise Refused(

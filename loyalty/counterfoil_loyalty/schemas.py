@@ -25,7 +25,7 @@ class _Body(BaseModel):
 
 
 class RegistrationBody(_Body):
-    """POST /brands: signed by `issuer`."""
+    """POST /brands: signed by `issuer`, sent by the operator of the service."""
 
     brand: BrandName
     name: Annotated[str, Field(min_length=1, max_length=64)]

@@ -15,7 +15,8 @@ import pytest
 from counterfoil_credentials.errors import CounterfoilError
 from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSigner
-from counterfoil_loyalty.cli import main
+from counterfoil_loyalty.cli import OPERATOR_KEY, main
+from counterfoil_service.access import load_or_create_key
 
 from tests.loyalty.programme import AUDIO
 
@@ -54,7 +55,11 @@ def test_awards_cut_by_kill_9_are_each_minted_exactly_once(tmp_path: Path, kills
     begun: list[int] = []
     for _ in range(kills):
         with service(tmp_path) as (client, process):
-            client.register(BRAND, brand=AUDIO, name="Auricle", symbol="AUR", price=100)
+            registration = client.sign_registration(
+                BRAND, brand=AUDIO, name="Auricle", symbol="AUR", price=100
+            )
+            key = load_or_create_key(tmp_path / OPERATOR_KEY)
+            client.register(registration, operator_key=key)
 
             def buy(client: PointsClient = client) -> None:
                 while True:

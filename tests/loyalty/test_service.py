@@ -21,6 +21,7 @@ from fastapi.testclient import TestClient
 from tests.loyalty.programme import AUDIO, BICYCLE, DAY, NOW, Clock, seeded
 
 ORIGIN = "https://points.example"
+OPERATOR_KEY = "the operator's key"
 
 
 class PromptRelayer(Relayer):
@@ -52,10 +53,18 @@ class Street:
     accounts: PointsAccounts
 
     def open(self) -> "Street":
-        self.client.register(self.audio, brand=AUDIO, name="Auricle", symbol="AUR", price=100)
-        self.client.register(self.bicycle, brand=BICYCLE, name="Velo", symbol="VEL", price=50)
+        self.register(self.audio, AUDIO, price=100)
+        self.register(self.bicycle, BICYCLE, price=50)
         self.agree(Rate(3, 2), version=1)
         return self
+
+    def register(
+        self, issuer: PointsSigner, brand: str, *, price: int, operator_key: str = OPERATOR_KEY
+    ) -> object:
+        registration = self.client.sign_registration(
+            issuer, brand=brand, name="Points", symbol="PTS", price=price
+        )
+        return self.client.register(registration, operator_key=operator_key)
 
     def agree(self, rate: Rate, *, version: int, ends_at: int = NOW + 30 * DAY) -> None:
         terms = self.client.terms(AUDIO, BICYCLE, rate, version=version, ends_at=ends_at)
@@ -123,7 +132,7 @@ def service_on(ledger: EmbeddedLedger, clock: Clock) -> tuple[TestClient, Prompt
     store = MemoryStore()
     relayer = PromptRelayer(ledger, store, clock)
     relayer.start()
-    app = create_app(PointsService(relayer, store, clock))
+    app = create_app(PointsService(relayer, store, clock), operator_key=OPERATOR_KEY)
     return TestClient(app, base_url=ORIGIN), relayer
 
 
@@ -281,7 +290,7 @@ def test_an_exchange_changed_on_the_way_is_refused(
     street: Street, field: str, value: object
 ) -> None:
     third = PointsSigner(b"\x03" * 32)
-    street.client.register(third, brand="https://third.example", name="T", symbol="T", price=1)
+    street.register(third, "https://third.example", price=1)
     street.award(1_000)
     quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
     street.relayer.is_slow = True
@@ -340,16 +349,41 @@ def test_what_is_under_way_is_asked_for_again(street: Street) -> None:
 
 
 def test_a_brand_brings_its_points_once_and_as_it_said(street: Street) -> None:
-    def register(price: int) -> object:
-        return street.client.register(
-            street.audio, brand=AUDIO, name="Auricle", symbol="AUR", price=price
-        )
-
-    assert register(100) == street.client.programme(AUDIO)
+    assert street.register(street.audio, AUDIO, price=100) == street.client.programme(AUDIO)
     with pytest.raises(Refused) as refusal:
-        register(101)
+        street.register(street.audio, AUDIO, price=101)
     assert refusal.value.codes == ["key-conflict"]
     assert len(street.client.programmes()) == 2
+
+
+@pytest.mark.parametrize("key", ["another key", "", OPERATOR_KEY[:-1], OPERATOR_KEY + "s"])
+def test_a_stranger_who_comes_first_does_not_get_a_brand_s_name(street: Street, key: str) -> None:
+    garment = "https://garment.example"
+    stranger, brand = PointsSigner(b"\x09" * 32), PointsSigner(b"\x03" * 32)
+
+    with pytest.raises(Refused) as refusal:
+        street.register(stranger, garment, price=1, operator_key=key)
+
+    assert refusal.value.codes == ["not-the-operator"]
+    assert len(street.client.programmes()) == 2
+    street.register(brand, garment, price=200)
+    assert street.client.programme(garment).issuer == brand.account
+
+
+def test_the_operator_cannot_change_what_a_brand_signed(street: Street) -> None:
+    registration = street.client.sign_registration(
+        PointsSigner(b"\x03" * 32),
+        brand="https://garment.example",
+        name="Threads",
+        symbol="THR",
+        price=200,
+    )
+    changes: list[dict[str, Any]] = [{"price": 201}, {"issuer": street.audio.account}]
+    for change in changes:
+        with pytest.raises(Refused) as refusal:
+            street.client.register({**registration, **change}, operator_key=OPERATOR_KEY)
+        assert refusal.value.codes == ["signature-invalid"]
+    assert street.client.register(registration, operator_key=OPERATOR_KEY).price == 200
 
 
 def test_points_of_an_unknown_brand_are_refused(street: Street) -> None:
@@ -374,7 +408,8 @@ def test_points_of_an_unknown_brand_are_refused(street: Street) -> None:
     ],
 )
 def test_a_bad_body_is_answered_400(street: Street, path: str, body: bytes) -> None:
-    answer = street.http.post(path, content=body, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {OPERATOR_KEY}"}
+    answer = street.http.post(path, content=body, headers=headers)
     assert answer.status_code == 400
     assert set(answer.json()) == {"error", "error_description"}
 
