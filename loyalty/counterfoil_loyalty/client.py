@@ -198,10 +198,14 @@ class PointsClient:
         account: Account,
         *,
         order: str,
+        secret: bytes,
         kind: str = "purchase",
     ) -> str:
-        """Award points for an order, once per brand, order and kind; give the award's ref."""
-        ref = award_ref(points.brand, order, kind)
+        """Award points for an order, once per brand, order and kind; give the award's ref.
+
+        `secret` is the brand's own and stays the same for ever: see `award_ref`.
+        """
+        ref = award_ref(points.brand, order, kind, secret=secret)
         award = Award(
             token=self.programme(points.brand).token, to=account, amount=points.units, ref=ref
         )

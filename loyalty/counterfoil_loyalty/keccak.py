@@ -4,7 +4,13 @@ This is the original Keccak, not the SHA-3 of FIPS 202, which pads differently
 and which `hashlib` has.
 """
 
+import hashlib
+import hmac
+
+from counterfoil_credentials.errors import Misuse
 from Crypto.Hash import keccak
+
+SECRET_BYTES = 32
 
 
 def keccak256(data: bytes) -> bytes:
@@ -12,7 +18,7 @@ def keccak256(data: bytes) -> bytes:
     return keccak.new(data=data, digest_bits=256).digest()
 
 
-def award_ref(brand: str, order: str, kind: str) -> bytes:
+def award_ref(brand: str, order: str, kind: str, *, secret: bytes) -> bytes:
     """Give the 32-byte name of one award: the same for each attempt, ever.
 
     `brand` is the brand's public name, `order` its own number for the business
@@ -20,6 +26,14 @@ def award_ref(brand: str, order: str, kind: str) -> bytes:
     randomness: a retry after a crash computes the same `ref`, and points are
     minted once for it. Each part is hashed first, so that no two triples meet
     in one text.
+
+    Everybody reads the ref on the chain, and order numbers are few enough to
+    try one after another. So it is an HMAC-SHA256 under `secret`, at least 32
+    bytes that the brand keeps for ever: with another secret, every order could
+    be awarded once more.
     """
-    parts = (brand, order, kind)
-    return keccak256(b"".join(keccak256(part.encode()) for part in parts))
+    if len(secret) < SECRET_BYTES:
+        text = f"expected at least {SECRET_BYTES} secret bytes, found {len(secret)}"
+        raise Misuse(text)
+    named = b"".join(keccak256(part.encode()) for part in (brand, order, kind))
+    return hmac.digest(secret, b"counterfoil award ref " + named, hashlib.sha256)

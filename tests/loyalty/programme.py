@@ -38,6 +38,7 @@ NOW = 1_800_000_000
 AUDIO = "https://audio.example"
 BICYCLE = "https://bicycle.example"
 DAY = 86_400
+SECRET = b"audio's secret for its award refs"
 
 
 def seeded(seed: str) -> Callable[[int], bytes]:
@@ -139,7 +140,7 @@ class Programme:
             token=self.tokens[brand],
             to=self.customer.of(brand).account if to is None else to,
             amount=amount,
-            ref=award_ref(brand, order, "purchase"),
+            ref=award_ref(brand, order, "purchase", secret=SECRET),
         )
         signer = signer or self.issuer(brand)
         return AwardPoints(award, sign_by_brand(award, self.venue, signer))

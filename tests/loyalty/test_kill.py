@@ -18,7 +18,7 @@ from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSign
 from counterfoil_loyalty.cli import OPERATOR_KEY, main
 from counterfoil_service.access import load_or_create_key
 
-from tests.loyalty.programme import AUDIO
+from tests.loyalty.programme import AUDIO, SECRET
 
 ORIGIN = "https://points.example"
 BRAND = PointsSigner(b"\x01" * 32)
@@ -45,7 +45,7 @@ def service(folder: Path) -> Generator[tuple[PointsClient, subprocess.Popen[str]
 
 
 def award(client: PointsClient, order: int) -> None:
-    client.award(BRAND, Points(AUDIO, 100), ACCOUNT, order=str(order))
+    client.award(BRAND, Points(AUDIO, 100), ACCOUNT, order=str(order), secret=SECRET)
 
 
 @pytest.mark.loopback

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 AUDIO = "https://audio.example"
+SECRET = b"audio's secret for its award refs"
 PRICES = st.integers(1, 2**64 - 1)
 
 
@@ -66,16 +67,24 @@ def test_a_rate_is_two_numbers_above_zero(parts: tuple[int, int]) -> None:
 
 
 def test_a_ref_is_the_same_for_each_attempt_and_differs_for_each_event() -> None:
-    ref = award_ref(AUDIO, "1001", "purchase")
-    assert ref.hex() == "0e2acd1428fe43b3eda0a9038878531dc2e2c29cccaf7c7c260a188e9d31db8a"
-    assert award_ref(AUDIO, "1001", "purchase") == ref
+    ref = award_ref(AUDIO, "1001", "purchase", secret=SECRET)
+    assert ref.hex() == "eb82095aeb48a0f54107a5cf2bc8fcacb83930d2e5c419ae78e040b0a2a5c48c"
+    assert award_ref(AUDIO, "1001", "purchase", secret=SECRET) == ref
     others = {
-        award_ref(AUDIO, "1001", "feedback"),
-        award_ref(AUDIO, "1002", "purchase"),
-        award_ref("https://bicycle.example", "1001", "purchase"),
-        award_ref(AUDIO + "1", "001", "purchase"),
+        award_ref(AUDIO, "1001", "feedback", secret=SECRET),
+        award_ref(AUDIO, "1002", "purchase", secret=SECRET),
+        award_ref("https://bicycle.example", "1001", "purchase", secret=SECRET),
+        award_ref(AUDIO + "1", "001", "purchase", secret=SECRET),
+        award_ref(AUDIO, "1001", "purchase", secret=SECRET + b"!"),
     }
-    assert len(others | {ref}) == 5
+    assert len(others | {ref}) == 6
+
+
+def test_a_ref_wants_a_secret_that_nobody_guesses() -> None:
+    for secret in (b"", b"s" * 31):
+        with pytest.raises(Misuse):
+            award_ref(AUDIO, "1001", "purchase", secret=secret)
+    assert len(award_ref(AUDIO, "1001", "purchase", secret=b"s" * 32)) == 32
 
 
 @pytest.mark.parametrize(

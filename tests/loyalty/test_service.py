@@ -11,6 +11,7 @@ from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSigner, Rate
 from counterfoil_loyalty.app import create_app
+from counterfoil_loyalty.keccak import award_ref, keccak256
 from counterfoil_loyalty.ledger import EmbeddedLedger
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.relayer import Relayer
@@ -18,7 +19,7 @@ from counterfoil_loyalty.service import PointsService
 from counterfoil_loyalty.store import MemoryStore, Placed
 from fastapi.testclient import TestClient
 
-from tests.loyalty.programme import AUDIO, BICYCLE, DAY, NOW, Clock, seeded
+from tests.loyalty.programme import AUDIO, BICYCLE, DAY, NOW, SECRET, Clock, seeded
 
 ORIGIN = "https://points.example"
 OPERATOR_KEY = "the operator's key"
@@ -73,7 +74,8 @@ class Street:
 
     def award(self, units: int = 1_000, order: str = "1001") -> str:
         account = self.accounts.of(AUDIO).account
-        return self.client.award(self.audio, Points(AUDIO, units), account, order=order)
+        points = Points(AUDIO, units)
+        return self.client.award(self.audio, points, account, order=order, secret=SECRET)
 
     def lose_the_outbox(self) -> None:
         self.http.close()
@@ -188,6 +190,18 @@ def test_an_award_sent_twice_is_answered_alike_and_minted_once(street: Street) -
     assert street.held() == (1_000, 0)
 
 
+def test_the_chain_tells_no_order_to_who_tries_them_all(street: Street) -> None:
+    ref = street.award(order="1001")
+    seen = json.dumps(street.client.events())
+    assert ref in seen
+    parts = [keccak256(part.encode()) for part in (AUDIO, "1001", "purchase")]
+    guesses = {
+        keccak256(b"".join(parts)).hex(),  # what any reader can compute
+        award_ref(AUDIO, "1001", "purchase", secret=bytes(32)).hex(),
+    }
+    assert not [guess for guess in guesses if guess in seen]
+
+
 def test_one_ref_for_another_amount_is_a_conflict(street: Street) -> None:
     street.award(1_000)
     with pytest.raises(Refused) as refusal:
@@ -200,9 +214,8 @@ def test_one_ref_for_another_amount_is_a_conflict(street: Street) -> None:
 
 def test_an_award_that_another_signed_is_refused_before_and_after(street: Street) -> None:
     def by_another() -> None:
-        street.client.award(
-            street.bicycle, Points(AUDIO, 1_000), street.accounts.of(AUDIO).account, order="1001"
-        )
+        account, points = street.accounts.of(AUDIO).account, Points(AUDIO, 1_000)
+        street.client.award(street.bicycle, points, account, order="1001", secret=SECRET)
 
     for _ in range(2):
         with pytest.raises(Refused) as refusal:
