@@ -105,9 +105,9 @@ def test_the_command_line_makes_a_wallet_and_tells_what_is_in_it(
     assert main(["create", folder, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"created": folder}
     for command, empty in (
-        ("credentials", '{"credentials": []}'),
+        ("credentials", '{"credentials": [], "damaged": []}'),
         ("history", '{"history": []}'),
-        ("resume", '{"acceptances": [], "grants": []}'),
+        ("resume", '{"acceptances": [], "grants": [], "stuck": []}'),
     ):
         assert main([command, folder, "--json"]) == 0
         assert capsys.readouterr().out.strip() == empty

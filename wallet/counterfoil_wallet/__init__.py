@@ -33,7 +33,8 @@ from counterfoil_wallet.history import Act, Event, Outcome
 from counterfoil_wallet.matching import Choice, Disclosure, Matches, RevealedClaim
 from counterfoil_wallet.presenting import Presented
 from counterfoil_wallet.printable import printable
-from counterfoil_wallet.store import MemoryStore, Store
+from counterfoil_wallet.reading import Stuck
+from counterfoil_wallet.store import Kind, MemoryStore, Record, Store
 from counterfoil_wallet.trust import Asker, Standing, Trust
 from counterfoil_wallet.wallet import Accepted, Points, Resumed, Wallet
 
@@ -58,6 +59,7 @@ __all__ = [
     "HeldCredential",
     "HeldGrant",
     "InForce",
+    "Kind",
     "Matches",
     "MemoryStore",
     "Notifying",
@@ -65,11 +67,13 @@ __all__ = [
     "Points",
     "Presented",
     "Proved",
+    "Record",
     "Redeeming",
     "Resumed",
     "RevealedClaim",
     "Standing",
     "Store",
+    "Stuck",
     "Trust",
     "Wallet",
     "printable",

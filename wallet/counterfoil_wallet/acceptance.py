@@ -34,10 +34,13 @@ from counterfoil_credentials.offers import CredentialOffer
 from counterfoil_wallet.discovering import Configuration, Endpoints
 from counterfoil_wallet.held import CredentialId
 from counterfoil_wallet.store import Kind, Record
+from counterfoil_wallet.wire import reasons_at, reasons_json
 
 AcceptanceId = NewType("AcceptanceId", str)
 
 _WHERE: Final = "acceptance"
+# All that the bounds on what comes in allow (`discovering.py`, `exchanges.py`), and more.
+_MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,7 @@ class Redeeming:
     issuer: str
     endpoints: Endpoints
     configurations: tuple[Configuration, ...]
+    skipped: tuple[Reason, ...] = ()
     code: str = field(repr=False)
     tx_code: str | None = field(repr=False)
 
@@ -77,6 +81,7 @@ class Redeeming:
             endpoints=self.endpoints,
             access_token=access_token,
             wanted=wanted,
+            refused=self.skipped,
         )
 
     def drop(self, *reasons: Reason) -> "Dropped":
@@ -175,7 +180,7 @@ def to_record(state: Acceptance) -> Record:
 
 def from_record(record: Record) -> Acceptance:
     """Read a stored state."""
-    obj = parse_object(record.body, _WHERE)
+    obj = parse_object(record.body, _WHERE, max_bytes=_MAX_BODY_BYTES)
     acceptance_id, issuer = AcceptanceId(record.key), text_at(obj, "issuer", _WHERE)
     match record.label:
         case "redeeming":
@@ -187,6 +192,7 @@ def from_record(record: Record) -> Acceptance:
                     Configuration(text_at(item, "id", _WHERE), text_at(item, "vct", _WHERE))
                     for item in _objects(obj, "configurations")
                 ),
+                skipped=reasons_at(obj, "skipped", _WHERE),
                 code=text_at(obj, "code", _WHERE),
                 tx_code=optional_text_at(obj, "tx_code", _WHERE),
             )
@@ -198,7 +204,7 @@ def from_record(record: Record) -> Acceptance:
                 access_token=text_at(obj, "access_token", _WHERE),
                 wanted=tuple(_wanted(item) for item in _objects(obj, "wanted")),
                 held=_held(obj),
-                refused=_reasons(obj),
+                refused=reasons_at(obj, "reasons", _WHERE),
                 notices=_notices(obj),
             )
         case "notifying":
@@ -208,13 +214,13 @@ def from_record(record: Record) -> Acceptance:
                 endpoints=_endpoints(obj),
                 access_token=text_at(obj, "access_token", _WHERE),
                 held=_held(obj),
-                refused=_reasons(obj),
+                refused=reasons_at(obj, "reasons", _WHERE),
                 notices=_notices(obj),
             )
         case "finished":
-            return Finished(acceptance_id, issuer, _held(obj), _reasons(obj))
+            return Finished(acceptance_id, issuer, _held(obj), reasons_at(obj, "reasons", _WHERE))
         case "dropped":
-            return Dropped(acceptance_id, issuer, _reasons(obj))
+            return Dropped(acceptance_id, issuer, reasons_at(obj, "reasons", _WHERE))
         case _:
             raise Malformed("a state of an acceptance", "another text", _WHERE)
 
@@ -244,6 +250,7 @@ def _to_json(state: Acceptance) -> JsonObject:
                 "issuer": state.issuer,
                 "endpoints": state.endpoints.to_json(),
                 "configurations": configurations,
+                "skipped": reasons_json(state.skipped),
                 "code": state.code,
                 **({} if state.tx_code is None else {"tx_code": state.tx_code}),
             }
@@ -269,8 +276,7 @@ def _to_json(state: Acceptance) -> JsonObject:
 
 
 def _ended(issuer: str, held: tuple[CredentialId, ...], reasons: tuple[Reason, ...]) -> JsonObject:
-    spoken: list[Json] = [[r.code, r.expected, r.found, r.where] for r in reasons]
-    return {"issuer": issuer, "held": [*held], "reasons": spoken}
+    return {"issuer": issuer, "held": [*held], "reasons": reasons_json(reasons)}
 
 
 def _wanted_json(item: Wanted) -> JsonObject:
@@ -305,14 +311,6 @@ def _notices(obj: JsonObject) -> tuple[Notice, ...]:
         Notice(text_at(item, "id", _WHERE), text_at(item, "event", _WHERE))
         for item in _objects(obj, "notices")
     )
-
-
-def _reasons(obj: JsonObject) -> tuple[Reason, ...]:
-    reasons: list[Reason] = []
-    for listed in list_at(obj, "reasons", _WHERE):
-        code, expected, found, where = texts_at({"reason": listed}, "reason", _WHERE)
-        reasons.append(Reason(code, expected, found, where))
-    return tuple(reasons)
 
 
 def _objects(obj: JsonObject, name: str) -> list[JsonObject]:

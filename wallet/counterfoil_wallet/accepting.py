@@ -19,7 +19,6 @@ from counterfoil_credentials.offers import CredentialOffer, TxCode
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import (
-    UNDER_WAY,
     Acceptance,
     AcceptanceId,
     AfterOne,
@@ -69,10 +68,6 @@ class Acceptor:
         record = self._store.get(Kind.ACCEPTANCE, acceptance_id)
         return None if record is None else from_record(record)
 
-    def under_way(self) -> list[Acceptance]:
-        """Give every acceptance that is neither finished nor dropped, oldest first."""
-        return [from_record(record) for record in self._store.find(Kind.ACCEPTANCE, UNDER_WAY)]
-
     def accept(self, offer: CredentialOffer, tx_code: str | None) -> Finished | Notifying:
         """Accept `offer`, or go on with accepting it.
 
@@ -110,6 +105,7 @@ class Acceptor:
                 issuer=offer.issuer,
                 endpoints=discovered.endpoints,
                 configurations=discovered.configurations,
+                skipped=discovered.skipped,
                 code=offer.pre_authorized_code,
                 tx_code=given,
             )
@@ -249,6 +245,8 @@ def _tx_code_to_send(asked: TxCode | None, given: str | None) -> str | None:
         raise refuse("tx-code-shape", "digits", "other characters", _TX_CODE)
     if len(given) > _MAX_TX_CODE:
         raise refuse("tx-code-shape", f"at most {_MAX_TX_CODE} characters", "more", _TX_CODE)
+    if not given.isprintable():
+        raise refuse("tx-code-shape", "printable characters", "others", _TX_CODE)
     return given
 
 

@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from counterfoil_credentials.encoding import Json, JsonObject
-from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Reason
 from counterfoil_credentials.fetch import GuardedFetcher
 
 from counterfoil_wallet.acceptance import Dropped, Finished
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.matching import Disclosure, Matches
 from counterfoil_wallet.printable import printable, shortened
+from counterfoil_wallet.reading import Stuck
 from counterfoil_wallet.wallet import Wallet
 from counterfoil_wallet.wire import reasons_of
 
@@ -40,10 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except CounterfoilError as error:
         if given.json:
-            reasons: list[Json] = [
-                {"code": r.code, "expected": r.expected, "found": r.found, "where": r.where}
-                for r in reasons_of(error)
-            ]
+            reasons = _reasons(reasons_of(error))
             print(_json({"error": type(error).__name__.lower(), "reasons": reasons}))
         _say(f"counterfoil wallet: {error}")
         return 1
@@ -90,10 +88,12 @@ def _accept(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
 
 def _credentials(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
     with _open(given) as wallet:
-        credentials = wallet.credentials()
+        credentials, damaged = wallet.credentials(), wallet.damaged()
     listed: list[Json] = [_credential(credential) for credential in credentials]
     lines = [f"{c.credential_id}  {c.vct}  from {c.issuer}" for c in credentials]
-    return {"credentials": listed}, lines or ["No credentials yet."]
+    lines += [f"Cannot be read: {_why_stuck(record)}" for record in damaged]
+    result: JsonObject = {"credentials": listed, "damaged": _stuck(damaged)}
+    return result, lines or ["No credentials yet."]
 
 
 def _present(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
@@ -128,9 +128,15 @@ def _resume(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
             case _:
                 lines.append(f"Still under way with {acceptance.issuer}")
     lines += [f"Grant {grant.grant_id}: {_state(grant)}" for grant in resumed.grants]
+    lines += [f"Stuck: {_why_stuck(record)}" for record in resumed.stuck]
     states: list[Json] = [_state(acceptance) for acceptance in resumed.acceptances]
     grants: list[Json] = [{"id": g.grant_id, "state": _state(g)} for g in resumed.grants]
-    return {"acceptances": states, "grants": grants}, lines or ["Nothing was under way."]
+    result: JsonObject = {
+        "acceptances": states,
+        "grants": grants,
+        "stuck": _stuck(resumed.stuck),
+    }
+    return result, lines or ["Nothing was under way."]
 
 
 def _history(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
@@ -178,6 +184,21 @@ def _credential(held: HeldCredential) -> JsonObject:
         "accepted_at": held.accepted_at.isoformat(),
         "expires_at": None if held.expires_at is None else held.expires_at.isoformat(),
     }
+
+
+def _stuck(records: Sequence[Stuck]) -> list[Json]:
+    return [{"kind": r.kind.value, "id": r.key, "reasons": _reasons(r.reasons)} for r in records]
+
+
+def _why_stuck(record: Stuck) -> str:
+    return f"{record.kind} {record.key}: {'; '.join(map(str, record.reasons))}"
+
+
+def _reasons(reasons: Sequence[Reason]) -> list[Json]:
+    return [
+        {"code": r.code, "expected": r.expected, "found": r.found, "where": r.where}
+        for r in reasons
+    ]
 
 
 def _state(state: object) -> str:

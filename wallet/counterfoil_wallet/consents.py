@@ -25,7 +25,6 @@ from counterfoil_credentials.keys import MemorySigner
 
 from counterfoil_wallet.asking import SignedRequest
 from counterfoil_wallet.grant_states import (
-    UNDER_WAY,
     Abandoned,
     Deciding,
     Delivering,
@@ -39,6 +38,7 @@ from counterfoil_wallet.grant_states import (
 from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Act, Event, EventId, Outcome
 from counterfoil_wallet.matching import Disclosure, answers_to, disclosure_of
+from counterfoil_wallet.reading import readable
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.trust import Asker, Trust
 from counterfoil_wallet.wire import Clock, Random, fresh_signer, reasons_of, refuse
@@ -156,7 +156,9 @@ class Consents:
         return AskedTerms(
             asker=self._trust.asker(client_id, asked.terms.receiver.name),
             asked=asked,
-            held=tuple(map(HeldCredential.from_record, self._store.find(Kind.CREDENTIAL, types))),
+            held=tuple(
+                readable(self._store.find(Kind.CREDENTIAL, types), HeldCredential.from_record)
+            ),
             at=now,
         )
 
@@ -168,12 +170,8 @@ class Consents:
         return from_record(record)
 
     def all(self) -> list[HeldGrant]:
-        """Give every grant, oldest first."""
-        return [from_record(record) for record in self._store.find(Kind.GRANT)]
-
-    def under_way(self) -> list[HeldGrant]:
-        """Give the grants that `resume` may bring on, oldest first."""
-        return [from_record(record) for record in self._store.find(Kind.GRANT, UNDER_WAY)]
+        """Give every grant that can be read, oldest first."""
+        return readable(self._store.find(Kind.GRANT), from_record)
 
     def decide(self, choice: GrantChoice) -> Deciding:
         """Store the decision, and the key that this receiver alone will know."""
@@ -274,11 +272,12 @@ class Consents:
                 now=now,
                 random=self._random,
             )
+            sealed = Delivering(package, state.signer)
+            record = to_record(sealed)
         except (Refused, Malformed) as error:
             self._keep(state.abandon(reasons_of(error)))
             raise
-        sealed = Delivering(package, state.signer)
-        self._store.put(to_record(sealed), self._event(sealed, Act.GRANTED).to_record())
+        self._store.put(record, self._event(sealed, Act.GRANTED).to_record())
         return sealed
 
     def _present(self, ask: holder.PresentationAsk, state: Deciding, now: datetime) -> str:

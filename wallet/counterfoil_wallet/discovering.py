@@ -16,7 +16,7 @@ from counterfoil_credentials.encoding import (
     optional_text_at,
     text_at,
 )
-from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.issuer_keys import well_known
 from counterfoil_credentials.keys import Algorithm
@@ -29,10 +29,19 @@ from counterfoil_credentials.spec import (
 )
 
 from counterfoil_wallet import spec
-from counterfoil_wallet.wire import MAX_ANSWER_BYTES, https_url, json_answer, refuse
+from counterfoil_wallet.printable import shortened
+from counterfoil_wallet.wire import (
+    MAX_ANSWER_BYTES,
+    MAX_URL,
+    bounded,
+    https_url,
+    json_answer,
+    refuse,
+)
 
 _ISSUER: Final = "credential issuer metadata"
 _SERVER: Final = "authorization server metadata"
+_OURS: Final = f"a {SD_JWT_VC_FORMAT} with our keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +83,11 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """What can be had from an offer. `skipped` names configurations that are not ours."""
+    """What can be had from an offer. `skipped` says what of it cannot be held here."""
 
     endpoints: Endpoints
     configurations: tuple[Configuration, ...]
-    skipped: tuple[str, ...]
+    skipped: tuple[Reason, ...]
 
 
 def discover(fetcher: Fetcher, offer: CredentialOffer) -> Discovered:
@@ -97,17 +106,19 @@ def discover(fetcher: Fetcher, offer: CredentialOffer) -> Discovered:
     _require_named(server_metadata, spec.ISSUER, server, _SERVER)
     listed = object_at(metadata, spec.CONFIGURATIONS, _ISSUER)
     found: list[Configuration] = []
-    skipped: list[str] = []
+    skipped: list[Reason] = []
     for configuration_id in offer.configuration_ids:
+        bounded(configuration_id, "credential_offer.credential_configuration_ids")
         if configuration_id not in listed:
             raise refuse("configuration-unknown", "one the issuer lists", "another", _ISSUER)
         configuration = _configuration(configuration_id, listed)
         if configuration is None:
-            skipped.append(configuration_id)
+            where = shortened(f"{_ISSUER}.{spec.CONFIGURATIONS}.{configuration_id}")
+            skipped.append(Reason("not-held-here", _OURS, "another kind", where))
         else:
             found.append(configuration)
     if not found:
-        raise refuse("nothing-we-hold", f"a {SD_JWT_VC_FORMAT} with our keys", "others", _ISSUER)
+        raise refuse("nothing-we-hold", _OURS, "others", _ISSUER)
     endpoints = Endpoints(
         token=_url(server_metadata, spec.TOKEN_ENDPOINT, _SERVER),
         credential=_url(metadata, spec.CREDENTIAL_ENDPOINT, _ISSUER),
@@ -148,7 +159,7 @@ def _configuration(configuration_id: str, listed: JsonObject) -> Configuration |
     obj = as_object(listed[configuration_id], where)
     if obj.get("format") != SD_JWT_VC_FORMAT or not _takes_our_proof(obj, where):
         return None
-    return Configuration(configuration_id, text_at(obj, "vct", where))
+    return Configuration(configuration_id, bounded(text_at(obj, "vct", where), where, MAX_URL))
 
 
 def _takes_our_proof(configuration: JsonObject, where: str) -> bool:

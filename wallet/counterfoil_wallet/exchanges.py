@@ -24,14 +24,17 @@ from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES
 from counterfoil_credentials.spec import FORM_MEDIA_TYPE, JSON_MEDIA_TYPE, PRE_AUTHORIZED_GRANT
 
 from counterfoil_wallet import spec
-from counterfoil_wallet.wire import json_answer, refusal_in, refuse, require_known
+from counterfoil_wallet.wire import bounded, json_answer, refusal_in, refuse, require_known
 
 _TOKEN: Final = "token endpoint"
 _NONCE: Final = "nonce endpoint"
 _CREDENTIAL: Final = "credential endpoint"
 _NOTIFICATION: Final = "notification endpoint"
 _MAX_TOKEN: Final = 16_384
+_MAX_NONCE: Final = 4_096
+_MAX_DETAILS: Final = 20
 _MAX_IDENTIFIERS: Final = 20
+_MAX_IDENTIFIERS_IN_ALL: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def redeem_code(fetcher: Fetcher, url: str, *, code: str, tx_code: str | None) -
 def fetch_nonce(fetcher: Fetcher, url: str) -> str:
     """Give a fresh nonce (section 7)."""
     answer = json_answer(fetcher.post(url, b"", media_type=FORM_MEDIA_TYPE), _NONCE)
-    return text_at(answer, spec.C_NONCE, _NONCE)
+    return bounded(text_at(answer, spec.C_NONCE, _NONCE), _NONCE, _MAX_NONCE)
 
 
 def request_credential(
@@ -105,9 +108,11 @@ def request_credential(
     if len(listed) != 1:
         raise Malformed("one credential for one proof", f"{len(listed)}", _CREDENTIAL)
     where = f"{_CREDENTIAL}.{spec.CREDENTIALS}[0]"
+    notification_id = optional_text_at(answer, spec.NOTIFICATION_ID, _CREDENTIAL)
+    if notification_id is not None:
+        bounded(notification_id, f"{_CREDENTIAL}.{spec.NOTIFICATION_ID}")
     return CredentialAnswer(
-        text_at(as_object(listed[0], where), spec.CREDENTIAL, where),
-        optional_text_at(answer, spec.NOTIFICATION_ID, _CREDENTIAL),
+        text_at(as_object(listed[0], where), spec.CREDENTIAL, where), notification_id
     )
 
 
@@ -136,13 +141,21 @@ def _identifiers(answer: JsonObject) -> Mapping[str, tuple[str, ...]]:
     if spec.AUTHORIZATION_DETAILS not in answer:
         return {}
     where = f"{_TOKEN}.{spec.AUTHORIZATION_DETAILS}"
+    details = list_at(answer, spec.AUTHORIZATION_DETAILS, _TOKEN)
+    if len(details) > _MAX_DETAILS:
+        raise Malformed(f"at most {_MAX_DETAILS} details", f"{len(details)}", where)
     found: dict[str, tuple[str, ...]] = {}
-    for value in list_at(answer, spec.AUTHORIZATION_DETAILS, _TOKEN):
+    for value in details:
         detail = as_object(value, where)
         if detail.get("type") != spec.CREDENTIAL_DETAILS_TYPE:
             continue
         names = texts_at(detail, spec.CREDENTIAL_IDENTIFIERS, where)
         if not 1 <= len(set(names)) == len(names) <= _MAX_IDENTIFIERS:
             raise Malformed(f"1 to {_MAX_IDENTIFIERS} distinct datasets", "others", where)
-        found[text_at(detail, spec.CONFIGURATION_ID, where)] = tuple(names)
+        found[text_at(detail, spec.CONFIGURATION_ID, where)] = tuple(
+            bounded(name, f"{where}.{spec.CREDENTIAL_IDENTIFIERS}") for name in names
+        )
+    in_all = sum(map(len, found.values()))
+    if in_all > _MAX_IDENTIFIERS_IN_ALL:
+        raise Malformed(f"at most {_MAX_IDENTIFIERS_IN_ALL} datasets", f"{in_all}", where)
     return found

@@ -18,16 +18,13 @@ from counterfoil_consent.states import Active, Erased, Level, state_from_json, s
 from counterfoil_consent.terms import Terms
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.encoding import (
-    Json,
     JsonObject,
     b64url,
     compact_json,
     from_b64url,
-    list_at,
     object_at,
     parse_object,
     text_at,
-    texts_at,
 )
 from counterfoil_credentials.errors import Malformed, Reason
 from counterfoil_credentials.keys import MemorySigner
@@ -35,6 +32,7 @@ from counterfoil_credentials.sdjwt_vc import time_at
 
 from counterfoil_wallet.held import CredentialId
 from counterfoil_wallet.store import Kind, Record
+from counterfoil_wallet.wire import reasons_at, reasons_json
 
 _WHERE: Final = "grant"
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -178,9 +176,12 @@ UNDER_WAY: Final = ("deciding", "delivering", "inforce", "ending")
 
 
 def to_record(state: HeldGrant) -> Record:
-    """Give the record to store."""
+    """Give the record to store; `Malformed` when it would be too long to read again."""
     name = type(state).__name__.lower()
-    return Record(Kind.GRANT, state.grant_id, name, compact_json(_to_json(state)))
+    body = compact_json(_to_json(state))
+    if len(body) > _MAX_BODY_BYTES:
+        raise Malformed(f"at most {_MAX_BODY_BYTES} bytes", f"{len(body)}", _WHERE)
+    return Record(Kind.GRANT, state.grant_id, name, body)
 
 
 def from_record(record: Record) -> HeldGrant:
@@ -207,7 +208,7 @@ def from_record(record: Record) -> HeldGrant:
                 Withdrawal.from_json(object_at(obj, "withdrawal", _WHERE)),
                 time_at(obj, "stopped_at", _WHERE),
                 time_at(obj, "key_destroyed_at", _WHERE),
-                _reasons(obj),
+                reasons_at(obj, "reasons", _WHERE),
             )
         case "proved":
             erased = state_from_json(object_at(obj, "erased", _WHERE))
@@ -216,7 +217,7 @@ def from_record(record: Record) -> HeldGrant:
             return Proved(erased, text_at(obj, "receipt", _WHERE))
         case "abandoned":
             terms = Terms.from_json(object_at(obj, "terms", _WHERE))
-            return Abandoned(GrantId(record.key), terms, _reasons(obj))
+            return Abandoned(GrantId(record.key), terms, reasons_at(obj, "reasons", _WHERE))
         case _:
             raise Malformed("a state of a grant", "another text", _WHERE)
 
@@ -237,13 +238,13 @@ def _to_json(state: HeldGrant) -> JsonObject:
             times = {"stopped_at": state.stopped_at, "key_destroyed_at": state.key_destroyed_at}
             return {
                 "withdrawal": state.withdrawal.to_json(),
-                "reasons": _spoken(state.reasons),
+                "reasons": reasons_json(state.reasons),
                 **{name: int(at.timestamp()) for name, at in times.items() if at is not None},
             }
         case Proved():
             return {"erased": state_to_json(state.erased), "receipt": state.receipt}
         case Abandoned():
-            return {"terms": state.terms.to_json(), "reasons": _spoken(state.reasons)}
+            return {"terms": state.terms.to_json(), "reasons": reasons_json(state.reasons)}
         case _:
             assert_never(state)
 
@@ -254,15 +255,3 @@ def _key(signer: MemorySigner) -> str:
 
 def _signer(obj: JsonObject) -> MemorySigner:
     return MemorySigner.from_private_bytes(from_b64url(text_at(obj, "key", _WHERE), _WHERE))
-
-
-def _spoken(reasons: tuple[Reason, ...]) -> list[Json]:
-    return [[r.code, r.expected, r.found, r.where] for r in reasons]
-
-
-def _reasons(obj: JsonObject) -> tuple[Reason, ...]:
-    reasons: list[Reason] = []
-    for listed in list_at(obj, "reasons", _WHERE):
-        code, expected, found, where = texts_at({"reason": listed}, "reason", _WHERE)
-        reasons.append(Reason(code, expected, found, where))
-    return tuple(reasons)

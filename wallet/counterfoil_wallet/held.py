@@ -1,12 +1,13 @@
 """A credential that the wallet holds, with the key that it is bound to.
 
 It was verified when it came in (`receiving.py`); the file that keeps it is
-authenticated, so it is parsed again when read, not verified again.
+authenticated, so it is parsed again when read, not verified again. A record says
+only what the credential does not, so it is not much longer than that.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import NewType
+from datetime import datetime
+from typing import Final, NewType
 
 from counterfoil_credentials.encoding import (
     JsonObject,
@@ -28,10 +29,13 @@ from counterfoil_credentials.sdjwt_vc import (
 )
 
 from counterfoil_wallet.store import Kind, Record
+from counterfoil_wallet.wire import required_time_at
 
 CredentialId = NewType("CredentialId", str)
 
-_WHERE = "held_credential"
+_WHERE: Final = "held_credential"
+# Beside the credential: a key, a time and a configuration id, which receiving bounds.
+_MAX_BODY_BYTES: Final = MAX_SD_JWT_BYTES + 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,27 +84,24 @@ class HeldCredential:
             "configuration_id": self.configuration_id,
             "accepted_at": int(self.accepted_at.timestamp()),
         }
-        if self.expires_at is not None:
-            body["expires_at"] = int(self.expires_at.timestamp())
-        if self.status is not None:
-            body["status"] = {"url": self.status.url, "index": self.status.index}
         return Record(Kind.CREDENTIAL, self.credential_id, self.vct, compact_json(body))
 
     @staticmethod
     def from_record(record: Record) -> "HeldCredential":
         """Read a stored credential."""
-        body = parse_object(record.body, _WHERE, max_bytes=MAX_SD_JWT_BYTES + 4_096)
+        body = parse_object(record.body, _WHERE, max_bytes=_MAX_BODY_BYTES)
         sd_jwt = SdJwt.parse(text_at(body, "sd_jwt", _WHERE), _WHERE)
         parsed = read_credential(sd_jwt)
+        claims = parsed.revealed.claims
         return HeldCredential(
             credential_id=CredentialId(record.key),
             issuer=parsed.unverified_issuer,
             vct=parsed.unverified_vct,
             configuration_id=text_at(body, "configuration_id", _WHERE),
-            claims=parsed.revealed.claims,
-            accepted_at=datetime.fromtimestamp(int_at(body, "accepted_at", _WHERE), UTC),
-            expires_at=time_at(body, "expires_at", _WHERE),
-            status=_status_in(body),
+            claims=claims,
+            accepted_at=required_time_at(body, "accepted_at", _WHERE),
+            expires_at=time_at(claims, "exp", _WHERE),
+            status=_status_in(claims),
             sd_jwt=sd_jwt,
             signer=MemorySigner.from_private_bytes(
                 from_b64url(text_at(body, "key", _WHERE), f"{_WHERE}.key")
@@ -108,9 +109,11 @@ class HeldCredential:
         )
 
 
-def _status_in(body: JsonObject) -> StatusReference | None:
-    if "status" not in body:
+def _status_in(claims: JsonObject) -> StatusReference | None:
+    # Token Status List, section 6.2; its shape was checked when the credential was verified.
+    if "status" not in claims:
         return None
-    status = object_at(body, "status", _WHERE)
     where = f"{_WHERE}.status"
-    return StatusReference(text_at(status, "url", where), int_at(status, "index", where))
+    listed = object_at(object_at(claims, "status", _WHERE), "status_list", where)
+    where = f"{where}.status_list"
+    return StatusReference(text_at(listed, "uri", where), int_at(listed, "idx", where))

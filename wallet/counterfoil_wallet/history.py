@@ -6,27 +6,32 @@ the program was killed between the two.
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType, TypeVar
 
 from counterfoil_credentials.encoding import (
     JsonObject,
     b64url,
     compact_json,
-    int_at,
     optional_text_at,
     parse_object,
     text_at,
     texts_at,
 )
+from counterfoil_credentials.errors import Malformed
 
+from counterfoil_wallet.printable import shortened
 from counterfoil_wallet.store import Kind, Record
-from counterfoil_wallet.wire import Random
+from counterfoil_wallet.wire import Random, required_time_at
 
 EventId = NewType("EventId", str)
 
-_WHERE = "event"
+_Word = TypeVar("_Word", bound=StrEnum)
+
+_WHERE: Final = "event"
+# Twenty credentials of a thousand claims each, shortened as below.
+_MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 
 
 class Act(StrEnum):
@@ -50,7 +55,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One act: `party` is an issuer's URL or a client id; `claims` are names."""
+    """One act: `party` is an issuer's URL or a client id; `claims` are names.
+
+    Kept with at most 200 characters of each type and name.
+    """
 
     event_id: EventId
     at: datetime
@@ -72,8 +80,8 @@ class Event:
             "at": int(self.at.timestamp()),
             "act": self.act.value,
             "party": self.party,
-            "types": [*self.types],
-            "claims": [*self.claims],
+            "types": [shortened(name) for name in self.types],
+            "claims": [shortened(name) for name in self.claims],
             "outcome": self.outcome.value,
         }
         for name, value in (("party_name", self.party_name), ("detail", self.detail)):
@@ -84,18 +92,25 @@ class Event:
     @staticmethod
     def from_record(record: Record) -> "Event":
         """Read a stored event."""
-        body = parse_object(record.body, _WHERE)
+        body = parse_object(record.body, _WHERE, max_bytes=_MAX_BODY_BYTES)
         return Event(
             event_id=EventId(record.key),
-            at=datetime.fromtimestamp(int_at(body, "at", _WHERE), UTC),
-            act=Act(text_at(body, "act", _WHERE)),
+            at=required_time_at(body, "at", _WHERE),
+            act=_one_of(Act, body, "act"),
             party=text_at(body, "party", _WHERE),
             party_name=optional_text_at(body, "party_name", _WHERE),
             types=tuple(texts_at(body, "types", _WHERE)),
             claims=tuple(texts_at(body, "claims", _WHERE)),
-            outcome=Outcome(text_at(body, "outcome", _WHERE)),
+            outcome=_one_of(Outcome, body, "outcome"),
             detail=optional_text_at(body, "detail", _WHERE),
         )
+
+
+def _one_of(words: type[_Word], body: JsonObject, name: str) -> _Word:
+    try:
+        return words(text_at(body, name, _WHERE))
+    except ValueError as cause:
+        raise Malformed("a word of the history", "another", f"{_WHERE}.{name}") from cause
 
 
 def fresh_event_id(random: Random) -> EventId:

@@ -1,15 +1,18 @@
 """Judge a credential as it comes in, before it is kept.
 
 An issuer that answers with anything but the credential it announced, for the
-key that was proved, from itself, under its own published key, is refused.
+key that was proved, from itself, under its own published key, is refused. So is
+a credential that no screen could list.
 """
 
 from datetime import datetime
 from typing import Final
 
-from counterfoil_credentials.errors import Reason, Refused
+from counterfoil_credentials.claims import path_text
+from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.fetch import Fetcher
-from counterfoil_credentials.issuer_keys import fetch_issuer_keys
+from counterfoil_credentials.issuer_keys import fetch_issuer_keys, issuer_key_named
 from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import (
@@ -19,9 +22,11 @@ from counterfoil_credentials.sdjwt_vc import (
     time_reasons,
 )
 
-from counterfoil_wallet.wire import refuse
+from counterfoil_wallet.leaves import leaves
+from counterfoil_wallet.wire import MAX_IDENTIFIER, MAX_URL, bounded, refuse
 
 _WHERE: Final = "credential"
+_MAX_CLAIMS: Final = 1_000
 
 
 def receive_credential(
@@ -39,7 +44,9 @@ def receive_credential(
     keys that the issuer publishes; then type, holder key and time together.
     Codes: `key-binding-unexpected`, `issuer-mismatch`, `issuer-key-unknown`,
     `signature-invalid`, `type-mismatch`, `holder-key-mismatch`, `expired`, and
-    those of `read_credential`. `Unavailable` when the keys could not be had.
+    those of `read_credential`. `Unavailable` when the keys could not be had,
+    `Malformed` also for more than 1,000 claims, a claim whose path has more than
+    1,024 characters, and a status URL of more than 2,048.
     """
     sd_jwt = SdJwt.parse(text, _WHERE)
     if sd_jwt.key_binding is not None:
@@ -62,16 +69,24 @@ def receive_credential(
     reasons += [reason for reason in time_reasons(verified, now) if reason.code == "expired"]
     if reasons:
         raise Refused(*reasons)
+    if verified.status is not None:
+        bounded(verified.status.url, f"{_WHERE}.status", MAX_URL)
+    _require_listable(verified.claims)
     return sd_jwt, verified
+
+
+def _require_listable(claims: JsonObject) -> None:
+    # Each claim is listed on a screen and in the history under its whole path.
+    for count, (path, _) in enumerate(leaves(claims), start=1):
+        if count > _MAX_CLAIMS:
+            raise Malformed(f"at most {_MAX_CLAIMS} claims", "more", _WHERE)
+        bounded(path_text(path), f"{_WHERE}: a claim's path", MAX_IDENTIFIER)
 
 
 def _issuer_key(credential: UnverifiedCredential, fetcher: Fetcher) -> PublicKey:
     keys = fetch_issuer_keys(fetcher, credential.unverified_issuer)
-    if credential.key_id is None:
-        # Without a key id there is nothing to choose by: the one key, or none.
-        if len(keys) == 1:
-            return next(iter(keys.values()))
-        raise refuse("issuer-key-unknown", "a key id", "none", f"{_WHERE}.kid")
-    if credential.key_id not in keys:
-        raise refuse("issuer-key-unknown", "a key the issuer publishes", "another", f"{_WHERE}.kid")
-    return keys[credential.key_id]
+    key = issuer_key_named(keys, credential.key_id)
+    if key is None:
+        found = "no key id" if credential.key_id is None else "another"
+        raise refuse("issuer-key-unknown", "a key the issuer publishes", found, f"{_WHERE}.kid")
+    return key

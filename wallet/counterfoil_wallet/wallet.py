@@ -26,15 +26,19 @@ from counterfoil_credentials.errors import Misuse, Reason
 from counterfoil_credentials.fetch import Fetcher, GuardedFetcher
 from counterfoil_credentials.offers import parse_offer
 
+from counterfoil_wallet.acceptance import UNDER_WAY as ACCEPTANCES_UNDER_WAY
 from counterfoil_wallet.acceptance import Acceptance, acceptance_id_of
+from counterfoil_wallet.acceptance import from_record as acceptance_from
 from counterfoil_wallet.accepting import Acceptor
 from counterfoil_wallet.asking import fetch_request
 from counterfoil_wallet.consents import AskedTerms, Consents, GrantChoice
+from counterfoil_wallet.grant_states import UNDER_WAY as GRANTS_UNDER_WAY
 from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForce, Proved
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.matching import Choice, Matches, match_request
 from counterfoil_wallet.presenting import Presented, Presenter, showing_id
+from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable
 from counterfoil_wallet.store import Kind, MemoryStore, Record, Store
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.wire import Clock, Random, refuse
@@ -65,10 +69,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Where each thing stands that was under way: see the states' names."""
+    """Where each thing stands that was under way: see the states' names.
+
+    `stuck` names what could not be gone on with and why; it is left as it is.
+    """
 
     acceptances: tuple[Acceptance, ...]
     grants: tuple[HeldGrant, ...]
+    stuck: tuple[Stuck, ...] = ()
 
 
 def utc_now() -> datetime:
@@ -186,12 +194,12 @@ class Wallet:
         with self._only_one(acceptance_id_of(offer)):
             end = self._acceptor.accept(offer, tx_code)
         held = [self._store.get(Kind.CREDENTIAL, credential_id) for credential_id in end.held]
-        credentials = tuple(HeldCredential.from_record(record) for record in held if record)
-        return Accepted(credentials, end.refused)
+        credentials = readable((record for record in held if record), HeldCredential.from_record)
+        return Accepted(tuple(credentials), end.refused)
 
     def credentials(self) -> list[HeldCredential]:
-        """Give what is held, oldest first."""
-        return [HeldCredential.from_record(record) for record in self._store.find(Kind.CREDENTIAL)]
+        """Give what is held and can be read, oldest first; `damaged` names the rest."""
+        return readable(self._store.find(Kind.CREDENTIAL), HeldCredential.from_record)
 
     # Requests.
 
@@ -207,7 +215,7 @@ class Wallet:
         if asks_for_consent(request):
             raise refuse("asks-for-a-grant", "a request to present", "one for a grant", "request")
         types = {vct for query in request.query.credentials for vct in query.vct_values}
-        held = [HeldCredential.from_record(r) for r in self._store.find(Kind.CREDENTIAL, types)]
+        held = readable(self._store.find(Kind.CREDENTIAL, types), HeldCredential.from_record)
         asker = self._trust.asker(request.client_id, request.client_name)
         return match_request(request, held, asker=asker, now=self._clock())
 
@@ -247,7 +255,7 @@ class Wallet:
             return self._consents.withdraw(grant_id)
 
     def grants(self) -> list[HeldGrant]:
-        """Give every grant with the state that it is in, oldest first."""
+        """Give every grant that can be read, oldest first; `damaged` names the rest."""
         return self._consents.all()
 
     # Everything.
@@ -256,22 +264,34 @@ class Wallet:
         """Go on with everything that was under way, as far as each goes now.
 
         What cannot be reached stays where it is; what was refused is dropped.
+        Each goes on by itself: one that is stuck does not stop the others.
         """
-        acceptances: list[Acceptance] = []
-        for acceptance in self._acceptor.under_way():
-            with self._only_one(acceptance.acceptance_id):
+
+        def go_on_accepting(record: Record) -> Acceptance:
+            with self._only_one(record.key):
                 # Another thread may have brought it on since it was listed.
-                latest = self._acceptor.state(acceptance.acceptance_id) or acceptance
-                acceptances.append(self._acceptor.resume(latest))
-        grants: list[HeldGrant] = []
-        for listed in self._consents.under_way():
-            with self._only_one(listed.grant_id):
-                grants.append(self._consents.resume(self._consents.state(listed.grant_id)))
-        return Resumed(tuple(acceptances), tuple(grants))
+                latest = self._store.get(Kind.ACCEPTANCE, record.key) or record
+                return self._acceptor.resume(acceptance_from(latest))
+
+        def go_on_granting(record: Record) -> HeldGrant:
+            with self._only_one(record.key):
+                return self._consents.resume(self._consents.state(GrantId(record.key)))
+
+        acceptances, stuck = read_each(
+            self._store.find(Kind.ACCEPTANCE, ACCEPTANCES_UNDER_WAY), go_on_accepting
+        )
+        grants, stuck_grants = read_each(
+            self._store.find(Kind.GRANT, GRANTS_UNDER_WAY), go_on_granting
+        )
+        return Resumed(tuple(acceptances), tuple(grants), (*stuck, *stuck_grants))
 
     def history(self) -> list[Event]:
         """Give what was accepted, shown, declined, granted and withdrawn, oldest first."""
-        return [Event.from_record(record) for record in self._store.find(Kind.EVENT)]
+        return readable(self._store.find(Kind.EVENT), Event.from_record)
+
+    def damaged(self) -> list[Stuck]:
+        """Give the records that cannot be read, and so are in no list; they are kept."""
+        return damaged_in(self._store)
 
     def secret(self, name: str) -> bytes:
         """Give 32 secret bytes, made at the first call for `name` and kept in the wallet.

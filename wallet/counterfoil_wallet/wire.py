@@ -1,23 +1,39 @@
-"""What every exchange shares: URLs that may be called, answers told apart, refusals."""
+"""What every exchange shares: URLs that may be called, answers told apart, refusals.
+
+What a stranger names is bounded when it comes in: everything that is kept can
+be read again, for the bounds of the records follow from the ones here.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from counterfoil_credentials.encoding import JsonObject, optional_text_at, parse_object
+from counterfoil_credentials.encoding import (
+    Json,
+    JsonObject,
+    list_at,
+    optional_text_at,
+    parse_object,
+    texts_at,
+)
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.fetch import Response
 from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.sdjwt_vc import time_at
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 
+from counterfoil_wallet.printable import shortened
 from counterfoil_wallet.spec import ERROR
 
 Random: TypeAlias = Callable[[int], bytes]
 Clock: TypeAlias = Callable[[], datetime]
 
 MAX_ANSWER_BYTES: Final = 262_144
+MAX_URL: Final = 2_048
+MAX_IDENTIFIER: Final = 1_024
+_MAX_REASONS: Final = 20
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _ERROR_CODE: Final = re.compile(r"[a-z_]{1,64}\Z")
 _TRY_LATER: Final = frozenset({408, 425, 429})
@@ -29,10 +45,11 @@ def refuse(code: str, expected: str, found: str, where: str) -> Refused:
 
 
 def https_url(url: str, where: str) -> str:
-    """Give `url` if it is https; http is for loopback addresses alone.
+    """Give `url` if it is https and of bounded length; http is for loopback addresses alone.
 
     Whether a loopback address is reached at all is the fetcher's decision.
     """
+    bounded(url, where, MAX_URL)
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -43,6 +60,13 @@ def https_url(url: str, where: str) -> str:
     if not host or parts.fragment:
         raise Malformed("a URL of host and path", "another text", where)
     return url
+
+
+def bounded(text: str, where: str, longest: int = MAX_IDENTIFIER) -> str:
+    """Give `text` if it has at most `longest` characters."""
+    if len(text) > longest:
+        raise Malformed(f"at most {longest} characters", f"{len(text)}", where)
+    return text
 
 
 def require_known(response: Response, where: str) -> None:
@@ -96,11 +120,39 @@ _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2F
 
 
 def reasons_of(error: CounterfoilError) -> tuple[Reason, ...]:
-    """Give an error's reasons as data; a `Malformed` becomes one."""
+    """Give an error's reasons as data, short enough to keep; a `Malformed` becomes one."""
     match error:
         case Refused():
-            return error.reasons
+            reasons = error.reasons[:_MAX_REASONS]
         case Malformed():
-            return (Reason("malformed", error.expected, error.found, error.where),)
+            reasons = (Reason("malformed", error.expected, error.found, error.where),)
         case _:
-            return (Reason("failed", "success", str(error), "wallet"),)
+            reasons = (Reason("failed", "success", str(error), "wallet"),)
+    return tuple(
+        Reason(r.code, shortened(r.expected), shortened(r.found), shortened(r.where))
+        for r in reasons
+    )
+
+
+def required_time_at(body: JsonObject, name: str, where: str) -> datetime:
+    """Give the instant that a record must hold under `name`."""
+    instant = time_at(body, name, where)
+    if instant is None:
+        raise Malformed("a time", "nothing", f"{where}.{name}")
+    return instant
+
+
+def reasons_json(reasons: Iterable[Reason]) -> list[Json]:
+    """Give reasons for storage."""
+    return [[r.code, r.expected, r.found, r.where] for r in reasons]
+
+
+def reasons_at(obj: JsonObject, name: str, where: str) -> tuple[Reason, ...]:
+    """Read stored reasons."""
+    reasons: list[Reason] = []
+    for listed in list_at(obj, name, where):
+        texts = texts_at({name: listed}, name, where)
+        if len(texts) != 4:
+            raise Malformed("a reason of four texts", f"{len(texts)}", f"{where}.{name}")
+        reasons.append(Reason(*texts))
+    return tuple(reasons)
