@@ -12,12 +12,14 @@ An identifier with a path (`https://host/audio`) puts every route but the
 well-known ones below it; the well-known names are inserted before the path.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from counterfoil_credentials.encoding import JsonObject, compact_json, parse_object
-from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.issuer_keys import well_known
 from counterfoil_credentials.spec import (
     FORM_MEDIA_TYPE,
@@ -30,6 +32,7 @@ from counterfoil_credentials.spec import (
 from counterfoil_service.access import BearerKey
 from counterfoil_service.errors import LimitBodySize, error_response, install_error_handlers
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -61,6 +64,7 @@ from counterfoil_issuer.spec import (
 
 MAX_BODY_BYTES: Final = 65_536
 MAX_FORM_FIELDS: Final = 50
+TIDY_EVERY_S: Final = 3_600
 CSV_MEDIA_TYPE: Final = "text/csv"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 _METADATA_CACHE: Final = {"Cache-Control": "max-age=300"}
@@ -72,7 +76,14 @@ _Answer = TypeVar("_Answer")
 
 def create_app(issuer: Issuer, *, back_office_key: str) -> FastAPI:
     """Give the service around `issuer`. Staff calls carry `back_office_key` as bearer key."""
-    app = FastAPI(title="Counterfoil issuer", docs_url=None, redoc_url=None)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+        tidying = asyncio.create_task(_tidy_for_ever(issuer))
+        yield
+        tidying.cancel()
+
+    app = FastAPI(title="Counterfoil issuer", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_error_handlers(app, max_body_bytes=MAX_FILE_BYTES)
     prefix = urlsplit(issuer.url).path
     app.add_middleware(_BoundBodies, orders_path=f"{prefix}/back-office/orders")
@@ -226,6 +237,14 @@ class _BoundBodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_orders = scope["type"] == "http" and scope["path"] == self._orders_path
         await (self._orders if is_orders else self._small)(scope, receive, send)
+
+
+async def _tidy_for_ever(issuer: Issuer) -> None:
+    while True:
+        # A busy database waits for the next round.
+        with suppress(Unavailable):
+            await run_in_threadpool(issuer.tidy)
+        await asyncio.sleep(TIDY_EVERY_S)
 
 
 async def _body(request: Request) -> bytes:

@@ -109,9 +109,11 @@ def _import(folder: Path, file: Path) -> int:
         store.close()
     for error in report.errors:
         print(error)
-    count = len(report.errors)
+    if more := report.error_count - len(report.errors):
+        print(f"and {more} more")
+    count = report.error_count
     print(f"{len(report.imported)} imported, {report.unchanged} unchanged, {count} errors")
-    return 1 if report.errors else 0
+    return 1 if count else 0
 
 
 def _open(folder: Path, url: str) -> "tuple[Issuer, SqlStore]":

@@ -9,9 +9,9 @@ order stands in its first row; later rows leave it blank or repeat it. Prices ar
 per unit. The export states tax once per order, so a line's tax is its share by
 value, exact to the minor unit.
 
-Every bad cell is reported. An order with one is left out whole; the others are
-read. A cell that looks like a formula is a text like any other: nothing here
-evaluates, and it passes only where a text may stand.
+Every bad cell is counted and the first thousand are told. An order with one is
+left out whole; the others are read. A cell that looks like a formula is a text
+like any other: nothing here evaluates, and it passes only where a text may stand.
 """
 
 import csv
@@ -25,8 +25,8 @@ from typing import Final, TypeVar
 from counterfoil_credentials.errors import Malformed
 
 from counterfoil_issuer.money import DIGITS, parse_amount, split_amount
-from counterfoil_issuer.orders import Order, OrderLine, OrderNumber, serial_of
-from counterfoil_issuer.products import Assortment, Product
+from counterfoil_issuer.orders import Order, OrderLine, OrderNumber, Serial, serial_of
+from counterfoil_issuer.products import SKU, Assortment, Product
 
 NAME: Final = "Name"
 EMAIL: Final = "Email"
@@ -44,6 +44,8 @@ COLUMNS: Final = (NAME, *ORDER_COLUMNS, ITEM_NAME, ITEM_SKU, ITEM_QUANTITY, ITEM
 
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 MAX_COLUMNS: Final = 200
+MAX_ROWS: Final = 100_000
+MAX_ERRORS: Final = 1_000
 MAX_LINES_PER_ORDER: Final = 100
 MAX_UNITS_PER_LINE: Final = 50
 WHOLE_ROW: Final = "(row)"
@@ -53,6 +55,8 @@ _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _ORDER_NUMBER: Final = re.compile(r"[A-Za-z0-9#._-]{1,40}\Z")
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,188}\Z")
 _QUANTITY: Final = re.compile(r"[0-9]{1,4}\Z")
+_LIKE_A_QUANTITY: Final = re.compile(r"[-+]?[0-9.,]{1,4}\Z")
+_LIKE_A_CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 _TIME: Final = re.compile(
     r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})\s?(?:([+-]\d{2}):?(\d{2})|Z)\Z", re.ASCII
 )
@@ -64,7 +68,8 @@ _Value = TypeVar("_Value")
 class CellError:
     """One thing wrong in the file. `row` counts as a spreadsheet does: the header is row 1.
 
-    `found` names a kind where the cell may hold personal data, never the data.
+    `found` repeats a cell only when it is made of what its column holds; a row
+    may be shifted, and bring a name or an address into any column.
     """
 
     row: int
@@ -79,16 +84,33 @@ class CellError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedOrders:
-    """The good orders in the file's order, each with its first row, and every error."""
+    """The good orders in the file's order, each with its first row, and what was wrong.
+
+    `error_count` counts every error; `errors` are the first `MAX_ERRORS` found.
+    """
 
     orders: tuple[tuple[int, Order], ...]
     errors: tuple[CellError, ...]
+    error_count: int
+
+
+@dataclass(slots=True)
+class _Errors:
+    """What was wrong so far: all of it counted, no more kept than a person reads."""
+
+    kept: list[CellError] = field(default_factory=list[CellError])
+    count: int = 0
+
+    def add(self, row: int, column: str, expected: str, found: str) -> None:
+        self.count += 1
+        if self.count <= MAX_ERRORS:
+            self.kept.append(CellError(row=row, column=column, expected=expected, found=found))
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     number: int
-    cells: Mapping[str, str]
+    cells: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -99,22 +121,27 @@ class _Group:
     broken: bool = False
 
 
-def parse_orders(data: bytes, assortment: Assortment) -> ParsedOrders:
+def parse_orders(
+    data: bytes, assortment: Assortment, *, serial_key: bytes | None = None
+) -> ParsedOrders:
     """Read the orders file in `data`.
+
+    `serial_key` is the issuer's secret, from which units get their serial
+    numbers; without it they get none, which is enough to look at a file.
 
     Raises `Malformed` when it is no such file at all: too large, not UTF-8, no
     CSV, or without a column that is needed.
     """
-    errors: list[CellError] = []
+    errors = _Errors()
     groups = _group(_rows(_text(data), errors), errors)
     orders: list[tuple[int, Order]] = []
     for number, group in groups.items():
-        before = len(errors)
-        order = _order(number, group, assortment, errors)
-        if order is not None and len(errors) == before and not group.broken:
+        before = errors.count
+        order = _order(number, group, assortment, errors, serial_key)
+        if order is not None and errors.count == before and not group.broken:
             orders.append((group.rows[0].number, order))
-    errors.sort(key=lambda error: error.row)
-    return ParsedOrders(orders=tuple(orders), errors=tuple(errors))
+    kept = sorted(errors.kept, key=lambda error: error.row)
+    return ParsedOrders(orders=tuple(orders), errors=tuple(kept), error_count=errors.count)
 
 
 def _text(data: bytes) -> str:
@@ -128,28 +155,31 @@ def _text(data: bytes) -> str:
         raise Malformed("UTF-8 text", "a byte of another encoding", where) from cause
 
 
-def _rows(text: str, errors: list[CellError]) -> list[_Row]:
-    """Give the rows that have the header's shape; report those that have not."""
+def _rows(text: str, errors: _Errors) -> list[_Row]:
+    """Give the rows that have the header's shape, as far as needed; report those that have not."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
+    needed: dict[str, int] = {}
     rows: list[_Row] = []
-    number = 0
+    number = filled = 0
     try:
         for number, cells in enumerate(reader, start=1):  # named in the error below
             if header is None:
                 header = _header(cells)
-            elif len(cells) == len(header):
-                stripped = (cell.strip() for cell in cells)
-                rows.append(_Row(number, dict(zip(header, stripped, strict=True))))
-            elif cells:
-                expected, found = f"{len(header)} cells", f"{len(cells)}"
-                errors.append(
-                    CellError(row=number, column=WHOLE_ROW, expected=expected, found=found)
-                )
+                needed = {column: header.index(column) for column in COLUMNS}
+                continue
+            if not cells:
+                continue
+            filled += 1
+            if filled > MAX_ROWS:
+                raise Malformed(f"at most {MAX_ROWS} rows", "more", "orders file")
+            if len(cells) == len(header):
+                rows.append(_Row(number, {name: cells[i].strip() for name, i in needed.items()}))
+            else:
+                errors.add(number, WHOLE_ROW, f"{len(header)} cells", f"{len(cells)}")
                 # A row cut short still takes its order out, when it says which.
-                position = header.index(NAME)
-                if position < len(cells):
-                    rows.append(_Row(number, {NAME: cells[position].strip()}))
+                if needed[NAME] < len(cells):
+                    rows.append(_Row(number, {NAME: cells[needed[NAME]].strip()}))
     except csv.Error as cause:
         where = f"orders file, row {number + 1}"
         raise Malformed(
@@ -175,13 +205,12 @@ def _header(cells: Sequence[str]) -> list[str]:
     return names
 
 
-def _group(rows: Sequence[_Row], errors: list[CellError]) -> dict[OrderNumber, _Group]:
+def _group(rows: Sequence[_Row], errors: _Errors) -> dict[OrderNumber, _Group]:
     groups: dict[OrderNumber, _Group] = {}
     for row in rows:
         if not _ORDER_NUMBER.match(row.cells[NAME]):
             expected = "an order number of 1 to 40 letters, digits, and # . _ -"
-            found = _kind(row.cells[NAME])
-            errors.append(CellError(row=row.number, column=NAME, expected=expected, found=found))
+            errors.add(row.number, NAME, expected, _kind(row.cells[NAME]))
             continue
         group = groups.setdefault(OrderNumber(row.cells[NAME]), _Group())
         if len(row.cells) == 1:
@@ -192,18 +221,19 @@ def _group(rows: Sequence[_Row], errors: list[CellError]) -> dict[OrderNumber, _
 
 
 def _order(
-    number: OrderNumber, group: _Group, assortment: Assortment, errors: list[CellError]
+    number: OrderNumber,
+    group: _Group,
+    assortment: Assortment,
+    errors: _Errors,
+    serial_key: bytes | None,
 ) -> Order | None:
     """Give the order, or None; every bad cell of it is in `errors` then."""
     if not group.rows:
         return None
     if len(group.rows) > MAX_LINES_PER_ORDER:
-        row, expected = (
-            group.rows[MAX_LINES_PER_ORDER].number,
-            f"at most {MAX_LINES_PER_ORDER} rows",
-        )
-        found = f"{len(group.rows)}"
-        errors.append(CellError(row=row, column=NAME, expected=expected, found=found))
+        first_too_many = group.rows[MAX_LINES_PER_ORDER].number
+        expected = f"at most {MAX_LINES_PER_ORDER} rows"
+        errors.add(first_too_many, NAME, expected, f"{len(group.rows)}")
         return None
     cell = _CellReader(errors)
     first = group.rows[0]
@@ -227,8 +257,7 @@ def _order(
     values = [line.quantity * line.price for line in known]
     total = sum(values) + (0 if assortment.prices_include_tax else taxes)
     if taxes > total:
-        expected, found = "no more tax than the order's total", "more"
-        errors.append(CellError(row=first.number, column=TAXES, expected=expected, found=found))
+        errors.add(first.number, TAXES, "no more tax than the order's total", "more")
         return None
     return Order(
         number=number,
@@ -239,7 +268,7 @@ def _order(
         buyer_name=buyer,
         buyer_email=email,
         lines=tuple(
-            _order_line(number, i, line, tax, assortment)
+            _order_line(number, i, line, tax, assortment=assortment, serial_key=serial_key)
             for i, (line, tax) in enumerate(zip(known, split_amount(taxes, values), strict=True))
         ),
     )
@@ -259,7 +288,7 @@ def _line(
     def product_of(text: str) -> Product:
         product = assortment.products.get(text)
         if product is None:
-            raise Malformed("an SKU of the catalogue", f'"{text[:64]}"', ITEM_SKU)
+            raise Malformed("an SKU of the catalogue", _said(text, SKU), ITEM_SKU)
         return product
 
     name = cell.read(row, ITEM_NAME, _title)
@@ -275,9 +304,20 @@ def _line(
 
 
 def _order_line(
-    number: OrderNumber, i: int, line: _Line, tax: int, assortment: Assortment
+    number: OrderNumber,
+    i: int,
+    line: _Line,
+    tax: int,
+    *,
+    assortment: Assortment,
+    serial_key: bytes | None,
 ) -> OrderLine:
-    units = range(1, line.quantity + 1) if line.product.serial_prefix else ()
+    serials: tuple[Serial, ...] = ()
+    if line.product.serial_prefix and serial_key is not None:
+        serials = tuple(
+            serial_of(serial_key, assortment.brand, line.product, number, line=i + 1, unit=unit)
+            for unit in range(1, line.quantity + 1)
+        )
     return OrderLine(
         gtin=line.product.gtin,
         name=line.name,
@@ -285,38 +325,31 @@ def _order_line(
         price=line.price,
         tax=tax,
         warranty_months=line.product.warranty_months,
-        serials=tuple(
-            serial_of(assortment.brand, line.product, number, i + 1, unit) for unit in units
-        ),
+        serials=serials,
     )
 
 
-def _require_repeated(rows: Sequence[_Row], errors: list[CellError]) -> None:
+def _require_repeated(rows: Sequence[_Row], errors: _Errors) -> None:
     first = rows[0]
     for row in rows[1:]:
         for column in ORDER_COLUMNS:
             if row.cells[column] not in ("", first.cells[column]):
                 expected = f"a blank cell or what row {first.number} says"
-                found = "something else"
-                errors.append(
-                    CellError(row=row.number, column=column, expected=expected, found=found)
-                )
+                errors.add(row.number, column, expected, "something else")
 
 
 @dataclass(frozen=True, slots=True)
 class _CellReader:
     """Reads one cell; what is wrong with it goes on the list, and None comes back."""
 
-    errors: list[CellError]
+    errors: _Errors
 
     def read(self, row: _Row, column: str, parse: Callable[[str], _Value]) -> _Value | None:
         try:
             return parse(row.cells[column])
         except Malformed as error:
             found = error.found if row.cells[column] else "an empty cell"
-            self.errors.append(
-                CellError(row=row.number, column=column, expected=error.expected, found=found)
-            )
+            self.errors.add(row.number, column, error.expected, found)
             return None
 
 
@@ -358,18 +391,20 @@ def _instant(text: str) -> datetime:
 
 def _currency(text: str) -> str:
     if text not in DIGITS:
-        raise Malformed("a currency code of ISO 4217", f'"{text[:8]}"', CURRENCY)
+        raise Malformed("a currency code of ISO 4217", _said(text, _LIKE_A_CURRENCY), CURRENCY)
     return text
 
 
 def _quantity(text: str) -> int:
     if not _QUANTITY.match(text) or not 1 <= int(text) <= MAX_UNITS_PER_LINE:
         expected = f"a whole number from 1 to {MAX_UNITS_PER_LINE}"
-        raise Malformed(expected, f'"{text[:20]}"', ITEM_QUANTITY)
+        raise Malformed(expected, _said(text, _LIKE_A_QUANTITY), ITEM_QUANTITY)
     return int(text)
 
 
+def _said(text: str, alphabet: re.Pattern[str]) -> str:
+    return f'"{text}"' if alphabet.match(text) else _kind(text)
+
+
 def _kind(text: str) -> str:
-    if not text:
-        return "an empty cell"
-    return f"a text of {len(text)} characters, some of them others"
+    return f"another text of length {len(text)}" if text else "an empty cell"

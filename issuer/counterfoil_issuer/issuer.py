@@ -19,7 +19,7 @@ from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.keys import Signer
 
 from counterfoil_issuer.catalogue import Catalogue
-from counterfoil_issuer.importing import NAME, CellError, parse_orders
+from counterfoil_issuer.importing import MAX_ERRORS, NAME, CellError, parse_orders
 from counterfoil_issuer.issuing import CredentialDesk, IssuedCredential, issue, notify
 from counterfoil_issuer.metadata import (
     authorization_server_metadata,
@@ -38,7 +38,7 @@ from counterfoil_issuer.records import (
     RevocationReason,
     Summary,
 )
-from counterfoil_issuer.redeeming import AccessToken, redeem_code
+from counterfoil_issuer.redeeming import MAX_ATTEMPTS, AccessToken, redeem_code
 from counterfoil_issuer.statuses import StatusLists
 from counterfoil_issuer.store import Store
 
@@ -69,11 +69,15 @@ DEFAULT_OPTIONS: Final = IssuerOptions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """What became of an orders file. An order that was there before is `unchanged`."""
+    """What became of an orders file. An order that was there before is `unchanged`.
+
+    `error_count` counts every error; `errors` are a thousand of them at most.
+    """
 
     imported: tuple[OrderNumber, ...]
     unchanged: int
     errors: tuple[CellError, ...]
+    error_count: int
 
 
 def utc_now() -> datetime:
@@ -86,8 +90,8 @@ class Issuer:
 
     `url` is the issuer's identifier: the `iss` of its credentials, and the start
     of every URL it publishes, wherever the service listens. `secret` (32 bytes or
-    more, the same after a restart) keys nonces and transaction codes; it belongs
-    beside the signing key, not in the database.
+    more, the same after a restart) keys nonces, transaction codes and serial
+    numbers; it belongs beside the signing key, not in the database.
     """
 
     def __init__(
@@ -134,12 +138,12 @@ class Issuer:
     def import_orders(self, data: bytes) -> ImportReport:
         """Take in an orders file (see `importing.py`), each good order in its own transaction.
 
-        The same file again changes nothing, so a broken run is repeated, and a
-        corrected file adds what was left out. Raises `Malformed` when the bytes
-        are no orders file.
+        The same file again changes nothing, whatever became of the catalogue
+        since, so a broken run is repeated, and a corrected file adds what was
+        left out. Raises `Malformed` when the bytes are no orders file.
         """
-        parsed = parse_orders(data, self.catalogue.assortment)
-        errors = list(parsed.errors)
+        parsed = parse_orders(data, self.catalogue.assortment, serial_key=self._secret)
+        errors, error_count = list(parsed.errors), parsed.error_count
         imported: list[OrderNumber] = []
         unchanged = 0
         for row, order in parsed.orders:
@@ -148,13 +152,19 @@ class Issuer:
                 if known is None:
                     held.add_order(order, self._clock())
                     imported.append(order.number)
-                elif known == order:
+                elif known.as_filed() == order.as_filed():
                     unchanged += 1
                 else:
                     expected, found = "the order as it was imported before", "other contents"
                     errors.append(CellError(row=row, column=NAME, expected=expected, found=found))
+                    error_count += 1
         errors.sort(key=lambda error: error.row)
-        return ImportReport(imported=tuple(imported), unchanged=unchanged, errors=tuple(errors))
+        return ImportReport(
+            imported=tuple(imported),
+            unchanged=unchanged,
+            errors=tuple(errors[:MAX_ERRORS]),
+            error_count=error_count,
+        )
 
     def orders_of(self, email: str) -> list[Order]:
         """Give a buyer's orders, the latest payment first."""
@@ -204,7 +214,18 @@ class Issuer:
     def summary(self) -> Summary:
         """Count what the issuer holds."""
         with self._store.reading() as held:
-            return held.summary(self._clock())
+            return held.summary(self._clock(), max_attempts=MAX_ATTEMPTS)
+
+    def tidy(self) -> None:
+        """Forget what no wallet can ask for any more; call it now and then.
+
+        A credential whose wallet never said that it has it keeps a copy for that
+        wallet. Once its token is past every use, the copy and the holder's key
+        go, and so do the token and the offer. What is offered again after that
+        is issued anew.
+        """
+        with self._store.transaction() as held:
+            held.forget_dead(self._clock() - self.options.notification_lasts)
 
     # The wallet.
 

@@ -30,6 +30,7 @@ DIGITS: Final[dict[str, int]] = {
 """Digits after the point, by currency code."""
 
 _AMOUNT: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]+))?\Z")
+_LIKE_AN_AMOUNT: Final = re.compile(r"[-+]?[0-9.,]{1,9}\Z")
 
 
 def parse_amount(text: str, currency: str, where: str) -> int:
@@ -42,7 +43,9 @@ def parse_amount(text: str, currency: str, where: str) -> int:
     match = _AMOUNT.match(text)
     fraction = (match[2] or "") if match else ""
     if match is None or len(fraction) > digits:
-        raise Malformed(expected, f'"{text[:20]}"', where)
+        # Only what looks like an amount is repeated: the cell beside it may hold a name.
+        found = f'"{text}"' if _LIKE_AN_AMOUNT.match(text) else "another text"
+        raise Malformed(expected, found, where)
     amount = int(match[1] + fraction.ljust(digits, "0"))
     if amount > MAX_MINOR_UNITS:
         raise Malformed(f"at most {MAX_MINOR_UNITS} minor units", "more", where)

@@ -5,11 +5,11 @@ warranty of one unit. At most one credential per dataset is ever in force.
 """
 
 import calendar
+import hmac
 from base64 import b32encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from hashlib import sha256
 from typing import Final, NewType
 
 from counterfoil_credentials.encoding import JsonObject, canonical_json
@@ -52,9 +52,18 @@ class Order:
     currency: str
     tax: int
     total: int
-    buyer_name: str
-    buyer_email: str
+    buyer_name: str = field(repr=False)
+    buyer_email: str = field(repr=False)
     lines: tuple[OrderLine, ...]
+
+    def as_filed(self) -> "Order":
+        """Give what the shop's file says of this order, without what followed from it.
+
+        The catalogue and the keys of the day added the rest: months of warranty,
+        serial numbers, whether tax comes on top.
+        """
+        lines = tuple(replace(it, warranty_months=0, serials=()) for it in self.lines)
+        return replace(self, total=0, lines=lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +80,17 @@ class Dataset:
         return DatasetId(f"{self.type_name}:{self.serial or self.order_number}")
 
 
-def serial_of(brand: Brand, product: Product, order: str, line: int, unit: int) -> Serial:
+def serial_of(
+    key: bytes, brand: Brand, product: Product, order: str, *, line: int, unit: int
+) -> Serial:
     """Give the serial number of one sold unit; the same sale always gives the same.
 
-    `line` and `unit` count from one within the order and the line.
+    `line` and `unit` count from one within the order and the line. Everybody who
+    sees a warranty sees its serial number, and order numbers are few enough to
+    try them all: only with `key` can one be told from the other.
     """
-    sale = canonical_json([brand.brand_id, order, line, unit])
-    digits = b32encode(sha256(sale).digest()).decode("ascii")[:_SERIAL_CHARACTERS]
+    sale = b"serial\x00" + canonical_json([brand.brand_id, order, line, unit])
+    digits = b32encode(hmac.digest(key, sale, "sha256")).decode("ascii")[:_SERIAL_CHARACTERS]
     return Serial(f"{product.serial_prefix}-{digits}")
 
 

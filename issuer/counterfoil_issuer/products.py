@@ -33,7 +33,7 @@ MAX_PRODUCTS: Final = 20_000
 MAX_WARRANTY_MONTHS: Final = 600
 _WHERE: Final = "catalogue"
 _BRAND_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
-_SKU: Final = re.compile(r"[A-Za-z0-9._/-]{1,64}\Z")
+SKU: Final = re.compile(r"[A-Za-z0-9._/-]{1,64}\Z")
 _SERIAL_PREFIX: Final = re.compile(r"[A-Z0-9]{1,8}\Z")
 _GTIN_LENGTHS: Final = (8, 12, 13, 14)
 
@@ -128,7 +128,7 @@ def _product(value: JsonObject, where: str) -> Product:
         raise Malformed("a name of 1 to 200 characters", f"{len(name)}", f"{where}.name")
     return Product(
         gtin=require_gtin(text_at(value, "gtin", where), f"{where}.gtin"),
-        sku=_matching(value, "sku", _SKU, where),
+        sku=_matching(value, "sku", SKU, where),
         name=name,
         serial_prefix=prefix,
         warranty_months=months,

@@ -73,14 +73,15 @@ class CredentialRecord:
 
     `copy` and `holder` (the key's thumbprint) stand until the wallet has said
     that it stored the credential, so that a request whose answer was lost can be
-    answered again; then both are erased. `dropped_at` is set when the credential
+    answered again, or until the token is past its every use; then both are
+    erased. `dropped_at` is set when the credential
     never reached a wallet, or another took its place before it did.
     """
 
     credential_id: CredentialId
     dataset: Dataset
     token_hash: SecretHash = field(repr=False)
-    holder: str | None
+    holder: str | None = field(repr=False)
     list_number: int
     index: int
     digest: str

@@ -11,8 +11,6 @@ from counterfoil_issuer.offering import Offered, OpenOffer
 from counterfoil_issuer.orders import Dataset, Order
 from counterfoil_issuer.records import CredentialRecord, RevocationReason, Summary
 
-_SHOWN_ERRORS = 1_000
-
 
 class Body(BaseModel):
     """A request body: nothing in it that is not asked for."""
@@ -55,12 +53,12 @@ class ImportAnswer(BaseModel):
         return cls(
             imported=len(report.imported),
             unchanged=report.unchanged,
-            error_count=len(report.errors),
+            error_count=report.error_count,
             errors=[
                 CellErrorAnswer(
                     row=error.row, column=error.column, expected=error.expected, found=error.found
                 )
-                for error in report.errors[:_SHOWN_ERRORS]
+                for error in report.errors
             ],
         )
 

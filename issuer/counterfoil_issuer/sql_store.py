@@ -417,8 +417,34 @@ class _SqlHeld:
     def ended_count(self, list_number: int) -> int:
         return self._count(_counting((CREDENTIALS.c.list_number == list_number) & ~_IN_FORCE))
 
-    def summary(self, now: datetime) -> Summary:
-        is_open = (OFFERS.c.state == OfferState.OPEN) & (OFFERS.c.expires_at > _seconds(now))
+    def last_ended_at(self, list_number: int) -> datetime | None:
+        latest = select(
+            func.max(CREDENTIALS.c.dropped_at), func.max(CREDENTIALS.c.revoked_at)
+        ).where(CREDENTIALS.c.list_number == list_number)
+        ended = [at for at in self._connection.execute(latest).one() if at is not None]
+        return _optional_instant(max(ended, default=None))
+
+    def forget_dead(self, before: datetime) -> None:
+        dead = TOKENS.c.expires_at <= _seconds(before)
+        self._connection.execute(
+            update(CREDENTIALS)
+            .where(CREDENTIALS.c.token_hash.in_(select(TOKENS.c.token_hash).where(dead)))
+            .values(copy=None, holder=None)
+        )
+        self._connection.execute(delete(TOKENS).where(dead))
+        ended = (OFFERS.c.expires_at <= _seconds(before)) & OFFERS.c.offer_id.not_in(
+            select(TOKENS.c.offer_id)
+        )
+        theirs = OFFER_DATASETS.c.offer_id.in_(select(OFFERS.c.offer_id).where(ended))
+        self._connection.execute(delete(OFFER_DATASETS).where(theirs))
+        self._connection.execute(delete(OFFERS).where(ended))
+
+    def summary(self, now: datetime, *, max_attempts: int) -> Summary:
+        is_open = (
+            (OFFERS.c.state == OfferState.OPEN)
+            & (OFFERS.c.expires_at > _seconds(now))
+            & (OFFERS.c.attempts < max_attempts)
+        )
         orders = self._count(select(func.count()).select_from(ORDERS))
         twice = (
             select(CREDENTIALS.c.dataset_id)

@@ -1,15 +1,16 @@
 """Status lists: allot an entry to a credential, and publish the signed list.
 
 An entry is drawn at random among the free ones, so that its number tells nothing
-about when or to whom; it is never used again. The list follows from the issued
-credentials, so there is no second truth that could disagree after a crash.
+about when or to whom; it is never used again. The list and its time follow from the
+issued credentials and the clock, so there is no second truth that could
+disagree after a crash, or between two workers.
 
 Token Status List, sections 5, 8 and 12.
 """
 
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.errors import Misuse
@@ -43,7 +44,7 @@ def allot_index(held: Held, *, size: int, random: Random) -> tuple[int, int]:
 @dataclass(frozen=True, slots=True)
 class _Published:
     ended: int
-    signed_at: datetime
+    listed_at: datetime
     token: str
 
 
@@ -53,6 +54,11 @@ class StatusLists:
 
     `lasts` is how long a signed list may be used at most, `ttl` how long a
     verifier may go without asking for a newer one.
+
+    A list's time is not when one worker happened to sign it, but since when it
+    has been true: the start of the half of `lasts` that it was asked for in, or
+    the latest ending after that. So workers over one database agree on it, and
+    whoever asks later never gets an older list.
     """
 
     issuer: str
@@ -71,14 +77,17 @@ class StatusLists:
         """Give the signed list, or None when there is no list of that number.
 
         An ended credential shows at once: entries only ever go from valid to
-        invalid, so their count tells whether the kept list is still true.
+        invalid, so their count and the time tell whether the kept list is still
+        the one to give.
         """
         with store.reading() as held:
             if not 1 <= number <= held.last_status_list():
                 return None
             ended = held.ended_count(number)
-            kept = self._published.get(number)
-            if kept and kept.ended == ended and now < kept.signed_at + self.lasts / 2:
+            listed_at = self._listed_at(held.last_ended_at(number), now)
+            with self._lock:
+                kept = self._published.get(number)
+            if kept and (kept.ended, kept.listed_at) == (ended, listed_at):
                 return kept.token
             indices = held.ended_indices(number)
         statuses = bytearray([VALID]) * self.size
@@ -89,13 +98,21 @@ class StatusLists:
             url=self.url(number),
             bits=BITS,
             signer=self.signer,
-            issued_at=now,
-            expires_at=now + self.lasts,
+            issued_at=listed_at,
+            expires_at=listed_at + self.lasts,
             ttl_s=int(self.ttl.total_seconds()),
         )
+        # Two requests may sign at once. Whichever stays is compared with the
+        # database before it is given again, so an older one does no harm.
         with self._lock:
-            newest = self._published.get(number)
-            # Two requests may sign at once; the list that knows more stays.
-            if newest is None or newest.ended <= ended:
-                self._published[number] = _Published(ended, now, token)
+            self._published[number] = _Published(ended, listed_at, token)
         return token
+
+    def _listed_at(self, last_ended_at: datetime | None, now: datetime) -> datetime:
+        half_life_s = max(int(self.lasts.total_seconds()) // 2, 1)
+        now_s = int(now.timestamp())
+        began_s = now_s - now_s % half_life_s
+        if last_ended_at is not None:
+            # A clock that was set back must not make a list from the future.
+            began_s = min(max(began_s, int(last_ended_at.timestamp())), now_s)
+        return datetime.fromtimestamp(began_s, UTC)

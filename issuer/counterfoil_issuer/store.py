@@ -143,8 +143,20 @@ class Held(Protocol):
         """Count the entries of a status list that are invalid."""
         ...
 
-    def summary(self, now: datetime) -> Summary:
-        """Count everything."""
+    def last_ended_at(self, list_number: int) -> datetime | None:
+        """Give when the latest of these became invalid, or None when none is."""
+        ...
+
+    def forget_dead(self, before: datetime) -> None:
+        """Forget what nobody can use any more since `before`.
+
+        Tokens that ended by then go, with every copy and holder that stood for
+        them; so do offers that ended by then and have no token left.
+        """
+        ...
+
+    def summary(self, now: datetime, *, max_attempts: int) -> Summary:
+        """Count everything. An offer with `max_attempts` guesses behind it is not open."""
         ...
 
 
@@ -344,13 +356,37 @@ class _MemoryHeld:
     def ended_count(self, list_number: int) -> int:
         return len(self.ended_indices(list_number))
 
-    def summary(self, now: datetime) -> Summary:
+    def last_ended_at(self, list_number: int) -> datetime | None:
+        ended = [
+            at
+            for r in self._state.credentials.values()
+            if r.list_number == list_number
+            for at in (r.dropped_at, r.revoked_at)
+            if at is not None
+        ]
+        return max(ended, default=None)
+
+    def forget_dead(self, before: datetime) -> None:
+        state = self._state
+        dead = {name for name, token in state.tokens.items() if token.expires_at <= before}
+        for record in [r for r in state.credentials.values() if r.token_hash in dead]:
+            self._put(replace(record, copy=None, holder=None))
+        for name in dead:
+            del state.tokens[name]
+        in_use = {token.offer_id for token in state.tokens.values()}
+        for offer in list(state.offers.values()):
+            if offer.expires_at <= before and offer.offer_id not in in_use:
+                del state.offers[offer.offer_id]
+
+    def summary(self, now: datetime, *, max_attempts: int) -> Summary:
         records = list(self._state.credentials.values())
         current = [r.dataset.dataset_id for r in records if r.dropped_at is None]
         return Summary(
             orders=len(self._state.orders),
             offers_open=sum(
-                offer.state is OfferState.OPEN and offer.expires_at > now
+                offer.state is OfferState.OPEN
+                and offer.expires_at > now
+                and offer.attempts < max_attempts
                 for offer in self._state.offers.values()
             ),
             credentials={

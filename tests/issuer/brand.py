@@ -1,7 +1,7 @@
 """A brand with a catalogue and an orders file, and a customer's wallet reduced to its bytes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from counterfoil_credentials.encoding import JsonObject
@@ -82,6 +82,7 @@ class Customer:
     issuer: Issuer
     clock: Callable[[], datetime]
     key: Signer
+    received: list[IssuedCredential] = field(default_factory=list[IssuedCredential])
 
     def form(self, offer: OpenOffer) -> dict[str, str]:
         """Give a good token request for `offer`."""
@@ -115,7 +116,14 @@ class Customer:
 
     def issued(self, token: str, type_name: str = "warranty") -> IssuedCredential:
         """Ask for a credential with a fresh proof."""
-        return self.issuer.issue(token, self.request(type_name))
+        issued = self.issuer.issue(token, self.request(type_name))
+        if issued not in self.received:
+            self.keep(issued)
+        return issued
+
+    def keep(self, issued: IssuedCredential) -> None:
+        """Keep what came, before the issuer hears of it."""
+        self.received.append(issued)
 
     def store(self, token: str, issued: IssuedCredential) -> None:
         """Tell the issuer that the credential was stored."""

@@ -1,7 +1,9 @@
 """The service over HTTP: its documents, the walk of a wallet, the back office, its refusals."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -321,6 +323,23 @@ def test_staff_import_find_offer_list_and_revoke(phone: Phone) -> None:
     )
 
 
+def test_the_service_forgets_what_is_past_when_it_starts(issuer: Issuer, clock: Clock) -> None:
+    def service() -> TestClient:
+        return TestClient(create_app(issuer, back_office_key="of-the-back-office"))
+
+    with service() as client:
+        phone = Phone(client, clock)
+        client.post("/credential", json=phone.request(), headers=phone.token())
+    clock.advance(timedelta(days=2))
+    assert issuer.summary().personal_data["credentials.copy"] == 1
+
+    with service():
+        deadline = time.monotonic() + 10
+        while issuer.summary().personal_data["credentials.copy"] and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert issuer.summary().personal_data["credentials.copy"] == 0
+
+
 def test_staff_read_in_the_summary_that_nothing_was_doubled(phone: Phone) -> None:
     phone.client.post("/credential", json=phone.request(), headers=phone.token())
 
@@ -354,7 +373,7 @@ def test_a_bad_orders_file_is_reported_cell_by_cell(client: TestClient) -> None:
                 "row": 4,
                 "column": "Lineitem quantity",
                 "expected": "a whole number from 1 to 50",
-                "found": '"x"',
+                "found": "another text of length 1",
             }
         ],
     }

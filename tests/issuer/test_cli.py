@@ -57,6 +57,20 @@ def test_import_names_what_is_wrong_and_fails(
     )
 
 
+def test_import_of_a_hopeless_file_tells_a_thousand_errors_and_how_many_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["init", str(tmp_path)])
+    orders = tmp_path / "orders.csv"
+    orders.write_text(orders.read_text().splitlines()[0] + "\n" + "x\n" * 1_234)
+    capsys.readouterr()
+
+    assert main(["import", str(tmp_path), str(orders)]) == 1
+    *told, more, last = capsys.readouterr().out.splitlines()
+    assert len(told) == 1_000
+    assert (more, last) == ("and 234 more", "0 imported, 0 unchanged, 1234 errors")
+
+
 def test_a_folder_that_was_never_made_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,14 +7,16 @@ import pytest
 from counterfoil_credentials.errors import Malformed
 from counterfoil_issuer.catalogue import parse_catalogue
 from counterfoil_issuer.importing import (
+    MAX_ERRORS,
     MAX_FILE_BYTES,
     MAX_LINES_PER_ORDER,
+    MAX_ROWS,
     CellError,
     ParsedOrders,
     parse_orders,
 )
 from counterfoil_issuer.issuer import Issuer
-from counterfoil_issuer.orders import Order
+from counterfoil_issuer.orders import Order, serial_of
 from counterfoil_issuer.store import Store
 
 from tests.conftest import Clock
@@ -24,6 +26,7 @@ from tests.issuer.brand import (
     ORDER_1001,
     ORDER_1002,
     ORDERS,
+    SECRET,
     issuer_on,
     orders_file,
 )
@@ -32,7 +35,7 @@ GOOD = dict(zip(HEADER.split(","), ORDER_1001[0].split(","), strict=True))
 
 
 def parsed(data: bytes) -> ParsedOrders:
-    return parse_orders(data, parse_catalogue(CATALOGUE).assortment)
+    return parse_orders(data, parse_catalogue(CATALOGUE).assortment, serial_key=SECRET)
 
 
 def one_row(**changes: str) -> bytes:
@@ -98,6 +101,29 @@ def test_every_unit_gets_a_serial_number_of_its_own_and_always_the_same() -> Non
     assert all(serial.startswith("AB-") for serial in first)
 
 
+def test_a_serial_number_tells_the_order_to_nobody_without_the_issuers_secret() -> None:
+    """Every counter sees it, and all order numbers are tried in a second."""
+    assortment = parse_catalogue(CATALOGUE).assortment
+    buds = assortment.products["BUDS"]
+    shown = only_order(orders_file(*ORDER_1002)).lines[0].serials[0]
+    guesses = {
+        key: [
+            serial_of(key, assortment.brand, buds, f"#{number}", line=1, unit=1)
+            for number in range(1000, 1010)
+        ]
+        for key in (b"", b"audio", SECRET[:-1] + b"?", SECRET)
+    }
+
+    assert [key for key, serials in guesses.items() if shown in serials] == [SECRET]
+
+
+def test_who_only_looks_at_a_file_needs_no_secret_and_gets_no_serial_numbers() -> None:
+    read = parse_orders(orders_file(*ORDER_1002), parse_catalogue(CATALOGUE).assortment)
+
+    ((_, order),) = read.orders
+    assert [(line.quantity, line.serials) for line in order.lines] == [(2, ())]
+
+
 def test_a_product_without_serial_numbers_gets_none() -> None:
     assert only_order(orders_file(*ORDER_1001)).lines[1].serials == ()
 
@@ -141,7 +167,7 @@ def test_a_cell_that_looks_like_a_formula_is_a_text() -> None:
     ("column", "value", "found"),
     [
         ("Name", "", "an empty cell"),
-        ("Name", "10 01", "some of them others"),
+        ("Name", "10 01", "another text of length 5"),
         ("Email", "", "an empty cell"),
         ("Email", "mira.example.org", "a text that is none"),
         ("Billing Name", "", "an empty cell"),
@@ -153,21 +179,24 @@ def test_a_cell_that_looks_like_a_formula_is_a_text() -> None:
         ("Paid at", "2026-03-01 12:34:56 +9900", "does not exist"),
         ("Paid at", "1999-03-01 12:34:56 +0100", "another year"),
         ("Currency", "EUX", '"EUX"'),
-        ("Currency", "eur", '"eur"'),
+        ("Currency", "eur", "another text of length 3"),
         ("Taxes", "", "an empty cell"),
         ("Taxes", "-1.00", '"-1.00"'),
         ("Taxes", "349.01", "more"),
         ("Lineitem name", "", "an empty cell"),
         ("Lineitem sku", "TWO", '"TWO"'),
+        ("Lineitem sku", "mira@example.org", "another text of length 16"),
         ("Lineitem quantity", "0", '"0"'),
         ("Lineitem quantity", "51", '"51"'),
         ("Lineitem quantity", "1.0", '"1.0"'),
-        ("Lineitem quantity", "=1+1", '"=1+1"'),
-        ("Lineitem quantity", "١", '"١"'),
+        ("Lineitem quantity", "=1+1", "another text of length 4"),
+        ("Lineitem quantity", "١", "another text of length 1"),
+        ("Lineitem quantity", "+491701234567", "another text of length 13"),
         ("Lineitem price", "349.001", '"349.001"'),
-        ("Lineitem price", "1e3", '"1e3"'),
-        ("Lineitem price", "349€", '"349€"'),
-        ("Lineitem price", "9999999999999", '"9999999999999"'),
+        ("Lineitem price", '"1,349.00"', '"1,349.00"'),
+        ("Lineitem price", "1e3", "another text"),
+        ("Lineitem price", "349€", "another text"),
+        ("Lineitem price", "9999999999999", "another text"),
     ],
 )
 def test_a_bad_cell_is_reported_with_row_column_expected_and_found(
@@ -178,6 +207,25 @@ def test_a_bad_cell_is_reported_with_row_column_expected_and_found(
     assert (error.row, error.column) == (2, column)
     assert error.expected
     assert found in error.found
+
+
+def test_a_row_that_is_shifted_puts_no_address_into_the_report() -> None:
+    cells = [*GOOD.values()]
+    for by in range(1, len(cells)):
+        shifted = ",".join([*cells[by:], *cells[:by]])
+        told = " ".join(str(error) for error in parsed(orders_file(shifted)).errors)
+        assert told
+        assert "mira" not in told.lower()
+        assert "Sample" not in told
+
+
+def test_an_order_says_its_buyer_in_no_log() -> None:
+    order = only_order(orders_file(*ORDER_1001))
+
+    assert order.buyer_email == "mira@example.org"
+    assert "#1001" in repr(order)
+    assert "mira" not in repr(order).lower()
+    assert "Sample" not in repr(order)
 
 
 @pytest.mark.parametrize("column", ["Name", "Email", "Billing Name", "Paid at"])
@@ -197,6 +245,30 @@ def test_all_errors_are_gathered_and_good_orders_are_read() -> None:
         for row in (4, 5)
         for column in ("Currency", "Lineitem sku", "Lineitem quantity", "Lineitem price")
     ]
+
+
+def test_a_thousand_errors_are_told_and_all_are_counted() -> None:
+    rows = ["#1,"] * (MAX_ERRORS + 5)
+    read = parsed(orders_file(*rows, *ORDER_1001, *ORDER_1002))
+
+    assert (len(read.errors), read.error_count) == (MAX_ERRORS, MAX_ERRORS + 5)
+    assert [order.number for _, order in read.orders] == ["#1001", "#1002"]
+
+
+def test_an_order_is_left_out_for_an_error_that_is_no_more_told() -> None:
+    bad = ORDER_1002[0].replace("BUDS", "BUDZ")
+    read = parsed(orders_file(*["#1,"] * MAX_ERRORS, bad, *ORDER_1001))
+
+    assert (len(read.errors), read.error_count) == (MAX_ERRORS, MAX_ERRORS + 1)
+    assert [order.number for _, order in read.orders] == ["#1001"]
+
+
+def test_a_file_of_short_rows_costs_neither_time_nor_memory() -> None:
+    assert parsed(HEADER.encode() + b"\n" + b"a\n" * MAX_ROWS).error_count == MAX_ROWS
+    with pytest.raises(Malformed) as refusal:
+        parsed(HEADER.encode() + b"\n" + b"a\n" * (MAX_ROWS + 1))
+
+    assert refusal.value.expected == f"at most {MAX_ROWS} rows"
 
 
 def test_one_bad_row_takes_its_whole_order_out() -> None:
@@ -251,6 +323,27 @@ def test_the_same_file_again_changes_nothing(issuer: Issuer) -> None:
 
     assert (report.imported, report.unchanged, report.errors) == ((), 2, ())
     assert issuer.summary() == before
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"warranty_months": 24', b'"warranty_months": 36'),
+        (b'"serial_prefix": "A1"', b'"serial_prefix": "A2"'),
+        (b'"products"', b'"prices_include_tax": false, "products"'),
+    ],
+    ids=["warranty", "serial prefix", "tax on top"],
+)
+def test_the_same_file_again_changes_nothing_although_the_catalogue_has_changed(
+    issuer: Issuer, before: bytes, after: bytes
+) -> None:
+    orders = issuer.orders_of("mira@example.org")
+    assert CATALOGUE.count(before) == 1
+    issuer.catalogue = parse_catalogue(CATALOGUE.replace(before, after))
+    report = issuer.import_orders(ORDERS)
+
+    assert (report.imported, report.unchanged, report.errors) == ((), 2, ())
+    assert issuer.orders_of("mira@example.org") == orders
 
 
 def test_a_corrected_file_adds_what_was_left_out(

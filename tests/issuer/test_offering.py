@@ -145,6 +145,16 @@ def test_after_five_wrong_guesses_the_right_one_is_refused_too(
     assert refused(customer, customer.form(offer) | {"tx_code": "wrong"}) == "invalid_grant"
 
 
+def test_an_offer_without_an_attempt_left_counts_as_open_no_more(
+    customer: Customer, offer: OpenOffer
+) -> None:
+    for open_before in (1, 1, 1, 1, 1):
+        assert customer.issuer.summary().offers_open == open_before
+        refused(customer, customer.form(offer) | {"tx_code": "wrong"})
+
+    assert customer.issuer.summary().offers_open == 0
+
+
 def test_offering_again_ends_the_earlier_offer(customer: Customer, offer: OpenOffer) -> None:
     (latest,) = customer.issuer.offer("#1001").offers
 

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from counterfoil_credentials.encoding import int_at
 from counterfoil_credentials.errors import Misuse, Refused
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.jws import read_jws
+from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.token_status_list import INVALID, VALID
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
 from counterfoil_issuer.offering import OpenOffer
@@ -91,6 +93,84 @@ def test_an_unchanged_list_is_signed_once_per_half_life(
     clock.advance(timedelta(seconds=1))
 
     assert customer.issuer.status_list(1) != first
+
+
+def listed_at(token: str | None) -> int:
+    """Give the time of a signed list."""
+    assert token is not None
+    return int_at(read_jws(token, typ="statuslist+jwt", where="list").unverified_claims, "iat", "x")
+
+
+def test_two_workers_never_give_an_older_list_after_a_newer_one(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    signer = MemorySigner.generate()
+    one, other = (issuer_on(store, clock, random_bytes, signer=signer) for _ in range(2))
+    one.import_orders(many_orders(3))
+    customer = Customer(one, clock, MemorySigner.generate())
+    issued = [customer.accept(one.offer(f"#{number}").offers[0])[0] for number in range(3)]
+    given = [listed_at(one.status_list(1))]
+    for minutes, worker in ((10, other), (6, one), (10, other), (3, one), (1, other), (9, one)):
+        clock.advance(minutes * MINUTE)
+        if minutes in {3, 6, 9}:
+            worker.revoke(issued[minutes // 3 - 1].notification_id, RETURNED)
+            revoked_at = int(clock().timestamp())
+            assert listed_at(worker.status_list(1)) == revoked_at
+        given.append(listed_at(worker.status_list(1)))
+
+    assert given == sorted(given)
+    assert len(set(given)) > 3
+
+
+class SlowToSign:
+    """A key whose first signature takes so long that something else happens meanwhile."""
+
+    def __init__(self) -> None:
+        self._signer = MemorySigner.generate()
+        self.meanwhile: list[Callable[[], object]] = []
+
+    @property
+    def public(self) -> PublicKey:
+        return self._signer.public
+
+    def sign(self, message: bytes) -> bytes:
+        while self.meanwhile:
+            self.meanwhile.pop()()
+        return self._signer.sign(message)
+
+
+def test_a_slow_signature_does_not_bring_back_an_older_list(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    signer = SlowToSign()
+    issuer = issuer_on(store, clock, random_bytes, signer=signer)
+    issuer.import_orders(many_orders(1))
+    customer = Customer(issuer, clock, MemorySigner.generate())
+    receipt, _ = customer.accept(issuer.offer("#0").offers[0])
+    newer: list[str | None] = []
+
+    def revoke_and_publish() -> None:
+        clock.advance(MINUTE)
+        issuer.revoke(receipt.notification_id, RETURNED)
+        newer.append(issuer.status_list(1))
+
+    signer.meanwhile = [revoke_and_publish]
+    issuer.status_list(1)
+    clock.advance(MINUTE)
+
+    assert listed_at(issuer.status_list(1)) >= listed_at(newer[0])
+    assert customer.status(receipt) == INVALID
+
+
+def test_a_clock_that_was_set_back_makes_no_list_from_the_future(
+    customer: Customer, offer: OpenOffer, clock: Clock
+) -> None:
+    receipt, _ = customer.accept(offer)
+    customer.issuer.revoke(receipt.notification_id, RETURNED)
+    clock.advance(-10 * MINUTE)
+
+    assert listed_at(customer.issuer.status_list(1)) == int(clock().timestamp())
+    assert customer.status(receipt) == INVALID
 
 
 def test_indices_are_unpredictable_and_never_used_twice(
