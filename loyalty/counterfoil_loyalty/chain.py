@@ -46,6 +46,7 @@ _GAS: Mapping[type[Action], int] = {
     RedeemPoints: 126_000,
 }
 _MAX_FEE_WEI = Wei(10**12)
+"""Far above the fee that our own chain asks in every block."""
 
 
 class ChainLedger:

@@ -45,11 +45,15 @@ from eth_tester.backends.pyevm.serializers import (  # type: ignore[import-untyp
 from eth_tester.exceptions import (  # type: ignore[import-untyped]  # no types
     TransactionNotFound,
 )
+from eth_utils.exceptions import ValidationError
 from web3 import EthereumTesterProvider
 from web3.exceptions import ContractCustomError
 from web3.providers.eth_tester.defaults import API_ENDPOINTS
 
 from counterfoil_loyalty.accounts import PointsSigner
+
+_BASE_FEE_WEI = 10**9
+"""What gas costs on our own chain, in every block."""
 
 _ENDOWMENT_WEI = 10**40
 """What the relayer begins with: on its own chain, fees buy nothing and must never run out."""
@@ -212,16 +216,34 @@ class EmbeddedChain:
         self._db.commit()
 
 
+class _PointsVM(PragueVM):
+    """Prague, but gas costs the same in every block.
+
+    EIP-1559 raises the fee by up to an eighth after a busy block and lowers it
+    after an idle one. We make no idle blocks: under load the fee would pass
+    what transactions offer, and the chain would stand still for good.
+    """
+
+    @classmethod
+    def validate_gas(cls, header: BlockHeaderAPI, parent_header: BlockHeaderAPI) -> None:
+        found = (header.gas_limit, header.base_fee_per_gas)
+        expected = (parent_header.gas_limit, _BASE_FEE_WEI)
+        if found != expected:
+            text = f"expected gas limit and base fee {expected}, found {found}"
+            raise ValidationError(text)
+
+
 def _chain_class(its_id: int) -> type[MiningChain]:
     class PointsChain(MiningChain):
         chain_id = its_id
-        vm_configuration = ((cast("Any", 0), PragueVM),)
+        vm_configuration = ((cast("Any", 0), _PointsVM),)
 
         def create_header_from_parent(
             self, parent_header: BlockHeaderAPI, **header_params: Any
         ) -> BlockHeaderAPI:
             params = {**header_params, "gas_limit": parent_header.gas_limit}
-            return super().create_header_from_parent(parent_header, **params)
+            header = super().create_header_from_parent(parent_header, **params)
+            return header.copy(base_fee_per_gas=_BASE_FEE_WEI)
 
         def get_transaction_builder(self) -> type[TransactionBuilderAPI]:
             return self.get_vm().get_transaction_builder()  # eth-tester asks the chain for it.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from counterfoil_credentials.errors import Misuse, Unavailable
@@ -158,6 +159,38 @@ def test_a_block_holds_many_transactions_and_the_next_takes_the_rest(
     assert (ledger.head() - head, programme.balance()) == (2, 230)
     assert all(ledger.outcome(transaction) for transaction in sent)
     ledger.close()
+
+
+def test_a_thousand_full_blocks_make_gas_no_dearer(path: Path) -> None:
+    chain = EmbeddedChain(path, now=NOW, random=seeded("one"))
+    line: Any = vars(chain)["_chain"]
+    genesis = head = line.get_canonical_head()
+    for _ in range(1_000):  # as the chain itself makes them, all of their gas used
+        head = line.create_header_from_parent(head)
+        head = head.copy(gas_used=head.gas_limit)
+    assert head.block_number == 1_000
+    assert head.gas_limit == genesis.gas_limit
+    assert head.base_fee_per_gas == genesis.base_fee_per_gas == 10**9
+    chain.close()
+
+
+def test_a_chain_whose_gas_had_grown_too_dear_goes_on(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chains made before the fee was fixed may end with any fee."""
+    with monkeypatch.context() as before:
+        before.setattr("counterfoil_loyalty.chain_db._BASE_FEE_WEI", 2 * 10**12)
+        before.setattr("counterfoil_loyalty.chain._MAX_FEE_WEI", 3 * 10**12)
+        ledger = embedded_ledger(path, now=NOW, random=seeded("one"))
+        programme = programme_on(ledger, clock).open()
+        programme.perform(programme.award(order="1001"))
+        ledger.close()
+
+    programme.ledger = again = embedded_ledger(path, now=clock.now, random=seeded("one"))
+    for order in ("1002", "1003"):
+        assert programme.perform(programme.award(order=order)).reason is None
+    assert programme.balance() == 3_000
+    again.close()
 
 
 def test_a_transaction_of_another_sender_is_not_taken(path: Path) -> None:
