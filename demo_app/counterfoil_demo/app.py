@@ -3,7 +3,7 @@
 The brand's key signs here and nowhere else; the points service only carries out.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_issuer.issuer import Issuer
@@ -26,20 +26,29 @@ _LONGEST: Final = 64
 
 
 def points_desk(
-    house: House, issuer: Issuer, points: PointsClient, signer: PointsSigner, back_office_key: str
+    house: House,
+    issuer: Issuer,
+    points: PointsClient,
+    signer: PointsSigner,
+    *,
+    refs_secret: bytes,
+    back_office_key: str,
 ) -> APIRouter:
-    """Give the routes under `/back-office/points`, for the brand's own staff and systems."""
+    """Give the routes under `/back-office/points`, for the brand's own staff and systems.
+
+    `refs_secret` keys the refs of awards, so that no order number can be read from the chain.
+    """
     desk = APIRouter(
         prefix="/back-office/points", dependencies=[Depends(BearerKey(back_office_key))]
     )
 
     @desk.post("/register")
-    def register() -> dict[str, str]:
+    def register() -> dict[str, Any]:
+        # The brand signs what it wants; the operator of the points service admits it.
         ours = PROGRAMMES[house.name]
-        found = points.register(
+        return points.sign_registration(
             signer, brand=house.origin, name=ours.name, symbol=ours.symbol, price=ours.price
         )
-        return {"token": found.token}
 
     @desk.post("/corridor")
     def sign_corridor() -> dict[str, str]:
@@ -59,7 +68,7 @@ def points_desk(
             if found.number == order:
                 earned = Points(house.origin, points_for(found.total))
                 to = account_from(account, "account")
-                ref = points.award(signer, earned, to, order=order)
+                ref = points.award(signer, earned, to, order=order, secret=refs_secret)
                 return {"ref": ref, "units": earned.units}
         raise Refused(Reason("order-unknown", "an order of this customer", "none", "order"))
 

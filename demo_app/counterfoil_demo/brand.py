@@ -47,7 +47,8 @@ def build(place: Place) -> AsgiApp:
             issuer,
             PointsClient(place.fetcher, POINTS.origin),
             PointsSigner(load_or_create_secret(place.folder / "points.key")),
-            place.back_office_key,
+            refs_secret=load_or_create_secret(place.folder / "refs.key"),
+            back_office_key=place.back_office_key,
         )
     )
     return app

@@ -13,7 +13,7 @@ def main() -> None:
     with ExitStack() as stack:
 
         def build(place: Place) -> AsgiApp:
-            return open_app(place.folder, stack)
+            return open_app(place.folder, stack, operator_key=place.back_office_key)
 
         run(build)
 

@@ -1,6 +1,8 @@
 """How the walk speaks: to a person line by line, or to a script one JSON line per step."""
 
 import json
+import re
+import shutil
 import sys
 import time
 import unicodedata
@@ -15,6 +17,9 @@ from counterfoil_credentials.errors import CounterfoilError
 from counterfoil_demo.words import Language, sentence
 
 _RULE: Final = "─"
+_NARROWEST: Final = 40
+# A Latin word with the spaces behind it, or one wide sign with what closes after it.
+_PIECES: Final = re.compile(r"[\u2e80-\uffef][，。、；：！？）”]*\s*|[^\s\u2e80-\uffef]+\s*|\s+")
 
 
 class NotAsItMustBe(Exception):
@@ -95,17 +100,29 @@ class Report:
 
     def line(self, text: str, mark: str = "·") -> None:
         """Print one line of the running step."""
-        self._print(f"   {mark} {text}")
+        width = shutil.get_terminal_size().columns if self._out.isatty() else None
+        first, *more = wrapped(text, None if width is None else max(width - 5, _NARROWEST))
+        self._print(f"   {mark} {first}")
+        for rest in more:
+            self._print(f"     {rest}")
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table whose columns line up, Chinese included."""
-        widths = [max(_width(row[i]) for row in (head, *rows)) for i in range(len(head))]
+        widths = [max(columns_of(row[i]) for row in (head, *rows)) for i in range(len(head))]
         self._print("")
         for row in (head, [_RULE * width for width in widths], *rows):
-            cells = (
-                cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
-            )
-            self._print("   " + "   ".join(cells).rstrip())
+            padded = [
+                cell + " " * (width - columns_of(cell))
+                for cell, width in zip(row, widths, strict=True)
+            ]
+            self._print("   " + "   ".join(padded).rstrip())
+
+    def card(self, title: str, lines: Sequence[tuple[str, str]]) -> None:
+        """Print a title and, below it, named lines whose texts line up."""
+        width = max(columns_of(name) for name, _ in lines)
+        self._print(f"\n   {title}")
+        for name, text in lines:
+            self._print(f"      {name}{' ' * (width - columns_of(name))}   {text}")
 
     @property
     def elapsed_s(self) -> float:
@@ -128,5 +145,18 @@ class Report:
             self._out.flush()
 
 
-def _width(text: str) -> int:
+def wrapped(text: str, width: int | None) -> list[str]:
+    """Give `text` in lines of `width` columns, broken at spaces or between Chinese signs."""
+    lines = [""]
+    for piece in _PIECES.findall(text):
+        needed = columns_of(lines[-1]) + columns_of(piece.rstrip())
+        if width is not None and lines[-1] and needed > width:
+            lines[-1] = lines[-1].rstrip()
+            lines.append("")
+        lines[-1] += piece
+    return lines
+
+
+def columns_of(text: str) -> int:
+    """Give how many columns a terminal needs for `text`; a Chinese sign takes two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

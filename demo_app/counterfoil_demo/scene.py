@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,7 @@ class Scene:
     auricle: Office
     velorum: Office
     shop: Office
+    points_operator_key: str = field(repr=False)
 
     @property
     def wallet_folder(self) -> Path:
@@ -72,4 +73,5 @@ def open_scene(data: Path, supervisor: Supervisor, report: Report) -> Generator[
             auricle=office(AURICLE),
             velorum=office(VELORUM),
             shop=office(SHOP),
+            points_operator_key=supervisor.key_of(POINTS),
         )

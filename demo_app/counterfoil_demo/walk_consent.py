@@ -3,6 +3,8 @@
 import secrets
 import shutil
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -15,13 +17,20 @@ from counterfoil_consent.receiver import Receiver
 from counterfoil_consent.sql_store import SqlReceiverStore
 from counterfoil_consent.states import Level
 from counterfoil_consent.terms import Purpose
-from counterfoil_credentials.encoding import JsonObject, text_at
+from counterfoil_credentials.encoding import JsonObject, int_at, object_at, text_at
 from counterfoil_credentials.errors import Refused
 from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_credentials.token_status_list import FetchedStatusSource
 from counterfoil_wallet.grant_states import InForce, Proved
 
-from counterfoil_demo.houses import AURICLE, CUSTODIAN, SEALING_KEYS, VELORUM, fetcher_for
+from counterfoil_demo.houses import (
+    AURICLE,
+    CUSTODIAN,
+    ONE_TIME_KEYS,
+    SEALING_KEYS,
+    VELORUM,
+    fetcher_for,
+)
 from counterfoil_demo.naming import claim_names
 from counterfoil_demo.office import objects_at, segment
 from counterfoil_demo.report import NotAsItMustBe, Step, must
@@ -39,23 +48,28 @@ def lend_and_take_back(scene: Scene, step: Step, purchase: Purchase) -> None:
     """Grant, let the brand read, withdraw, and see that nothing opens any more."""
     grant = _grant(scene, step)
     grant_id = grant.grant_id
-    facts = _read(scene, grant_id)
+    answer = _read(scene, grant_id)
+    facts, lease = objects_at(answer, "facts"), object_at(answer, "lease", "read")
     told = str(facts)
     must(len(facts) == 2, "two facts", len(facts))
     must(purchase.buyer not in told and purchase.email not in told, "no name", "one")
     step.say(
         "read",
         who="Velorum",
-        n=1,
-        most=_MOST_READS,
+        n=int_at(lease, "read", "lease"),
+        most=int_at(lease, "max_reads", "lease"),
         facts="; ".join(_spelled(fact) for fact in facts),
     )
     with tempfile.TemporaryDirectory(prefix="counterfoil-before-") as kept:
         # All that Velorum has on disk while the grant is in force: database, keys, journals.
         before = Path(shutil.copytree(scene.data / VELORUM.name, Path(kept) / VELORUM.name))
-        proved = _withdraw(scene, step, grant)
-        _refused_read(scene, step, grant_id)
-        _try_to_open(scene, step, before, grant_id)
+        with _hoarder(scene, before) as hoarder:
+            must(_can_open(hoarder, grant_id), "a copy that opens before the end", "one closed")
+            proved = _withdraw(scene, step, grant)
+            _refused_read(scene, step, grant_id)
+            must(not _can_open(hoarder, grant_id), "a copy that stays closed", "one that opens")
+        _require_key_destroyed(scene, grant_id)
+        step.say("bytes-closed", who="Velorum")
     erased = verify_erasure_receipt(
         proved.receipt, agreement=grant.active.agreement, now=datetime.now(UTC)
     )
@@ -99,9 +113,9 @@ def _wish(language: Language) -> JsonObject:
     }
 
 
-def _read(scene: Scene, grant_id: str) -> list[JsonObject]:
+def _read(scene: Scene, grant_id: str) -> JsonObject:
     path = f"/consent/grants/{segment(grant_id)}/read"
-    return objects_at(scene.velorum.post(path, {"purpose": _PURPOSE.value}), "facts")
+    return scene.velorum.post(path, {"purpose": _PURPOSE.value})
 
 
 def _spelled(fact: JsonObject) -> str:
@@ -128,30 +142,40 @@ def _refused_read(scene: Scene, step: Step, grant_id: str) -> None:
     raise NotAsItMustBe("expected no read after the end, found one")
 
 
-def _try_to_open(scene: Scene, step: Step, before: Path, grant_id: str) -> None:
-    """Play a Velorum that kept everything: its old files, its old keys, and the way to ask."""
+@contextmanager
+def _hoarder(scene: Scene, before: Path) -> Generator[Receiver]:
+    """Give a Velorum that kept everything: its old files, its old keys, and the way to ask."""
     fetcher = fetcher_for(scene.data)
     keys = FetchedIssuerKeys(fetcher, {_RECEIPT_VCT: (AURICLE.origin,)})
     store = SqlReceiverStore(before / "consent.sqlite3")
-    hoarder = Receiver(
-        origin=VELORUM.origin,
-        name="Velorum",
-        signer=load_or_create_signer(before / "receiver-key.pem"),
-        custodian=fetch_custodian(fetcher, CUSTODIAN.origin),
-        store=store,
-        keys=FileKeyFolder(before / SEALING_KEYS),
-        fetcher=fetcher,
-        trust=keys,
-        status=ListedStatus(FetchedStatusSource(fetcher), keys),
-        clock=lambda: datetime.now(UTC),
-        random=secrets.token_bytes,
-    )
     try:
-        with hoarder.read(grant_id, _PURPOSE):
-            pass
-    except Refused:
-        step.say("bytes-closed", who="Velorum")
-        return
+        yield Receiver(
+            origin=VELORUM.origin,
+            name="Velorum",
+            signer=load_or_create_signer(before / "receiver-key.pem"),
+            custodian=fetch_custodian(fetcher, CUSTODIAN.origin),
+            store=store,
+            keys=FileKeyFolder(before / SEALING_KEYS),
+            fetcher=fetcher,
+            trust=keys,
+            status=ListedStatus(FetchedStatusSource(fetcher), keys),
+            clock=lambda: datetime.now(UTC),
+            random=secrets.token_bytes,
+        )
     finally:
         store.close()
-    raise NotAsItMustBe("expected sealed bytes that stay closed, found them open")
+
+
+def _can_open(hoarder: Receiver, grant_id: str) -> bool:
+    try:
+        with hoarder.read(grant_id, _PURPOSE) as facts:
+            return len(facts.names) == 2
+    except Refused as refusal:
+        must(refusal.codes == ["grant-ended"], "the end as the reason", refusal.codes)
+        return False
+
+
+def _require_key_destroyed(scene: Scene, grant_id: str) -> None:
+    folder = scene.data / CUSTODIAN.name / ONE_TIME_KEYS
+    left = [path.suffix for path in folder.glob(f"{grant_id}*")]
+    must(left == [".ended"], "a tombstone in the place of the custodian's key", left)

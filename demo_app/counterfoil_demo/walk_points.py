@@ -30,21 +30,30 @@ def earn_exchange_redeem(scene: Scene, step: Step, purchase: Purchase) -> None:
     before = scene.points.supply()
     is_first = scene.diary.entry("redeemed") is None
     received = _exchange(scene, step, purchase, earned)
+    between = scene.points.supply()
+    must(between.total_value <= before.total_value, "no value made by exchanging", "some")
     _redeem(scene, step, purchase, received)
     after = scene.points.supply()
-    must(after.total_value <= before.total_value, "no growth of value", "growth")
+    must(after.total_value <= between.total_value, "no value made by redeeming", "some")
     if not is_first:
         must(after == before, "nothing to move twice", "a movement")
         step.say("done-before")
-    step.say("value", before=_euros(before.total_value), after=_euros(after.total_value))
+    step.say(
+        "value",
+        before=_euros(before.total_value),
+        between=_euros(between.total_value),
+        after=_euros(after.total_value),
+    )
     step.note("value_before", before.total_value)
+    step.note("value_between", between.total_value)
     step.note("value_after", after.total_value)
     _compare_histories(scene, step)
 
 
 def _open_corridor(scene: Scene) -> None:
     for brand in (scene.auricle, scene.velorum):
-        brand.post("/back-office/points/register")
+        registration = brand.post("/back-office/points/register")
+        scene.points.register(registration, operator_key=scene.points_operator_key)
     signatures = [
         bytes.fromhex(text_at(brand.post("/back-office/points/corridor"), "signature", "corridor"))
         for brand in (scene.auricle, scene.velorum)
@@ -92,6 +101,8 @@ def _exchange(scene: Scene, step: Step, purchase: Purchase, earned: Points) -> P
             if attempt + 1 == _ATTEMPTS:
                 raise
             continue
+        at_rate = RATE.of(done.gave.units)
+        must(done.received.units == at_rate, f"{at_rate} at the signed rate", done.received.units)
         step.say("exchanged", paid=done.gave, received=done.received)
         step.note("exchanged", {"gave": done.gave.units, "received": done.received.units})
         return done.received

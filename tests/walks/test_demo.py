@@ -4,6 +4,7 @@ import fcntl
 import json
 import shutil
 import socket
+from base64 import b64encode
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -71,7 +72,8 @@ def test_points_are_minted_once_and_their_value_does_not_grow(first: Run) -> Non
     step = first.steps["e"]
 
     assert step["minted_units"] == step["awarded_units"] > 0
-    assert step["value_after"] <= step["value_before"]
+    assert step["value_after"] <= step["value_between"] <= step["value_before"]
+    assert step["exchanged"]["received"] == step["exchanged"]["gave"] * 9 // 20
 
 
 def test_only_the_seller_knows_the_buyer(first: Run) -> None:
@@ -80,6 +82,30 @@ def test_only_the_seller_knows_the_buyer(first: Run) -> None:
     assert found.pop("auricle") == ["name", "email", "order", "serial"]
     assert all(names == [] for names in found.values())
     assert len(found) == 5
+
+
+def test_a_shop_that_hoards_is_found_out(copy_of_first: Callable[[], Path]) -> None:
+    data = copy_of_first()
+    buyer = json.loads((data / "diary.json").read_text())["purchase"]["buyer"]
+    (data / "shop" / "hoard").write_bytes(b64encode(f'{{"buyer":"{buyer}"}}'.encode()))
+
+    run = run_demo(data, "--json")
+
+    assert run.status == 1
+    assert not run.steps["f"]["ok"]
+    assert "shop without your data, found name" in run.steps["f"]["error"]
+
+
+def test_every_key_of_the_ended_grant_is_gone(first: Run, data: Path) -> None:
+    grant = first.steps["d"]["grant"]
+    kept = [*(data / "custodian" / "one-time-keys").iterdir()]
+    kept += (data / "velorum" / "sealing-keys").iterdir()
+
+    assert f"{grant}.ended" in {path.name for path in kept}
+    assert not [path.name for path in kept if path.name.startswith(grant) and path.suffix == ""]
+    assert {path.suffix for path in kept if path.is_file() and not path.name.startswith(".")} == {
+        ".ended"
+    }
 
 
 def test_leaves_no_process_behind(first: Run, data: Path) -> None:
