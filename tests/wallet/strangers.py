@@ -60,6 +60,7 @@ class StrangeIssuer:
     issuer: str = BRAND
     expires_in: timedelta = timedelta(days=365)
     tx_code: TxCode | None = None
+    authorization_server: str | None = None
     answers: dict[str, Response] = field(default_factory=dict[str, Response])
     bends: dict[str, Bend] = field(default_factory=dict[str, Bend])
     received: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
@@ -70,7 +71,9 @@ class StrangeIssuer:
 
     @property
     def link(self) -> str:
-        return CredentialOffer(BRAND, ("warranty",), "a-code", self.tx_code).to_link()
+        return CredentialOffer(
+            BRAND, ("warranty",), "a-code", self.tx_code, self.authorization_server
+        ).to_link()
 
     def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         self.received.append((path, body))

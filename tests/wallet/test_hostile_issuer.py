@@ -1,11 +1,11 @@
 """An issuer that lies, errs or stalls: the wallet keeps nothing that it did not verify."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import cast
 
 import pytest
-from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.keys import MemorySigner
@@ -18,6 +18,7 @@ from tests.wallet.strangers import BRAND, TOKEN, StrangeIssuer, json_response
 METADATA = "/.well-known/openid-credential-issuer"
 SERVER = "/.well-known/oauth-authorization-server"
 KEYS = "/.well-known/jwt-vc-issuer"
+OTHER = "https://other.example"
 
 
 @pytest.fixture
@@ -198,6 +199,52 @@ def test_drops_the_offer_when_an_answer_is_no_answer(
     issuer.answers[path] = answer
 
     assert refused(wallet, issuer) == [code or "offer-not-redeemed"]
+
+
+@pytest.mark.parametrize(
+    ("named", "listed", "asked"),
+    [
+        (None, None, BRAND),
+        (None, [BRAND, OTHER], BRAND),
+        (None, [OTHER, BRAND], OTHER),
+        (OTHER, [BRAND, OTHER], OTHER),
+        (BRAND, [BRAND], BRAND),
+    ],
+)
+def test_asks_the_authorization_server_that_the_offer_names_or_else_the_first(
+    wallet: Wallet,
+    issuer: StrangeIssuer,
+    named: str | None,
+    listed: list[Json] | None,
+    asked: str,
+) -> None:
+    called: list[str] = []
+
+    def other(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        called.append(path)
+        if path == SERVER:
+            return json_response({"issuer": OTHER, "token_endpoint": f"{OTHER}/token"})
+        return issuer.handle(method, path, headers, body)
+
+    issuer.network.serve(OTHER, other)
+    issuer.authorization_server = named
+    if listed is not None:
+        issuer.bends[METADATA] = lambda m: {**m, "authorization_servers": listed}
+
+    assert len(wallet.accept(issuer.link).credentials) == 1
+    assert called == ([SERVER, "/token"] if asked == OTHER else [])
+
+
+@pytest.mark.parametrize("listed", [None, [BRAND], [f"{OTHER}/"]])
+def test_refuses_an_authorization_server_that_the_issuer_does_not_list(
+    wallet: Wallet, issuer: StrangeIssuer, listed: list[Json] | None
+) -> None:
+    issuer.authorization_server = OTHER
+    if listed is not None:
+        issuer.bends[METADATA] = lambda m: {**m, "authorization_servers": listed}
+
+    assert refused(wallet, issuer) == ["authorization-server-unknown"]
+    assert [path for path, _ in issuer.received] == [METADATA]
 
 
 @pytest.mark.parametrize("path", [METADATA, SERVER, KEYS, "/token", "/credential"])

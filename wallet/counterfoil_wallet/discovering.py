@@ -10,11 +10,11 @@ from typing import Final
 from counterfoil_credentials.encoding import (
     JsonObject,
     as_object,
-    as_text,
     list_at,
     object_at,
     optional_text_at,
     text_at,
+    texts_at,
 )
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
@@ -94,14 +94,15 @@ def discover(fetcher: Fetcher, offer: CredentialOffer) -> Discovered:
     """Give where and what `offer` leads to.
 
     Raises `Refused`: `issuer-mismatch` when the metadata names another issuer,
-    `configuration-unknown` for an offered id that the issuer does not list,
+    `authorization-server-unknown` and `configuration-unknown` for one that is
+    offered and that the issuer does not list,
     `nothing-we-hold` when no offered credential is an SD-JWT VC that binds an
     ES256 key, `url-not-https`; `Unavailable`, `Malformed`.
     """
     https_url(offer.issuer, "credential_offer.credential_issuer")
     metadata = _fetch(fetcher, offer.issuer, WELL_KNOWN_CREDENTIAL_ISSUER, _ISSUER)
     _require_named(metadata, spec.CREDENTIAL_ISSUER, offer.issuer, _ISSUER)
-    server = _authorization_server(metadata, offer.issuer)
+    server = _authorization_server(metadata, offer)
     server_metadata = _fetch(fetcher, server, WELL_KNOWN_AUTHORIZATION_SERVER, _SERVER)
     _require_named(server_metadata, spec.ISSUER, server, _SERVER)
     listed = object_at(metadata, spec.CONFIGURATIONS, _ISSUER)
@@ -144,14 +145,19 @@ def _require_named(metadata: JsonObject, name: str, expected: str, where: str) -
         raise refuse("issuer-mismatch", "the issuer that was asked", "another", f"{where}.{name}")
 
 
-def _authorization_server(metadata: JsonObject, issuer: str) -> str:
-    if spec.AUTHORIZATION_SERVERS not in metadata:
-        return issuer
-    servers = list_at(metadata, spec.AUTHORIZATION_SERVERS, _ISSUER)
+def _authorization_server(metadata: JsonObject, offer: CredentialOffer) -> str:
     where = f"{_ISSUER}.{spec.AUTHORIZATION_SERVERS}"
-    if not servers:
-        raise Malformed("an authorization server", "an empty list", where)
-    return https_url(as_text(servers[0], where), where)
+    servers: list[str] = []
+    if spec.AUTHORIZATION_SERVERS in metadata:
+        servers = texts_at(metadata, spec.AUTHORIZATION_SERVERS, _ISSUER)
+        if not servers:
+            raise Malformed("an authorization server", "an empty list", where)
+    # Section 4.1.1: the offer chooses among the issuer's servers, and brings none of its own.
+    if offer.authorization_server is not None:
+        if offer.authorization_server not in servers:
+            raise refuse("authorization-server-unknown", "one the issuer lists", "another", where)
+        return https_url(offer.authorization_server, where)
+    return https_url(servers[0], where) if servers else offer.issuer
 
 
 def _configuration(configuration_id: str, listed: JsonObject) -> Configuration | None:
