@@ -10,7 +10,7 @@ from counterfoil_credentials.encoding import compact_json, parse_object
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_wallet import Wallet
 from counterfoil_wallet.passphrase import Cost, FileKey, KeyRecipe
-from counterfoil_wallet.sqlite_store import DATABASE, HEADER, SqliteStore, exists
+from counterfoil_wallet.sqlite_store import DATABASE, HEADER, LOCK, SqliteStore, exists
 from counterfoil_wallet.store import Kind, Record
 
 from tests.wallet.conftest import CHEAP, PASSPHRASE
@@ -193,6 +193,89 @@ def test_what_a_killed_create_left_behind_is_no_wallet(
     assert not exists(folder)
     SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP).close()
     assert exists(folder)
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir(parents=True)
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"garbage" * 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "put"),
+    [(LOCK, a_folder), (LOCK, garbage), (HEADER, a_folder), (DATABASE, a_folder)],
+)
+def test_a_foreign_thing_under_a_name_of_ours_is_told(
+    store: SqliteStore, folder: Path, name: str, put: Callable[[Path], None]
+) -> None:
+    store.close()
+    (folder / name).unlink()
+    put(folder / name)
+
+    with pytest.raises(Malformed):
+        SqliteStore.open(folder, PASSPHRASE)
+
+
+@pytest.mark.parametrize("name", [LOCK, DATABASE])
+def test_a_wallet_is_not_made_among_foreign_things(
+    tmp_path: Path, random_bytes: Callable[[int], bytes], name: str
+) -> None:
+    a_folder(tmp_path / name)
+
+    with pytest.raises((Malformed, Unavailable)):
+        SqliteStore.create(tmp_path, PASSPHRASE, random=random_bytes, cost=CHEAP)
+
+    assert not exists(tmp_path)
+
+
+def test_a_wallet_is_not_made_where_a_file_is(
+    tmp_path: Path, random_bytes: Callable[[int], bytes]
+) -> None:
+    (tmp_path / "file").write_text("a letter")
+
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(Refused) as refusal:
+            SqliteStore.create(place, PASSPHRASE, random=random_bytes, cost=CHEAP)
+        assert refusal.value.codes == ["not-a-folder"]
+        assert refused_codes(place, PASSPHRASE) == ["wallet-missing"]
+    assert (tmp_path / "file").read_text() == "a letter"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\udc80"])
+def test_a_path_that_is_no_text_is_malformed(
+    tmp_path: Path, random_bytes: Callable[[int], bytes], name: str
+) -> None:
+    with pytest.raises(Malformed):
+        SqliteStore.create(tmp_path / name, PASSPHRASE, random=random_bytes, cost=CHEAP)
+    with pytest.raises(Malformed):
+        SqliteStore.open(tmp_path / name, PASSPHRASE)
+
+
+def test_a_disk_that_does_not_take_a_wallet_makes_it_unavailable(
+    tmp_path: Path, random_bytes: Callable[[int], bytes]
+) -> None:
+    with pytest.raises(Unavailable):
+        SqliteStore.create(tmp_path / ("x" * 300), PASSPHRASE, random=random_bytes, cost=CHEAP)
+
+
+def test_a_passphrase_that_is_no_text_is_malformed_and_not_told(
+    store: SqliteStore, folder: Path, tmp_path: Path, random_bytes: Callable[[int], bytes]
+) -> None:
+    store.close()
+    passphrase = "a secret \udc80"
+
+    with pytest.raises(Malformed) as opening:
+        SqliteStore.open(folder, passphrase)
+    with pytest.raises(Malformed) as making:
+        SqliteStore.create(tmp_path / "new", passphrase, random=random_bytes, cost=CHEAP)
+
+    for error in (opening.value, making.value):
+        assert error.__context__ is None
+        assert "secret" not in str(error)
+    assert not exists(tmp_path / "new")
+    SqliteStore.open(folder, PASSPHRASE).close()
 
 
 def test_a_locked_wallet_answers_nothing(store: SqliteStore) -> None:

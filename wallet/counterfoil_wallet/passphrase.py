@@ -48,7 +48,10 @@ class KeyRecipe:
 
     @staticmethod
     def fresh(passphrase: str, *, salt: bytes, cost: Cost) -> "tuple[KeyRecipe, FileKey]":
-        """Give the recipe for a new wallet, and the key that it leads to."""
+        """Give the recipe for a new wallet, and the key that it leads to.
+
+        Raises `Misuse` for an empty passphrase, `Malformed` for one that is no text.
+        """
         if not passphrase:
             raise Misuse("expected a passphrase, found an empty one")
         root = _root(passphrase, salt, cost)
@@ -110,6 +113,9 @@ def recipe_at(obj: JsonObject, name: str, where: str) -> KeyRecipe:
 
 
 def _root(passphrase: str, salt: bytes, cost: Cost) -> bytes:
+    # Looked for beforehand: the encoder's own error would carry the whole passphrase.
+    if any("\ud800" <= character <= "\udfff" for character in passphrase):
+        raise Malformed("whole characters", "half a surrogate pair", "passphrase")
     # NFC: the same passphrase typed on another keyboard is the same passphrase.
     secret = unicodedata.normalize("NFC", passphrase).encode("utf-8")
     return Argon2id(

@@ -89,19 +89,25 @@ class SqliteStore:
         """Make a new wallet in `folder`, which is made too.
 
         The header is written last and whole: a wallet is there when its header
-        is. `Refused` with `wallet-exists` when one is there already.
+        is. Raises `Refused` with `wallet-exists` when one is there already, or
+        with `not-a-folder`; `Unavailable` when the disk does not take it;
+        `Malformed` for a path or passphrase that is none, or a foreign file
+        under one of our names.
         """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _require_path(folder)
+        with _telling():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _take_lock(folder)
         try:
             _require_none(folder)
-            # What a killed `create` left behind has no header and so no key: nothing to lose.
-            for suffix in _SIDE_FILES:
-                (folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
             recipe, key = KeyRecipe.fresh(passphrase, salt=random(SALT_BYTES), cost=cost or Cost())
-            connection = _connect(folder, key, new=True)
-            connection.execute(_SCHEMA)
-            _write_header(folder, recipe)
+            with _telling():
+                # What a killed `create` left behind has no header and so no key: nothing to lose.
+                for suffix in _SIDE_FILES:
+                    (folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
+                connection = _connect(folder, key, new=True)
+                connection.execute(_SCHEMA)
+                _write_header(folder, recipe)
         except BaseException:
             lock.close()
             raise
@@ -186,8 +192,17 @@ class SqliteStore:
 
 
 def exists(folder: Path) -> bool:
-    """Say whether `folder` holds a wallet."""
-    return (folder / HEADER).exists()
+    """Say whether `folder` holds a wallet; `Unavailable` when it may not be looked into."""
+    _require_path(folder)
+    with _telling():
+        return (folder / HEADER).exists()
+
+
+def _require_path(folder: Path) -> None:
+    # Checked once, here: otherwise each call below would fail in its own way.
+    text = str(folder)
+    if "\0" in text or text.encode("utf-8", "replace").decode("utf-8") != text:
+        raise Malformed("a path of whole characters", "another text", "path")
 
 
 def _connection(path: Path, flags: int) -> _Connection:
@@ -211,10 +226,10 @@ def _connect(folder: Path, key: FileKey, *, new: bool) -> _Connection:
     path = folder / DATABASE
     if new:
         path.touch(mode=0o600)
-    try:
+    with _telling():
+        if not path.is_file():
+            raise Malformed("the wallet's database", "none", DATABASE)
         connection = _connection(path, apsw.SQLITE_OPEN_READWRITE)
-    except apsw.CantOpenError as cause:
-        raise Malformed("the wallet's database", "none", DATABASE) from cause
     try:
         with _telling():
             _unlock(connection, key, new=new)
@@ -242,12 +257,19 @@ def _unlock(connection: _Connection, key: FileKey, *, new: bool) -> None:
 def _take_lock(folder: Path) -> _Connection:
     # An exclusive transaction on an empty database is a file lock on every
     # platform that SQLite knows, and ends with the process however it ends.
-    lock = _connection(folder / LOCK, _CREATE)
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except apsw.BusyError as cause:
-        lock.close()
-        raise Unavailable("expected a free wallet, found it open in another program") from cause
+    path = folder / LOCK
+    with _telling(LOCK):
+        if path.exists() and not path.is_file():
+            raise Malformed("the wallet's lock, a file", "no file", LOCK)
+        lock = _connection(path, _CREATE)
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except apsw.BusyError as cause:
+            lock.close()
+            raise Unavailable("expected a free wallet, found it open in another program") from cause
+        except BaseException:
+            lock.close()
+            raise
     return lock
 
 
@@ -274,8 +296,12 @@ def _write_header(folder: Path, recipe: KeyRecipe) -> None:
 
 
 def _read_header(folder: Path) -> KeyRecipe:
-    with (folder / HEADER).open("rb") as file:
-        data = file.read(_MAX_HEADER_BYTES + 1)
+    path = folder / HEADER
+    with _telling(HEADER):
+        if not path.is_file():
+            raise Malformed("the wallet's header, a file", "no file", HEADER)
+        with path.open("rb") as file:
+            data = file.read(_MAX_HEADER_BYTES + 1)
     header = parse_object(data, HEADER, max_bytes=_MAX_HEADER_BYTES, max_depth=3)
     if text_at(header, "format", HEADER) != _FORMAT or text_at(header, "cipher", HEADER) != _CIPHER:
         raise Malformed(f"a {_FORMAT} under {_CIPHER}", "another format", HEADER)
@@ -285,15 +311,24 @@ def _read_header(folder: Path) -> KeyRecipe:
 
 
 @contextmanager
-def _telling() -> Generator[None, None, None]:
-    """Say what went wrong with the file in our own words."""
+def _telling(name: str = DATABASE) -> Generator[None, None, None]:
+    """Say what went wrong with the wallet's files in our own words."""
     try:
         yield
     except (apsw.CorruptError, apsw.NotADBError) as cause:
-        raise Malformed("an intact wallet file", "a damaged one", DATABASE) from cause
-    except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError) as cause:
+        raise Malformed("an intact wallet file", "a damaged one", name) from cause
+    except (FileExistsError, NotADirectoryError) as cause:
+        raise Refused(Reason("not-a-folder", "a folder", "a file in its place", "path")) from cause
+    except (
+        OSError,
+        apsw.CantOpenError,
+        apsw.FullError,
+        apsw.IOError,
+        apsw.PermissionsError,
+        apsw.ReadOnlyError,
+    ) as cause:
         found = type(cause).__name__
-        raise Unavailable(f"expected the wallet's file to take a change, found {found}") from cause
+        raise Unavailable(f"expected the disk to serve {name}, found {found}") from cause
 
 
 _require_cipher()
