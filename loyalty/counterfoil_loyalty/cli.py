@@ -1,8 +1,9 @@
 """`counterfoil loyalty serve DIR`: the points service with its chain, on loopback.
 
 DIR holds everything: `chain.sqlite3` (the chain and the relayer's key, readable
-by their owner alone), `points.sqlite3` (the outbox and the projection) and `operator.key`: who
-carries it admits brands (POST /brands).
+by their owner alone), `points.sqlite3` (the outbox and the projection), `voucher.key` (what
+vouchers are derived from: kept, or given vouchers change) and `operator.key`:
+who carries it admits brands (POST /brands).
 """
 
 import argparse
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CHAIN: Final = "chain.sqlite3"
 DATABASE: Final = "points.sqlite3"
 OPERATOR_KEY: Final = "operator.key"
+VOUCHER_KEY: Final = "voucher.key"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +50,7 @@ def open_app(folder: Path, stack: ExitStack, *, operator_key: str) -> "AsgiApp":
     import secrets
     import time
 
+    from counterfoil_service.access import load_or_create_key
     from counterfoil_service.sql import open_database
 
     from counterfoil_loyalty.app import create_app
@@ -67,7 +70,8 @@ def open_app(folder: Path, stack: ExitStack, *, operator_key: str) -> "AsgiApp":
     store = SqlStore(engine)
     relayer = Relayer(ledger, store)
     relayer.start()
-    service = PointsService(relayer, store, clock)
+    voucher_secret = load_or_create_key(folder / VOUCHER_KEY).encode()
+    service = PointsService(relayer, store, clock, voucher_secret=voucher_secret)
     return create_app(service, Ticker(relayer, clock), operator_key=operator_key)
 
 

@@ -11,10 +11,12 @@ is not in a block yet after a while is answered `Pending`; send it again.
 """
 
 import base64
+import hashlib
+import hmac
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from counterfoil_credentials.errors import Reason, Refused
+from counterfoil_credentials.errors import Misuse, Reason, Refused
 
 from counterfoil_loyalty.accounts import Account, require_signature
 from counterfoil_loyalty.actions import (
@@ -26,7 +28,7 @@ from counterfoil_loyalty.actions import (
     SwapPoints,
 )
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
-from counterfoil_loyalty.keccak import keccak256
+from counterfoil_loyalty.keccak import SECRET_BYTES
 from counterfoil_loyalty.ledger import Block, LedgerIdentity
 from counterfoil_loyalty.rates import Rate, makes_value
 from counterfoil_loyalty.refusals import refusal
@@ -95,7 +97,11 @@ class Voucher:
 
 
 class PointsService:
-    """Everything the HTTP face does, without HTTP. Safe for several threads."""
+    """Everything the HTTP face does, without HTTP. Safe for several threads.
+
+    `voucher_secret` (32 bytes or more) makes vouchers unguessable. It stays the
+    same for ever: a redemption sent again is answered with the same voucher.
+    """
 
     def __init__(
         self,
@@ -103,11 +109,16 @@ class PointsService:
         store: PointsStore,
         clock: Callable[[], int],
         *,
+        voucher_secret: bytes,
         patience_s: float = 8,
     ) -> None:
+        if len(voucher_secret) < SECRET_BYTES:
+            text = f"expected at least {SECRET_BYTES} secret bytes, found {len(voucher_secret)}"
+            raise Misuse(text)
         self.relayer = relayer
         self._store = store
         self._clock = clock
+        self._voucher_secret = voucher_secret
         self._patience_s = patience_s
 
     @property
@@ -199,12 +210,12 @@ class PointsService:
         for earlier in self._older_than_outbox(action, "redeemed", redemption.redemption_id):
             if (earlier.token, earlier.account) == (redemption.token, redemption.holder):
                 _require_same(earlier.units, -redemption.amount)
-                return _voucher(brand, redemption, earlier.transaction_id)
+                return self._voucher(brand, redemption, earlier.transaction_id)
         self._require_timely(action, redemption.deadline)
         entry = self._done(action)
         if entry is None:
             return Pending(action.key)
-        return _voucher(brand, redemption, entry.transaction.transaction_id)
+        return self._voucher(brand, redemption, entry.transaction.transaction_id)
 
     def brands(self) -> Sequence[Brand]:
         return self._store.brands()
@@ -268,6 +279,15 @@ class PointsService:
                 Reason("deadline-too-far", f"a deadline within {days} days", "later", "deadline")
             )
 
+    def _voucher(self, brand: Brand, redemption: Redemption, transaction_id: str) -> Voucher:
+        return Voucher(
+            reference=voucher_reference(redemption, secret=self._voucher_secret),
+            brand=brand.brand,
+            units=redemption.amount,
+            redemption_id=redemption.redemption_id.hex(),
+            transaction_id=transaction_id,
+        )
+
     def _brand_of(self, token: Account) -> Brand:
         for brand in self._store.brands():
             if brand.token == token:
@@ -275,25 +295,19 @@ class PointsService:
         raise Refused(refusal("UnknownPoints", "brand"))
 
 
-def voucher_reference(redemption: Redemption) -> str:
-    """Give the voucher's reference: 16 letters and digits that follow from the redemption alone."""
-    named = f"{redemption.token} {redemption.holder} {redemption.redemption_id.hex()}"
-    letters = base64.b32encode(keccak256(b"voucher " + named.encode())[:10]).decode()
+def voucher_reference(redemption: Redemption, *, secret: bytes) -> str:
+    """Give the voucher's reference: 16 letters and digits, the same for each repeat.
+
+    Everybody reads redemptions on the chain, and a voucher is worth what it
+    says to whoever shows it: so it is an HMAC under the service's `secret`.
+    """
+    named = f"voucher {redemption.token} {redemption.holder} {redemption.redemption_id.hex()}"
+    letters = base64.b32encode(hmac.digest(secret, named.encode(), hashlib.sha256)[:10]).decode()
     return "-".join(letters[start : start + 4] for start in range(0, 16, 4))
 
 
 def _awarded(brand: Brand, award: Award, transaction_id: str) -> Awarded:
     return Awarded(brand.brand, award.to, award.amount, award.ref.hex(), transaction_id)
-
-
-def _voucher(brand: Brand, redemption: Redemption, transaction_id: str) -> Voucher:
-    return Voucher(
-        reference=voucher_reference(redemption),
-        brand=brand.brand,
-        units=redemption.amount,
-        redemption_id=redemption.redemption_id.hex(),
-        transaction_id=transaction_id,
-    )
 
 
 def _require_same(known: object, asked: object) -> None:

@@ -9,20 +9,23 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from counterfoil_credentials.errors import CounterfoilError
 from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSigner
-from counterfoil_loyalty.cli import OPERATOR_KEY, main
+from counterfoil_loyalty.cli import OPERATOR_KEY, VOUCHER_KEY, main
 from counterfoil_service.access import load_or_create_key
 
 from tests.loyalty.programme import AUDIO, SECRET
 
 ORIGIN = "https://points.example"
 BRAND = PointsSigner(b"\x01" * 32)
-ACCOUNT = PointsAccounts(b"customer" * 4).of(AUDIO).account
+CUSTOMER = PointsAccounts(b"customer" * 4)
+ACCOUNT = CUSTOMER.of(AUDIO).account
+NOW = datetime.now(UTC)  # these services run by the real clock
 
 
 @contextmanager
@@ -84,9 +87,14 @@ def test_awards_cut_by_kill_9_are_each_minted_exactly_once(tmp_path: Path, kills
         minted = [event for event in client.events() if event["name"] == "Awarded"]
         assert len(minted) == len(begun)
         assert client.supply().units == {AUDIO: 100 * len(begun)}
-        history = client.history(PointsAccounts(b"customer" * 4))
+        history = client.history(CUSTOMER)
         assert len({entry.reference for entry in history}) == len(history) == len(begun)
         assert len([event for event in client.events() if event["name"] == "PointsCreated"]) == 1
+        voucher = client.redeem(Points(AUDIO, 100), CUSTOMER, b"r" * 32, now=NOW)
+
+    assert (tmp_path / VOUCHER_KEY).stat().st_mode & 0o777 == 0o600
+    with service(tmp_path) as (client, _):  # the last one was killed, too
+        assert client.redeem(Points(AUDIO, 100), CUSTOMER, b"r" * 32, now=NOW) == voucher
 
 
 @pytest.mark.loopback

@@ -1,5 +1,6 @@
 """The points service as an app meets it: the client, over HTTP shapes, without a socket."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,15 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSigner, Rate
 from counterfoil_loyalty.app import create_app
+from counterfoil_loyalty.intents import Redemption
 from counterfoil_loyalty.keccak import award_ref, keccak256
 from counterfoil_loyalty.ledger import EmbeddedLedger
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.relayer import Relayer
-from counterfoil_loyalty.service import PointsService
+from counterfoil_loyalty.service import PointsService, voucher_reference
 from counterfoil_loyalty.store import MemoryStore, Placed
 from fastapi.testclient import TestClient
 
@@ -23,6 +25,7 @@ from tests.loyalty.programme import AUDIO, BICYCLE, DAY, NOW, SECRET, Clock, see
 
 ORIGIN = "https://points.example"
 OPERATOR_KEY = "the operator's key"
+VOUCHER_SECRET = b"the service's secret for vouchers"
 
 
 class PromptRelayer(Relayer):
@@ -134,7 +137,8 @@ def service_on(ledger: EmbeddedLedger, clock: Clock) -> tuple[TestClient, Prompt
     store = MemoryStore()
     relayer = PromptRelayer(ledger, store, clock)
     relayer.start()
-    app = create_app(PointsService(relayer, store, clock), operator_key=OPERATOR_KEY)
+    service = PointsService(relayer, store, clock, voucher_secret=VOUCHER_SECRET)
+    app = create_app(service, operator_key=OPERATOR_KEY)
     return TestClient(app, base_url=ORIGIN), relayer
 
 
@@ -346,6 +350,31 @@ def test_a_redemption_gives_one_voucher_however_often_it_is_sent(street: Street)
     with pytest.raises(Refused) as refusal:
         street.client.redeem(Points(AUDIO, 99), accounts, b"r" * 32, now=street.now)
     assert refusal.value.codes == ["key-conflict"]
+
+
+def test_a_voucher_cannot_be_computed_from_what_everybody_reads(street: Street) -> None:
+    street.award(1_000)
+    voucher = street.client.redeem(
+        Points(AUDIO, 100), street.accounts, b"r" * 32, now=street.now
+    ).reference
+    holder = street.accounts.of(AUDIO).account
+    token = street.client.programme(AUDIO).token
+    public = Redemption(token=token, holder=holder, amount=100, redemption_id=b"r" * 32, deadline=1)
+
+    assert voucher == voucher_reference(public, secret=VOUCHER_SECRET)
+    assert voucher != voucher_reference(public, secret=VOUCHER_SECRET + b"!")
+    named = f"voucher {token} {holder} {(b'r' * 32).hex()}"
+    letters = base64.b32encode(keccak256(named.encode())[:10]).decode()
+    assert voucher.replace("-", "") != letters
+    assert voucher not in street.http.get("/events").text
+
+
+@pytest.mark.parametrize("secret", [b"", b"s" * 31])
+def test_a_service_wants_a_secret_for_vouchers_that_nobody_guesses(
+    street: Street, secret: bytes
+) -> None:
+    with pytest.raises(Misuse):
+        PointsService(street.relayer, MemoryStore(), street.clock, voucher_secret=secret)
 
 
 def test_what_is_under_way_is_asked_for_again(street: Street) -> None:
