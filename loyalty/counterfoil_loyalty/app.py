@@ -76,8 +76,9 @@ def create_app(
 def _reading(app: FastAPI, service: PointsService, ticker: Ticker | None) -> None:
     @app.get("/health")
     def health() -> JSONResponse:
-        is_well = ticker is None or ticker.is_alive
-        body = {"ok": is_well, "block": service.relayer.ledger.head()}
+        health = service.health()
+        is_well = health.is_well and (ticker is None or ticker.is_alive)
+        body = {"ok": is_well, **asdict(health)}
         return JSONResponse(body, 200 if is_well else 503)
 
     @app.get("/brands")

@@ -118,25 +118,30 @@ class ChainLedger:
         with self._lock:
             return self._web3.eth.block_number
 
+    def time(self) -> int:
+        with self._lock:
+            return self._web3.eth.get_block("latest").get("timestamp", 0)
+
     def block(self, number: int) -> Block:
         with self._lock:
             header = self._web3.eth.get_block(number)
             logs = self._web3.eth.get_logs({"fromBlock": number, "toBlock": number})
-            events: list[Event] = []
-            for log in logs:
-                found = self._event(log)
-                if found is not None:
-                    name, values = found
-                    contract = Account(str(log["address"]))
-                    transaction_id = log["transactionHash"].hex()
-                    events.append(Event(transaction_id, len(events), contract, name, values))
-            return Block(
-                number,
-                _hex(header.get("hash")),
-                _hex(header.get("parentHash")),
-                header.get("timestamp", 0),
-                tuple(events),
-            )
+        # Reading the events of a full block takes a quarter of a second, and needs no lock.
+        events: list[Event] = []
+        for log in logs:
+            found = self._event(log)
+            if found is not None:
+                name, values = found
+                contract = Account(str(log["address"]))
+                transaction_id = log["transactionHash"].hex()
+                events.append(Event(transaction_id, len(events), contract, name, values))
+        return Block(
+            number,
+            _hex(header.get("hash")),
+            _hex(header.get("parentHash")),
+            header.get("timestamp", 0),
+            tuple(events),
+        )
 
     def balance(self, token: Account, account: Account) -> int:
         with self._lock:
@@ -183,7 +188,8 @@ class ChainLedger:
 
     def _is_points(self, contract: str) -> bool:
         if contract not in self._tokens:
-            listing = self._exchange.functions.listings(contract).call(self._reader())
+            with self._lock:
+                listing = self._exchange.functions.listings(contract).call(self._reader())
             if listing[1] == 0:
                 return False
             self._tokens.add(contract)  # A listing is never withdrawn.
@@ -244,6 +250,9 @@ class EmbeddedChainLedger(ChainLedger):
 
     def sequence(self) -> int:
         return self._chain.sequence()
+
+    def time(self) -> int:
+        return self._chain.time()
 
     def close(self) -> None:
         self._chain.close()

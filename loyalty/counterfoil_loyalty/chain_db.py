@@ -164,6 +164,11 @@ class EmbeddedChain:
             state = self._chain.get_vm(self._chain.create_header_from_parent(head)).state
             return state.get_nonce(cast("Any", bytes.fromhex(self.relayer[2:])))
 
+    def time(self) -> int:
+        """Give the newest block's time, in unix seconds."""
+        with self.lock:
+            return self._chain.get_canonical_head().timestamp
+
     def make_block(self, now: int) -> bool:
         """Put what waits into one block stamped `now`; see `BlockMaker`."""
         with self.lock:

@@ -25,6 +25,30 @@ class Indexer:
         self._ledger = ledger
         self._store = store
 
+    def require_known_past(self) -> None:
+        """Return only if the block that was last taken in is on the ledger.
+
+        Raises `Misuse` otherwise: the ledger is an older copy, or went another
+        way, and awards that were answered are not on it.
+        """
+        head = self._store.head()
+        if head is None:
+            return
+        last = self._ledger.head()
+        if last < head.number:
+            found = f"a chain that ends at block {last}"
+        elif self._ledger.block(head.number).block_id != head.block_id:
+            found = "another block there"
+        else:
+            return
+        text = (
+            f"expected the chain to hold block {head.number}, which the outbox has taken in, "
+            f"found {found}: put the chain and the outbox back from one and the same copy; to go "
+            "on with this chain alone, move the outbox (points.sqlite3) away, and what only it "
+            "knew is forgotten"
+        )
+        raise Misuse(text)
+
     def catch_up(self) -> None:
         """Take in every block after the store's head.
 

@@ -102,6 +102,10 @@ class Ledger(Protocol):
         """Give the newest block's number."""
         ...
 
+    def time(self) -> int:
+        """Give the newest block's time, in unix seconds."""
+        ...
+
     def block(self, number: int) -> Block:
         """Give one block up to the head."""
         ...

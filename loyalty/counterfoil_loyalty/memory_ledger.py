@@ -96,6 +96,9 @@ class MemoryLedger:
     def head(self) -> int:
         return len(self._blocks) - 1
 
+    def time(self) -> int:
+        return self._blocks[-1].at
+
     def block(self, number: int) -> Block:
         return self._blocks[number]
 

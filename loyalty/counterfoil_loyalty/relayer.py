@@ -35,14 +35,18 @@ class Relayer:
         self._indexer = Indexer(ledger, store)
         self._turned = Condition()
         self._floor = 0
+        self._oldest: tuple[str | None, int] = (None, 0)
+        self._looked_at = 0
         self.work = Event()
 
     def start(self) -> None:
         """Take up where the last run stopped.
 
-        Raises `Misuse` when the outbox was made for another chain.
+        Raises `Misuse` when the outbox was made for another chain, or has seen
+        more of this one than is there.
         """
         self._store.bind(self.ledger.identity)
+        self._indexer.require_known_past()
         self._floor = self.ledger.sequence()
         self._indexer.catch_up()
         self._settle()
@@ -86,6 +90,8 @@ class Relayer:
 
         Gives False when there was nothing to do, or this second has its block.
         """
+        if now > self._looked_at:
+            self.waited_s(now)
         if not self.ledger.make_block(now):
             return False
         self._indexer.catch_up()
@@ -93,6 +99,20 @@ class Relayer:
         with self._turned:
             self._turned.notify_all()
         return True
+
+    def waited_s(self, now: int) -> int:
+        """Give for how long the oldest entry without an outcome has been seen; 0 when idle.
+
+        `now` in unix seconds. Each turn looks, so a turn that fails is noticed too.
+        """
+        waiting = self._store.waiting()
+        oldest = waiting[0].key if waiting else None
+        with self._turned:
+            key, since = self._oldest
+            if oldest is None or oldest != key or now < since:
+                self._oldest = (oldest, now)
+            self._looked_at = now
+            return now - self._oldest[1]
 
     def is_idle(self) -> bool:
         """Tell whether every entry has its outcome."""

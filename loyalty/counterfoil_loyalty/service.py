@@ -16,7 +16,7 @@ import hmac
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from counterfoil_credentials.errors import Misuse, Reason, Refused
+from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
 
 from counterfoil_loyalty.accounts import Account, require_signature
 from counterfoil_loyalty.actions import (
@@ -40,12 +40,31 @@ MAX_INTENT_AGE_S = 7 * 86_400
 
 QUOTE_LASTS_S = 600
 
+MAX_LEAD_S = 2
+"""How far the chain's time may be ahead of the clock; it is, when the clock was once wrong."""
+
+STALLED_AFTER_S = 30
+"""For how long an entry may wait for its block before the service is not well."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
     """Taken in, signed and stored, and not in a block yet: send the same request again."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the service is: the newest block, how far its time leads, how long entries wait."""
+
+    block: int
+    ahead_s: int
+    waited_s: int
+
+    @property
+    def is_well(self) -> bool:
+        return self.ahead_s <= MAX_LEAD_S and self.waited_s <= STALLED_AFTER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +264,20 @@ class PointsService:
         for number in range(after + 1, min(ledger.head(), after + limit) + 1):
             yield ledger.block(number)
 
+    def health(self) -> Health:
+        now = self._clock()
+        ahead_s = max(0, self.relayer.ledger.time() - now)
+        return Health(self.relayer.ledger.head(), ahead_s, self.relayer.waited_s(now))
+
     def _done(self, action: Action) -> Placed | None:
-        """See an action through: its entry once it is done, None while it is pending."""
+        """See an action through: its entry once it is done, None while it is pending.
+
+        Raises `Unavailable` for one that is not done while the chain's time is
+        ahead of the clock: no block can be made until the clock has caught up.
+        """
+        known = self._store.placed(action.key)
+        if known is None or known.outcome is None:
+            self._require_time()
         entry = self.relayer.accept(action)
         if entry.outcome is None:
             entry = self.relayer.wait_for(action.key, self._patience_s) or entry
@@ -255,6 +286,15 @@ class PointsService:
         if entry.outcome.reason is not None:
             raise Refused(entry.outcome.reason)
         return entry
+
+    def _require_time(self) -> None:
+        lead_s = self.relayer.ledger.time() - self._clock()
+        if lead_s > MAX_LEAD_S:
+            text = (
+                f"expected chain time at most {MAX_LEAD_S} s ahead of this service's clock, "
+                f"found that chain time is ahead by {lead_s} s"
+            )
+            raise Unavailable(text)
 
     def _older_than_outbox(self, action: Action, kind: str, reference: bytes) -> Sequence[Movement]:
         """Give what the ledger moved for an action that the outbox does not know.

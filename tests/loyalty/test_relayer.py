@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
+from threading import RLock
 
 import pytest
 from counterfoil_credentials.errors import Misuse, Refused
@@ -235,6 +237,45 @@ def test_an_outbox_made_for_another_chain_is_refused(ledger: MemoryLedger, reope
     with pytest.raises(Misuse):
         started(other, reopen())
     started(ledger, reopen())
+
+
+@pytest.mark.parametrize("blocks_since", [0, 1, 2])
+def test_a_chain_older_than_its_outbox_is_refused_by_name(
+    ledger: MemoryLedger, programme: Programme, reopen: Reopen, blocks_since: int
+) -> None:
+    """The chain's file comes from a backup, and may have gone on from there."""
+    store = reopen()
+    relayer = started(ledger, store)
+    with_brands(programme, relayer, store)
+    backup = deepcopy(vars(ledger) | {"_lock": None})
+    for order in ("1001", "1002"):
+        relayer.accept(programme.award(order=order))
+        turn(relayer, programme.clock)
+    account = programme.customer.of(AUDIO).account
+
+    vars(ledger).update(backup | {"_lock": RLock()})
+    for number in range(blocks_since):
+        programme.perform(programme.award(1, f"another {number}"))
+
+    with pytest.raises(Misuse, match="one and the same copy"):
+        started(ledger, reopen())
+    assert reopen().balances(account) == {programme.tokens[AUDIO]: 2_000}  # nothing was touched
+    started(ledger, MemoryStore())  # the outbox moved away, as the text says
+
+
+def test_a_chain_newer_than_its_outbox_is_taken_in(
+    ledger: MemoryLedger, programme: Programme, reopen: Reopen
+) -> None:
+    store = reopen()
+    relayer = started(ledger, store)
+    with_brands(programme, relayer, store)
+    for order in ("1001", "1002"):
+        assert programme.perform(programme.award(order=order)).reason is None
+
+    started(ledger, reopen())
+
+    account = programme.customer.of(AUDIO).account
+    assert reopen().balances(account) == {programme.tokens[AUDIO]: 2_000}
 
 
 def test_a_block_is_counted_once(reopen: Reopen) -> None:

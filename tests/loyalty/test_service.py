@@ -17,7 +17,12 @@ from counterfoil_loyalty.keccak import award_ref, keccak256
 from counterfoil_loyalty.ledger import EmbeddedLedger
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.relayer import Relayer
-from counterfoil_loyalty.service import PointsService, voucher_reference
+from counterfoil_loyalty.service import (
+    MAX_LEAD_S,
+    STALLED_AFTER_S,
+    PointsService,
+    voucher_reference,
+)
 from counterfoil_loyalty.store import MemoryStore, Placed
 from fastapi.testclient import TestClient
 
@@ -537,4 +542,61 @@ def test_what_is_older_than_the_outbox_is_answered_from_the_ledger(
 def test_health_says_that_the_ledger_turns(street: Street) -> None:
     answer = street.http.get("/health")
     assert answer.status_code == 200
-    assert answer.json()["ok"] is True
+    assert answer.json() == {"ok": True, "block": 3, "ahead_s": 0, "waited_s": 0}
+
+
+def test_health_says_that_something_waits_too_long(street: Street) -> None:
+    street.relayer.is_slow = True
+    with pytest.raises(Unavailable):
+        street.award(1_000)
+    answers: list[tuple[int, int]] = []
+    for seconds in (0, STALLED_AFTER_S, 1):
+        street.clock.advance(seconds)
+        answer = street.http.get("/health")
+        answers.append((answer.status_code, answer.json()["waited_s"]))
+    assert answers == [(200, 0), (200, STALLED_AFTER_S), (503, STALLED_AFTER_S + 1)]
+
+    street.relayer.is_slow = False
+    street.award(1_000)
+    assert street.http.get("/health").status_code == 200
+
+
+def test_health_notices_a_turn_that_fails_again_and_again(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    street.relayer.is_slow = True
+    with pytest.raises(Unavailable):
+        street.award(1_000)
+
+    def full(_: int) -> bool:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(street.relayer.ledger, "make_block", full)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no space"):
+            street.relayer.turn(street.clock.now)
+        street.clock.advance(STALLED_AFTER_S + 1)
+    assert street.http.get("/health").status_code == 503
+
+
+def test_a_clock_that_was_once_ahead_is_named_and_passes(street_on_either: Street) -> None:
+    street = street_on_either
+    street.clock.advance(DAY)
+    street.award(1_000, order="1001")
+    street.clock.advance(-DAY)  # the clock is put right: blocks of tomorrow are on the chain
+
+    with pytest.raises(Unavailable):
+        street.award(1_000, order="1002")
+    path, body, headers = street.sent[-1]
+    answer = street.http.post(path, content=body, headers=dict(headers))
+    assert answer.status_code == 503
+    assert f"chain time is ahead by {DAY} s" in answer.json()["error_description"]
+    assert street.http.get("/health").status_code == 503
+    assert street.award(1_000, order="1001")  # what was done is answered as ever
+    assert street.relayer.is_idle()  # nothing was taken in that could not be done
+
+    street.clock.advance(DAY - MAX_LEAD_S)
+    assert street.http.get("/health").status_code == 200
+    street.clock.advance(MAX_LEAD_S)
+    street.award(1_000, order="1002")
+    assert street.held() == (2_000, 0)
