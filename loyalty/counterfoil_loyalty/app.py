@@ -36,7 +36,6 @@ from counterfoil_loyalty.store import Brand, Movement
 _T = TypeVar("_T")
 
 HISTORY_PAGE = 500
-BLOCK_PAGE = 200
 
 IdempotencyKey = Annotated[str | None, Header(max_length=64)]
 After = Annotated[int, Query(ge=-1, le=2**53)]
@@ -162,14 +161,14 @@ def _reading(app: FastAPI, service: PointsService, ticker: Ticker | None) -> Non
 
     @app.get("/events")
     def events(after: After = -1) -> dict[str, Any]:
-        blocks = list(service.blocks(after, BLOCK_PAGE))
+        blocks, more = service.blocks(after)
         return {
             "events": [
                 {"block": block.number, "at": block.at, **asdict(event)}
                 for block in blocks
                 for event in block.events
             ],
-            "next": blocks[-1].number if len(blocks) == BLOCK_PAGE else None,
+            "next": blocks[-1].number if more else None,
         }
 
 

@@ -13,7 +13,7 @@ is not in a block yet after a while is answered `Pending`; send it again.
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
@@ -42,6 +42,11 @@ QUOTE_LASTS_S = 600
 
 MAX_LEAD_S = 2
 """How far the chain's time may be ahead of the clock; it is, when the clock was once wrong."""
+
+EVENT_PAGE = 300
+"""Events in one answer, rounded up to whole blocks: with the fullest block, below 1 MiB."""
+
+BLOCK_PAGE = 200
 
 STALLED_AFTER_S = 30
 """For how long an entry may wait for its block before the service is not well."""
@@ -258,11 +263,22 @@ class PointsService:
     def supplies(self) -> Mapping[Account, int]:
         return self._store.supplies()
 
-    def blocks(self, after: int, limit: int) -> Iterator[Block]:
-        """Give blocks above `after`, read from the ledger itself and not from our projection."""
-        ledger = self.relayer.ledger
-        for number in range(after + 1, min(ledger.head(), after + limit) + 1):
-            yield ledger.block(number)
+    def blocks(self, after: int) -> tuple[Sequence[Block], bool]:
+        """Give a page of blocks above `after`, oldest first, and whether there are more.
+
+        A page ends with the block that brings it to `EVENT_PAGE` events, or after
+        `BLOCK_PAGE` blocks. It is read from the ledger itself, not from our projection.
+        """
+        head = self.relayer.ledger.head()
+        page: list[Block] = []
+        events = 0
+        for number in range(after + 1, min(head, after + BLOCK_PAGE) + 1):
+            block = self.relayer.ledger.block(number)
+            page.append(block)
+            events += len(block.events)
+            if events >= EVENT_PAGE:
+                break
+        return page, bool(page) and page[-1].number < head
 
     def health(self) -> Health:
         now = self._clock()

@@ -18,6 +18,7 @@ from counterfoil_loyalty.ledger import EmbeddedLedger
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.relayer import Relayer
 from counterfoil_loyalty.service import (
+    EVENT_PAGE,
     MAX_LEAD_S,
     STALLED_AFTER_S,
     PointsService,
@@ -188,6 +189,43 @@ def test_the_history_is_the_events_of_the_chain(street_on_either: Street) -> Non
 
     history = street.client.history(street.accounts)
     assert sorted(moved) == sorted((entry.transaction, entry.units) for entry in history)
+
+
+@pytest.mark.parametrize(("events", "blocks"), [(1, 200), (3, 200), (300, 1), (300, 2), (300, 200)])
+def test_events_come_in_pages_of_whole_blocks_and_none_is_missing(
+    street: Street, monkeypatch: pytest.MonkeyPatch, events: int, blocks: int
+) -> None:
+    street.award(1_000, order="1001")
+    street.award(1_000, order="1002")
+    quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
+    street.client.exchange(quote, street.accounts, b"e" * 32)
+    ledger = street.relayer.ledger
+    numbers = range(ledger.head() + 1)
+    everything = [event.transaction_id for it in numbers for event in ledger.block(it).events]
+
+    monkeypatch.setattr("counterfoil_loyalty.service.EVENT_PAGE", events)
+    monkeypatch.setattr("counterfoil_loyalty.service.BLOCK_PAGE", blocks)
+
+    assert [event["transaction_id"] for event in street.client.events()] == everything
+    first = street.http.get("/events").json()
+    assert len({event["block"] for event in first["events"]}) <= min(events, blocks)
+    newest = street.http.get(f"/events?after={ledger.head() - 1}").json()
+    assert {event["block"] for event in newest["events"]} == {ledger.head()}
+    assert newest["next"] is None
+    assert street.http.get(f"/events?after={ledger.head()}").json() == {"events": [], "next": None}
+
+
+def test_the_longest_page_of_events_is_one_that_the_client_reads(street: Street) -> None:
+    street.award(1_000)
+    quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
+    street.client.exchange(quote, street.accounts, b"e" * 32)
+    last = street.relayer.ledger.head() - 1
+    page = street.http.get(f"/events?after={last}")
+    swap_bytes, swap_events = len(page.content), len(page.json()["events"])
+    swaps = 30_000_000 // 187_000  # in the fullest block, by the gas that each is given
+
+    pages = EVENT_PAGE * swap_bytes / swap_events + swaps * swap_bytes
+    assert pages < 2**20
 
 
 def test_an_award_sent_twice_is_answered_alike_and_minted_once(street: Street) -> None:
