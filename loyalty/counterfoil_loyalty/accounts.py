@@ -1,8 +1,10 @@
 """Accounts: who holds points, and the keys that spend them.
 
 An account is a text that callers pass on and never take apart. A customer has
-one account per brand, all from one secret, so that two brands cannot tell from
-their points that they know the same person.
+one account per brand, all from one secret. Two brands cannot tell from points
+that were only earned and redeemed that they know the same person. The first
+exchange between them ends that: its event names the account that gave and the
+account that received, for everybody who reads the chain, and for ever.
 
     accounts = PointsAccounts(secret)            # 32 private bytes, kept in the wallet
     accounts.of("https://audio.example").account
