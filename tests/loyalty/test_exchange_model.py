@@ -4,10 +4,12 @@ Rates are drawn around the fair one, so that many terms are refused; each swap
 is compared with plain arithmetic, and the total value never grows but by awards.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from counterfoil_loyalty import memory_ledger
 from counterfoil_loyalty.accounts import Account, PointsAccounts, PointsSigner
 from counterfoil_loyalty.actions import (
     AgreeTerms,
@@ -207,17 +209,47 @@ def test_no_value_appears_on_the_chain() -> None:
         )
 
 
-def test_the_machine_catches_an_exchange_that_rounds_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mutant: a ledger that rounds for the customer and checks nothing must not pass."""
+def rounds_up(rate: Rate, units_in: int) -> int:
+    return -(-units_in * rate.numerator // rate.denominator)
 
-    def up(rate: Rate, units_in: int) -> int:
-        return -(-units_in * rate.numerator // rate.denominator)
+
+def doubles(rate: Rate, units_in: int) -> int:
+    return 2 * (units_in * rate.numerator // rate.denominator)
+
+
+@pytest.mark.parametrize("mutant", [rounds_up, doubles])
+def test_the_machine_catches_an_exchange_that_gives_too_much(
+    monkeypatch: pytest.MonkeyPatch, mutant: Callable[[Rate, int], int]
+) -> None:
+    """A mutant: a ledger that gives the customer more and checks nothing must not pass."""
 
     def never(*_: int) -> bool:
         return False
 
-    monkeypatch.setattr(Rate, "of", up)
+    monkeypatch.setattr(Rate, "of", mutant)
     monkeypatch.setattr("counterfoil_loyalty.memory_ledger.makes_value", never)
+    require_caught()
+
+
+def test_the_machine_catches_a_ledger_that_forgets_which_awards_it_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Forgetful(set[tuple[Account, bytes]]):
+        def add(self, element: tuple[Account, bytes], /) -> None:
+            """Forget it at once."""
+
+    inside = memory_ledger._State  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]  # a mutant
+
+    class State(inside):
+        def __init__(self) -> None:
+            super().__init__()
+            self.awarded = Forgetful()
+
+    monkeypatch.setattr(memory_ledger, "_State", State)
+    require_caught()
+
+
+def require_caught() -> None:
     quick = settings(
         max_examples=60,
         stateful_step_count=20,
