@@ -117,7 +117,7 @@ prepare() {
     if ! is_ready "$1" || ! is_chosen; then
         if ! runs "$bin/python" || ! is_chosen; then make_environment; fi
         if ! has_uv && ! "$bin/python" -m pip --version >/dev/null 2>&1; then make_environment; fi
-        echo "Installing what requirements/$1.txt pins" >&2
+        echo "Installing what requirements/$1.txt pins (the first time takes about a minute)" >&2
         install --require-hashes --requirement "requirements/$1.txt"
         # pip takes no local project together with hashes, so it comes second.
         install --no-deps --no-build-isolation --editable .
