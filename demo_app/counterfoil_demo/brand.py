@@ -5,6 +5,7 @@ keys. What one of them does in the demo, the other could.
 """
 
 import secrets
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Final
@@ -27,7 +28,7 @@ from counterfoil_service.serving import AsgiApp
 
 from counterfoil_demo.app import points_desk
 from counterfoil_demo.houses import AURICLE, CUSTODIAN, POINTS, SEALING_KEYS
-from counterfoil_demo.process import Place, run
+from counterfoil_demo.process import Place
 from counterfoil_demo.secret_file import load_or_create_secret
 
 # A shop asks for the list each time, so that a return is seen at once. A brand
@@ -61,7 +62,7 @@ def _issuer(place: Place) -> Issuer:
         catalogue=parse_catalogue(catalogue.read_bytes()),
         signer=load_or_create_signer(place.folder / "issuer-key.pem"),
         secret=load_or_create_secret(place.folder / "nonces.key"),
-        store=SqlStore(place.folder / "issuer.sqlite3"),
+        store=place.closing.enter_context(closing(SqlStore(place.folder / "issuer.sqlite3"))),
         options=IssuerOptions(status_list_ttl=_NO_KEEPING),
     )
 
@@ -75,7 +76,9 @@ def _receiver(place: Place) -> Receiver:
         name=place.house.name.capitalize(),
         signer=load_or_create_signer(place.folder / "receiver-key.pem"),
         custodian=fetch_custodian(place.fetcher, CUSTODIAN.origin),
-        store=SqlReceiverStore(place.folder / "consent.sqlite3"),
+        store=place.closing.enter_context(
+            closing(SqlReceiverStore(place.folder / "consent.sqlite3"))
+        ),
         keys=FileKeyFolder(place.folder / SEALING_KEYS),
         fetcher=place.fetcher,
         trust=keys,
@@ -83,7 +86,3 @@ def _receiver(place: Place) -> Receiver:
         clock=lambda: datetime.now(UTC),
         random=secrets.token_bytes,
     )
-
-
-if __name__ == "__main__":
-    run(build)

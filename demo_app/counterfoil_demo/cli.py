@@ -19,7 +19,7 @@ from counterfoil_credentials.errors import CounterfoilError
 
 from counterfoil_demo.houses import HOUSES
 from counterfoil_demo.report import NotAsItMustBe, OrdersBroken, Report
-from counterfoil_demo.supervisor import Supervisor
+from counterfoil_demo.supervisor import Supervisor, prepare_folder
 from counterfoil_demo.words import LANGUAGES, Language
 
 _SHOWN_ERRORS = 40
@@ -31,13 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="counterfoil demo",
         description="Two brands, a shop, a custodian, a points service and a customer.",
     )
-    parser.add_argument("--data", type=Path, help="keep everything in this folder, and go on there")
-    parser.add_argument("--orders", type=Path, help="an orders file instead of the sample")
+    parser.add_argument("--data", metavar="DIR", help="keep everything in DIR, and go on there")
+    parser.add_argument(
+        "--orders", type=Path, metavar="FILE", help="a shop's export instead of the sample"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON line for each step")
     parser.add_argument("--lang", choices=LANGUAGES, help="the language; else the locale's")
     given = parser.parse_args(arguments)
     if given.orders is not None and not given.orders.is_file():
         parser.error(f"expected a file, found none (--orders {given.orders})")
+    if given.data == "":
+        parser.error("expected a folder, found an empty name (--data)")
     # A terminal that cannot show a character shows a question mark, and the demo goes on.
     with contextlib.suppress(AttributeError):
         cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="replace")
@@ -47,11 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             made = stack.enter_context(tempfile.TemporaryDirectory(prefix="counterfoil-"))
             data = Path(made)
         else:
-            data = given.data.resolve()
-        return _run(data, report, given.orders, is_kept=given.data is not None)
+            data = Path(given.data).resolve()
+        try:
+            return _run(data, report, given.orders, is_kept=given.data is not None)
+        except BrokenPipeError:
+            # Whoever read has gone. Python would complain once more when it closes the stream.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
 
 
 def _run(data: Path, report: Report, orders: Path | None, *, is_kept: bool) -> int:
+    try:
+        prepare_folder(data)
+    except CounterfoilError as unusable:
+        print(f"counterfoil demo: {unusable}", file=sys.stderr)
+        return 1
     report.say("title")
     report.say("kept-in" if is_kept else "kept-nowhere", folder=data)
     try:
@@ -64,16 +78,18 @@ def _run(data: Path, report: Report, orders: Path | None, *, is_kept: bool) -> i
     except OrdersBroken as broken:
         report.say("orders-broken", count=len(broken.errors), file=broken.name)
         for error in broken.errors[:_SHOWN_ERRORS]:
-            place = f"row {error['row']}, {error['column']}"
-            report.line(f"{place}: expected {error['expected']}, found {error['found']}")
+            report.line(error)
+        if len(broken.errors) > _SHOWN_ERRORS:
+            report.say("more-errors", count=len(broken.errors) - _SHOWN_ERRORS)
         report.say("mend-and-resume")
         return 1
     except NotAsItMustBe:
         return 1
-    except CounterfoilError as error:
+    except (CounterfoilError, PermissionError) as error:
         print(f"counterfoil demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        report.say("stopped")
         return 130
     report.say("all-well", seconds=f"{report.elapsed_s:.1f}")
     return 0

@@ -19,6 +19,7 @@ from counterfoil_demo.houses import (
     SHOP,
     VELORUM,
 )
+from counterfoil_demo.naming import credential_names
 from counterfoil_demo.report import Step, must
 from counterfoil_demo.scene import Scene
 from counterfoil_demo.walk_credentials import Purchase
@@ -97,8 +98,7 @@ def _holds(scene: Scene) -> dict[str, dict[str, object]]:
     balances = scene.points.balances(scene.accounts)
     return {
         "wallet": {
-            "receipts": kinds.count("receipt"),
-            "warranties": kinds.count("warranty"),
+            "credentials": credential_names(kinds, scene.report.language),
             "points": " + ".join(
                 f"{points} {BY_ORIGIN[brand].name.capitalize()}"
                 for brand, points in balances.items()
@@ -120,8 +120,7 @@ def _holds(scene: Scene) -> dict[str, dict[str, object]]:
 
 
 def _keys_in(folder: Path) -> int:
-    # A key that is gone leaves a mark behind, so that its id is never used again.
-    return sum(path.is_file() and path.suffix != ".ended" for path in folder.rglob("*"))
+    return len([*folder.glob("*.key")])
 
 
 def _parties(move: JsonObject) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """The custodian: half of each key, one lease per read, and a clock of its own."""
 
 import secrets
+from contextlib import closing
 from datetime import UTC, datetime
 
 from counterfoil_consent.app import create_app
@@ -11,7 +12,7 @@ from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_service.serving import AsgiApp
 
 from counterfoil_demo.houses import ONE_TIME_KEYS
-from counterfoil_demo.process import Place, run
+from counterfoil_demo.process import Place
 
 
 def build(place: Place) -> AsgiApp:
@@ -20,7 +21,9 @@ def build(place: Place) -> AsgiApp:
         Custodian(
             origin=place.house.origin,
             signer=load_or_create_signer(place.folder / "signing-key.pem"),
-            store=SqlCustodianStore(place.folder / "custodian.sqlite3"),
+            store=place.closing.enter_context(
+                closing(SqlCustodianStore(place.folder / "custodian.sqlite3"))
+            ),
             # Kept apart from the database: a share whose key is gone stays closed,
             # whatever copy of the database turns up later.
             keys=FileKeyFolder(place.folder / ONE_TIME_KEYS),
@@ -28,7 +31,3 @@ def build(place: Place) -> AsgiApp:
             random=secrets.token_bytes,
         )
     )
-
-
-if __name__ == "__main__":
-    run(build)

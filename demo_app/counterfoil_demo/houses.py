@@ -17,7 +17,7 @@ from counterfoil_credentials.fetch import GuardedFetcher
 SEALING_KEYS: Final = "sealing-keys"
 ONE_TIME_KEYS: Final = "one-time-keys"
 
-_ADDRESSES: Final = "addresses.json"
+ADDRESSES: Final = "addresses.json"
 # Enough for a service that is still starting: its socket already listens.
 _TIMEOUT_S: Final = 60.0
 
@@ -55,18 +55,18 @@ BY_NAME: Final[Mapping[str, House]] = {house.name: house for house in HOUSES}
 
 def read_routes(data: Path) -> dict[str, str]:
     """Give the loopback address behind each origin, as the last start wrote them."""
-    path = data / _ADDRESSES
+    path = data / ADDRESSES
     if not path.exists():
         return {}
-    found = parse_object(path.read_bytes(), _ADDRESSES)
-    return {origin: text_at(found, origin, _ADDRESSES) for origin in found}
+    found = parse_object(path.read_bytes(), ADDRESSES)
+    return {origin: text_at(found, origin, ADDRESSES) for origin in found}
 
 
 def write_routes(data: Path, routes: Mapping[str, str]) -> None:
     """Keep the addresses of this start; the file is always whole."""
-    draft = data / f".{_ADDRESSES}"
+    draft = data / f".{ADDRESSES}"
     draft.write_text(json.dumps(routes, indent=2) + "\n", encoding="utf-8")
-    draft.replace(data / _ADDRESSES)
+    draft.replace(data / ADDRESSES)
 
 
 def fetcher_for(data: Path) -> GuardedFetcher:

@@ -1,5 +1,6 @@
 """How the demo's narrator presses the buttons in each house: its back office, over HTTP."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
@@ -13,10 +14,11 @@ from counterfoil_credentials.encoding import (
     parse_object,
     text_at,
 )
-from counterfoil_credentials.errors import Reason, Refused, Unavailable
+from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 
+_SPELLED: Final = re.compile(r"expected (.*), found (.*) \((.*)\)\Z", re.DOTALL)
 _MAX_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -83,8 +85,11 @@ def _answer(status: int, body: bytes) -> JsonObject:
         )
         for reason in (objects_at(told, "reasons") if "reasons" in told else ())
     ]
-    if not reasons:
-        code = text_at(told, "error", "answer")
-        expected = optional_text_at(told, "error_description", "answer") or "another request"
-        reasons = [Reason(code, expected, f"HTTP status {status}", "")]
-    raise Refused(*reasons)
+    if reasons:
+        raise Refused(*reasons)
+    description = optional_text_at(told, "error_description", "answer") or ""
+    if spelled := _SPELLED.match(description):
+        raise Malformed(*spelled.groups())
+    raise Refused(
+        Reason(text_at(told, "error", "answer"), "another request", f"status {status}", "answer")
+    )

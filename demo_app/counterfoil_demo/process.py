@@ -1,11 +1,10 @@
-"""What the process of every house does first and last: its place, its lock, its socket."""
+"""What every house does around its service: take its place and its lock, serve, close."""
 
 import fcntl
-import os
 import socket
-import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,37 +21,30 @@ _PATIENCE_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where one house stands: its folder, its back-office key, and its way to the others."""
+    """Where one house stands: its folder, its key, its way to the others, what it must close."""
 
     house: House
     folder: Path
     back_office_key: str
     fetcher: GuardedFetcher
+    # What must be closed at the end, so that every database is whole in its one file.
+    closing: ExitStack
 
 
-def run(build: Callable[[Place], AsgiApp]) -> None:
-    """Build the house named on the command line and serve it until the demo ends.
-
-    The arguments come from the supervisor: name, data folder, the bound socket's
-    and the lifeline's descriptor.
-    """
-    name, data, listener, lifeline = sys.argv[1:]
-    house = BY_NAME[name]
-    folder = Path(data) / house.name
-    with (folder / ".lock").open("a") as lock:
+def run(build: Callable[[Place], AsgiApp], name: str, data: Path, listener: int) -> None:
+    """Build the house and serve it on the bound socket until the demo ends."""
+    folder = data / BY_NAME[name].name
+    with (folder / ".lock").open("a") as lock, ExitStack() as closing:
         # A house that was killed a moment ago may still be closing its database.
         _wait_for(lock.fileno())
         place = Place(
-            house=house,
+            house=BY_NAME[name],
             folder=folder,
             back_office_key=load_or_create_key(folder / "back-office.key"),
-            fetcher=fetcher_for(Path(data)),
+            fetcher=fetcher_for(data),
+            closing=closing,
         )
-        serve(
-            build(place),
-            listener=socket.socket(fileno=int(listener)),
-            lifeline=os.fdopen(int(lifeline), "rb", buffering=0),
-        )
+        serve(build(place), listener=socket.socket(fileno=listener), lifeline=None)
 
 
 def _wait_for(lock: int) -> None:

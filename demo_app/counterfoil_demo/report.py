@@ -29,7 +29,7 @@ class NotAsItMustBe(Exception):
 class OrdersBroken(NotAsItMustBe):
     """The orders file has cells to mend; `errors` says which."""
 
-    def __init__(self, name: str, errors: list[JsonObject]) -> None:
+    def __init__(self, name: str, errors: list[str]) -> None:
         super().__init__(f"expected an orders file without errors, found {len(errors)} ({name})")
         self.name = name
         self.errors = errors

@@ -13,7 +13,7 @@ from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.trust import FetchedTrust
 
 from counterfoil_demo.houses import AURICLE
-from counterfoil_demo.process import Place, run
+from counterfoil_demo.process import Place
 
 NAME = "Quay Street Repairs"
 WARRANTY_VCT = f"{AURICLE.origin}/types/warranty"
@@ -21,6 +21,8 @@ WARRANTY_VCT = f"{AURICLE.origin}/types/warranty"
 
 def build(place: Place) -> AsgiApp:
     """Give the counter's service in its place."""
+    engine = open_database(place.folder / "counter.sqlite3", METADATA)
+    place.closing.callback(engine.dispose)
     counter = Counter(
         shop=Shop(
             name=NAME,
@@ -30,10 +32,6 @@ def build(place: Place) -> AsgiApp:
         presets=[PRESETS["warranty"].accepting([WARRANTY_VCT])],
         trust=FetchedTrust(place.fetcher, {AURICLE.origin: frozenset({WARRANTY_VCT})}),
         statuses=Statuses(FetchedStatusSource(place.fetcher)),
-        store=SqlSessionStore(open_database(place.folder / "counter.sqlite3", METADATA)),
+        store=SqlSessionStore(engine),
     )
     return create_app(counter, counter_key=place.back_office_key)
-
-
-if __name__ == "__main__":
-    run(build)

@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +22,13 @@ from counterfoil_credentials.errors import Reason, Refused, Unavailable
 from counterfoil_service.access import load_or_create_key
 from counterfoil_service.serving import bind
 
-from counterfoil_demo.houses import HOUSES, House, read_routes, write_routes
+from counterfoil_demo.houses import ADDRESSES, HOUSES, House, read_routes, write_routes
 
 KEY_FILE: Final = "back-office.key"
+_LOCK_FILE: Final = ".lock"
 _LOG_FILE: Final = "errors.log"
 _GRACE_S: Final = 8.0
+_DYING_S: Final = 1.0
 
 
 class Supervisor:
@@ -65,16 +68,19 @@ class Supervisor:
 
     def require_all_alive(self) -> None:
         """Raise `Unavailable`, naming the house, when one has stopped by itself."""
-        for name, child in self._children.items():
-            if child.poll() is not None:
-                log = self._data / name / _LOG_FILE
-                raise Unavailable(
-                    f"expected {name} to run, found it stopped ({log.name} in its folder says why)"
-                )
+        # A broken connection is seen a moment before the end of the process behind it.
+        until = time.monotonic() + _DYING_S
+        while time.monotonic() < until:
+            for name, child in self._children.items():
+                if child.poll() is not None:
+                    raise Unavailable(
+                        f"expected {name} to run, found it stopped; run again over the same folder "
+                        f"({name}/{_LOG_FILE} says why, unless it was killed)"
+                    )
+            time.sleep(0.05)
 
     def _start(self) -> None:
-        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._open.enter_context(only_one_at_a_time(self._data / ".lock"))
+        self._open.enter_context(only_one_at_a_time(self._data / _LOCK_FILE))
         lifeline, self_end = os.pipe()
         # Nobody ever writes: the pipe's end is the message.
         self._open.callback(os.close, self_end)
@@ -111,6 +117,7 @@ class Supervisor:
                 [
                     sys.executable,
                     "-m",
+                    "counterfoil_demo.house",
                     house.module,
                     house.name,
                     str(self._data),
@@ -135,6 +142,26 @@ class Supervisor:
                 child.kill()
                 child.wait()
         self._open.close()
+
+
+def prepare_folder(data: Path) -> None:
+    """Make the data folder; a folder of something else is left as it is.
+
+    Raises `Refused` when `data` is a file, may not be written to, or holds things
+    that no run of the demo put there.
+    """
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (data / _LOCK_FILE).open("a"):
+            pass
+    except OSError as cause:
+        found = "a file" if data.is_file() else "none that could be written to"
+        raise Refused(Reason("folder-unusable", "a folder to write to", found, "--data")) from cause
+    others = {path.name for path in data.iterdir()} - {_LOCK_FILE}
+    if others and not (data / ADDRESSES).exists():
+        (data / _LOCK_FILE).unlink()
+        expected = "an empty folder, or one of an earlier run"
+        raise Refused(Reason("folder-of-others", expected, "another", "--data"))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Final
 
 from counterfoil_credentials.claims import path_text, values_at
 from counterfoil_credentials.encoding import Json, JsonObject, int_at, list_at, object_at, text_at
-from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_issuer.catalogue import WARRANTY, parse_catalogue
 from counterfoil_issuer.importing import parse_orders
 from counterfoil_wallet.held import HeldCredential
@@ -44,12 +44,16 @@ class Purchase:
 def buy(scene: Scene, step: Step, orders: Path | None) -> Purchase:
     """Import the orders, offer one customer's credentials, accept them in her wallet."""
     name, data = _orders(orders)
-    report = scene.auricle.post_bytes("/back-office/orders", data, "text/csv")
+    try:
+        report = scene.auricle.post_bytes("/back-office/orders", data, "text/csv")
+    except Malformed as unreadable:
+        raise OrdersBroken(name, [str(unreadable)]) from unreadable
     imported, unchanged = (int_at(report, count, "import") for count in ("imported", "unchanged"))
     step.say("imported", file=name, imported=imported, unchanged=unchanged)
     step.note("imported", imported)
     if errors := objects_at(report, "errors"):
-        raise OrdersBroken(name, errors)
+        step.note("errors", [*errors])
+        raise OrdersBroken(name, [_spelled(error) for error in errors])
     purchase = _purchase(scene, data)
     _finish_what_was_interrupted(scene, step)
     offered = scene.auricle.post(
@@ -72,6 +76,11 @@ def buy(scene: Scene, step: Step, orders: Path | None) -> Purchase:
     step.say("accepted", credentials=credential_names(kinds, step.report.language))
     _require_once(scene, step, purchase, held)
     return purchase
+
+
+def _spelled(error: JsonObject) -> str:
+    place = f"row {error['row']}, {error['column']}"
+    return f"{place}: expected {error['expected']}, found {error['found']}"
 
 
 def _orders(path: Path | None) -> tuple[str, bytes]:
@@ -122,10 +131,10 @@ def _purchase(scene: Scene, data: bytes) -> Purchase:
 
 
 def _finish_what_was_interrupted(scene: Scene, step: Step) -> None:
-    resumed = scene.wallet.resume()
-    states = [type(state).__name__ for state in (*resumed.acceptances, *resumed.grants)]
-    if states:
-        step.say("resumed", what=", ".join(states))
+    held = len(scene.wallet.credentials())
+    scene.wallet.resume()
+    if finished := len(scene.wallet.credentials()) - held:
+        step.say("resumed", count=finished)
 
 
 def _require_once(scene: Scene, step: Step, purchase: Purchase, held: list[HeldCredential]) -> None:

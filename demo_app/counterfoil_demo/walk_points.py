@@ -7,7 +7,7 @@ from typing import Final
 
 from counterfoil_credentials.encoding import JsonObject, int_at, object_at, text_at
 from counterfoil_credentials.errors import Refused
-from counterfoil_loyalty.client import Quote, Voucher
+from counterfoil_loyalty.client import Exchanged, Quote, Voucher
 from counterfoil_loyalty.points import Points
 from counterfoil_loyalty.rates import Rate
 
@@ -29,15 +29,21 @@ def earn_exchange_redeem(scene: Scene, step: Step, purchase: Purchase) -> None:
     earned = _award_twice(scene, step, purchase)
     before = scene.points.supply()
     is_first = scene.diary.entry("redeemed") is None
-    received = _exchange(scene, step, purchase, earned)
+    done = _exchange(scene, purchase, earned)
+    if is_first:
+        step.say("exchanged", paid=done.gave, received=done.received)
+    step.note("exchanged", {"gave": done.gave.units, "received": done.received.units})
     between = scene.points.supply()
     must(between.total_value <= before.total_value, "no value made by exchanging", "some")
-    _redeem(scene, step, purchase, received)
+    voucher = _redeem(scene, purchase, done.received)
+    if is_first:
+        step.say("redeemed", amount=voucher.points, voucher=voucher.reference)
+    step.note("voucher", voucher.reference)
     after = scene.points.supply()
     must(after.total_value <= between.total_value, "no value made by redeeming", "some")
     if not is_first:
         must(after == before, "nothing to move twice", "a movement")
-        step.say("done-before")
+        step.say("done-before", voucher=voucher.reference)
     step.say(
         "value",
         before=_euros(before.total_value),
@@ -84,7 +90,7 @@ def _award_twice(scene: Scene, step: Step, purchase: Purchase) -> Points:
     return earned
 
 
-def _exchange(scene: Scene, step: Step, purchase: Purchase, earned: Points) -> Points:
+def _exchange(scene: Scene, purchase: Purchase, earned: Points) -> Exchanged:
     """Exchange half of what was earned. The quote is on disk before it is signed."""
     half = Points(AURICLE.origin, max(earned.units // 2, RATE.denominator))
     for attempt in range(_ATTEMPTS):
@@ -103,13 +109,11 @@ def _exchange(scene: Scene, step: Step, purchase: Purchase, earned: Points) -> P
             continue
         at_rate = RATE.of(done.gave.units)
         must(done.received.units == at_rate, f"{at_rate} at the signed rate", done.received.units)
-        step.say("exchanged", paid=done.gave, received=done.received)
-        step.note("exchanged", {"gave": done.gave.units, "received": done.received.units})
-        return done.received
+        return done
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
-def _redeem(scene: Scene, step: Step, purchase: Purchase, received: Points) -> Voucher:
+def _redeem(scene: Scene, purchase: Purchase, received: Points) -> Voucher:
     points = Points(VELORUM.origin, max(received.units // 2, 1))
     for attempt in range(_ATTEMPTS):
         name = f"redemption-{attempt}"
@@ -124,8 +128,6 @@ def _redeem(scene: Scene, step: Step, purchase: Purchase, received: Points) -> V
                 raise
             continue
         scene.diary.write("redeemed", {"voucher": voucher.reference})
-        step.say("redeemed", amount=voucher.points, voucher=voucher.reference)
-        step.note("voucher", voucher.reference)
         return voucher
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
@@ -188,4 +190,4 @@ def _quote_from_json(obj: JsonObject) -> Quote:
 
 
 def _euros(value: int) -> str:
-    return f"€{value // _MILLION}.{value % _MILLION:06d}"
+    return f"€{value // _MILLION}.{value % _MILLION // 100:04d}"

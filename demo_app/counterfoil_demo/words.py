@@ -23,13 +23,13 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
     },
     "step-a": {"en": "A purchase becomes credentials", "zh": "购买变成凭证"},
     "step-b": {"en": "The counter asks, the wallet shows", "zh": "柜台询问，钱包出示"},
-    "step-c": {"en": "Returned, replayed, tampered, misdirected", "zh": "退货、重放、篡改、转投"},
+    "step-c": {"en": "Returned, replayed, tampered, misdirected", "zh": "退货、重放、篡改、误投"},
     "step-d": {"en": "Granted, read, withdrawn, erased", "zh": "授权、读取、撤回、删除"},
     "step-e": {"en": "Points: earned, exchanged, redeemed", "zh": "积分：获得、兑换、使用"},
     "step-f": {"en": "What happened, and who holds what now", "zh": "发生了什么，谁持有什么"},
     "imported": {
-        "en": "Auricle reads {file}: {imported} orders taken in, {unchanged} known before",
-        "zh": "耳廓音响读取 {file}：新增 {imported} 个订单，{unchanged} 个此前已有",
+        "en": "Auricle reads {file}: new orders {imported}, known before {unchanged}",
+        "zh": "耳廓音响读取 {file}：新订单 {imported} 个，此前已有 {unchanged} 个",
     },
     "offered": {
         "en": "Order {order}: offers {credentials}; the code goes by another way",
@@ -44,8 +44,8 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
         "zh": "钱包证明持有密钥，现存 {credentials}",
     },
     "resumed": {
-        "en": "The wallet first finished what had been interrupted: {what}",
-        "zh": "钱包先完成了此前中断的操作：{what}",
+        "en": "The wallet first finished what had been interrupted (credentials: {count})",
+        "zh": "钱包先完成了此前中断的操作（凭证 {count} 张）",
     },
     "asks": {"en": "{who} asks: {purpose}", "zh": "{who} 询问：{purpose}"},
     "not-verified": {
@@ -56,7 +56,7 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
     "stays": {"en": "Stays with you: {claims}", "zh": "留在你这里：{claims}"},
     "verdict": {
         "en": "{light} {word} · {facts} · verdict in {took_ms} ms",
-        "zh": "{light} {word} · {facts} · 用时 {took_ms} 毫秒",
+        "zh": "{light} {word} · {facts} · 裁决用时 {took_ms} 毫秒",
     },
     "refused": {
         "en": "{light} {what}: {reason} ({code})",
@@ -77,7 +77,7 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
     "same-proof": {"en": "the same proof again", "zh": "再次出示同一凭证"},
     "replayed": {"en": "an old answer sent again", "zh": "重放旧的应答"},
     "tampered": {"en": "an answer with one word changed", "zh": "篡改一处的应答"},
-    "misdirected": {"en": "an answer made for another shop", "zh": "给别家店的应答"},
+    "misdirected": {"en": "an answer made for another shop", "zh": "误投的应答（本来给另一家店）"},
     "terms": {
         "en": "{who} asks for two facts until {until}: {claims}",
         "zh": "{who} 想使用 2 项信息，至 {until}：{claims}",
@@ -88,6 +88,10 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
         "welcome. Nobody else receives it. You can end this at any time.",
         "zh": "我们想了解你在耳廓音响购买了什么、何时购买，以便为你准备合适的欢迎礼遇。"
         "不会提供给任何人。你可以随时终止。",
+    },
+    "left-in-force": {
+        "en": "A grant that an interrupted run had left in force was withdrawn first",
+        "zh": "先撤回了此前中断时仍有效的授权",
     },
     "granted": {
         "en": "Granted and sealed; {who} sent its signed receipt",
@@ -110,7 +114,7 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
         "en": "Erasure receipt {level} verifies: {meaning}",
         "zh": "删除回执 {level} 验证通过：{meaning}",
     },
-    "level-E1": {"en": "signed by the brand", "zh": "商家已签署"},
+    "level-E1": {"en": "signed by the brand", "zh": "品牌已签署"},
     "level-E2": {"en": "signed, and the key is destroyed", "zh": "已签署，密钥已销毁"},
     "level-E3": {"en": "everyone they passed it to confirmed", "zh": "所有接收方均已确认"},
     "honest": {
@@ -136,8 +140,8 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
         "zh": "使用 {amount} 维洛积分：兑换券 {voucher}",
     },
     "done-before": {
-        "en": "Exchange and redemption were done in an earlier run: sent again, nothing moved",
-        "zh": "兑换与使用已在此前完成：再次发送，没有变动",
+        "en": "Exchange and redemption of an earlier run sent again: nothing moved ({voucher})",
+        "zh": "再次发送此前的兑换与使用请求：没有变动（{voucher}）",
     },
     "value": {
         "en": "All points were worth {before}, exchanged {between}, now {after}: no growth",
@@ -170,8 +174,8 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
     "party-custodian": {"en": "custodian", "zh": "保管方"},
     "party-points": {"en": "points service", "zh": "积分服务"},
     "holds-wallet": {
-        "en": "{receipts} receipt, {warranties} warranties, {points} points",
-        "zh": "{receipts} 张购买凭证，{warranties} 张保修凭证，{points} 积分",
+        "en": "{credentials}; points: {points}",
+        "zh": "{credentials}；积分：{points}",
     },
     "holds-auricle": {
         "en": "{orders} orders (tax law), {indices} status entries, {copies} copies of credentials",
@@ -196,19 +200,24 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
     "light-accepted": {"en": "In force", "zh": "在保"},
     "all-well": {
         "en": "Everything was as it must be ({seconds} s)",
-        "zh": "一切如应有（{seconds} 秒）",
+        "zh": "一切符合预期（{seconds} 秒）",
     },
     "not-well": {
         "en": "Step {step} was not as it must be: {error}",
-        "zh": "步骤 {step} 未如应有：{error}",
+        "zh": "步骤 {step} 不符合预期：{error}",
     },
     "orders-broken": {
-        "en": "{count} things to mend in {file}; the other orders were taken in whole:",
-        "zh": "{file} 中有 {count} 处需要修正；其余订单已完整导入：",
+        "en": "To mend in {file}: {count}. Orders without a mistake were taken in whole.",
+        "zh": "{file} 中需要修正：{count} 处。没有错误的订单已完整导入。",
+    },
+    "more-errors": {"en": "and {count} more", "zh": "另有 {count} 处"},
+    "stopped": {
+        "en": "Stopped. With --data DIR the same command goes on where this one was.",
+        "zh": "已停止。使用 --data DIR 时，同一命令会从此处继续。",
     },
     "mend-and-resume": {
-        "en": "Mend the file and run again over the same folder; what is done stays done.",
-        "zh": "修正后在同一文件夹再次运行；已完成的不会重复。",
+        "en": "Mend the file and run again (over the same folder with --data DIR).",
+        "zh": "修正后再次运行（使用 --data DIR 时在同一文件夹继续）。",
     },
 }
 
