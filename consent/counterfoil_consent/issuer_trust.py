@@ -7,7 +7,7 @@ from typing import Final
 
 from counterfoil_credentials.errors import Unavailable
 from counterfoil_credentials.fetch import Fetcher
-from counterfoil_credentials.issuer_keys import fetch_issuer_keys
+from counterfoil_credentials.issuer_keys import fetch_issuer_keys, issuer_key_named
 from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.sdjwt_vc import VerifiedCredential
 from counterfoil_credentials.token_status_list import (
@@ -33,12 +33,10 @@ class FetchedIssuerKeys:
         """Give the issuer's key of that id, or its only one."""
         if issuer not in self.trusted.get(vct, ()):
             raise refuse("issuer-not-trusted", "an issuer trusted for this type", "another", "iss")
-        keys = fetch_issuer_keys(self.fetcher, issuer)
-        if key_id is None and len(keys) == 1:
-            return next(iter(keys.values()))
-        if key_id is None or key_id not in keys:
+        key = issuer_key_named(fetch_issuer_keys(self.fetcher, issuer), key_id)
+        if key is None:
             raise refuse("issuer-key-unknown", "a key that the issuer publishes", "another", "kid")
-        return keys[key_id]
+        return key
 
 
 @dataclass(frozen=True, slots=True)
