@@ -136,6 +136,7 @@ def check_grant(presentation: str, requested: Requested, *, now: datetime) -> Gr
         reasons.append(Reason("grant-ended", "an end to come", "one gone by", f"{_WHERE}.exp"))
     reasons += terms.widening_reasons(requested.terms)
     reasons += terms.missing_reasons(requested.terms)
+    reasons += terms.retention_reasons(now)
     if reasons:
         raise Refused(*reasons)
     return requested.grant(

@@ -70,6 +70,7 @@ from counterfoil_consent.terms import (
     parse_transaction_data,
 )
 from counterfoil_consent.wire import (
+    SKEW,
     Digest,
     GrantId,
     Random,
@@ -326,7 +327,8 @@ def read_consent_request(
     wallet trusts to their DIDs. Checked, beside `read_request`: the grant alone
     is asked for; the one transaction_data element is ours, complete and without
     a member that we do not know; receiver, name and endpoints are the signer's
-    own; the end is in the future and not too far; the notice is the text whose
+    own; the end is in the future, not too far, and no later than the claims may be
+    kept; the notice is the text whose
     digest the terms name.
 
     Raises `Malformed` (OpenID4VP error `invalid_transaction_data` when `where`
@@ -561,7 +563,8 @@ def _unfit(
     if terms.valid_until > now + MAX_VALIDITY:
         most = f"an end within {MAX_VALIDITY.days} days"
         reasons.append(Reason("end-too-far", most, "a later one", f"{where}.valid_until"))
-    return reasons
+    # The receiver's clock may be a little ahead of ours.
+    return reasons + terms.retention_reasons(now + SKEW)
 
 
 def _require_own(decided: Decided, signer: Signer) -> None:

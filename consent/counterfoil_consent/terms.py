@@ -18,7 +18,7 @@ that does not know the type must refuse the request.
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -271,6 +271,19 @@ class Terms:
                 Reason("reads-more", "the reads asked for, or fewer", "more", f"{_WHERE}.max_reads")
             )
         return reasons
+
+    def retention_reasons(self, now: datetime) -> list[Reason]:
+        """Give the reasons why data read until the end would be kept longer than agreed."""
+        return [
+            Reason(
+                "retention-exceeded",
+                f"an end within {claim.retain_days} days",
+                "a later one",
+                f"{_WHERE}.pii_information.{claim.name}",
+            )
+            for claim in self.claims
+            if self.valid_until > now + timedelta(days=claim.retain_days)
+        ]
 
     def missing_reasons(self, asked: "Terms") -> list[Reason]:
         """Give the reasons why a receiver that `asked` cannot do with these terms."""

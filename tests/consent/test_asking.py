@@ -121,6 +121,8 @@ def test_a_wallet_refuses_what_does_not_fit_the_signer(street: Street) -> None:
     elsewhere = "https://elsewhere.example/{grant_id}"
     past = street.clock() - timedelta(seconds=1)
     far = street.clock() + timedelta(days=367)
+    kept_long = tuple(replace(claim, retain_days=3_660) for claim in terms.claims)
+    kept_shorter = (replace(terms.claims[0], retain_days=29), *terms.claims[1:])
 
     for changed, code in (
         (replace(terms, receiver=replace(terms.receiver, client_id=stranger)), "receiver-mismatch"),
@@ -128,7 +130,8 @@ def test_a_wallet_refuses_what_does_not_fit_the_signer(street: Street) -> None:
         (replace(terms, withdrawal_endpoint=elsewhere), "endpoint-mismatch"),
         (replace(terms, delivery_endpoint=elsewhere), "endpoint-mismatch"),
         (replace(terms, valid_until=past), "end-passed"),
-        (replace(terms, valid_until=far), "end-too-far"),
+        (replace(terms, valid_until=far, claims=kept_long), "end-too-far"),
+        (replace(terms, claims=kept_shorter), "retention-exceeded"),
     ):
         asked = replace(request, transaction_data=(changed.to_transaction_data(),))
         with pytest.raises(Refused) as refusal:

@@ -67,7 +67,8 @@ def test_accepts_narrower_terms(street: Street) -> None:
 
 
 def _wider(terms: Terms) -> list[tuple[Terms, str]]:
-    birthday = ClaimTerm(name=BIRTHDAY, necessity=Necessity.OPTIONAL, retain_days=1)
+    birthday = ClaimTerm(name=BIRTHDAY, necessity=Necessity.OPTIONAL, retain_days=30)
+    kept_shorter = replace(terms.claims[0], retain_days=28)
     kept_longer = replace(terms.claims[0], retain_days=31)
     return [
         (replace(terms, claims=(*terms.claims, birthday)), "claim-not-asked"),
@@ -79,12 +80,13 @@ def _wider(terms: Terms) -> list[tuple[Terms, str]]:
         (replace(terms, jurisdiction="CN"), "terms-differ"),
         (replace(terms, delivery_endpoint=terms.withdrawal_endpoint), "terms-differ"),
         (replace(terms, claims=terms.claims[1:]), "required-claim-missing"),
+        (replace(terms, claims=(kept_shorter, *terms.claims[1:])), "retention-exceeded"),
     ]
 
 
-@pytest.mark.parametrize("index", range(9))
+@pytest.mark.parametrize("index", range(10))
 def test_refuses_terms_that_are_not_equal_or_narrower(street: Street, index: int) -> None:
-    package, signer = street.packed()
+    package, signer = street.packed(valid_for=timedelta(days=29))
     terms, code = _wider(package.granted.agreement.terms)[index]
 
     with pytest.raises(Refused) as refusal:

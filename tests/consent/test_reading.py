@@ -9,9 +9,11 @@ import pytest
 from counterfoil_consent import (
     Active,
     ClaimName,
+    ClaimTerm,
     Facts,
     FetchedIssuerKeys,
     ListedStatus,
+    Necessity,
     PresentationAsk,
     PresentationMaker,
     Purpose,
@@ -95,7 +97,8 @@ def test_a_revoked_credential_stops_the_read(street: Street) -> None:
 
 
 def test_a_credential_that_expired_since_stops_the_read(street: Street, now: datetime) -> None:
-    active, _ = street.granted(valid_for=timedelta(days=366))
+    kept = ClaimTerm(name=FRAME, necessity=Necessity.REQUIRED, retain_days=366)
+    active, _ = street.granted(claims=(kept,), valid_for=timedelta(days=366))
     street.clock.advance(timedelta(days=365, seconds=61))
 
     assert refusal_of_reading(street, active) == ["expired"]
