@@ -9,6 +9,7 @@ reach until a later one can check what they claim.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from counterfoil_credentials.encoding import (
@@ -25,9 +26,10 @@ from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.keys import Signer
 
 from counterfoil_consent.artefacts import KeyDestruction, require_grant, trigger_at
+from counterfoil_consent.laws import LAWS
 from counterfoil_consent.spec import ERASURE_TYP
-from counterfoil_consent.states import Agreement, Erased, Level, Trigger
-from counterfoil_consent.terms import ClaimName, claim_name_of
+from counterfoil_consent.states import Agreement, Erased, Level, Retained, Trigger
+from counterfoil_consent.terms import claim_name_of
 from counterfoil_consent.wire import (
     SKEW,
     grant_id_of,
@@ -39,23 +41,32 @@ from counterfoil_consent.wire import (
 )
 
 _WHERE: Final = "erasure_receipt"
+_MOST_RETAINED: Final = 50
+
+
+class System(StrEnum):
+    """Where data can have lain: a closed list."""
+
+    LIVE_DATABASE = "live-database"
+    SEALING_KEY = "sealing-key"
+    BACKUPS = "backups"
+    CACHES = "caches"
+    LOGS = "logs"
+
+
+class Method(StrEnum):
+    """How it was erased there."""
+
+    DELETED = "deleted"
+    KEY_DESTROYED = "key-destroyed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasedSystem:
-    """One place where the data lay, and how it was erased there (`key-destroyed`, `deleted`)."""
+    """One place where the data lay, and how it was erased there."""
 
-    system: str
-    method: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retained:
-    """What the receiver must keep, under which law, until when."""
-
-    claims: tuple[ClaimName, ...]
-    law: str
-    until: datetime
+    system: System
+    method: Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +94,7 @@ class ErasureReceipt:
 
     def sign(self, signer: Signer) -> str:
         """Sign with the receiver's key."""
-        kept: list[Json] = [
-            {
-                "claims": [name.to_json() for name in item.claims],
-                "law": item.law,
-                "until": seconds(item.until),
-            }
-            for item in self.retained
-        ]
+        kept: list[Json] = [item.to_json() for item in self.retained]
         names = sorted(self.agreement.terms.claim_names, key=str)
         claims: JsonObject = {
             "iat": seconds(self.erased_at),
@@ -124,9 +128,11 @@ def verify_erasure_receipt(token: str, *, agreement: Agreement, now: datetime) -
     """Give the erasure that the receiver of `agreement` proved, at the level it really reached.
 
     Checked: the receiver's signature; that it is about this grant; that its
-    times are in order and not in the future; that every claim granted is erased
-    or named as retained; that nobody received the data whom the terms do not
-    name; and the custodian's signature in the statement inside, if there is one.
+    times are in order and not in the future; that every claim granted is named;
+    that the sealing key was destroyed; that what is kept was granted, under a law
+    of our table and no longer than it asks for; that nobody received the data
+    whom the terms do not name; and the custodian's signature and trigger in the
+    statement inside, if there is one. What is kept stands in `Erased.retained`.
 
     Raises `Refused` with every reason (`grant-mismatch`, `times-out-of-order`,
     `claims-missing`, `recipients-unknown`, …) or `Malformed`. A receipt without
@@ -139,29 +145,28 @@ def verify_erasure_receipt(token: str, *, agreement: Agreement, now: datetime) -
         *_grant_reasons(claims, agreement),
         *_time_reasons(claims, now),
         *_claim_reasons(claims, agreement),
+        *_system_reasons(claims),
     ]
+    retained = _retained(claims)
+    trigger = trigger_at(claims, _WHERE)
+    erased_at = instant_at(claims, "erased_at", _WHERE)
+    reasons += _retained_reasons(retained, agreement, erased_at)
     if texts_at(claims, "recipients", _WHERE):
         reasons.append(
             Reason("recipients-unknown", "no recipients", "some", f"{_WHERE}.recipients")
         )
     if claims["tombstone"] is not True:
         reasons.append(Reason("tombstone-missing", "true", "another", f"{_WHERE}.tombstone"))
-    if not list_at(claims, "systems", _WHERE):
-        reasons.append(Reason("systems-missing", "a system", "none", f"{_WHERE}.systems"))
     if reasons:
         raise Refused(*reasons)
     statement = optional_text_at(claims, "destruction", _WHERE)
     if statement is not None:
-        _require_statement(statement, agreement, now)
-    return Erased(
-        agreement,
-        trigger_at(claims, _WHERE),
-        instant_at(claims, "erased_at", _WHERE),
-        level_of(has_statement=statement is not None),
-    )
+        _require_statement(statement, agreement, trigger, now)
+    level = level_of(has_statement=statement is not None)
+    return Erased(agreement, trigger, erased_at, level, retained)
 
 
-def retained_in(token: str, *, agreement: Agreement) -> Sequence[Retained]:
+def retained_in(token: str, *, agreement: Agreement) -> tuple[Retained, ...]:
     """Give what a receipt of this receiver says it keeps."""
     claims = read_artefact(token, typ=ERASURE_TYP, by=agreement.terms.receiver.did, where=_WHERE)
     return _retained(claims)
@@ -199,23 +204,50 @@ def _claim_reasons(claims: JsonObject, agreement: Agreement) -> list[Reason]:
     ]
 
 
-def _retained(claims: JsonObject) -> list[Retained]:
-    where = f"{_WHERE}.retained"
-    kept: list[Retained] = []
-    for value in list_at(claims, "retained", _WHERE):
+def _system_reasons(claims: JsonObject) -> list[Reason]:
+    where = f"{_WHERE}.systems"
+    erased: list[tuple[str, str]] = []
+    for value in list_at(claims, "systems", _WHERE):
         item = as_object(value, where)
-        require_members(item, ("claims", "law", "until"), where)
-        names = tuple(
-            claim_name_of(as_object(name, where), where) for name in list_at(item, "claims", where)
-        )
-        law = text_at(item, "law", where)
-        if not law:
-            raise Malformed("the law", "an empty text", f"{where}.law")
-        kept.append(Retained(claims=names, law=law, until=instant_at(item, "until", where)))
-    return kept
+        require_members(item, ("class", "method"), where)
+        erased.append((text_at(item, "class", where), text_at(item, "method", where)))
+    reasons: list[Reason] = []
+    if any(system not in set(System) or method not in set(Method) for system, method in erased):
+        reasons.append(Reason("systems-unknown", "systems and methods listed", "others", where))
+    # Whatever else is true: without this key nothing that was received opens.
+    if {method for system, method in erased if system == System.SEALING_KEY} != {
+        Method.KEY_DESTROYED
+    }:
+        reasons.append(Reason("sealing-key-kept", Method.KEY_DESTROYED, "another", where))
+    return reasons
 
 
-def _require_statement(token: str, agreement: Agreement, now: datetime) -> None:
+def _retained(claims: JsonObject) -> tuple[Retained, ...]:
+    where = f"{_WHERE}.retained"
+    listed = list_at(claims, "retained", _WHERE)
+    if len(listed) > _MOST_RETAINED:
+        raise Malformed(f"at most {_MOST_RETAINED}", f"{len(listed)}", where)
+    return tuple(Retained.from_json(as_object(value, where), where) for value in listed)
+
+
+def _retained_reasons(
+    retained: Sequence[Retained], agreement: Agreement, erased_at: datetime
+) -> list[Reason]:
+    where = f"{_WHERE}.retained"
+    reasons: list[Reason] = []
+    for item in retained:
+        law = LAWS.get(item.law)
+        if law is None:
+            reasons.append(Reason("law-unknown", "a law of the table", "another", f"{where}.law"))
+        elif item.until - erased_at > law.longest:
+            longest = f"at most {law.longest.days} days"
+            reasons.append(Reason("retained-too-long", longest, "more", f"{where}.until"))
+        if not set(item.claims) <= agreement.terms.claim_names:
+            reasons.append(Reason("claims-unknown", "claims granted", "others", f"{where}.claims"))
+    return reasons
+
+
+def _require_statement(token: str, agreement: Agreement, trigger: Trigger, now: datetime) -> None:
     statement = KeyDestruction.read(
         token, custodian=agreement.terms.custodian.did, grant_id=agreement.grant_id
     )
@@ -223,6 +255,10 @@ def _require_statement(token: str, agreement: Agreement, now: datetime) -> None:
     where = f"{_WHERE}.destruction"
     if statement.grant_digest != agreement.grant_digest:
         raise Refused(Reason("grant-mismatch", "this grant", "another", where))
+    if statement.trigger is not trigger:
+        raise Refused(
+            Reason("trigger-mismatch", "the end that the custodian saw", "another", where)
+        )
     if statement.destroyed_at > now + SKEW:
         raise Refused(Reason("times-out-of-order", "a destruction by now", "a later one", where))
 

@@ -15,10 +15,17 @@ from enum import IntEnum, StrEnum
 from typing import Final, TypeAlias, assert_never
 
 from counterfoil_credentials.dids import Did, key_of_did_jwk
-from counterfoil_credentials.encoding import JsonObject, int_at, object_at, text_at
+from counterfoil_credentials.encoding import (
+    JsonObject,
+    as_object,
+    int_at,
+    list_at,
+    object_at,
+    text_at,
+)
 from counterfoil_credentials.errors import Malformed
 
-from counterfoil_consent.terms import Terms
+from counterfoil_consent.terms import ClaimName, Terms, claim_name_of
 from counterfoil_consent.wire import (
     Digest,
     GrantId,
@@ -206,14 +213,47 @@ class Expired(Withdrawn):
         return Trigger.EXPIRED
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retained:
+    """What the receiver must keep, under which law (laws.py), until when."""
+
+    claims: tuple[ClaimName, ...]
+    law: str
+    until: datetime
+
+    def to_json(self) -> JsonObject:
+        """Give the item as it stands in receipts."""
+        return {
+            "claims": [name.to_json() for name in self.claims],
+            "law": self.law,
+            "until": seconds(self.until),
+        }
+
+    @staticmethod
+    def from_json(obj: JsonObject, where: str) -> "Retained":
+        """Read one item."""
+        require_members(obj, ("claims", "law", "until"), where)
+        names = tuple(
+            claim_name_of(as_object(name, where), where) for name in list_at(obj, "claims", where)
+        )
+        law = text_at(obj, "law", where)
+        if not names or not law:
+            raise Malformed("claims and the law", "none", where)
+        return Retained(claims=names, law=law, until=instant_at(obj, "until", where))
+
+
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """Ciphertext and keys are gone, proved at `level`. The id is a tombstone for ever."""
+    """Ciphertext and keys are gone, proved at `level`. The id is a tombstone for ever.
+
+    `retained` is what the receiver says a law makes it keep: show it beside the level.
+    """
 
     agreement: Agreement
     trigger: Trigger
     erased_at: datetime
     level: Level
+    retained: tuple[Retained, ...] = ()
 
 
 Ended: TypeAlias = Withdrawn | Completed | Expired
@@ -236,11 +276,13 @@ def state_to_json(state: State) -> JsonObject:
         case Withdrawn():
             return {**head, "ended_at": seconds(state.ended_at)}
         case Erased():
+            kept: JsonObject = {"retained": [item.to_json() for item in state.retained]}
             return {
                 **head,
                 "trigger": state.trigger.value,
                 "erased_at": seconds(state.erased_at),
                 "level": state.level.value,
+                **(kept if state.retained else {}),
             }
         case _:
             assert_never(state)
@@ -252,7 +294,8 @@ def state_from_json(obj: JsonObject, where: str = _WHERE) -> State:
     members = _MEMBERS.get(name)
     if members is None:
         raise Malformed("a grant's state", "another text", f"{where}.state")
-    require_members(obj, ("state", "agreement", *members), where)
+    optional = ("retained",) if name == "erased" else ()
+    require_members(obj, ("state", "agreement", *members), where, optional=optional)
     agreement = Agreement.from_json(object_at(obj, "agreement", where), f"{where}.agreement")
     match name:
         case "granted":
@@ -271,7 +314,14 @@ def state_from_json(obj: JsonObject, where: str = _WHERE) -> State:
                 Trigger(text_at(obj, "trigger", where)),
                 instant_at(obj, "erased_at", where),
                 Level(int_at(obj, "level", where)),
+                _retained(obj, where),
             )
+
+
+def _retained(obj: JsonObject, where: str) -> tuple[Retained, ...]:
+    place = f"{where}.retained"
+    listed = list_at(obj, "retained", where) if "retained" in obj else []
+    return tuple(Retained.from_json(as_object(item, place), place) for item in listed)
 
 
 _MEMBERS: Final[dict[str, tuple[str, ...]]] = {
