@@ -15,7 +15,7 @@ from typing import Annotated, Final
 from urllib.parse import parse_qs
 
 from counterfoil_credentials.encoding import Json, JsonObject
-from counterfoil_credentials.errors import CounterfoilError, Malformed
+from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.requests import parse_response_form
 from counterfoil_credentials.spec import REQUEST_MEDIA_TYPE
 from counterfoil_service.access import BearerKey
@@ -116,6 +116,11 @@ def receiver_routes(
             return _answer({"state": "waiting"})
         return _answer({"state": name_of(grant.state), "grant_id": grant.grant_id})
 
+    @routes.get("/desk/summary", dependencies=staff)
+    def summary() -> JSONResponse:
+        counted = receiver.summary()
+        return _answer({"live": counted.live, "ended": counted.ended})
+
     @routes.post("/responses/{request_id}")
     def respond(request_id: str, body: RawBody) -> JSONResponse:
         receiver.receive(request_id, parse_response_form(_form(body)))
@@ -182,7 +187,7 @@ def _sweeping(
         while True:
             try:
                 await asyncio.to_thread(end_due)
-            except CounterfoilError as trouble:
+            except Exception as trouble:  # noqa: BLE001  # a sweep that stops would end nothing more
                 _LOG.warning("a sweep of ended grants failed: %s", type(trouble).__name__)
             await asyncio.sleep(every_s)
 

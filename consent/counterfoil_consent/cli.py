@@ -1,13 +1,16 @@
 """`counterfoil consent …`: run a custodian over one folder.
 
     counterfoil consent serve DIR [--port N] [--public-url URL]
+    counterfoil consent backup DIR TARGET
 
 DIR holds `custodian.sqlite3` and, readable by their owner alone,
-`signing-key.pem` and the folder `one-time-keys`. Back up the first two; never
+`signing-key.pem` and the folder `one-time-keys`. `backup` copies the first two
+into the new folder TARGET, also while the service runs; nothing may ever copy
 the last: a share whose key is gone must stay closed.
 """
 
 import argparse
+import os
 import secrets
 import sys
 from collections.abc import Sequence
@@ -34,12 +37,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve.add_argument("dir", type=Path)
     serve.add_argument("--port", type=int, help="the port; a free one when it is taken")
     serve.add_argument("--public-url", help="the custodian's origin; default: where it listens")
+    backup = commands.add_parser("backup", help="copy database and signing key, never the keys")
+    backup.add_argument("dir", type=Path)
+    backup.add_argument("target", type=Path, help="a folder that is not there yet")
     given = parser.parse_args(arguments)
     try:
+        if given.command == "backup":
+            return _back_up(given.dir, given.target)
         return _serve(given.dir, given.port, given.public_url)
     except (CounterfoilError, OSError) as error:
         print(f"counterfoil consent {given.command}: {error}", file=sys.stderr)
         return 1
+
+
+def _back_up(folder: Path, target: Path) -> int:
+    from counterfoil_consent.sql_store import back_up
+
+    # Nothing is made before it is known that there is something to copy.
+    signing_key = (folder / SIGNING_KEY).read_bytes()
+    target.mkdir(mode=0o700, parents=True)
+    back_up(folder / DATABASE, target / DATABASE)
+    descriptor = os.open(target / SIGNING_KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(signing_key)
+        file.flush()
+        os.fsync(file.fileno())
+    print(f"custodian copied to {target}, without its one-time keys")
+    return 0
 
 
 def _serve(folder: Path, port: int | None, public_url: str | None) -> int:

@@ -5,13 +5,17 @@
 It sees digests, pairwise keys, a purpose and two limits: never data, never who
 the customer is. Its own clock ends grants, so that nobody's silence prolongs one.
 Every refusal fails closed; only `end` is accepted at any time, and it is final.
+
+The rows may come back from yesterday's backup, the key folder never does: what
+must not be forgotten (the holder, the count, the tombstone) stands beside the keys.
 """
 
+import logging
 from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.dids import Did, did_jwk
-from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.errors import CounterfoilError, Refused, Unavailable
 from counterfoil_credentials.keys import Signer
 
 from counterfoil_consent.artefacts import (
@@ -24,8 +28,8 @@ from counterfoil_consent.artefacts import (
     Registration,
 )
 from counterfoil_consent.events import read_end
-from counterfoil_consent.key_folder import KeyFolder
-from counterfoil_consent.sealing import Role, open_share, seal_share
+from counterfoil_consent.key_folder import KeyFolder, KeyNote
+from counterfoil_consent.sealing import OpeningKey, Role, open_share, seal_share
 from counterfoil_consent.states import Trigger
 from counterfoil_consent.store import CustodianStore, Custody, Ended, Kept, Reserved
 from counterfoil_consent.terms import CustodianParty
@@ -43,7 +47,11 @@ LEASE_LENGTH: Final = timedelta(seconds=60)
 MAX_REQUEST_AGE: Final = timedelta(minutes=2)
 MAX_VALIDITY: Final = timedelta(days=3_660)
 RESERVATION_LENGTH: Final = timedelta(hours=24)
+MAX_RESERVATIONS: Final = 10_000
+"""How many keys may wait for their registration. Each waits a day at most."""
+
 _ENDED_AT_ONCE: Final = 100
+_LOG: Final = logging.getLogger("counterfoil.consent")
 
 
 class Custodian:
@@ -59,7 +67,13 @@ class Custodian:
         clock: Clock,
         random: Random,
         lease_length: timedelta = LEASE_LENGTH,
+        max_reservations: int = MAX_RESERVATIONS,
     ) -> None:
+        """Start over what is stored.
+
+        Raises `Unavailable` when there are rows and the key folder is not the one
+        that was in use: without it nobody may say which keys are destroyed.
+        """
         self.party = CustodianParty(origin=origin, did=did_jwk(signer.public))
         self._signer = signer
         self._store = store
@@ -67,6 +81,9 @@ class Custodian:
         self._clock = clock
         self._random = random
         self._lease_length = lease_length
+        self._max_reservations = max_reservations
+        self._keys.begin(is_new=store.is_empty())
+        self._destroy_left_over()
 
     def issue_key(self, grant_id: str, token: str) -> str:
         """Give the signed one-time key for a grant to come (`CustodianKey`).
@@ -77,13 +94,22 @@ class Custodian:
         self._require_path(asked.grant_id, grant_id)
         now = self._clock()
         _require_recent(asked.asked_at, now, "key_request")
+        # Before the row: whoever takes an id that a restored database forgot
+        # would stand in its true holder's way.
+        self._require_free(asked.grant_id, asked.holder)
         row = self._store.reserve(
-            Reserved(grant_id=asked.grant_id, holder=asked.holder, reserved_at=now)
+            Reserved(grant_id=asked.grant_id, holder=asked.holder, reserved_at=now),
+            self._max_reservations,
         )
+        if row is None:
+            raise Unavailable("expected room for one more key, found none")
         if isinstance(row, Ended):
             raise _ended_refusal()
         _require_holder(row, asked.holder)
-        key = self._keys.create(asked.grant_id, self._random)
+        if isinstance(row, Kept):
+            key = self._key(asked.grant_id)
+        else:
+            key = self._keys.create(asked.grant_id, self._random, KeyNote(holder=asked.holder))
         return CustodianKey(grant_id=asked.grant_id, key=key.public).sign(self._signer, now=now)
 
     def register(self, token: str) -> None:
@@ -102,6 +128,14 @@ class Custodian:
             if now >= registration.valid_until:
                 raise refuse("grant-ended", "an end to come", "one gone by", "valid_until")
             self._require_opens(registration)
+            self._keys.annotate(
+                grant_id,
+                KeyNote(
+                    holder=registration.holder,
+                    receiver=registration.receiver,
+                    grant_digest=registration.grant_digest,
+                ),
+            )
             row = self._store.keep(registration)
         match row:
             case Kept() if row.registration == registration:
@@ -138,14 +172,13 @@ class Custodian:
         _require_recent(asked.asked_at, now, "lease_request")
         if asked.purpose is not rules.purpose:
             raise refuse("purpose-differs", "the purpose granted", "another", "purpose")
-        key = self._keys.find(rules.grant_id)
-        if key is None:
-            # A database from before the end, restored: the key is gone, and that is the truth.
-            self._finish(self._store.end(rules.grant_id, Trigger.WITHDRAWN, now))
-            raise _ended_refusal()
-        read = self._store.count_read(rules.grant_id, asked.request_id, now)
+        key = self._key(rules.grant_id)
+        counted = self._keys.reads(rules.grant_id)
+        read = self._store.count_read(rules.grant_id, asked.request_id, now, counted)
         if read is None:
             raise self._why_not(rules.grant_id)
+        # Beside the keys too, before the lease is given: a restored row counts on from there.
+        self._keys.count_read(rules.grant_id)
         part = open_share(rules.share, key, rules.grant_id, Role.CUSTODIAN)
         context = f"{asked.request_id} {asked.purpose.value}"
         return Lease(
@@ -166,55 +199,103 @@ class Custodian:
         """
         named = grant_id_of(grant_id, "grant_id")
         row = self._store.find(named)
-        if row is None:
+        note = self._note(named, row)
+        if note is None:
             raise refuse("grant-unknown", "a grant registered here", "none", "grant_id")
         now = self._clock()
         event = read_end(
             token,
             grant_id=named,
-            holder=row.holder,
-            receiver=_receiver_of(row),
+            holder=note.holder,
+            receiver=note.receiver,
             audience=self.party.origin,
             now=now,
         )
         if isinstance(row, Kept) and now >= row.registration.valid_until:
-            ended = self._expire(row)
-        else:
-            ended = self._store.end(named, event.trigger, whole_second(now))
-        return self._finish(ended)
+            return self._finish(self._expire(row))
+        if row is not None:
+            return self._finish(self._store.end(named, event.trigger, whole_second(now)))
+        # A restored database has forgotten the grant; what stands beside the key has not.
+        return self._finish(
+            Ended(
+                grant_id=named,
+                holder=note.holder,
+                receiver=note.receiver,
+                grant_digest=note.grant_digest,
+                trigger=event.trigger,
+                ended_at=whole_second(now),
+                reads=0,
+                statement=None,
+            )
+        )
 
     def end_due(self) -> int:
         """End what is past its time and finish ends that a crash interrupted; give how many.
 
-        Called at start and every few seconds.
+        Called at start and every few seconds. One that cannot be ended now is
+        logged and tried again the next time; it stops no other.
         """
         now = self._clock()
         due = self._store.due(now, now - RESERVATION_LENGTH, _ENDED_AT_ONCE)
+        ended = 0
         for grant_id in due:
-            match self._store.find(grant_id):
-                case Kept() as kept:
-                    self._finish(self._expire(kept))
-                case Reserved():
-                    self._finish(self._store.end(grant_id, Trigger.EXPIRED, whole_second(now)))
-                case row:
-                    self._finish(row)
-        return len(due)
+            try:
+                self._end_one(grant_id, now)
+            except Exception as trouble:  # noqa: BLE001  # whatever it is, the others must end
+                _LOG.warning("a grant could not be ended now: %s", type(trouble).__name__)
+            else:
+                ended += 1
+        return ended
+
+    def _end_one(self, grant_id: GrantId, now: datetime) -> None:
+        match self._store.find(grant_id):
+            case Kept() as kept:
+                self._finish(self._expire(kept))
+            case Reserved():
+                self._finish(self._store.end(grant_id, Trigger.EXPIRED, whole_second(now)))
+            case row:
+                self._finish(row)
+
+    def _destroy_left_over(self) -> None:
+        """Destroy each key that no row in force needs: forgotten, ended, or brought back."""
+        for grant_id in self._keys.names():
+            try:
+                row = self._store.find(grant_id)
+                if row is None or isinstance(row, Ended) or self._keys.is_destroyed(grant_id):
+                    self._keys.destroy(grant_id)
+            except CounterfoilError as trouble:
+                _LOG.warning("a key could not be destroyed now: %s", type(trouble).__name__)
+
+    def _note(self, grant_id: GrantId, row: Custody | None) -> KeyNote | None:
+        try:
+            return self._keys.note(grant_id) or _note_of(row)
+        except Unavailable:
+            # Without the folder a grant can still be ended; that it is destroyed is said later.
+            if row is None:
+                raise
+            return _note_of(row)
 
     def _finish(self, row: Custody | None) -> str:
         if not isinstance(row, Ended):
             raise refuse("grant-unknown", "a grant registered here", "none", "grant_id")
-        if row.statement is not None:
-            return row.statement
         # Marked as ended first, destroyed second, stated third: a crash anywhere
         # between is finished by the next call, and no lease passes meanwhile.
-        self._keys.destroy(row.grant_id)
+        note = self._keys.note(row.grant_id)
+        # The row of a restored database may be from before the registration.
+        digest = row.grant_digest or (None if note is None else note.grant_digest)
+        if digest is None or row.statement is not None:
+            self._keys.forbid(row.grant_id)
+        else:
+            self._keys.destroy(row.grant_id)
+        if row.statement is not None:
+            return row.statement
         statement = KeyDestruction(
             grant_id=row.grant_id,
-            grant_digest=row.grant_digest,
+            grant_digest=digest,
             trigger=row.trigger,
             ended_at=row.ended_at,
             destroyed_at=self._clock(),
-            leases=row.reads,
+            leases=max(row.reads, self._keys.reads(row.grant_id)),
         ).sign(self._signer)
         # The first statement is inscribed beside the keys, outside the database: two
         # that finish at once, or a database restored from before, give the same one.
@@ -244,18 +325,32 @@ class Custodian:
             raise _ended_refusal()
 
     def _require_opens(self, registration: Registration) -> None:
-        key = self._keys.find(registration.grant_id)
-        if key is None:
-            raise _ended_refusal()
         # A share that cannot be lent is refused now, not at the first read.
+        key = self._key(registration.grant_id)
         open_share(registration.share, key, registration.grant_id, Role.CUSTODIAN)
+
+    def _require_free(self, grant_id: GrantId, holder: Did) -> None:
+        if self._keys.is_destroyed(grant_id):
+            raise _ended_refusal()
+        note = self._keys.note(grant_id)
+        if note is not None and note.holder != holder:
+            raise refuse("signed-by-another", "the holder of this grant", "another", "iss")
+
+    def _key(self, grant_id: GrantId) -> OpeningKey:
+        key = self._keys.find(grant_id)
+        if key is not None:
+            return key
+        if self._keys.is_destroyed(grant_id):
+            raise _ended_refusal()
+        # Not found is not destroyed: the key may come back with its disk.
+        raise Unavailable("expected the grant's one-time key, found neither key nor tombstone")
 
     def _why_not(self, grant_id: GrantId) -> Refused:
         row = self._store.find(grant_id)
         match row:
             case Kept() if not row.is_receipted:
                 return refuse("receipt-missing", "the receiver's receipt first", "none", "grant")
-            case Kept() if row.reads >= row.registration.max_reads:
+            case Kept() if max(row.reads, self._keys.reads(grant_id)) >= row.registration.max_reads:
                 return refuse("reads-used-up", "a read left", "none", "max_reads")
             case Kept() if self._clock() < row.registration.valid_until:
                 return refuse("lease-request-replayed", "a new request", "an old one", "jti")
@@ -267,13 +362,18 @@ class Custodian:
             raise refuse("grant-mismatch", "the grant in the path", "another", "grant_id")
 
 
-def _receiver_of(row: Custody) -> Did | None:
+def _note_of(row: Custody | None) -> KeyNote | None:
     match row:
         case Kept():
-            return row.registration.receiver
+            rules = row.registration
+            return KeyNote(
+                holder=rules.holder, receiver=rules.receiver, grant_digest=rules.grant_digest
+            )
         case Ended():
-            return row.receiver
+            return KeyNote(holder=row.holder, receiver=row.receiver, grant_digest=row.grant_digest)
         case Reserved():
+            return KeyNote(holder=row.holder)
+        case None:
             return None
 
 

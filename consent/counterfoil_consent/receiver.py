@@ -6,6 +6,7 @@ A brand, a shop or an insurer mounts this. What lies in its store opens only wit
 the custodian's share, which comes one read at a time and not at all after the end.
 """
 
+import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from typing import Final
 from counterfoil_credentials.dcql import CredentialQuery, DcqlQuery
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import b64url
-from counterfoil_credentials.errors import Refused, Unavailable
+from counterfoil_credentials.errors import CounterfoilError, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.key_binding import transaction_data_hash
 from counterfoil_credentials.keys import Signer
@@ -35,12 +36,18 @@ from counterfoil_consent.artefacts import (
     StopNotice,
 )
 from counterfoil_consent.client import CustodianClient
-from counterfoil_consent.erasure import ErasedSystem, ErasureReceipt
+from counterfoil_consent.erasure import ErasedSystem, ErasureReceipt, Method, System
 from counterfoil_consent.events import EndEvent, read_end, sign_end
 from counterfoil_consent.facts import Facts, IssuerTrust, LeaseCount, StatusCheck, verify_facts
 from counterfoil_consent.grant import check_grant, grant_digest_of
 from counterfoil_consent.key_folder import KeyFolder
-from counterfoil_consent.receiver_store import Ending, OpenRequest, ReceivedGrant, ReceiverStore
+from counterfoil_consent.receiver_store import (
+    Ending,
+    OpenRequest,
+    ReceivedGrant,
+    ReceiverStore,
+    Summary,
+)
 from counterfoil_consent.sealing import (
     OpeningKey,
     Role,
@@ -73,11 +80,15 @@ from counterfoil_consent.wire import (
 
 REQUEST_LENGTH: Final = timedelta(minutes=15)
 ERASE_WITHIN: Final = timedelta(days=1)
+REQUEST_KEPT: Final = timedelta(hours=1)
+"""How long an expired request without an answer can still be looked up."""
+
 _ENDED_AT_ONCE: Final = 100
+_LOG: Final = logging.getLogger("counterfoil.consent")
 _SYSTEMS: Final = (
-    ErasedSystem(system="live-database", method="deleted"),
-    ErasedSystem(system="sealing-key", method="key-destroyed"),
-    ErasedSystem(system="backups", method="key-destroyed"),
+    ErasedSystem(system=System.LIVE_DATABASE, method=Method.DELETED),
+    ErasedSystem(system=System.SEALING_KEY, method=Method.KEY_DESTROYED),
+    ErasedSystem(system=System.BACKUPS, method=Method.KEY_DESTROYED),
 )
 
 
@@ -111,6 +122,12 @@ class Opened:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    token: str
+    trigger: Trigger
+
+
 class Receiver:
     """One receiver: its public origin and name, its keys, its rows, and its custodian."""
 
@@ -129,6 +146,11 @@ class Receiver:
         clock: Clock,
         random: Random,
     ) -> None:
+        """Start over what is stored.
+
+        Raises `Unavailable` when there are rows and the key folder is not the one
+        that was in use: without it nobody may say which keys are destroyed.
+        """
         self.party = ReceiverParty(client_id=client_id_of(did_jwk(signer.public)), name=name)
         self._origin = origin
         self._signer = signer
@@ -139,14 +161,25 @@ class Receiver:
         self._status = status
         self._clock = clock
         self._random = random
+        self._keys.begin(is_new=store.is_empty())
+        self._destroy_left_over()
 
     def request(self, wish: Wish) -> Opened:
-        """Sign a request for `wish` and give the link to it."""
+        """Sign a request for `wish` and give the link to it.
+
+        Raises `Refused` with `retention-exceeded` when the data would be readable
+        for longer than a claim may be kept.
+        """
         now = self._clock()
         request_id = fresh_grant_id(self._random)
-        terms = self._terms(wish, request_id)
-        # What we send must be what a strict wallet reads.
-        terms = Terms.from_json(terms.to_json())
+        try:
+            # What we send must be what a strict wallet reads.
+            terms = Terms.from_json(self._terms(wish, request_id).to_json())
+            if reasons := terms.retention_reasons(now):
+                raise Refused(*reasons)
+        except CounterfoilError:
+            self._keys.forbid(request_id)
+            raise
         element = terms.to_transaction_data()
         request = PresentationRequest(
             client_id=self.party.client_id,
@@ -266,8 +299,11 @@ class Receiver:
         self._require_readable(grant, purpose)
         bundle = self._store.find_bundle(grant.grant_id)
         key = self._keys.find(grant.request_id)
-        if bundle is None or key is None:
+        if bundle is None or self._keys.is_destroyed(grant.request_id):
             raise _ended()
+        if key is None:
+            # Not found is not destroyed: the key may come back with its disk.
+            raise Unavailable("expected the sealing key, found neither key nor tombstone")
         reader = OpeningKey.generate(self._random)
         lease = self._lease(grant, purpose, reader)
         context = f"{lease.request_id} {purpose.value}"
@@ -317,27 +353,71 @@ class Receiver:
     def end_due(self) -> int:
         """End what is past its time, and fetch statements still missing; give how many.
 
-        Called at start and every few seconds.
+        Also drops requests that nobody answered, with their sealing keys. Called at
+        start and every few seconds. What cannot be ended now is logged and tried
+        again the next time; it stops nothing else.
         """
-        due = self._store.due(self._clock(), _ENDED_AT_ONCE)
-        for grant_id in due:
-            grant = self._grant(grant_id)
-            if isinstance(grant.state, Granted):
-                token = self._completion(grant)
-                event = EndEvent(
-                    grant_id=grant_id,
-                    event_id=f"expired-{grant_id}",
-                    trigger=Trigger.EXPIRED,
-                    ended_at=grant.terms.valid_until,
-                )
-                self._conclude(grant_id, event, token)
+        now = self._clock()
+        grants = self._store.due(now, _ENDED_AT_ONCE)
+        requests = self._store.unanswered(now - REQUEST_KEPT, _ENDED_AT_ONCE)
+        ended = self._each(self._end_one, grants)
+        self._each(self._drop_request, requests)
+        return ended
+
+    def summary(self) -> Summary:
+        """Give how many grants are in force here, and how many have ended."""
+        return self._store.summary()
+
+    def _each(self, end: Callable[[GrantId], None], names: Sequence[GrantId]) -> int:
+        ended = 0
+        for name in names:
+            try:
+                end(name)
+            except Exception as trouble:  # noqa: BLE001  # whatever it is, the others must end
+                _LOG.warning("a grant could not be ended now: %s", type(trouble).__name__)
             else:
-                self._finish(grant_id)
-        return len(due)
+                ended += 1
+        return ended
+
+    def _end_one(self, grant_id: GrantId) -> None:
+        grant = self._grant(grant_id)
+        if isinstance(grant.state, Granted):
+            token = self._completion(grant)
+            event = EndEvent(
+                grant_id=grant_id,
+                event_id=f"expired-{grant_id}",
+                trigger=Trigger.EXPIRED,
+                ended_at=grant.terms.valid_until,
+            )
+            self._stop(grant_id, event, token)
+        self._finish(grant_id)
+
+    def _drop_request(self, request_id: GrantId) -> None:
+        self._keys.forbid(request_id)
+        self._store.drop_request(request_id)
+
+    def _destroy_left_over(self) -> None:
+        """Destroy each sealing key that no request or grant in force needs."""
+        for request_id in self._keys.names():
+            try:
+                request = self._store.find_request(request_id)
+                if request is not None and request.answered_by is not None:
+                    grant = self._store.find_grant(request.answered_by)
+                    is_needed = grant is not None and isinstance(grant.state, Granted)
+                else:
+                    is_needed = request is not None
+                if not is_needed or self._keys.is_destroyed(request_id):
+                    self._keys.destroy(request_id)
+            except CounterfoilError as trouble:
+                _LOG.warning("a key could not be destroyed now: %s", type(trouble).__name__)
 
     def _conclude(self, grant_id: GrantId, event: EndEvent, token: str) -> str:
         notice = self._stop(grant_id, event, token)
-        self._finish(grant_id)
+        try:
+            self._finish(grant_id)
+        except Unavailable as trouble:
+            # Stopped is stopped, and may be said. The receipt follows with `end_due`.
+            _LOG.warning("an erasure could not be finished now: %s", type(trouble).__name__)
         return notice
 
     def _stop(self, grant_id: GrantId, event: EndEvent, token: str) -> str:
@@ -380,6 +460,8 @@ class Receiver:
         if grant.ending is None or grant.ending.destruction is not None:
             return
         statement = self._statement(grant, grant.ending)
+        # The receipt says "deleted": also from the journal that the database writes first.
+        self._store.scrub()
 
         def erased(grant: ReceivedGrant) -> ReceivedGrant | None:
             before = grant.ending
@@ -390,29 +472,29 @@ class Receiver:
             if before.erasure_receipt is not None and statement is None:
                 return None
             now = whole_second(self._clock())
+            # Where two ended it at once, the custodian saw which was first.
+            trigger = grant.state.trigger if statement is None else statement.trigger
             receipt = ErasureReceipt(
                 agreement=grant.state.agreement,
-                trigger=grant.state.trigger,
+                trigger=trigger,
                 requested_at=before.requested_at,
                 stopped_at=before.stopped_at,
                 erased_at=before.erased_at or now,
                 systems=_SYSTEMS,
-                destruction=statement,
+                destruction=None if statement is None else statement.token,
             )
             ending = replace(
                 before,
                 erased_at=before.erased_at or now,
-                destruction=statement,
+                destruction=receipt.destruction,
                 erasure_receipt=receipt.sign(self._signer),
             )
-            state = Erased(
-                grant.state.agreement, grant.state.trigger, receipt.erased_at, receipt.level
-            )
+            state = Erased(grant.state.agreement, trigger, receipt.erased_at, receipt.level)
             return replace(grant, state=state, ending=ending)
 
         self._advance(grant_id, erased)
 
-    def _statement(self, grant: ReceivedGrant, ending: Ending) -> str | None:
+    def _statement(self, grant: ReceivedGrant, ending: Ending) -> _Statement | None:
         try:
             statement = self._custodian.end(grant.grant_id, ending.event)
             read = KeyDestruction.read(
@@ -421,7 +503,7 @@ class Receiver:
         except (Unavailable, Refused):
             return None
         matches = read.grant_digest == grant.state.agreement.grant_digest
-        return statement if matches else None
+        return _Statement(statement, read.trigger) if matches else None
 
     def _advance(
         self, grant_id: GrantId, change: Callable[[ReceivedGrant], ReceivedGrant | None]

@@ -131,8 +131,20 @@ class ReceivedGrant:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How many grants there are: in force, and ended."""
+
+    live: int
+    ended: int
+
+
 class ReceiverStore(Protocol):
     """Where a receiver's rows live. Every method is one transaction."""
+
+    def is_empty(self) -> bool:
+        """Say whether there is neither a request nor a grant."""
+        ...
 
     def add_request(self, request: OpenRequest) -> None:
         """Add a request."""
@@ -150,7 +162,8 @@ class ReceiverStore(Protocol):
         """Consume the request and add the grant.
 
         Gives the grant that answers the request now: this one, or the one that
-        was first. None when the grant id answers another request already.
+        was first. None when the grant id answers another request already, or the
+        request is gone.
         """
         ...
 
@@ -167,7 +180,23 @@ class ReceiverStore(Protocol):
         ...
 
     def due(self, now: datetime, limit: int) -> list[GrantId]:
-        """Give grants past their end, and ended ones that still lack a paper."""
+        """Give grants past their end, then ended ones that still lack a paper."""
+        ...
+
+    def unanswered(self, expired_by: datetime, limit: int) -> list[GrantId]:
+        """Give requests without an answer that had expired by then."""
+        ...
+
+    def drop_request(self, request_id: GrantId) -> None:
+        """Forget a request without an answer; an answered one stays."""
+        ...
+
+    def scrub(self) -> None:
+        """Leave nothing on disk of what was deleted before; `Unavailable` if it cannot be now."""
+        ...
+
+    def summary(self) -> Summary:
+        """Count the grants."""
         ...
 
 
@@ -179,6 +208,10 @@ class MemoryReceiverStore:
         self._grants: dict[GrantId, ReceivedGrant] = {}
         self._bundles: dict[GrantId, bytes] = {}
         self._lock = threading.Lock()
+
+    def is_empty(self) -> bool:
+        with self._lock:
+            return not self._requests and not self._grants
 
     def add_request(self, request: OpenRequest) -> None:
         with self._lock:
@@ -197,7 +230,9 @@ class MemoryReceiverStore:
 
     def answer(self, request_id: GrantId, granted: Granted) -> ReceivedGrant | None:
         with self._lock:
-            request = self._requests[request_id]
+            request = self._requests.get(request_id)
+            if request is None:
+                return None
             if request.answered_by is not None:
                 return self._grants[request.answered_by]
             grant_id = granted.agreement.grant_id
@@ -229,14 +264,40 @@ class MemoryReceiverStore:
 
     def due(self, now: datetime, limit: int) -> list[GrantId]:
         with self._lock:
-            return [key for key, row in self._grants.items() if is_due(row, now)][:limit]
+            due = [row for row in self._grants.values() if is_due(row, now)]
+        due.sort(key=lambda row: not isinstance(row.state, Granted))
+        return [row.grant_id for row in due[:limit]]
+
+    def unanswered(self, expired_by: datetime, limit: int) -> list[GrantId]:
+        with self._lock:
+            return [
+                request.request_id
+                for request in self._requests.values()
+                if request.answered_by is None and request.requested.expires_at <= expired_by
+            ][:limit]
+
+    def drop_request(self, request_id: GrantId) -> None:
+        with self._lock:
+            found = self._requests.get(request_id)
+            if found is not None and found.answered_by is None:
+                del self._requests[request_id]
+
+    def scrub(self) -> None:
+        """Nothing is on disk."""
+
+    def summary(self) -> Summary:
+        with self._lock:
+            live = sum(isinstance(row.state, Granted) for row in self._grants.values())
+            return Summary(live=live, ended=len(self._grants) - live)
 
 
 def is_due(grant: ReceivedGrant, now: datetime) -> bool:
     """Say whether a grant waits for its end, or an ended one for a paper."""
     if isinstance(grant.state, Granted):
         return now >= grant.terms.valid_until
-    lacks_statement = grant.ending is None or grant.ending.destruction is None
+    if grant.ending is None or grant.ending.erasure_receipt is None:
+        return True
+    lacks_statement = grant.ending.destruction is None
     return lacks_statement and now < grant.terms.valid_until + STATEMENT_PATIENCE
 
 

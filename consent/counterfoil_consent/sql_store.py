@@ -8,18 +8,23 @@
 No column holds a claim value. Keys are in key folders, never here.
 """
 
+import os
+import sqlite3
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from counterfoil_credentials.dids import Did
 from counterfoil_credentials.encoding import canonical_json, parse_object
+from counterfoil_credentials.errors import Unavailable
 from counterfoil_service.sql import open_database, reading, transaction
 from sqlalchemy import (
     Column,
     Connection,
     Engine,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -27,15 +32,22 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    case,
+    delete,
+    func,
     insert,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from counterfoil_consent.artefacts import Registration
-from counterfoil_consent.receiver_store import STATEMENT_PATIENCE, OpenRequest, ReceivedGrant
+from counterfoil_consent.receiver_store import (
+    STATEMENT_PATIENCE,
+    OpenRequest,
+    ReceivedGrant,
+    Summary,
+)
 from counterfoil_consent.states import Granted, Trigger, name_of
 from counterfoil_consent.store import Custody, Ended, Kept, Reserved
 from counterfoil_consent.terms import Purpose
@@ -43,12 +55,13 @@ from counterfoil_consent.wire import Digest, GrantId, seconds
 
 CUSTODIAN: Final = MetaData()
 RECEIVER: Final = MetaData()
+RECEIVER_VERSION: Final = 2
 
 _CUSTODY: Final = Table(
     "custodian_grants",
     CUSTODIAN,
     Column("grant_id", String, primary_key=True),
-    Column("state", String, nullable=False),  # reserved, kept, ended
+    Column("state", String, nullable=False, index=True),  # reserved, kept, ended
     Column("holder", String, nullable=False),
     Column("reserved_at", Integer),
     Column("receiver", String),
@@ -75,8 +88,14 @@ _REQUESTS: Final = Table(
     RECEIVER,
     Column("request_id", String, primary_key=True),
     Column("notice_sha256", String, nullable=False, index=True),
+    Column("expires_at", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("answered_by", String),
+)
+Index(
+    "ix_consent_requests_unanswered",
+    _REQUESTS.c.expires_at,
+    sqlite_where=_REQUESTS.c.answered_by.is_(None),
 )
 _GRANTS: Final = Table(
     "consent_grants",
@@ -100,23 +119,30 @@ class SqlCustodianStore:
         self._engine: Engine = open_database(path, CUSTODIAN)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._engine.dispose()
+        """Let go of the file, with nothing left in its journal."""
+        _close(self._engine)
 
-    def reserve(self, reserved: Reserved) -> Custody:
+    def is_empty(self) -> bool:
+        with reading(self._engine) as connection:
+            return connection.execute(select(_CUSTODY.c.grant_id).limit(1)).first() is None
+
+    def reserve(self, reserved: Reserved, limit: int) -> Custody | None:
         with transaction(self._engine) as connection:
+            if (known := _find(connection, reserved.grant_id)) is not None:
+                return known
+            is_waiting = _CUSTODY.c.state == "reserved"
+            waiting = select(func.count()).select_from(_CUSTODY).where(is_waiting)
+            if connection.execute(waiting).scalar_one() >= limit:
+                return None
             connection.execute(
-                sqlite_insert(_CUSTODY)
-                .values(
+                insert(_CUSTODY).values(
                     grant_id=reserved.grant_id,
                     state="reserved",
                     holder=reserved.holder,
                     reserved_at=seconds(reserved.reserved_at),
                 )
-                .on_conflict_do_nothing()
             )
-            found = _find(connection, reserved.grant_id)
-        return reserved if found is None else found
+            return _find(connection, reserved.grant_id)
 
     def keep(self, registration: Registration) -> Custody | None:
         with transaction(self._engine) as connection:
@@ -148,23 +174,26 @@ class SqlCustodianStore:
             is_kept = (_CUSTODY.c.grant_id == grant_id) & (_CUSTODY.c.state == "kept")
             connection.execute(update(_CUSTODY).where(is_kept).values(is_receipted=1))
 
-    def count_read(self, grant_id: GrantId, request_id: str, now: datetime) -> int | None:
+    def count_read(
+        self, grant_id: GrantId, request_id: str, now: datetime, counted: int
+    ) -> int | None:
+        reads = func.max(_CUSTODY.c.reads, counted)
         with transaction(self._engine) as connection:
             answered = (_READS.c.grant_id == grant_id) & (_READS.c.request_id == request_id)
             if connection.execute(select(_READS.c.grant_id).where(answered)).first() is not None:
                 return None
-            counted = connection.execute(
+            changed = connection.execute(
                 update(_CUSTODY)
                 .where(
                     (_CUSTODY.c.grant_id == grant_id)
                     & (_CUSTODY.c.state == "kept")
                     & (_CUSTODY.c.is_receipted == 1)
-                    & (_CUSTODY.c.reads < _CUSTODY.c.max_reads)
+                    & (reads < _CUSTODY.c.max_reads)
                     & (_CUSTODY.c.valid_until > now.timestamp())
                 )
-                .values(reads=_CUSTODY.c.reads + 1)
+                .values(reads=reads + 1)
             )
-            if counted.rowcount != 1:
+            if changed.rowcount != 1:
                 return None
             connection.execute(insert(_READS).values(grant_id=grant_id, request_id=request_id))
             found = _find(connection, grant_id)
@@ -200,7 +229,10 @@ class SqlCustodianStore:
             (column.state == "ended") & column.statement.is_(None),
         )
         with reading(self._engine) as connection:
-            rows = connection.execute(select(column.grant_id).where(is_due).limit(limit))
+            # Abandoned reservations come last: anybody can make them, and none can be read.
+            turn = case((column.state == "kept", 0), (column.state == "ended", 1), else_=2)
+            wanted = select(column.grant_id).where(is_due).order_by(turn).limit(limit)
+            rows = connection.execute(wanted)
             return [GrantId(row.grant_id) for row in rows]
 
 
@@ -209,11 +241,16 @@ class SqlReceiverStore:
 
     def __init__(self, path: Path) -> None:
         """Open the database at `path`, made when missing."""
-        self._engine: Engine = open_database(path, RECEIVER)
+        self._engine: Engine = open_database(path, RECEIVER, version=RECEIVER_VERSION)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._engine.dispose()
+        """Let go of the file, with nothing left in its journal."""
+        _close(self._engine)
+
+    def is_empty(self) -> bool:
+        # Every grant has its request.
+        with reading(self._engine) as connection:
+            return connection.execute(select(_REQUESTS.c.request_id).limit(1)).first() is None
 
     def add_request(self, request: OpenRequest) -> None:
         with transaction(self._engine) as connection:
@@ -221,6 +258,7 @@ class SqlReceiverStore:
                 insert(_REQUESTS).values(
                     request_id=request.request_id,
                     notice_sha256=request.requested.terms.notice.sha256,
+                    expires_at=seconds(request.requested.expires_at),
                     body=canonical_json(request.to_json()),
                 )
             )
@@ -239,7 +277,9 @@ class SqlReceiverStore:
         grant = ReceivedGrant(request_id=request_id, state=granted)
         with transaction(self._engine) as connection:
             request = _request(connection, _REQUESTS.c.request_id == request_id)
-            if request is not None and request.answered_by is not None:
+            if request is None:
+                return None
+            if request.answered_by is not None:
                 return _grant(connection, request.answered_by)
             if _grant(connection, grant_id) is not None:
                 return None
@@ -282,13 +322,80 @@ class SqlReceiverStore:
         is_live = _GRANTS.c.state.in_(("granted", "active"))
         is_due = or_(
             is_live & (_GRANTS.c.valid_until <= now.timestamp()),
-            ~is_live
+            ~is_live & (_GRANTS.c.state != "erased"),
+            (_GRANTS.c.state == "erased")
             & (_GRANTS.c.has_statement == 0)
             & (_GRANTS.c.valid_until > (now - STATEMENT_PATIENCE).timestamp()),
         )
         with reading(self._engine) as connection:
-            rows = connection.execute(select(_GRANTS.c.grant_id).where(is_due).limit(limit))
-            return [GrantId(row.grant_id) for row in rows]
+            # What must end comes before what only lacks a paper.
+            wanted = select(_GRANTS.c.grant_id).where(is_due).order_by(~is_live).limit(limit)
+            return [GrantId(row.grant_id) for row in connection.execute(wanted)]
+
+    def unanswered(self, expired_by: datetime, limit: int) -> list[GrantId]:
+        column = _REQUESTS.c
+        is_old = column.answered_by.is_(None) & (column.expires_at <= expired_by.timestamp())
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(column.request_id).where(is_old).limit(limit))
+            return [GrantId(row.request_id) for row in rows]
+
+    def drop_request(self, request_id: GrantId) -> None:
+        is_open = (_REQUESTS.c.request_id == request_id) & _REQUESTS.c.answered_by.is_(None)
+        with transaction(self._engine) as connection:
+            connection.execute(delete(_REQUESTS).where(is_open))
+
+    def scrub(self) -> None:
+        _checkpoint(self._engine)
+
+    def summary(self) -> Summary:
+        is_live = _GRANTS.c.state.in_(("granted", "active"))
+        with reading(self._engine) as connection:
+            counted = select(func.count(), func.count(case((is_live, 1)))).select_from(_GRANTS)
+            total, live = connection.execute(counted).one()
+        return Summary(live=live, ended=total - live)
+
+
+def back_up(source: Path, target: Path) -> None:
+    """Write the database at `source` to the new file `target`, as of one moment.
+
+    What a running service has written stands partly in its journal: a copy of the
+    one file is not a copy of the database.
+
+    Raises `Unavailable` when there is no database or no room.
+    """
+    # SQLite writes into an empty file that is there, and keeps its mode.
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)) as opened:
+            opened.execute("VACUUM INTO ?", (str(target),))
+    except sqlite3.Error as cause:
+        target.unlink()
+        raise Unavailable(f"expected a database to back up, found {cause}") from cause
+
+
+def _close(engine: Engine) -> None:
+    # Whoever closes last folds the journal into the file; a reader elsewhere may keep it.
+    with suppress(Unavailable):
+        _checkpoint(engine)
+    engine.dispose()
+
+
+def _checkpoint(engine: Engine) -> None:
+    """Move the journal into the database file and empty it (`secure_delete` is on)."""
+    # Not within a transaction, which every connection of the engine would begin.
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        answer = cursor.fetchone()
+        cursor.close()
+    except sqlite3.OperationalError as cause:
+        raise Unavailable(f"expected the journal to be folded in, found {cause}") from cause
+    finally:
+        raw.close()
+    # One row: whether somebody was in the way, and two sizes.
+    if answer is None or answer[0] != 0:
+        raise Unavailable("expected the journal to be folded in, found it in use")
 
 
 def _find(connection: Connection, grant_id: GrantId) -> Custody | None:

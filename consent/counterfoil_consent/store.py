@@ -65,8 +65,15 @@ Custody: TypeAlias = Reserved | Kept | Ended
 class CustodianStore(Protocol):
     """Where the custodian's rows live. Every method is one transaction."""
 
-    def reserve(self, reserved: Reserved) -> Custody:
-        """Add the row unless the id is known; give what stands there now."""
+    def is_empty(self) -> bool:
+        """Say whether there is no row at all."""
+        ...
+
+    def reserve(self, reserved: Reserved, limit: int) -> Custody | None:
+        """Add the row unless the id is known; give what stands there now.
+
+        None when `limit` rows are reserved already.
+        """
         ...
 
     def keep(self, registration: Registration) -> Custody | None:
@@ -81,8 +88,10 @@ class CustodianStore(Protocol):
         """Mark a `Kept` row as receipted; anything else stays as it is."""
         ...
 
-    def count_read(self, grant_id: GrantId, request_id: str, now: datetime) -> int | None:
-        """Count one read and give its number.
+    def count_read(
+        self, grant_id: GrantId, request_id: str, now: datetime, counted: int
+    ) -> int | None:
+        """Count one read and give its number, at least `counted` + 1.
 
         None when the row is not receipted, has ended, has no read left, is past
         its end at `now`, or has answered this request before. Atomic: of any
@@ -99,7 +108,7 @@ class CustodianStore(Protocol):
         ...
 
     def due(self, now: datetime, reserved_before: datetime, limit: int) -> list[GrantId]:
-        """Give grants past their end, stale reservations, and ends without a statement."""
+        """Give grants past their end, then ends without a statement, then stale reservations."""
         ...
 
 
@@ -111,8 +120,15 @@ class MemoryStore:
         self._requests: set[tuple[GrantId, str]] = set()
         self._lock = threading.Lock()
 
-    def reserve(self, reserved: Reserved) -> Custody:
+    def is_empty(self) -> bool:
         with self._lock:
+            return not self._rows
+
+    def reserve(self, reserved: Reserved, limit: int) -> Custody | None:
+        with self._lock:
+            waiting = sum(isinstance(row, Reserved) for row in self._rows.values())
+            if reserved.grant_id not in self._rows and waiting >= limit:
+                return None
             return self._rows.setdefault(reserved.grant_id, reserved)
 
     def keep(self, registration: Registration) -> Custody | None:
@@ -134,19 +150,22 @@ class MemoryStore:
             if isinstance(found, Kept):
                 self._rows[grant_id] = replace(found, is_receipted=True)
 
-    def count_read(self, grant_id: GrantId, request_id: str, now: datetime) -> int | None:
+    def count_read(
+        self, grant_id: GrantId, request_id: str, now: datetime, counted: int
+    ) -> int | None:
         with self._lock:
             found = self._rows.get(grant_id)
             if not isinstance(found, Kept) or not found.is_receipted:
                 return None
             rules = found.registration
-            if found.reads >= rules.max_reads or now >= rules.valid_until:
+            reads = max(found.reads, counted)
+            if reads >= rules.max_reads or now >= rules.valid_until:
                 return None
             if (grant_id, request_id) in self._requests:
                 return None
             self._requests.add((grant_id, request_id))
-            self._rows[grant_id] = replace(found, reads=found.reads + 1)
-            return found.reads + 1
+            self._rows[grant_id] = replace(found, reads=reads + 1)
+            return reads + 1
 
     def end(self, grant_id: GrantId, trigger: Trigger, at: datetime) -> Custody | None:
         with self._lock:
@@ -168,14 +187,12 @@ class MemoryStore:
 
     def due(self, now: datetime, reserved_before: datetime, limit: int) -> list[GrantId]:
         with self._lock:
-            found = [
-                grant_id
-                for grant_id, row in self._rows.items()
-                if (isinstance(row, Kept) and now >= row.registration.valid_until)
-                or (isinstance(row, Reserved) and row.reserved_at < reserved_before)
-                or (isinstance(row, Ended) and row.statement is None)
-            ]
-            return found[:limit]
+            rows = [*self._rows.values()]
+        kept = [r for r in rows if isinstance(r, Kept) and now >= r.registration.valid_until]
+        unstated = [r for r in rows if isinstance(r, Ended) and r.statement is None]
+        stale = [r for r in rows if isinstance(r, Reserved) and r.reserved_at < reserved_before]
+        due: list[Custody] = [*kept, *unstated, *stale]
+        return [row.grant_id for row in due[:limit]]
 
 
 def _ended(found: Kept | Reserved, trigger: Trigger, at: datetime) -> Ended:

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from counterfoil_consent import deliver, withdraw
 from counterfoil_consent.app import create_app
+from counterfoil_consent.cli import main
 from counterfoil_consent.receiver import Opened
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.keys import MemorySigner
@@ -100,6 +102,7 @@ def test_a_back_office_asks_waits_and_reads(street: Street) -> None:
     [
         ("POST", "/consent/requests"),
         ("GET", "/consent/desk/requests/{id}"),
+        ("GET", "/consent/desk/summary"),
         ("POST", "/consent/grants/{id}/read"),
         ("POST", "/consent/grants/{id}/complete"),
     ],
@@ -211,6 +214,64 @@ def test_a_running_custodian_ends_grants_by_itself(street: Street) -> None:
             waited.wait(0.01)
 
     assert destroyed(active.agreement.grant_id)
+
+
+def test_the_desk_counts_the_grants_in_force_and_the_ended_ones(street: Street) -> None:
+    def summary() -> object:
+        return street.brand.get("/consent/desk/summary", headers=STAFF).json()
+
+    assert summary() == {"live": 0, "ended": 0}
+    first, _ = street.granted()
+    street.granted()
+    assert summary() == {"live": 2, "ended": 0}
+    street.receiver.complete(first.agreement.grant_id)
+    assert summary() == {"live": 1, "ended": 1}
+
+
+def test_a_sweep_that_fails_once_sweeps_again(
+    street: Street, caplog: pytest.LogCaptureFixture
+) -> None:
+    active, _ = street.granted()
+    street.clock.now = active.agreement.terms.valid_until
+    failures = [OSError(28, "no room at /secret/place")]
+    due = street.custodian_store.due
+
+    def full_for_a_moment(now: datetime, reserved_before: datetime, limit: int) -> list[GrantId]:
+        if failures:
+            raise failures.pop()
+        return due(now, reserved_before, limit)
+
+    street.custodian_store.due = full_for_a_moment  # type: ignore[method-assign]  # a disk that fails once
+    destroyed = street.custodian_keys.is_destroyed
+    with TestClient(create_app(street.custodian, sweep_every_s=0.01)):
+        waited = threading.Event()
+        for _ in range(500):
+            if destroyed(active.agreement.grant_id):
+                break
+            waited.wait(0.01)
+
+    assert destroyed(active.agreement.grant_id)
+    assert "OSError" in caplog.text
+    assert "/secret/place" not in caplog.text
+
+
+@pytest.mark.loopback
+def test_the_command_backs_up_what_a_restart_needs_and_no_key(tmp_path: Path) -> None:
+    folder, target = tmp_path / "custodian", tmp_path / "backup"
+    _identity_of_a_run(folder)
+    # The journal is folded in when the service ends.
+    assert not (folder / "custodian.sqlite3-wal").exists()
+
+    assert main(["backup", str(folder), str(target)]) == 0
+
+    assert sorted(path.name for path in target.iterdir()) == [
+        "custodian.sqlite3",
+        "signing-key.pem",
+    ]
+    assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o600}
+    # A backup is never written over another.
+    assert main(["backup", str(folder), str(target)]) == 1
+    assert main(["backup", str(tmp_path / "nothing"), str(tmp_path / "more")]) == 1
 
 
 @pytest.mark.loopback

@@ -4,9 +4,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
-from counterfoil_consent import Agreement, Level, Trigger, verify_erasure_receipt, withdraw
+from counterfoil_consent import (
+    Agreement,
+    ClaimName,
+    Level,
+    Retained,
+    Trigger,
+    state_from_json,
+    state_to_json,
+    verify_erasure_receipt,
+    withdraw,
+)
 from counterfoil_consent.artefacts import KeyDestruction
-from counterfoil_consent.erasure import ErasedSystem, ErasureReceipt, Retained, retained_in
+from counterfoil_consent.erasure import (
+    ErasedSystem,
+    ErasureReceipt,
+    Method,
+    System,
+    retained_in,
+)
 from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.wire import Digest, digest_of
 from counterfoil_credentials.encoding import JsonObject
@@ -15,7 +31,7 @@ from counterfoil_credentials.jws import read_jws, sign_jws
 from counterfoil_credentials.keys import MemorySigner
 
 from tests.conftest import NOON
-from tests.consent.street import CANARIES, FRAME, PRODUCT, Street
+from tests.consent.street import BIRTHDAY, CANARIES, FRAME, PRODUCT, Street
 
 TOMORROW = NOON + timedelta(days=2)
 
@@ -133,7 +149,7 @@ def test_a_changed_receipt_is_refused(ended: Ended) -> None:
         ({"claims": [FRAME.to_json()]}, "claims-missing"),
         ({"recipients": ["a data broker"]}, "recipients-unknown"),
         ({"tombstone": False}, "tombstone-missing"),
-        ({"systems": []}, "systems-missing"),
+        ({"systems": []}, "sealing-key-kept"),
         ({"erased_at": 4_000_000_000}, "times-out-of-order"),
         ({"stopped_at": 1}, "times-out-of-order"),
     ],
@@ -181,20 +197,100 @@ def test_a_statement_that_the_receiver_made_itself_spoils_the_receipt(ended: End
 
 
 def test_what_is_kept_is_named_with_law_and_end(ended: Ended) -> None:
-    kept = Retained(claims=(PRODUCT,), law="AO §147", until=ended.now + timedelta(days=3_650))
+    kept = Retained(claims=(PRODUCT,), law="DE AO §147", until=ended.now + timedelta(days=3_650))
     token = ErasureReceipt(
         agreement=ended.agreement,
         trigger=Trigger.WITHDRAWN,
         requested_at=ended.now,
         stopped_at=ended.now,
         erased_at=ended.now,
-        systems=(ErasedSystem(system="live-database", method="deleted"),),
+        systems=(ErasedSystem(system=System.SEALING_KEY, method=Method.KEY_DESTROYED),),
         retained=(kept,),
     ).sign(ended.street.receiver_signer)
 
     assert list(retained_in(token, agreement=ended.agreement)) == [kept]
     erased = verify_erasure_receipt(token, agreement=ended.agreement, now=ended.now)
     assert erased.level is Level.E1
+    # Whoever shows the level shows this beside it, also after it was stored.
+    assert erased.retained == (kept,)
+    assert state_from_json(state_to_json(erased)) == erased
+
+
+def test_an_erasure_stored_before_retention_was_noted_still_loads(ended: Ended) -> None:
+    erased = verify_erasure_receipt(ended.receipt, agreement=ended.agreement, now=ended.now)
+    stored = state_to_json(erased)
+
+    assert "retained" not in stored
+    assert state_from_json(stored) == erased
+
+
+@pytest.mark.parametrize(
+    ("law", "days", "claim", "code"),
+    [
+        ("x", 1, PRODUCT, "law-unknown"),
+        ("DE AO §147", 11 * 366 + 1, PRODUCT, "retained-too-long"),
+        ("CN E-Commerce Law Art. 31", 3 * 366 + 1, PRODUCT, "retained-too-long"),
+        ("DE AO §147", 1, BIRTHDAY, "claims-unknown"),
+    ],
+)
+def test_a_law_excuses_no_more_than_it_asks_for(
+    ended: Ended, law: str, days: int, claim: ClaimName, code: str
+) -> None:
+    until = int((ended.now + timedelta(days=days)).timestamp())
+    item = {"claims": [claim.to_json()], "law": law, "until": until}
+
+    assert ended.codes(ended.signed(retained=[item])) == [code]
+
+
+@pytest.mark.parametrize(
+    ("systems", "codes"),
+    [
+        ([{"class": "sealing-key", "method": "deleted"}], ["sealing-key-kept"]),
+        ([{"class": "live-database", "method": "deleted"}], ["sealing-key-kept"]),
+        ([{"class": "nothing", "method": "none"}], ["systems-unknown", "sealing-key-kept"]),
+        (
+            [
+                {"class": "sealing-key", "method": "key-destroyed"},
+                {"class": "live-database", "method": "forgotten"},
+            ],
+            ["systems-unknown"],
+        ),
+        (
+            [
+                {"class": "sealing-key", "method": "key-destroyed"},
+                {"class": "sealing-key", "method": "deleted"},
+            ],
+            ["sealing-key-kept"],
+        ),
+    ],
+)
+def test_a_receipt_says_that_the_sealing_key_was_destroyed(
+    ended: Ended, systems: list[dict[str, str]], codes: list[str]
+) -> None:
+    assert ended.codes(ended.signed(systems=systems)) == codes
+
+
+@pytest.mark.parametrize("trigger", ["completed", "expired"])
+def test_a_receipt_names_the_end_that_the_custodian_saw(ended: Ended, trigger: str) -> None:
+    assert ended.codes(ended.signed(trigger=trigger)) == ["trigger-mismatch"]
+    assert ended.codes(ended.signed(destruction=ended.statement(trigger=Trigger(trigger)))) == [
+        "trigger-mismatch"
+    ]
+
+
+def test_where_two_end_it_the_receipt_names_the_one_that_the_custodian_heard_first(
+    street: Street,
+) -> None:
+    active, signer = street.granted()
+    grant_id = active.agreement.grant_id
+    token = withdraw(active, signer=signer, now=street.clock(), random=street.random).token
+    street.custodian.end(grant_id, token)
+
+    street.receiver.complete(grant_id)
+
+    receipt = street.receiver.erasure_receipt(grant_id)
+    erased = verify_erasure_receipt(receipt, agreement=active.agreement, now=street.clock())
+    assert (erased.level, erased.trigger) == (Level.E2, Trigger.WITHDRAWN)
 
 
 def test_a_receipt_of_one_grant_proves_nothing_about_another(ended: Ended) -> None:

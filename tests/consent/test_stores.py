@@ -22,10 +22,10 @@ def test_counts_to_the_limit_and_not_past_the_end(street: Street, now: datetime)
     _, row = kept(street)
     store, grant_id, ends_at = street.custodian_store, row.grant_id, row.registration.valid_until
 
-    assert store.count_read(grant_id, "a", ends_at) is None
-    assert store.count_read(grant_id, "a", ends_at - timedelta(microseconds=1)) == 1
-    assert store.count_read(grant_id, "a", now) is None
-    assert [store.count_read(grant_id, name, now) for name in "bcdef"] == [2, 3, 4, 5, None]
+    assert store.count_read(grant_id, "a", ends_at, 0) is None
+    assert store.count_read(grant_id, "a", ends_at - timedelta(microseconds=1), 0) == 1
+    assert store.count_read(grant_id, "a", now, 0) is None
+    assert [store.count_read(grant_id, name, now, 0) for name in "bcdef"] == [2, 3, 4, 5, None]
 
 
 def test_an_end_drops_the_share_and_stays_as_it_was_first_said(
@@ -40,10 +40,10 @@ def test_an_end_drops_the_share_and_stays_as_it_was_first_said(
     assert first == again
     assert isinstance(again, Ended)
     assert (again.trigger, again.ended_at) == (Trigger.EXPIRED, now)
-    assert store.count_read(grant_id, "a", now) is None
+    assert store.count_read(grant_id, "a", now, 0) is None
     assert store.keep(row.registration) == again
     reserved = Reserved(grant_id=grant_id, holder=row.holder, reserved_at=now)
-    assert store.reserve(reserved) == again
+    assert store.reserve(reserved, 1) == again
     store.receipt(grant_id)
     assert store.find(grant_id) == again
     stated = store.state_destruction(grant_id, "one")
@@ -78,7 +78,7 @@ def test_two_stores_over_one_file_count_together(street_on_disk: Street, now: da
     other = SqlCustodianStore(street.folder / "custodian" / "db.sqlite3")
 
     counted = [
-        store.count_read(row.grant_id, f"{i}", now)
+        store.count_read(row.grant_id, f"{i}", now, 0)
         for i, store in enumerate([other, street.custodian_store] * 3)
     ]
     other.close()

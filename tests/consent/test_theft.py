@@ -159,15 +159,17 @@ def test_a_changed_byte_of_the_bundle_does_not_open(street: Street) -> None:
 
 
 def test_a_destroyed_key_file_is_gone_and_its_name_is_taken(tmp_path: Path) -> None:
-    folder = FileKeyFolder(tmp_path)
+    place = tmp_path / "keys"
+    folder = FileKeyFolder(place)
+    folder.begin(is_new=True)
     name = GrantId("A" * 22)
     key = folder.create(name, lambda size: b"\7" * size)
     assert folder.create(name, lambda size: b"\1" * size) == key
-    assert (tmp_path / f"{name}.key").stat().st_mode & 0o777 == 0o600
+    assert (place / f"{name}.key").stat().st_mode & 0o777 == 0o600
 
     # Another name for the same bytes on disk shows what became of them.
-    witness = tmp_path.parent / f"{tmp_path.name}-witness"
-    witness.hardlink_to(tmp_path / f"{name}.key")
+    witness = tmp_path / "witness"
+    witness.hardlink_to(place / f"{name}.key")
 
     folder.destroy(name)
     folder.destroy(name)
@@ -175,12 +177,12 @@ def test_a_destroyed_key_file_is_gone_and_its_name_is_taken(tmp_path: Path) -> N
     assert witness.stat().st_size == 32
     assert witness.read_bytes() != key.private_bytes()
 
-    assert [path.name for path in tmp_path.iterdir()] == [f"{name}.ended"]
+    assert sorted(path.name for path in place.iterdir()) == [f"{name}.ended", "in-use"]
     assert folder.find(name) is None
     with pytest.raises(Refused):
-        FileKeyFolder(tmp_path).create(name, lambda size: b"\1" * size)
+        FileKeyFolder(place).create(name, lambda size: b"\1" * size)
     assert folder.inscribe(name, "first") == folder.inscribe(name, "second") == "first"
-    assert FileKeyFolder(tmp_path).inscription(name) == "first"
+    assert FileKeyFolder(place).inscription(name) == "first"
 
 
 def _only_key(folder: Path) -> OpeningKey:
