@@ -13,8 +13,8 @@ LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
     "title": {"en": "Counterfoil · the half you keep", "zh": "Counterfoil · 存根"},
     "starting": {
-        "en": "Starting five services, each its own process: {names}",
-        "zh": "正在启动五个服务（各自独立的进程）：{names}",
+        "en": "Starting five processes: {names}",
+        "zh": "正在启动五个进程：{names}",
     },
     "kept-in": {"en": "Everything stays in {folder}", "zh": "所有数据保存在 {folder}"},
     "kept-nowhere": {
