@@ -15,7 +15,6 @@ import logging
 import os
 import signal
 import socket
-import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -23,6 +22,8 @@ from types import FrameType
 from typing import Any, BinaryIO, Final
 
 import uvicorn
+
+from counterfoil_service.lifeline import end_with
 
 LOOPBACK: Final = "127.0.0.1"
 GRACE_S: Final = 5
@@ -61,7 +62,7 @@ def serve(app: AsgiApp, *, listener: socket.socket, lifeline: BinaryIO | None) -
     Call it from the main thread.
     """
     if lifeline is not None:
-        threading.Thread(target=_die_with, args=(lifeline,), name="lifeline", daemon=True).start()
+        end_with(lifeline)
     config = uvicorn.Config(
         app,
         http="h11",
@@ -125,9 +126,3 @@ def _listen(port: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def _die_with(lifeline: BinaryIO) -> None:
-    while lifeline.read(1):
-        pass
-    os._exit(0)
