@@ -1,9 +1,10 @@
 """Step e: points earned once, exchanged at the rate both signed, redeemed, and accounted for."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 
 from counterfoil_credentials.encoding import JsonObject, int_at, object_at, text_at
 from counterfoil_credentials.errors import Refused
@@ -20,6 +21,7 @@ from counterfoil_demo.words import sentence
 
 _MILLION: Final = 1_000_000
 _ATTEMPTS: Final = 3
+_Done = TypeVar("_Done")
 
 
 def earn_exchange_redeem(scene: Scene, step: Step, purchase: Purchase) -> None:
@@ -91,45 +93,62 @@ def _award_twice(scene: Scene, step: Step, purchase: Purchase) -> Points:
 
 
 def _exchange(scene: Scene, purchase: Purchase, earned: Points) -> Exchanged:
-    """Exchange half of what was earned. The quote is on disk before it is signed."""
+    """Exchange half of what was earned."""
     half = Points(AURICLE.origin, max(earned.units // 2, RATE.denominator))
-    for attempt in range(_ATTEMPTS):
-        name = f"exchange-{attempt}"
-        known = scene.diary.entry(name)
-        if known is None:
-            quote = scene.points.quote(half, VELORUM.origin)
-            known = scene.diary.write(name, _quote_to_json(quote))
-        quote = _quote_from_json(known)
-        try:
-            done = scene.points.exchange(quote, scene.accounts, _id_of(purchase, name))
-        except Refused:
-            # The quote ran out before it was sent: nothing moved, and a new one is asked for.
-            if attempt + 1 == _ATTEMPTS:
-                raise
-            continue
-        at_rate = RATE.of(done.gave.units)
-        must(done.received.units == at_rate, f"{at_rate} at the signed rate", done.received.units)
-        return done
-    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+    done = _once(
+        scene,
+        purchase,
+        "exchange",
+        make=lambda: _quote_to_json(scene.points.quote(half, VELORUM.origin)),
+        send=lambda entry, exchange_id: scene.points.exchange(
+            _quote_from_json(entry), scene.accounts, exchange_id
+        ),
+    )
+    at_rate = RATE.of(done.gave.units)
+    must(done.received.units == at_rate, f"{at_rate} at the signed rate", done.received.units)
+    return done
 
 
 def _redeem(scene: Scene, purchase: Purchase, received: Points) -> Voucher:
     points = Points(VELORUM.origin, max(received.units // 2, 1))
-    for attempt in range(_ATTEMPTS):
-        name = f"redemption-{attempt}"
-        known = scene.diary.entry(name)
-        if known is None:
-            known = scene.diary.write(name, {"at": int(datetime.now(UTC).timestamp())})
-        at = datetime.fromtimestamp(int_at(known, "at", "diary"), UTC)
-        try:
-            voucher = scene.points.redeem(points, scene.accounts, _id_of(purchase, name), now=at)
-        except Refused:
-            if attempt + 1 == _ATTEMPTS:
-                raise
-            continue
-        scene.diary.write("redeemed", {"voucher": voucher.reference})
-        return voucher
-    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+    voucher = _once(
+        scene,
+        purchase,
+        "redemption",
+        make=lambda: {"at": int(datetime.now(UTC).timestamp())},
+        send=lambda entry, redemption_id: scene.points.redeem(
+            points,
+            scene.accounts,
+            redemption_id,
+            now=datetime.fromtimestamp(int_at(entry, "at", "diary"), UTC),
+        ),
+    )
+    scene.diary.write("redeemed", {"voucher": voucher.reference})
+    return voucher
+
+
+def _once(
+    scene: Scene,
+    purchase: Purchase,
+    kind: str,
+    *,
+    make: Callable[[], JsonObject],
+    send: Callable[[JsonObject, bytes], _Done],
+    attempt: int = 0,
+) -> _Done:
+    """Send the request that the diary holds; a new one is on disk before it is sent.
+
+    One that ran out before it was sent is refused and moved nothing: then, a few
+    times, another is made under another id.
+    """
+    name = f"{kind}-{attempt}"
+    entry = scene.diary.entry(name) or scene.diary.write(name, make())
+    try:
+        return send(entry, _id_of(purchase, name))
+    except Refused:
+        if attempt + 1 == _ATTEMPTS:
+            raise
+    return _once(scene, purchase, kind, make=make, send=send, attempt=attempt + 1)
 
 
 def _compare_histories(scene: Scene, step: Step) -> None:
