@@ -431,7 +431,7 @@ def _custody(row: Row[Any]) -> Custody:
     )
 
 
-def _request(connection: Connection, which: Any) -> OpenRequest | None:  # noqa: ANN401
+def _request(connection: Connection, which: Any) -> OpenRequest | None:  # noqa: ANN401  # SQLAlchemy's own generic
     row = connection.execute(select(_REQUESTS).where(which)).first()
     if row is None:
         return None
