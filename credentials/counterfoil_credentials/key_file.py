@@ -1,7 +1,8 @@
-"""A signer whose key is kept in a file that only its owner can read."""
+"""Secrets in files that only their owner can read: a signer's key, or any bytes."""
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,19 +20,14 @@ from counterfoil_credentials.keys import MemorySigner
 def load_or_create_signer(path: Path) -> MemorySigner:
     """Give the signer kept at `path`; make the file on first use.
 
-    The file is PKCS#8 PEM with mode 0600. It appears whole or not at all, and
-    when two processes race to make it, both end with the same key.
+    The file is PKCS#8 PEM; see `load_or_create_private`.
 
     Raises `Misuse` when others may read the file, `Malformed` when it holds
     anything but a P-256 key.
     """
-    if not path.exists():
-        _create(path)
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise Misuse(f"expected mode 0600, found {mode:04o} ({path.name})")
+    pem = load_or_create_private(path, _fresh_pem)
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = load_pem_private_key(pem, password=None)
     except (TypeError, ValueError) as cause:  # TypeError: the key is encrypted
         raise Malformed("an open PEM private key", "other bytes", path.name) from cause
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
@@ -39,20 +35,39 @@ def load_or_create_signer(path: Path) -> MemorySigner:
     return MemorySigner(key)
 
 
-def _create(path: Path) -> None:
+def load_or_create_private(path: Path, make: Callable[[], bytes]) -> bytes:
+    """Give the bytes of the file at `path`, which `make` gives when there is none.
+
+    The file has mode 0600. It appears whole or not at all, and when two processes
+    race to make it, both end with the same bytes.
+
+    Raises `Misuse` when others may read the file.
+    """
+    if not path.exists():
+        _create(path, make())
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise Misuse(f"expected mode 0600, found {mode:04o} ({path.name})")
+    return path.read_bytes()
+
+
+def _fresh_pem() -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _create(path: Path, data: bytes) -> None:
     # mkstemp gives a fresh name, and a file that only its owner can read.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     draft = Path(name)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         # A link fails when the name is taken: the first writer wins, the second reads.
         os.link(draft, path)
     except FileExistsError:
-        pass
+        return
     finally:
         draft.unlink()

@@ -11,11 +11,11 @@ RFC 6750, sections 2.1 and 3.
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from counterfoil_credentials.errors import Malformed, Misuse
+from counterfoil_credentials.key_file import load_or_create_private
 from fastapi import HTTPException, Request
 
 KEY_BYTES = 32
@@ -49,34 +49,19 @@ def load_or_create_key(path: Path) -> str:
 
     Raises `Misuse` when others may read the file, `Malformed` when it holds no key.
     """
-    if not path.exists():
-        _create(path, secrets.token_urlsafe(KEY_BYTES))
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        text = f"expected mode 0600, found {mode:04o} ({path.name})"
-        raise Misuse(text)
-    key = path.read_text(encoding="ascii").strip()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = load_or_create_private(path, _fresh_key)
+    try:
+        key = kept.decode("ascii").strip()
+    except UnicodeDecodeError as cause:
+        raise Malformed("a bearer key", "other bytes", path.name) from cause
     if not key:
         raise Malformed("a bearer key", "an empty file", path.name)
     return key
 
 
-def _create(path: Path, key: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Written aside and then linked: a name that exists always holds a whole key,
-    # and the link fails instead of replacing the key another process has made.
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(key + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        path.hardlink_to(draft)
-    except FileExistsError:
-        return
-    finally:
-        draft.unlink(missing_ok=True)
+def _fresh_key() -> bytes:
+    return f"{secrets.token_urlsafe(KEY_BYTES)}\n".encode("ascii")
 
 
 def _digest(key: str) -> bytes:
