@@ -7,24 +7,29 @@ two ways (duplicate names, padding, stray bits, NaN) is refused.
 import binascii
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from typing import NoReturn, TypeAlias, cast
+from typing import Final, NoReturn, TypeAlias, cast
 
 from counterfoil_credentials.errors import Malformed, Misuse
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = dict[str, Json]
 
-MAX_JSON_BYTES = 262_144
-MAX_JSON_DEPTH = 32
-_LONGEST_NUMBER = 40
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]*\Z")
+MAX_JSON_BYTES: Final = 262_144
+MAX_JSON_DEPTH: Final = 32
+
+# The base64 of RFC 4648, section 4, to that of section 5 and back; what is foreign
+# to the latter becomes a character that is foreign to the former.
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
+# By the characters past the last whole four: the padding, and the last characters
+# whose unused bits are zero.
+_TAILS: Final = {2: (b"==", "AQgw"), 3: (b"=", "AEIMQUYcgkosw048")}
 
 
 def b64url(data: bytes) -> str:
     """Give base64url without padding (RFC 7515, section 2)."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def from_b64url(text: str, where: str) -> bytes:
@@ -32,13 +37,14 @@ def from_b64url(text: str, where: str) -> bytes:
 
     Raises `Malformed` for padding, foreign characters, and stray last bits.
     """
-    if not _BASE64URL.match(text) or len(text) % 4 == 1:
-        raise Malformed("unpadded base64url", f"{len(text)} other characters", where)
+    padding, last = _TAILS.get(len(text) & 3, (b"", text[-1:]))
     try:
-        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error as cause:  # pragma: no cover - the pattern above leaves no such text
-        raise Malformed("unpadded base64url", "undecodable text", where) from cause
-    if b64url(data) != text:
+        data = binascii.a2b_base64(
+            text.encode("ascii").translate(_FROM_URL) + padding, strict_mode=True
+        )
+    except (binascii.Error, UnicodeEncodeError) as cause:
+        raise Malformed("unpadded base64url", f"{len(text)} other characters", where) from cause
+    if text[-1:] not in last:
         raise Malformed("base64url whose unused bits are zero", "stray bits", where)
     return data
 
@@ -53,7 +59,7 @@ def parse_json(
     """Give the JSON value in `data`, or raise `Malformed`.
 
     UTF-8, at most `max_bytes` long and `max_depth` deep, no name twice in one
-    object, no NaN or Infinity, no number longer than 40 characters.
+    object, no NaN, no infinity, no number that Python would not read or print.
     """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > max_bytes:
@@ -64,37 +70,14 @@ def parse_json(
         raise Malformed("UTF-8 text", f"an invalid byte at {cause.start}", where) from cause
     # The depth is counted before parsing: the parser recurses once per level.
     _require_shallow(text, max_depth, where)
-
-    def no_duplicates(pairs: list[tuple[str, Json]]) -> JsonObject:
-        value = dict(pairs)
-        if len(value) != len(pairs):
-            raise Malformed("each name once in an object", "a duplicate name", where)
-        return value
-
-    def no_constant(name: str) -> NoReturn:
-        raise Malformed("a JSON value", name, where)
-
-    def short_int(digits: str) -> int:
-        _require_short(digits, where)
-        return int(digits)
-
-    def short_float(digits: str) -> float:
-        _require_short(digits, where)
-        number = float(digits)
-        if number in (float("inf"), float("-inf")):
-            raise Malformed("a finite number", "an overflow", where)
-        return number
-
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=no_duplicates,
-            parse_constant=no_constant,
-            parse_int=short_int,
-            parse_float=short_float,
-        )
+        value = _READER.decode(text)
     except json.JSONDecodeError as cause:
         raise Malformed("JSON", f"a syntax error at character {cause.pos}", where) from cause
+    except _TwoReadings as cause:
+        raise Malformed(cause.expected, cause.found, where) from cause
+    except ValueError as cause:  # a whole number of thousands of digits
+        raise Malformed("a number of bounded length", "a longer one", where) from cause
     _require_no_surrogates(text, value, where)
     return cast("Json", value)
 
@@ -112,8 +95,12 @@ def parse_object(
 
 def compact_json(value: Json) -> bytes:
     """Give JSON without spaces, names in insertion order, UTF-8."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8")
+    return compact_text(value).encode("utf-8")
+
+
+def compact_text(value: Json) -> str:
+    """Give JSON without spaces, names in insertion order."""
+    return _WRITER.encode(value)
 
 
 def canonical_json(value: Json) -> bytes:
@@ -233,11 +220,38 @@ def _require_shallow(text: str, max_depth: int, where: str) -> None:
         raise Malformed(f"at most {max_depth} levels of nesting", f"{deepest} levels", where)
 
 
-def _require_short(digits: str, where: str) -> None:
-    if len(digits) > _LONGEST_NUMBER:
-        raise Malformed(
-            f"a number of at most {_LONGEST_NUMBER} characters", f"{len(digits)} characters", where
-        )
+class _TwoReadings(Exception):  # never leaves this module
+    """JSON that two parsers read in two ways."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.found = found
+
+
+def _no_duplicates(pairs: list[tuple[str, Json]]) -> JsonObject:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise _TwoReadings("each name once in an object", "a duplicate name")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _TwoReadings("a JSON value", name)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise _TwoReadings("a finite number", "an overflow")
+    return number
+
+
+# Made once: `json.loads` and `json.dumps` make a new one for each call.
+_READER: Final = json.JSONDecoder(
+    object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
+)
+_WRITER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _require_no_surrogates(text: str, value: object, where: str) -> None:

@@ -39,7 +39,7 @@ def test_refuses_a_second_spelling_of_base64url(text: str) -> None:
         "[Infinity]",
         "-Infinity",
         "1e999",
-        "1" * 41,
+        "1" * 5000,
         '"\\ud800"',
         '{"\\udfff":1}',
         "[" * 33 + "]" * 33,
