@@ -1,17 +1,17 @@
-"""Secrets in files that only their owner can read: a signer's key, or any bytes."""
+"""Secrets in files that only their owner can read: a signer's key, or any bytes.
 
+PEM brings half of the `cryptography` package with it, so it is loaded by the
+first key file and not by the import.
+"""
+
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.keys import MemorySigner
@@ -23,16 +23,19 @@ def load_or_create_signer(path: Path) -> MemorySigner:
     The file is PKCS#8 PEM; see `load_or_create_private`.
 
     Raises `Misuse` when others may read the file, `Malformed` when it holds
-    anything but a P-256 key.
+    anything but a key of one of our curves.
     """
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     pem = load_or_create_private(path, _fresh_pem)
     try:
         key = load_pem_private_key(pem, password=None)
     except (TypeError, ValueError) as cause:  # TypeError: the key is encrypted
         raise Malformed("an open PEM private key", "other bytes", path.name) from cause
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise Malformed("a P-256 private key", "another kind of key", path.name)
-    return MemorySigner(key)
+    if isinstance(key, ec.EllipticCurvePrivateKey | Ed25519PrivateKey):
+        with contextlib.suppress(Misuse):
+            return MemorySigner(key)
+    raise Malformed("a private key of a curve that we speak", "another", path.name)
 
 
 def load_or_create_private(path: Path, make: Callable[[], bytes]) -> bytes:
@@ -52,6 +55,8 @@ def load_or_create_private(path: Path, make: Callable[[], bytes]) -> bytes:
 
 
 def _fresh_pem() -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 

@@ -1,18 +1,19 @@
-"""Keys that sign and keys that verify.
+"""Keys that sign and keys that verify: P-256, P-384, secp256k1 and Ed25519.
 
 A `Signer` may live in a file, in memory or in hardware: all it does is sign.
-A `PublicKey` cannot be wrong: it was parsed, its point lies on the curve, and it
-knows the one algorithm it is used with (RFC 8725, section 3.1).
+A `PublicKey` cannot be wrong: it was parsed, its point lies on its curve, and it
+knows the algorithm that it is used with (RFC 8725, section 3.1).
 """
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
     encode_dss_signature,
@@ -23,86 +24,183 @@ from counterfoil_credentials.encoding import (
     b64url,
     canonical_json,
     from_b64url,
+    list_at,
     text_at,
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
 
-_SIZE_BYTES: Final = 32
-_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-_ES256: Final = ec.ECDSA(hashes.SHA256())
-_PRIVATE_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
+OpenPublicKey: TypeAlias = ec.EllipticCurvePublicKey | Ed25519PublicKey
+OpenPrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
 
 class Algorithm(StrEnum):
-    """Signature algorithms, spelled as in the JOSE registry."""
+    """Signature algorithms as the JOSE registry spells them (RFC 7518, 8037, 8812, 9864)."""
 
     ES256 = "ES256"
+    ES384 = "ES384"
+    ES256K = "ES256K"
+    ED25519 = "Ed25519"
+    EDDSA = "EdDSA"  # the older spelling of Ed25519: verified, never written
+
+
+class Curve(StrEnum):
+    """What `crv` says in a JWK (RFC 7518, section 6.2.1.1; RFC 8037; RFC 8812)."""
+
+    P256 = "P-256"
+    P384 = "P-384"
+    SECP256K1 = "secp256k1"
+    ED25519 = "Ed25519"
+
+
+class _Kind(NamedTuple):
+    """What belongs to a curve: sizes in bytes, and algorithms, the one written first."""
+
+    key_type: str
+    size: int
+    algorithms: tuple[Algorithm, ...]
+    curve: ec.EllipticCurve | None = None
+    scheme: ec.ECDSA | None = None
+
+
+_KINDS: Final = {
+    Curve.P256: _Kind("EC", 32, (Algorithm.ES256,), ec.SECP256R1(), ec.ECDSA(hashes.SHA256())),
+    Curve.P384: _Kind("EC", 48, (Algorithm.ES384,), ec.SECP384R1(), ec.ECDSA(hashes.SHA384())),
+    Curve.SECP256K1: _Kind(
+        "EC", 32, (Algorithm.ES256K,), ec.SECP256K1(), ec.ECDSA(hashes.SHA256())
+    ),
+    Curve.ED25519: _Kind("OKP", 32, (Algorithm.ED25519, Algorithm.EDDSA)),
+}
+_CURVE_OF: Final = {
+    kind.curve.name: curve for curve, kind in _KINDS.items() if kind.curve is not None
+}
+_PRIVATE_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
+# The points of Ed25519 whose order divides 8, the sign bit apart: under such a key
+# one signature fits every message.
+_SMALL_ORDER: Final = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A P-256 key that verifies ES256. Equal keys are equal values."""
+    """A key that verifies. Equal keys are equal values; `y` is empty for Ed25519."""
 
+    curve: Curve
     x: bytes
     y: bytes
-    _key: ec.EllipticCurvePublicKey = field(repr=False, compare=False)
+    _key: OpenPublicKey = field(repr=False, compare=False)
 
     @staticmethod
     def from_jwk(jwk: JsonObject, where: str) -> "PublicKey":
-        """Parse a public JWK (RFC 7517, RFC 7518 section 6.2).
+        """Parse a public JWK (RFC 7517; RFC 7518, section 6.2; RFC 8037, section 2).
 
-        Raises `Malformed` for a private or symmetric key, another curve, a
-        coordinate of another size, and a point that is not on the curve.
+        Raises `Malformed` for a private or symmetric key, an unknown curve, a
+        coordinate of another size, a point that is not on the curve, and a key
+        that says it is for something else than verifying its curve's algorithm.
         """
-        if any(member in jwk for member in _PRIVATE_MEMBERS):
+        if not jwk.keys().isdisjoint(_PRIVATE_MEMBERS):
             raise Malformed("a public key", "a private or symmetric member", where)
-        for name, expected in (("kty", "EC"), ("crv", "P-256")):
-            if text_at(jwk, name, where) != expected:
-                raise Malformed(expected, "another value", f"{where}.{name}")
-        if "alg" in jwk and jwk["alg"] != Algorithm.ES256:
-            raise Malformed(Algorithm.ES256, "another algorithm", f"{where}.alg")
-        x, y = (_coordinate(jwk, name, where) for name in ("x", "y"))
+        curve = _curve(jwk, where)
+        kind = _KINDS[curve]
+        if text_at(jwk, "kty", where) != kind.key_type:
+            raise Malformed(kind.key_type, "another key type", f"{where}.kty")
+        if "alg" in jwk and jwk["alg"] not in kind.algorithms:
+            raise Malformed(kind.algorithms[0], "another algorithm", f"{where}.alg")
+        if jwk.get("use", "sig") != "sig":
+            raise Malformed("a key for signatures", "another use", f"{where}.use")
+        if "key_ops" in jwk and "verify" not in list_at(jwk, "key_ops", where):
+            raise Malformed("a key that verifies", "other operations", f"{where}.key_ops")
+        x = _coordinate(jwk, "x", kind.size, where)
+        if kind.curve is None:
+            return _ed25519(x, where)
+        y = _coordinate(jwk, "y", kind.size, where)
         try:
             key = ec.EllipticCurvePublicNumbers(
-                int.from_bytes(x), int.from_bytes(y), ec.SECP256R1()
+                int.from_bytes(x), int.from_bytes(y), kind.curve
             ).public_key()
         except ValueError as cause:
-            raise Malformed("a point on P-256", "another point", where) from cause
-        return PublicKey(x, y, key)
+            raise Malformed(f"a point on {curve}", "another point", where) from cause
+        return PublicKey(curve, x, y, key)
 
     @staticmethod
-    def of(key: ec.EllipticCurvePublicKey) -> "PublicKey":
-        """Wrap a P-256 key of the `cryptography` package."""
-        if not isinstance(key.curve, ec.SECP256R1):
-            raise Misuse(f"expected a P-256 key, found {key.curve.name}")
-        numbers = key.public_numbers()
-        return PublicKey(numbers.x.to_bytes(_SIZE_BYTES), numbers.y.to_bytes(_SIZE_BYTES), key)
+    def from_point(curve: Curve, point: bytes, where: str) -> "PublicKey":
+        """Parse the bytes that `point` gives; an uncompressed point is `Malformed`."""
+        kind = _KINDS[curve]
+        if kind.curve is None:
+            return _ed25519(point, where)
+        if len(point) != kind.size + 1:
+            raise Malformed(f"{kind.size + 1} bytes", f"{len(point)} bytes", where)
+        try:
+            key = ec.EllipticCurvePublicKey.from_encoded_point(kind.curve, point)
+        except ValueError as cause:
+            raise Malformed(f"a point on {curve}", "another point", where) from cause
+        return PublicKey.of(key)
+
+    @staticmethod
+    def of(key: OpenPublicKey) -> "PublicKey":
+        """Wrap a public key of the `cryptography` package."""
+        if isinstance(key, Ed25519PublicKey):
+            return _ed25519(key.public_bytes_raw(), "key")
+        curve = _CURVE_OF.get(key.curve.name)
+        if curve is None:
+            raise Misuse(f"expected {_any_of(Curve)}, found {key.curve.name}")
+        size, numbers = _KINDS[curve].size, key.public_numbers()
+        return PublicKey(curve, numbers.x.to_bytes(size), numbers.y.to_bytes(size), key)
 
     @property
     def algorithm(self) -> Algorithm:
-        """Give the one algorithm that this key is used with."""
-        return Algorithm.ES256
+        """Give the algorithm that is written beside this key's signatures."""
+        return _KINDS[self.curve].algorithms[0]
+
+    def accepts(self, algorithm: str) -> bool:
+        """Say whether `algorithm` spells the one that this key is used with."""
+        return algorithm in _KINDS[self.curve].algorithms
+
+    @property
+    def point(self) -> bytes:
+        """Give the compressed point (SEC 1, section 2.3.3); for Ed25519 its 32 bytes."""
+        return bytes([2 + (self.y[-1] & 1)]) + self.x if self.y else self.x
 
     def jwk(self) -> JsonObject:
         """Give the public JWK: the required members alone, in the thumbprint's order."""
-        return {"crv": "P-256", "kty": "EC", "x": b64url(self.x), "y": b64url(self.y)}
+        members: JsonObject = {"crv": self.curve.value, "kty": _KINDS[self.curve].key_type}
+        members["x"] = b64url(self.x)
+        if self.y:
+            members["y"] = b64url(self.y)
+        return members
 
     def thumbprint(self) -> str:
         """Give the SHA-256 JWK thumbprint (RFC 7638), which also serves as `kid`."""
         return b64url(sha256(canonical_json(self.jwk())).digest())
 
     def verify(self, signature: bytes, message: bytes) -> None:
-        """Return only if `signature` (64 bytes, r and s) is this key's over `message`.
+        """Return only if `signature` is this key's over `message`.
+
+        For ECDSA it is r and s, each as long as a coordinate (RFC 7518, section
+        3.4); for Ed25519 its 64 bytes (RFC 8032).
 
         Raises `Refused` with the code `signature-invalid`.
         """
-        if len(signature) != 2 * _SIZE_BYTES:
+        kind, size = _KINDS[self.curve], len(signature) // 2
+        if len(signature) != 2 * kind.size:
             raise _invalid(f"{len(signature)} bytes")
-        r, s = int.from_bytes(signature[:_SIZE_BYTES]), int.from_bytes(signature[_SIZE_BYTES:])
-        if not (0 < r < _ORDER and 0 < s < _ORDER):
-            raise _invalid("numbers out of range")
         try:
-            self._key.verify(encode_dss_signature(r, s), message, _ES256)
+            if isinstance(self._key, Ed25519PublicKey):
+                self._key.verify(signature, message)
+            elif kind.scheme is not None:
+                r, s = int.from_bytes(signature[:size]), int.from_bytes(signature[size:])
+                self._key.verify(encode_dss_signature(r, s), message, kind.scheme)
+            else:
+                raise Misuse("expected an ECDSA key, found another")
         except InvalidSignature as cause:
             raise _invalid("another") from cause
 
@@ -116,7 +214,7 @@ class Signer(Protocol):
         ...
 
     def sign(self, message: bytes) -> bytes:
-        """Give the raw signature, r and s, 64 bytes."""
+        """Give the signature in the form that `PublicKey.verify` takes."""
         ...
 
 
@@ -125,43 +223,95 @@ class MemorySigner:
 
     __slots__ = ("_key", "public")
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
-        """Hold `key`, a P-256 private key."""
+    def __init__(self, key: OpenPrivateKey) -> None:
+        """Hold `key`, a private key of the `cryptography` package."""
         self._key = key
         self.public = PublicKey.of(key.public_key())
 
     @classmethod
-    def generate(cls) -> "MemorySigner":
+    def generate(cls, curve: Curve = Curve.P256) -> "MemorySigner":
         """Make a fresh key from the operating system's randomness."""
-        return cls(ec.generate_private_key(ec.SECP256R1()))
+        group = _KINDS[curve].curve
+        return cls(
+            Ed25519PrivateKey.generate() if group is None else ec.generate_private_key(group)
+        )
 
     @classmethod
-    def from_private_bytes(cls, secret: bytes) -> "MemorySigner":
-        """Rebuild the signer from the 32 bytes that `private_bytes` gave."""
-        number = int.from_bytes(secret)
-        if len(secret) != _SIZE_BYTES or not 0 < number < _ORDER:
-            raise Misuse("expected 32 bytes of a P-256 private key, found others")
-        return cls(ec.derive_private_key(number, ec.SECP256R1()))
+    def from_private_bytes(cls, secret: bytes, curve: Curve = Curve.P256) -> "MemorySigner":
+        """Rebuild the signer from the bytes that `private_bytes` gave."""
+        kind = _KINDS[curve]
+        if len(secret) != kind.size:
+            raise Misuse(f"expected {kind.size} bytes of a private key, found {len(secret)}")
+        if kind.curve is None:
+            return cls(Ed25519PrivateKey.from_private_bytes(secret))
+        try:
+            return cls(ec.derive_private_key(int.from_bytes(secret), kind.curve))
+        except ValueError as cause:
+            raise Misuse(f"expected a private key of {curve}, found other bytes") from cause
+
+    @classmethod
+    def from_jwk(cls, jwk: JsonObject, where: str) -> "MemorySigner":
+        """Parse a private JWK; `Malformed` when its two halves are not one key's."""
+        public = PublicKey.from_jwk({n: v for n, v in jwk.items() if n not in _NOT_PUBLIC}, where)
+        secret = from_b64url(text_at(jwk, "d", where), f"{where}.d")
+        try:
+            signer = cls.from_private_bytes(secret, public.curve)
+        except Misuse as cause:
+            raise Malformed(f"a private key of {public.curve}", "other bytes", where) from cause
+        if signer.public != public:
+            raise Malformed("the private key of the public one", "another", where)
+        return signer
 
     def private_bytes(self) -> bytes:
-        """Give the private key, 32 bytes: for encrypted storage only."""
-        return self._key.private_numbers().private_value.to_bytes(_SIZE_BYTES)
+        """Give the private key, as long as a coordinate: for encrypted storage only."""
+        if isinstance(self._key, Ed25519PrivateKey):
+            return self._key.private_bytes_raw()
+        size = _KINDS[self.public.curve].size
+        return self._key.private_numbers().private_value.to_bytes(size)
 
     def sign(self, message: bytes) -> bytes:
-        """Give the raw signature, r and s, 64 bytes."""
-        r, s = decode_dss_signature(self._key.sign(message, _ES256))
-        return r.to_bytes(_SIZE_BYTES) + s.to_bytes(_SIZE_BYTES)
+        """Give the signature in the form that `PublicKey.verify` takes."""
+        kind = _KINDS[self.public.curve]
+        if isinstance(self._key, Ed25519PrivateKey):
+            return self._key.sign(message)
+        if kind.scheme is None:
+            raise Misuse("expected an ECDSA key, found another")
+        r, s = decode_dss_signature(self._key.sign(message, kind.scheme))
+        return r.to_bytes(kind.size) + s.to_bytes(kind.size)
 
     def __repr__(self) -> str:
         """Show the public thumbprint, never the key."""
         return f"MemorySigner({self.public.thumbprint()})"
 
 
-def _coordinate(jwk: JsonObject, name: str, where: str) -> bytes:
+# A private JWK is for signing; its public half is for verifying.
+_NOT_PUBLIC: Final = ("d", "key_ops")
+
+
+def _curve(jwk: JsonObject, where: str) -> Curve:
+    try:
+        return Curve(text_at(jwk, "crv", where))
+    except ValueError as cause:
+        raise Malformed(_any_of(Curve), "another curve", f"{where}.crv") from cause
+
+
+def _coordinate(jwk: JsonObject, name: str, size: int, where: str) -> bytes:
     data = from_b64url(text_at(jwk, name, where), f"{where}.{name}")
-    if len(data) != _SIZE_BYTES:
-        raise Malformed(f"{_SIZE_BYTES} bytes", f"{len(data)} bytes", f"{where}.{name}")
+    if len(data) != size:
+        raise Malformed(f"{size} bytes", f"{len(data)} bytes", f"{where}.{name}")
     return data
+
+
+def _ed25519(point: bytes, where: str) -> PublicKey:
+    if len(point) != 32:
+        raise Malformed("32 bytes", f"{len(point)} bytes", where)
+    if point[:31] + bytes([point[31] & 0x7F]) in _SMALL_ORDER:
+        raise Malformed("a point of large order", "one of small order", where)
+    return PublicKey(Curve.ED25519, point, b"", Ed25519PublicKey.from_public_bytes(point))
+
+
+def _any_of(names: type[StrEnum]) -> str:
+    return " or ".join(names)
 
 
 def _invalid(found: str) -> Refused:

@@ -14,6 +14,7 @@ from counterfoil_credentials import (
 )
 from counterfoil_credentials.encoding import JsonObject, b64url
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
+from counterfoil_credentials.keys import Algorithm, Curve
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+EVERY = {curve: MemorySigner.generate(curve) for curve in Curve}
 SIGNER = MemorySigner.from_private_bytes(b"\x07" * 32)
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -39,11 +41,73 @@ def test_thumbprint_is_that_of_rfc_7638_for_a_known_key() -> None:
     assert key.thumbprint() == "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"
 
 
-def test_a_private_key_comes_back_from_its_bytes() -> None:
-    again = MemorySigner.from_private_bytes(SIGNER.private_bytes())
+@pytest.mark.parametrize("curve", Curve)
+def test_a_private_key_comes_back_from_its_bytes(curve: Curve) -> None:
+    signer = EVERY[curve]
+    again = MemorySigner.from_private_bytes(signer.private_bytes(), curve)
 
-    assert again.public == SIGNER.public
-    SIGNER.public.verify(again.sign(b"message"), b"message")
+    assert again.public == signer.public
+    signer.public.verify(again.sign(b"message"), b"message")
+    with pytest.raises(Misuse):
+        MemorySigner.from_private_bytes(signer.private_bytes()[1:], curve)
+
+
+@pytest.mark.parametrize("curve", Curve)
+def test_a_public_key_comes_back_from_its_jwk_and_from_its_point(curve: Curve) -> None:
+    key = EVERY[curve].public
+
+    assert PublicKey.from_jwk(key.jwk(), "jwk") == key
+    assert PublicKey.from_point(curve, key.point, "point") == key
+    with pytest.raises(Malformed):
+        PublicKey.from_point(curve, key.point[:-1], "point")
+    with pytest.raises(Malformed):
+        PublicKey.from_jwk({**key.jwk(), "kty": "oct"}, "jwk")
+
+
+@pytest.mark.parametrize("curve", Curve)
+def test_a_signature_holds_for_one_key_and_one_message(curve: Curve) -> None:
+    signature = EVERY[curve].sign(b"message")
+
+    EVERY[curve].public.verify(signature, b"message")
+    for key, message in (
+        (MemorySigner.generate(curve).public, b"message"),
+        *((EVERY[other].public, b"message") for other in Curve if other != curve),
+        (EVERY[curve].public, b"massage"),
+    ):
+        with pytest.raises(Refused) as refusal:
+            key.verify(signature, message)
+        assert refusal.value.codes == ["signature-invalid"]
+
+
+def test_ed25519_goes_by_two_names_and_is_written_by_the_newer() -> None:
+    key = EVERY[Curve.ED25519].public
+
+    assert key.algorithm == Algorithm.ED25519
+    assert [name for name in Algorithm if key.accepts(name)] == ["Ed25519", "EdDSA"]
+    assert not key.accepts("none")
+
+
+@pytest.mark.parametrize("sign", [0, 0x80])
+@pytest.mark.parametrize(
+    "y", [b"\x00" * 32, b"\x01" + b"\x00" * 31, b"\xec" + b"\xff" * 30 + b"\x7f"]
+)
+def test_refuses_an_ed25519_key_under_which_one_signature_fits_all(y: bytes, sign: int) -> None:
+    point = y[:31] + bytes([y[31] | sign])
+
+    with pytest.raises(Malformed, match="small order"):
+        PublicKey.from_point(Curve.ED25519, point, "point")
+
+
+@pytest.mark.parametrize("curve", Curve)
+def test_a_private_jwk_holds_both_halves_of_one_key(curve: Curve) -> None:
+    signer = EVERY[curve]
+    jwk: JsonObject = {**signer.public.jwk(), "d": b64url(signer.private_bytes())}
+
+    assert MemorySigner.from_jwk({**jwk, "key_ops": ["sign"]}, "jwk").public == signer.public
+    other = b64url(MemorySigner.generate(curve).private_bytes())
+    for change in ({"d": other}, {"d": "AA"}, {"d": 1}, {"k": "AA"}):
+        with pytest.raises(Malformed):
+            MemorySigner.from_jwk({**jwk, **change}, "jwk")
 
 
 @pytest.mark.parametrize(
@@ -86,6 +150,12 @@ def test_refuses_a_signature_one_bit_away(bit: int) -> None:
         {"x": b64url(b"\x01" * 32)},
         {"y": b64url(b"\xff" * 32)},
         {"x": 1},
+        {"use": "enc"},
+        {"key_ops": ["sign"]},
+        {"alg": "ES384"},
+        {"kty": "OKP"},
+        {"crv": "P-521"},
+        {"crv": None},
     ],
     ids=str,
 )
