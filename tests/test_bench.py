@@ -1,0 +1,95 @@
+"""Every bench runs and says what it must; what it measures is judged by `python -m bench`."""
+
+import json
+
+import pytest
+
+from bench.__main__ import main, names
+from bench.measure import Operation, Other, Result, cpu, fixed, if_installed, measure
+
+
+@pytest.mark.parametrize("name", names())
+def test_each_bench_reports_its_operations(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--quick", "--json"]) == 0
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines
+    for line in lines:
+        assert line["bench"] == name
+        assert line["ours"] > 0
+        assert line["other"] is None or line["theirs"] is None or line["ratio"] > 0
+
+
+def test_without_a_name_it_lists_the_benches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed] == names()
+    assert all(line.split()[1:] for line in listed), "each with its promise"
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["another"])
+
+    assert ended.value.code == 2
+    assert "status_list" in capsys.readouterr().err
+
+
+def judged(ours: float, theirs: float, *, at_most: bool) -> Result:
+    other = Other(name="peer", sampler=fixed(theirs), floor=2.0, goal=3.0)
+    operation = Operation(name="one", ours=fixed(ours), others=[other], at_most=at_most)
+    return measure(operation)[0]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "at_most", "holds", "reached"),
+    [
+        (1.0, 1.9, False, False, False),
+        (1.0, 2.0, False, True, False),
+        (1.0, 3.0, False, True, True),
+        (2.1, 1.0, True, False, True),
+        (2.0, 1.0, True, True, True),
+    ],
+)
+def test_a_floor_holds_from_its_bound_on(
+    *, ours: float, theirs: float, at_most: bool, holds: bool, reached: bool
+) -> None:
+    result = judged(ours, theirs, at_most=at_most)
+
+    assert (result.holds, result.reached) == (holds, reached)
+
+
+def test_a_peer_that_is_not_installed_is_named_and_not_judged() -> None:
+    absent = if_installed("counterfoil_never_published", lambda: fixed(1.0))
+    others = [
+        Other(name="absent", sampler=absent, floor=2.0),
+        Other(name="raw", sampler=fixed(4.0), floor=2.0),
+    ]
+
+    missing, raw = measure(Operation(name="one", ours=fixed(1.0), others=others))
+
+    assert (missing.other, missing.missing, missing.holds) == ("absent", True, None)
+    assert (raw.missing, raw.ratio, raw.holds) == (False, 4.0, True)
+
+
+def test_the_candidates_take_turns() -> None:
+    calls: list[str] = []
+    others = [Other(name="theirs", sampler=cpu(lambda: calls.append("theirs"), batch=1))]
+    ours = cpu(lambda: calls.append("ours"), batch=1)
+
+    measure(Operation(name="one", ours=ours, others=others, rounds=3))
+
+    warm_up, rounds = calls[:2], calls[2:]
+    assert warm_up == ["ours", "theirs"]
+    assert rounds == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+
+
+def test_the_figure_is_the_median_of_the_rounds() -> None:
+    figures = iter([100.0, 1.0, 50.0, 2.0])
+
+    measured = measure(Operation(name="one", ours=lambda: next(figures), others=[], rounds=3))
+
+    assert [one.ours for one in measured] == [2.0]
