@@ -6,7 +6,9 @@ cryptography, and headers that point elsewhere for a key are refused.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from counterfoil_credentials.encoding import (
     Json,
@@ -22,14 +24,18 @@ from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
 
 MAX_TOKEN_BYTES: Final = 65_536
 ES256_ONLY: Final = frozenset({Algorithm.ES256})
+Header: TypeAlias = Mapping[str, Json]
 _REMOTE_KEYS: Final = ("jku", "x5u")
+# The header of one issuer's tokens is the same text again and again: it is read
+# and written once. Longer ones (a certificate chain) are not worth the memory.
+_LONGEST_REMEMBERED: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedJws:
     """A parsed token whose signature nobody has checked yet."""
 
-    header: JsonObject
+    header: Header
     unverified_claims: JsonObject = field(repr=False)
     where: str
     _signing_input: bytes = field(repr=False)
@@ -40,8 +46,8 @@ class UnverifiedJws:
 
         Raises `Refused`: `algorithm-not-allowed` or `signature-invalid`.
         """
-        algorithm = self.header["alg"]
-        if algorithm not in algorithms or algorithm != key.algorithm:
+        algorithm = text_at(self.header, "alg", self.where)
+        if algorithm not in algorithms or not key.accepts(algorithm):
             raise Refused(
                 Reason(
                     "algorithm-not-allowed",
@@ -67,11 +73,11 @@ def sign_jws(
     *,
     typ: str,
     signer: Signer,
-    header: Mapping[str, Json] | None = None,
+    header: Header | None = None,
 ) -> str:
     """Give the compact JWS of `claims`. `header` adds members such as `kid` or `jwk`."""
-    head: JsonObject = {"alg": signer.public.algorithm.value, "typ": typ, **(header or {})}
-    signing_input = f"{b64url(compact_json(head))}.{b64url(compact_json(claims))}"
+    head = _encoded_header(signer.public.algorithm, typ, header or {})
+    signing_input = f"{head}.{b64url(compact_json(claims))}"
     return f"{signing_input}.{b64url(signer.sign(signing_input.encode('ascii')))}"
 
 
@@ -89,17 +95,15 @@ def read_jws(
     parts = token.split(".")
     if len(parts) != 3:
         raise Malformed("a compact JWS of three parts", f"{len(parts)} parts", where)
-    header = parse_object(from_b64url(parts[0], f"{where}.header"), f"{where}.header")
+    try:
+        signing_input = token[: len(parts[0]) + 1 + len(parts[1])].encode("ascii")
+    except UnicodeEncodeError as cause:
+        raise Malformed("unpadded base64url", "other characters", where) from cause
+    header = _read_header(parts[0], where)
     claims = parse_object(
         from_b64url(parts[1], f"{where}.payload"), f"{where}.payload", max_bytes=max_bytes
     )
     signature = from_b64url(parts[2], f"{where}.signature")
-    text_at(header, "alg", where)
-    if "crit" in header:
-        raise Malformed("no critical extension", "one", f"{where}.crit")
-    for name in _REMOTE_KEYS:
-        if name in header:
-            raise Malformed("no header that fetches a key", name, where)
     if header.get("typ") != typ:
         found = header.get("typ")
         raise Refused(
@@ -110,4 +114,38 @@ def read_jws(
                 f"{where}.typ",
             )
         )
-    return UnverifiedJws(header, claims, where, f"{parts[0]}.{parts[1]}".encode("ascii"), signature)
+    return UnverifiedJws(header, claims, where, signing_input, signature)
+
+
+def _read_header(text: str, where: str) -> Header:
+    if len(text) > _LONGEST_REMEMBERED:
+        return _checked_header(text, where)
+    return _remembered_header(text, where)
+
+
+def _checked_header(text: str, where: str) -> Header:
+    header = parse_object(from_b64url(text, f"{where}.header"), f"{where}.header")
+    text_at(header, "alg", where)
+    if "crit" in header:
+        raise Malformed("no critical extension", "one", f"{where}.crit")
+    for name in _REMOTE_KEYS:
+        if name in header:
+            raise Malformed("no header that fetches a key", name, where)
+    return MappingProxyType(header)
+
+
+_remembered_header = lru_cache(maxsize=512)(_checked_header)
+
+
+def _encoded_header(algorithm: Algorithm, typ: str, header: Header) -> str:
+    members = tuple(header.items())
+    if all(isinstance(value, str) for _, value in members):
+        return _remembered_encoding(algorithm, typ, members)
+    return _encoding(algorithm, typ, members)
+
+
+def _encoding(algorithm: Algorithm, typ: str, members: tuple[tuple[str, Json], ...]) -> str:
+    return b64url(compact_json({"alg": algorithm.value, "typ": typ, **dict(members)}))
+
+
+_remembered_encoding = lru_cache(maxsize=512)(_encoding)
