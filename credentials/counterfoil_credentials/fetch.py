@@ -1,43 +1,61 @@
 """The guarded fetcher: the one way out, and the only module that opens a socket.
 
 Whatever a stranger names is fetched under the same rules: HTTPS, a public
-address that was resolved once and is then used, no redirects, and bounds on
-size and time. The in-memory twin serves tests and programs without a network.
+address that was resolved once and is then used, no redirects, an answer of a
+type that was asked for, and bounds on size and time. The in-memory twin serves
+tests and programs without a network. Around either stand `FollowingFetcher` and
+`CachingFetcher`. SD-JWT VC, sections 3 and 7.1.
+
+HTTP and TLS are loaded by whoever fetches: they are a third of this package's
+import, and most of it needs no network.
 """
 
 import contextlib
-import ipaddress
-import socket
-import ssl
+import io
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse
-from typing import Final, Protocol, Self
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final, Protocol, Self, cast
+from urllib.parse import SplitResult, urlunsplit
 
-from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
+from counterfoil_credentials.errors import Reason, Refused, Unavailable
+from counterfoil_credentials.fetch_urls import (
+    is_public,
+    not_allowed,
+    origin_of,
+    parse_url,
+    require_public_name,
+)
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 
+if TYPE_CHECKING:
+    import socket
+    from http.client import HTTPResponse
+
+    from _typeshed import WriteableBuffer
+
 MAX_BYTES: Final = 1024 * 1024
-_MAX_URL: Final = 8_192
+MAX_HEAD_BYTES: Final = 65_536
 _CHUNK: Final = 65_536
-# Every public IPv6 address lies here (RFC 4291, section 2.4); mapped, translated,
-# site-local and IPv4-compatible ones do not. Two parts of it stand for an IPv4
-# address, which might be private: Teredo and 6to4.
-_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
-_EMBEDDING_IPV4: Final = (ipaddress.ip_network("2001::/32"), ipaddress.ip_network("2002::/16"))
+# Name servers that never answer hold a thread each for as long as the system asks them.
+_LOOK_UPS: Final = threading.BoundedSemaphore(32)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back: any status, and a body within the bound that was asked for."""
+    """What came back: any status, and a body within the bound that was asked for.
+
+    Header names are lower case; a name sent twice has its values joined by ", ".
+    `age_s` is set by a `CachingFetcher`: how many seconds ago the server said so.
+    """
 
     status: int
     media_type: str
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    age_s: int = 0
 
 
 class Fetcher(Protocol):
@@ -51,7 +69,12 @@ class Fetcher(Protocol):
         headers: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> Response:
-        """GET `url`; raise `Unavailable` when no whole answer came."""
+        """GET `url`; `accept` lists the media types that may come, with commas between.
+
+        Raises `Unavailable` when no whole answer came, and `Refused` for a URL
+        that may not be fetched (`fetch-not-allowed`) and for a 2xx answer of
+        another type (`media-type-not-accepted`).
+        """
         ...
 
     def post(
@@ -64,17 +87,22 @@ class Fetcher(Protocol):
         accept: str = JSON_MEDIA_TYPE,
         max_bytes: int = MAX_BYTES,
     ) -> Response:
-        """POST `body` once; raise `Unavailable` when no whole answer came."""
+        """POST `body` once; raise `Unavailable` when no whole answer came.
+
+        An answer of any type is given: it says that the body has arrived.
+        """
         ...
 
 
 class GuardedFetcher:
     """Fetches over HTTPS from public addresses, bounded in size and time.
 
-    `loopback_routes_unsafely` maps a public origin (`https://audio.example`) to
-    a loopback one (`http://127.0.0.1:4711`): the stand-in for DNS and TLS on a
-    developer's machine. A loopback origin may be mapped to itself. Nothing else
-    leaves HTTPS, and no route can lead anywhere but to loopback.
+    `timeout_s` bounds one whole exchange, from the look-up of the name to the
+    last byte. `loopback_routes_unsafely` maps a public origin
+    (`https://audio.example`) to a loopback one: to `http://127.0.0.1:4711`, the
+    stand-in for DNS and TLS on a developer's machine, or to
+    `https://127.0.0.1:4711`, for DNS alone. A loopback origin may be mapped to
+    itself. Nothing else leaves HTTPS, and no route leads anywhere but to loopback.
     """
 
     def __init__(
@@ -84,10 +112,12 @@ class GuardedFetcher:
         loopback_routes_unsafely: Mapping[str, str] | None = None,
     ) -> None:
         """Set the bound on one whole exchange, and the development routes."""
+        import ssl
+
         self._timeout_s = timeout_s
         self._tls = ssl.create_default_context()
         self._routes = {
-            _origin(_parse(origin)): _require_loopback(target)
+            origin_of(parse_url(origin)): _require_loopback(target)
             for origin, target in (loopback_routes_unsafely or {}).items()
         }
 
@@ -99,8 +129,9 @@ class GuardedFetcher:
         headers: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> Response:
-        """GET `url`. See `Fetcher.get`; `Refused` for a URL that may not be fetched."""
-        return self._exchange("GET", url, None, {"Accept": accept, **(headers or {})}, max_bytes)
+        """GET `url`. See `Fetcher.get`."""
+        sent = {"Accept": accept, **(headers or {})}
+        return _require_accepted(self._exchange("GET", url, None, sent, max_bytes), accept)
 
     def post(
         self,
@@ -119,40 +150,46 @@ class GuardedFetcher:
     def _exchange(
         self, method: str, url: str, body: bytes | None, headers: dict[str, str], max_bytes: int
     ) -> Response:
-        parts = _parse(url)
+        from http.client import HTTPConnection, HTTPException, HTTPResponse
+
+        parts = parse_url(url)
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        sent = {"Host": parts.netloc, "Accept-Encoding": "identity", "Connection": "close"}
+        line = _Line(self._timeout_s)
         try:
             with (
-                _Line(self._timeout_s) as line,
+                line,
                 contextlib.closing(HTTPConnection(parts.hostname or "", 443)) as connection,
             ):
                 connection.sock = self._connect(parts, line)
-                sent = {"Host": parts.netloc, "Accept-Encoding": "identity", "Connection": "close"}
                 connection.request(method, target, body=body, headers={**sent, **headers})
-                with connection.getresponse() as answer:
+                meter = _Meter(connection.sock)
+                with HTTPResponse(cast("socket.socket", meter), method=method) as answer:
+                    answer.begin()
+                    # The framing of a body, and what comes behind it, is no longer than itself.
+                    meter.left = 2 * max_bytes + MAX_HEAD_BYTES
                     received = _read(answer, max_bytes)
-            if line.was_cut:
-                raise Unavailable(f"expected an answer within {self._timeout_s:g} s, found none")
         except (HTTPException, OSError, ValueError) as cause:
-            raise Unavailable(f"expected an answer, found {type(cause).__name__}") from cause
-        return Response(
-            status=answer.status,
-            media_type=(answer.getheader("Content-Type") or "").split(";")[0].strip().lower(),
-            body=received,
-            headers={name.lower(): value for name, value in answer.getheaders()},
-        )
+            raise Unavailable(line.lost(cause)) from cause
+        if line.was_cut:
+            raise Unavailable(line.lost(None))
+        return _response(answer, received)
 
-    def _connect(self, parts: SplitResult, line: "_Line") -> socket.socket:
-        route = self._routes.get(_origin(parts))
+    def _connect(self, parts: SplitResult, line: "_Line") -> "socket.socket":
+        host, port = parts.hostname or "", parts.port or 443
+        route = self._routes.get(origin_of(parts))
         if route is not None:
-            return line.open(route.hostname or "", route.port or 80)
-        if parts.scheme != "https":
-            raise _not_allowed("an https URL", f"{parts.scheme}:")
-        host = parts.hostname or ""
-        # The connection goes to the address that was checked, the certificate
-        # must be the host's: a name that resolves differently a moment later
-        # (DNS rebinding) gains nothing.
-        plain = line.open(_public_address(host, parts.port or 443), parts.port or 443)
+            plain = line.open(route.hostname or "", route.port or 80)
+            if route.scheme == "http":
+                return plain
+        elif parts.scheme != "https":
+            raise not_allowed("an https URL", f"{parts.scheme}:")
+        else:
+            require_public_name(host)
+            # The connection goes to the address that was checked, the certificate
+            # must be the host's: a name that resolves differently a moment later
+            # (DNS rebinding) gains nothing.
+            plain = line.open(_public_address(line.look_up(host, port)), port)
         return self._tls.wrap_socket(plain, server_hostname=host)
 
 
@@ -165,23 +202,65 @@ class _Line:
 
     def __init__(self, timeout_s: float) -> None:
         self.was_cut = False
+        self._timeout_s = timeout_s
         self._ends_at = time.monotonic() + timeout_s
         self._twin: socket.socket | None = None
         self._alarm = threading.Timer(timeout_s, self._cut)
         self._alarm.daemon = True
 
-    def open(self, address: str, port: int) -> socket.socket:
-        left = max(self._ends_at - time.monotonic(), 0.001)
-        opened = socket.create_connection((address, port), timeout=left)
+    def look_up(self, host: str, port: int) -> list[str]:
+        """Give the addresses of `host`; a look-up that outlasts the line is left behind."""
+        import socket
+
+        if not _LOOK_UPS.acquire(timeout=self._left_s):
+            raise TimeoutError
+        found: SimpleQueue[list[str] | BaseException] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found.put([str(answer[4][0]) for answer in answers])
+            except BaseException as cause:  # noqa: BLE001  # it is raised below, by who asked
+                found.put(cause)
+            finally:
+                _LOOK_UPS.release()
+
+        # Nothing can interrupt the system's resolver, so another thread waits for it.
+        threading.Thread(target=ask, daemon=True).start()
+        try:
+            result = found.get(timeout=self._left_s)
+        except Empty as cause:
+            raise TimeoutError from cause
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def open(self, address: str, port: int) -> "socket.socket":
+        """Connect to an address."""
+        import socket
+
+        opened = socket.create_connection((address, port), timeout=self._left_s)
         self._twin = opened.dup()
-        # The alarm may have rung while there was nothing yet to cut (a slow name
-        # server): whichever of the two comes second sees the other.
+        # The alarm may have rung while there was nothing yet to cut: whichever of
+        # the two comes second sees the other.
         if self.was_cut:
             opened.close()
             raise TimeoutError
         return opened
 
+    def lost(self, cause: Exception | None) -> str:
+        """Say why there is no answer."""
+        if self.was_cut or isinstance(cause, TimeoutError):
+            return f"expected an answer within {self._timeout_s:g} s, found none"
+        return f"expected an answer, found {type(cause).__name__}"
+
+    @property
+    def _left_s(self) -> float:
+        return max(self._ends_at - time.monotonic(), 0.001)
+
     def _cut(self) -> None:
+        import socket
+
         self.was_cut = True
         if self._twin is not None:
             with contextlib.suppress(OSError):
@@ -197,6 +276,31 @@ class _Line:
             self._twin.close()
 
 
+class _Meter(io.RawIOBase):
+    """What the peer sends, as `HTTPResponse` reads it: `left` bytes may still come."""
+
+    def __init__(self, line: "socket.socket") -> None:
+        self.left = MAX_HEAD_BYTES
+        self._wire = line.makefile("rb", buffering=0)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        count = self._wire.readinto(buffer) or 0
+        self.left -= count
+        if self.left < 0:
+            raise Unavailable("expected headers and framing of ordinary length, found longer ones")
+        return count
+
+    def close(self) -> None:
+        self._wire.close()
+        super().close()
+
+
 Handler = Callable[[str, str, Mapping[str, str], bytes], Response]
 
 
@@ -209,11 +313,11 @@ class MemoryFetcher:
 
     def serve(self, origin: str, handler: Handler) -> None:
         """Let `handler(method, path with query, headers, body)` answer for `origin`."""
-        self._handlers[_origin(_parse(origin))] = handler
+        self._handlers[origin_of(parse_url(origin))] = handler
 
     def disconnect(self, origin: str) -> None:
         """Make `origin` unreachable."""
-        self._handlers.pop(_origin(_parse(origin)), None)
+        self._handlers.pop(origin_of(parse_url(origin)), None)
 
     def get(
         self,
@@ -225,7 +329,8 @@ class MemoryFetcher:
     ) -> Response:
         """GET `url` from its handler."""
         given = {name.lower(): value for name, value in (headers or {}).items()}
-        return self._exchange("GET", url, b"", {"accept": accept, **given}, max_bytes)
+        sent = {"accept": accept, **given}
+        return _require_accepted(self._exchange("GET", url, b"", sent, max_bytes), accept)
 
     def post(
         self,
@@ -245,8 +350,8 @@ class MemoryFetcher:
     def _exchange(
         self, method: str, url: str, body: bytes, headers: Mapping[str, str], max_bytes: int
     ) -> Response:
-        parts = _parse(url)
-        handler = self._handlers.get(_origin(parts))
+        parts = parse_url(url)
+        handler = self._handlers.get(origin_of(parts))
         if handler is None:
             raise Unavailable("expected an answer, found nobody there")
         path = parts.path or "/"
@@ -256,58 +361,22 @@ class MemoryFetcher:
         return response
 
 
-def _parse(url: str) -> SplitResult:
-    if len(url) > _MAX_URL:
-        raise Malformed(f"a URL of at most {_MAX_URL} characters", f"{len(url)}", "url")
-    if not url.isascii() or any(character <= " " or character == "\x7f" for character in url):
-        raise Malformed("a URL without spaces or control characters", "one with them", "url")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as cause:
-        raise Malformed("a URL", "another text", "url") from cause
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise Malformed("an http or https URL with a host", "another text", "url")
-    if "@" in parts.netloc or "\\" in url:
-        raise Malformed("a URL without user information", "one with it", "url")
-    return parts
-
-
-def _origin(parts: SplitResult) -> str:
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return f"{parts.scheme}://{parts.hostname}:{port}"
-
-
 def _require_loopback(target: str) -> SplitResult:
-    parts = _parse(target)
+    parts = parse_url(target)
     if parts.hostname not in ("127.0.0.1", "::1"):
-        raise _not_allowed("a loopback address as development route", "another host")
+        raise not_allowed("a loopback address as development route", "another host")
     return parts
 
 
-def _public_address(host: str, port: int) -> str:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as cause:
-        raise Unavailable("expected an address for the host, found none") from cause
-    addresses = [str(entry[4][0]) for entry in found]
+def _public_address(addresses: list[str]) -> str:
     # One private address among public ones is enough to refuse: whoever wrote
     # that DNS answer wants us to try it.
-    if not addresses or not all(_is_public(address) for address in addresses):
-        raise _not_allowed("a public address", "a private, local or reserved one")
+    if not addresses or not all(map(is_public, addresses)):
+        raise not_allowed("a public address", "a private, local or reserved one")
     return addresses[0]
 
 
-def _is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address) and (
-        ip not in _GLOBAL_UNICAST or any(ip in network for network in _EMBEDDING_IPV4)
-    ):
-        return False
-    return ip.is_global and not ip.is_multicast
-
-
-def _read(answer: HTTPResponse, max_bytes: int) -> bytes:
+def _read(answer: "HTTPResponse", max_bytes: int) -> bytes:
     received = bytearray()
     while chunk := answer.read1(_CHUNK):
         received += chunk
@@ -319,5 +388,35 @@ def _read(answer: HTTPResponse, max_bytes: int) -> bytes:
     return bytes(received)
 
 
-def _not_allowed(expected: str, found: str) -> Refused:
-    return Refused(Reason("fetch-not-allowed", expected, found, "url"))
+def _response(answer: "HTTPResponse", body: bytes) -> Response:
+    headers: dict[str, str] = {}
+    for spelled, value in answer.getheaders():
+        name = spelled.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    if headers.get("content-encoding", "identity") != "identity":
+        raise Unavailable("expected the answer as it is, found it compressed")
+    return Response(
+        status=answer.status,
+        media_type=headers.get("content-type", "").split(";")[0].strip().lower(),
+        body=body,
+        headers=headers,
+    )
+
+
+def _require_accepted(response: Response, accept: str) -> Response:
+    """Refuse a page where a token was asked for. What only reports a failure is of any type."""
+    if not (200 <= response.status < 300 and response.body):
+        return response
+    found = response.media_type
+    group = found.partition("/")[0]
+    accepted = {part.split(";")[0].strip().lower() for part in accept.split(",")}
+    if accepted.isdisjoint({found, f"{group}/*", "*/*"}):
+        raise Refused(
+            Reason(
+                "media-type-not-accepted",
+                accept,
+                "another type" if found else "none",
+                "content_type",
+            )
+        )
+    return response

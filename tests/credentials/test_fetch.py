@@ -1,13 +1,24 @@
 """The guarded fetcher: one way out, and what it refuses to touch or to wait for."""
 
 import socket
+import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import GuardedFetcher, MemoryFetcher, Response
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 HERE = "https://audio.example"
 
@@ -27,6 +38,10 @@ def stranger() -> Iterator[Callable[[Callable[[socket.socket], None]], GuardedFe
                 with peer:
                     peer.recv(65_536)
                     how(peer)
+                    # What is still to be read would make the kernel reset the line.
+                    peer.shutdown(socket.SHUT_WR)
+                    while peer.recv(65_536):
+                        pass
             except OSError:
                 return
 
@@ -82,6 +97,17 @@ def test_follows_no_redirect(stranger: Stranger) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort",
         b"HTTP/1.1 200 OK\r\n" + b"X-Many: 1\r\n" * 200 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + (b"X: " + b"x" * 900 + b"\r\n") * 90 + b"\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 4000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + (b"1;" + b"x" * 9000 + b"\r\nx\r\n") * 20
+        + b"0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        + b"X: x\r\n" * 20_000
+        + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nx",
+        b"HTTP/1.1 \xb2\xb2\xb2 OK\r\n\r\n",
         b"nonsense\r\n\r\n",
         b"",
     ],
@@ -93,6 +119,13 @@ def test_follows_no_redirect(stranger: Stranger) -> None:
         "cut-chunked",
         "many-headers",
         "long-header",
+        "long-headers",
+        "endless-continue",
+        "long-framing",
+        "long-trailer",
+        "compressed",
+        "huge-length",
+        "odd-digits",
         "nonsense",
         "silence",
     ],
@@ -154,44 +187,11 @@ def test_hangs_up_although_the_line_stood_only_after_the_alarm(
 @pytest.mark.parametrize(
     "url",
     [
-        "https://127.0.0.1/",
-        "https://10.0.0.1/",
-        "https://192.168.1.1:8443/",
-        "https://169.254.169.254/latest/meta-data",
-        "https://[::1]/",
-        "https://[::ffff:127.0.0.1]/",
-        "https://[fe80::1]/",
-        "https://[64:ff9b::7f00:1]/",
-        "https://[64:ff9b:1::7f00:1]/",
-        "https://[2002:7f00:1::]/",
-        "https://[::127.0.0.1]/",
-        "https://[::ffff:0:10.0.0.1]/",
-        "https://[fec0::1]/",
-        "https://0.0.0.0/",
-        "https://224.0.0.1/",
-        "https://100.64.0.1/",
-        "http://93.184.215.14/",
-        "http://127.0.0.1:8000/",
-    ],
-)
-def test_refuses_addresses_that_are_not_public_and_plain_http(url: str) -> None:
-    with pytest.raises(Refused) as refusal:
-        GuardedFetcher().get(url, accept="*/*")
-    assert refusal.value.codes == ["fetch-not-allowed"]
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
         "ftp://a.example/",
         "file:///etc/passwd",
         "https://",
-        "https://user:password@a.example/",
-        "https://a.example:99999/",
         "https://a.example/\r\nHost: b",
         "https://a.example/ b",
-        "https://a.example\\@b.example/",
-        "https://ä.example/",
         "//a.example",
         "https://a.example/" + "x" * 9000,
     ],
@@ -221,3 +221,306 @@ def test_the_twin_answers_from_memory_and_is_bounded_too() -> None:
     fetcher.disconnect(HERE)
     with pytest.raises(Unavailable):
         fetcher.get(f"{HERE}/a", accept="*/*")
+
+
+# Types, and what an answer says of itself
+
+
+JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}"
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/json",
+        "text/plain, Application/JSON;q=0.5",
+        "application/*",
+        "*/*",
+    ],
+)
+def test_takes_a_type_that_was_asked_for(stranger: Stranger, accept: str) -> None:
+    fetcher = stranger(lambda peer: peer.sendall(JSON))
+
+    assert fetcher.get(f"{HERE}/", accept=accept).body == b"{}"
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("accept", ["application/jwt", "application/jso", "text/*", "json", ""])
+def test_refuses_another_type(stranger: Stranger, accept: str) -> None:
+    fetcher = stranger(lambda peer: peer.sendall(JSON))
+
+    with pytest.raises(Refused) as refusal:
+        fetcher.get(f"{HERE}/", accept=accept)
+    assert refusal.value.codes == ["media-type-not-accepted"]
+
+
+@pytest.mark.loopback
+def test_refuses_an_answer_that_names_no_type(stranger: Stranger) -> None:
+    fetcher = stranger(lambda peer: peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n{}"))
+
+    with pytest.raises(Refused):
+        fetcher.get(f"{HERE}/", accept="application/json")
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 404 No\r\nContent-Type: text/html\r\n\r\n<p>",
+        b"HTTP/1.1 204 Done\r\n\r\n",
+    ],
+    ids=["failure", "nothing"],
+)
+def test_gives_a_failure_or_nothing_whatever_its_type(stranger: Stranger, answer: bytes) -> None:
+    fetcher = stranger(lambda peer: peer.sendall(answer))
+
+    assert fetcher.get(f"{HERE}/", accept="application/json").status in {404, 204}
+
+
+@pytest.mark.loopback
+def test_says_of_every_post_that_it_arrived_whatever_type_answers(stranger: Stranger) -> None:
+    fetcher = stranger(
+        lambda peer: peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>")
+    )
+
+    assert fetcher.post(f"{HERE}/", b"x", media_type="text/plain").status == 200
+
+
+@pytest.mark.loopback
+def test_gives_every_value_of_a_header_that_comes_twice(stranger: Stranger) -> None:
+    fetcher = stranger(
+        lambda peer: peer.sendall(
+            b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\ncache-control: max-age=9\r\n\r\n"
+        )
+    )
+
+    headers = fetcher.get(f"{HERE}/", accept="*/*").headers
+
+    assert headers["cache-control"] == "no-store, max-age=9"
+
+
+# Names
+
+
+def resolver(*addresses: str) -> Callable[..., list[tuple[object, ...]]]:
+    def getaddrinfo(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in addresses]
+
+    return getaddrinfo
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [("127.0.0.1",), ("93.184.215.14", "10.0.0.1"), ("93.184.215.14", "fe80::1%2"), ()],
+)
+def test_refuses_a_name_with_one_private_address(
+    addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(*addresses))
+
+    with pytest.raises(Refused) as refusal:
+        GuardedFetcher().get(f"{HERE}/", accept="*/*")
+    assert refusal.value.codes == ["fetch-not-allowed"]
+
+
+def test_connects_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    connected: list[tuple[str, int]] = []
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        connected.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolver("93.184.215.14"))
+    monkeypatch.setattr(socket, "create_connection", connect)
+
+    with pytest.raises(Unavailable):
+        GuardedFetcher().get(f"{HERE}:8443/", accept="*/*")
+    assert connected == [("93.184.215.14", 8443)]
+
+
+def test_calls_a_name_without_address_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def getaddrinfo(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    with pytest.raises(Unavailable):
+        GuardedFetcher().get(f"{HERE}/", accept="*/*")
+
+
+def test_waits_for_no_name_server_longer_than_for_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+
+    def getaddrinfo(*_: object, **__: object) -> list[tuple[object, ...]]:
+        answered.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    began = time.monotonic()
+
+    # The thirty-third finds every place taken by a look-up that hangs.
+    for _ in range(33):
+        with pytest.raises(Unavailable, match="within"):
+            GuardedFetcher(timeout_s=0.02).get(f"{HERE}/", accept="*/*")
+    hung = [thread for thread in threading.enumerate() if thread.name.endswith("(ask)")]
+    answered.set()
+    for thread in hung:
+        thread.join()
+
+    assert len(hung) == 32
+    assert time.monotonic() - began < 9
+
+
+# TLS, with an authority of our own
+
+
+@pytest.fixture
+def tls_peer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., GuardedFetcher]]:
+    """Give a fetcher that trusts our authority, routed to a loopback server with a certificate."""
+    listeners: list[socket.socket] = []
+    today = datetime.now(UTC)
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+
+    def certify(
+        subject: x509.Name, key: ec.EllipticCurvePublicKey, ends_at: datetime
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(authority)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(today - timedelta(days=9))
+            .not_valid_after(ends_at)
+        )
+
+    def serve(
+        name: x509.GeneralName,
+        *,
+        ends_at: datetime = today + timedelta(days=1),
+        trusted: bool = True,
+        host: str = "audio.example",
+        how: Callable[[socket.socket], None] = lambda peer: peer.sendall(JSON),
+    ) -> GuardedFetcher:
+        root = certify(authority, authority_key.public_key(), today + timedelta(days=1))
+        root = root.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        anchors = tmp_path / "anchors.pem"
+        signed_root = root.sign(authority_key, hashes.SHA256())
+        anchors.write_bytes(signed_root.public_bytes(Encoding.PEM) if trusted else b"")
+        monkeypatch.setenv("SSL_CERT_FILE", str(anchors))
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = certify(x509.Name([]), key.public_key(), ends_at).add_extension(
+            x509.SubjectAlternativeName([name]), critical=True
+        )
+        identity = tmp_path / "identity.pem"
+        identity.write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            + leaf.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(identity)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def answer() -> None:
+            try:
+                peer, _ = listener.accept()
+                with peer, context.wrap_socket(peer, server_side=True) as secured:
+                    secured.recv(65_536)
+                    how(secured)
+            except OSError:
+                return
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        return GuardedFetcher(
+            timeout_s=2, loopback_routes_unsafely={f"https://{host}": address, address: address}
+        )
+
+    yield serve
+    for listener in listeners:
+        listener.close()
+
+
+TlsPeer = Callable[..., GuardedFetcher]
+
+
+@pytest.mark.loopback
+def test_speaks_tls_to_the_host_that_the_certificate_names(tls_peer: TlsPeer) -> None:
+    fetcher = tls_peer(x509.DNSName("audio.example"))
+
+    assert fetcher.get(f"{HERE}/", accept="application/json").body == b"{}"
+
+
+@pytest.mark.loopback
+def test_reads_a_long_answer_over_tls_whole(tls_peer: TlsPeer) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: x/y\r\nContent-Length: 300000\r\n\r\n"
+
+    def tell(peer: socket.socket) -> None:
+        peer.sendall(head + b"x" * 300_000)
+
+    fetcher = tls_peer(x509.DNSName("audio.example"), how=tell)
+
+    assert fetcher.get(f"{HERE}/", accept="x/y").body == b"x" * 300_000
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("name", ["audi0.example", "example", "*.audio.example", "*.example"])
+def test_refuses_another_host_s_certificate(tls_peer: TlsPeer, name: str) -> None:
+    fetcher = tls_peer(x509.DNSName(name))
+
+    with pytest.raises(Unavailable, match="SSLCertVerificationError"):
+        fetcher.get(f"{HERE}/", accept="*/*")
+
+
+@pytest.mark.loopback
+def test_refuses_a_certificate_of_the_address_alone(tls_peer: TlsPeer) -> None:
+    fetcher = tls_peer(x509.IPAddress(IPv4Address("127.0.0.1")))
+
+    with pytest.raises(Unavailable, match="SSLCertVerificationError"):
+        fetcher.get(f"{HERE}/", accept="*/*")
+
+
+@pytest.mark.loopback
+def test_refuses_a_certificate_that_ended_or_that_nobody_vouches_for(tls_peer: TlsPeer) -> None:
+    ended = tls_peer(
+        x509.DNSName("audio.example"), ends_at=datetime.now(UTC) - timedelta(minutes=1)
+    )
+    with pytest.raises(Unavailable, match="SSLCertVerificationError"):
+        ended.get(f"{HERE}/", accept="*/*")
+
+    unknown = tls_peer(x509.DNSName("audio.example"), trusted=False)
+    with pytest.raises(Unavailable, match="SSLCertVerificationError"):
+        unknown.get(f"{HERE}/", accept="*/*")
+
+
+@pytest.mark.loopback
+def test_hangs_up_on_a_peer_that_drips_over_tls(tls_peer: TlsPeer) -> None:
+    def drip(peer: socket.socket) -> None:
+        for _ in range(200):
+            time.sleep(0.05)
+            peer.sendall(b"x")
+
+    fetcher = tls_peer(x509.DNSName("audio.example"), how=drip)
+    began = time.monotonic()
+
+    with pytest.raises(Unavailable, match="within 2 s"):
+        fetcher.get(f"{HERE}/", accept="*/*")
+    assert time.monotonic() - began < 5
+
+
+def test_the_vocabulary_is_read_without_http_and_tls() -> None:
+    program = "import counterfoil_credentials, sys; print(*sys.modules, sep='\\n')"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert not {"http.client", "socket", "ssl", "jwcrypto", "pkcs11"} & set(loaded)
