@@ -5,6 +5,8 @@ from typing import Final
 # Media types and `typ` headers.
 SD_JWT_VC_TYP: Final = "dc+sd-jwt"  # SD-JWT VC, section 3.2.1
 SD_JWT_VC_FORMAT: Final = "dc+sd-jwt"  # OpenID4VCI 1.0, appendix A.3
+MDOC_FORMAT: Final = "mso_mdoc"  # OpenID4VP 1.0, appendix B.2
+W3C_FORMATS: Final = frozenset({"jwt_vc_json", "ldp_vc"})  # OpenID4VP 1.0, appendix B.1
 KEY_BINDING_TYP: Final = "kb+jwt"  # RFC 9901, section 4.3
 STATUS_LIST_TYP: Final = "statuslist+jwt"  # Token Status List, section 5.1
 STATUS_LIST_MEDIA_TYPE: Final = "application/statuslist+jwt"  # Token Status List, section 8.1
