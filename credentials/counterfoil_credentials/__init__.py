@@ -11,6 +11,7 @@ One module opens sockets, `fetch`. What is not listed here may change tomorrow.
 """
 
 from counterfoil_credentials.claims import ClaimPath, path_text, values_at
+from counterfoil_credentials.conceal import conceal
 from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery, parse_dcql
 from counterfoil_credentials.dids import Did, did_jwk, key_of_did_jwk
 from counterfoil_credentials.encoding import Json, JsonObject
@@ -48,7 +49,7 @@ from counterfoil_credentials.requests import (
     response_form,
     sign_request,
 )
-from counterfoil_credentials.sdjwt import Revealed, SdJwt, conceal, disclose, reveal
+from counterfoil_credentials.sdjwt import Disclosable, Revealed, SdJwt, disclose, reveal
 from counterfoil_credentials.sdjwt_vc import (
     StatusReference,
     UnverifiedCredential,
@@ -82,6 +83,7 @@ __all__ = [
     "CredentialQuery",
     "DcqlQuery",
     "Did",
+    "Disclosable",
     "FetchedStatusSource",
     "Fetcher",
     "GuardedFetcher",

@@ -9,10 +9,18 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
-from counterfoil_credentials.encoding import Json, JsonObject, b64url, int_at, text_at, texts_at
+from counterfoil_credentials.encoding import (
+    Json,
+    JsonObject,
+    b64url,
+    int_at,
+    optional_int_at,
+    text_at,
+    texts_at,
+)
 from counterfoil_credentials.errors import Reason, Refused
-from counterfoil_credentials.jws import read_jws, sign_jws
-from counterfoil_credentials.keys import PublicKey, Signer
+from counterfoil_credentials.jws import ES256_ONLY, read_jws, sign_jws
+from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.spec import (
     KEY_BINDING_TYP,
@@ -59,6 +67,7 @@ def check_key_binding(
     now: datetime,
     max_age: timedelta,
     transaction_data_hashes: Sequence[str] = (),
+    algorithms: frozenset[Algorithm] = ES256_ONLY,
 ) -> None:
     """Return only if the holder bound this presentation to this request (section 7.3).
 
@@ -71,13 +80,15 @@ def check_key_binding(
         raise _refused("key-binding-missing", "a key binding", "none", _WHERE)
     unverified = read_jws(presentation.key_binding, typ=KEY_BINDING_TYP, where=_WHERE)
     try:
-        claims = unverified.verify(holder_key)
+        claims = unverified.verify(holder_key, algorithms)
     except Refused as cause:
         raise _refused(
             "key-binding-signature-invalid", "the holder's signature", "another", _WHERE
         ) from cause
     issued_at = int_at(claims, "iat", _WHERE)
-    seconds = int(now.timestamp())
+    ends_at = optional_int_at(claims, "exp", _WHERE)
+    begins_at = optional_int_at(claims, "nbf", _WHERE)
+    seconds, skew_s = int(now.timestamp()), int(_SKEW.total_seconds())
     checks = (
         ("audience-mismatch", "this audience", "aud", text_at(claims, "aud", _WHERE) == audience),
         (
@@ -105,10 +116,16 @@ def check_key_binding(
             issued_at >= seconds - max_age.total_seconds(),
         ),
         (
+            "key-binding-too-old",
+            "a key binding in its time",
+            "exp",
+            ends_at is None or ends_at + skew_s > seconds,
+        ),
+        (
             "key-binding-from-the-future",
             "a key binding that is not from the future",
             "iat",
-            issued_at <= seconds + _SKEW.total_seconds(),
+            max(issued_at, begins_at or 0) <= seconds + skew_s,
         ),
     )
     reasons = [

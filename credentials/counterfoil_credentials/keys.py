@@ -7,6 +7,7 @@ knows the algorithm that it is used with (RFC 8725, section 3.1).
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -180,7 +181,7 @@ class PublicKey:
 
     def thumbprint(self) -> str:
         """Give the SHA-256 JWK thumbprint (RFC 7638), which also serves as `kid`."""
-        return b64url(sha256(canonical_json(self.jwk())).digest())
+        return _thumbprint(self)
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Return only if `signature` is this key's over `message`.
@@ -203,6 +204,11 @@ class PublicKey:
                 raise Misuse("expected an ECDSA key, found another")
         except InvalidSignature as cause:
             raise _invalid("another") from cause
+
+
+@lru_cache(maxsize=1_024)
+def _thumbprint(key: PublicKey) -> str:
+    return b64url(sha256(canonical_json(key.jwk())).digest())
 
 
 class Signer(Protocol):

@@ -8,7 +8,7 @@ Nothing here signs or checks a signature: `reveal` refuses what section 7.1 says
 and the caller verifies the issuer's signature over the payload.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
@@ -21,17 +21,16 @@ from counterfoil_credentials.encoding import (
     as_list,
     as_text,
     b64url,
-    compact_json,
     from_b64url,
     parse_json,
+    parse_object,
 )
-from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
+from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
 
 MAX_SD_JWT_BYTES: Final = 262_144
 MAX_DISCLOSURES: Final = 1_000
-_SALT_BYTES: Final = 16
-_RESERVED: Final = frozenset({SD, SD_ALG, ELLIPSIS})
+RESERVED: Final = frozenset({SD, SD_ALG, ELLIPSIS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,8 @@ class SdJwt:
         """Split the compact serialisation; a bare JWT without `~` is `Malformed`."""
         if len(text) > MAX_SD_JWT_BYTES:
             raise Malformed(f"at most {MAX_SD_JWT_BYTES} bytes", f"{len(text)} bytes", where)
+        if not text.isascii():
+            raise Malformed("an SD-JWT", "characters beyond ASCII", where)
         issuer_jwt, *rest = text.split("~")
         if not rest:
             raise Malformed("an SD-JWT", "a text without a tilde", where)
@@ -57,7 +58,7 @@ class SdJwt:
 
     def without_key_binding(self) -> str:
         """Give the text that `sd_hash` covers: everything up to the last tilde."""
-        return "".join(f"{part}~" for part in (self.issuer_jwt, *self.disclosures))
+        return "~".join((self.issuer_jwt, *self.disclosures, ""))
 
     def __str__(self) -> str:
         """Give the compact serialisation."""
@@ -72,69 +73,12 @@ class Revealed:
     paths: dict[str, ClaimPath] = field(repr=False)
 
 
-def conceal(
-    claims: JsonObject,
-    concealed: Collection[ClaimPath],
-    *,
-    random: Callable[[int], bytes],
-) -> tuple[JsonObject, tuple[str, ...]]:
-    """Give the payload with `concealed` claims replaced by digests, and their disclosures.
-
-    A path names a member or an element; None in a path stands for every element.
-    Paths below one another conceal recursively (section 4.2.6). Digests of one
-    object are sorted, so that their order says nothing. A path that selects
-    nothing conceals nothing: a frame may name claims that this credential lacks.
-
-    Raises `Misuse` when the claims use a reserved name.
-    """
-    disclosures: list[str] = []
-
-    def seal(*contents: Json) -> str:
-        disclosure = b64url(compact_json([b64url(random(_SALT_BYTES)), *contents]))
-        disclosures.append(disclosure)
-        return digest(disclosure)
-
-    def walk(value: Json, path: ClaimPath) -> Json:
-        match value:
-            case dict():
-                return walk_object(value, path)
-            case list():
-                elements: list[Json] = []
-                for i, element in enumerate(value):
-                    below = walk(element, (*path, i))
-                    hidden = _names((*path, i), concealed)
-                    elements.append({ELLIPSIS: seal(below)} if hidden else below)
-                return elements
-            case _:
-                return value
-
-    def walk_object(value: JsonObject, path: ClaimPath) -> JsonObject:
-        open_members: JsonObject = {}
-        digests: list[str] = []
-        for name, member in value.items():
-            if name in _RESERVED:
-                raise Misuse(f"expected no claim with a reserved name, found {name}")
-            below = walk(member, (*path, name))
-            if _names((*path, name), concealed):
-                digests.append(seal(name, below))
-            else:
-                open_members[name] = below
-        if digests:
-            open_members[SD] = [*sorted(digests)]
-        return open_members
-
-    payload = walk_object(claims, ())
-    if disclosures:
-        payload[SD_ALG] = SHA_256
-    return payload, tuple(disclosures)
-
-
 def reveal(payload: JsonObject, disclosures: Sequence[str], where: str = "sd_jwt") -> Revealed:
     """Give the claims with every disclosure put back in its place.
 
-    The checks are those of section 7.1, steps 2b to 5, in its order: known hash
-    algorithm; each digest once; each disclosure of the right shape, with a free
-    and unreserved name; and, at the end, no disclosure that nothing refers to.
+    The checks are those of section 7.1, steps 2d to 5: known hash algorithm; each
+    digest once; each disclosure of the right shape, with a free and unreserved
+    name; and, at the end, no disclosure that nothing refers to.
 
     Raises `Malformed` for a wrong shape, `Refused` for `hash-algorithm-unknown`,
     `disclosure-duplicate`, `digest-duplicate` or `disclosure-unreferenced`.
@@ -147,20 +91,42 @@ def reveal(payload: JsonObject, disclosures: Sequence[str], where: str = "sd_jwt
     return _Revelation(by_digest, where).run(payload)
 
 
-def disclose(sd_jwt: SdJwt, paths: Collection[ClaimPath]) -> SdJwt:
-    """Give the SD-JWT with only the disclosures that `paths` need.
+class Disclosable:
+    """A credential as its holder keeps it: which disclosures each claim needs is known.
 
-    A disclosure is kept when its value lies on the way to, at, or below a path.
-    Claims that were never concealed travel anyway.
+    Made once, when the credential is stored or loaded; presenting then costs
+    little more than the holder's signature.
     """
-    payload = unverified_payload(sd_jwt)
-    placed = reveal(payload, sd_jwt.disclosures).paths
-    kept = tuple(
-        disclosure
-        for disclosure in sd_jwt.disclosures
-        if any(covers(path, placed[disclosure]) for path in paths)
-    )
-    return SdJwt(sd_jwt.issuer_jwt, kept)
+
+    __slots__ = ("_needed", "_placed", "sd_jwt")
+
+    def __init__(self, sd_jwt: SdJwt) -> None:
+        """Place every disclosure of `sd_jwt`; raises what `reveal` raises."""
+        revealed = reveal(unverified_payload(sd_jwt), sd_jwt.disclosures)
+        self.sd_jwt = sd_jwt
+        self._placed = [revealed.paths[disclosure] for disclosure in sd_jwt.disclosures]
+        self._needed = {path: self._for_path(path) for path in self._placed}
+
+    def disclose(self, paths: Collection[ClaimPath]) -> SdJwt:
+        """Give the SD-JWT with only the disclosures that `paths` need.
+
+        A disclosure is kept when its value lies on the way to, at, or below a
+        path. Claims that were never concealed travel anyway.
+        """
+        kept: set[int] = set()
+        for path in paths:
+            needed = self._needed.get(path)
+            kept.update(self._for_path(path) if needed is None else needed)
+        disclosures = self.sd_jwt.disclosures
+        return SdJwt(self.sd_jwt.issuer_jwt, tuple(disclosures[i] for i in sorted(kept)))
+
+    def _for_path(self, path: ClaimPath) -> list[int]:
+        return [i for i, placed in enumerate(self._placed) if covers(path, placed)]
+
+
+def disclose(sd_jwt: SdJwt, paths: Collection[ClaimPath]) -> SdJwt:
+    """Give the SD-JWT with only the disclosures that `paths` need; see `Disclosable`."""
+    return Disclosable(sd_jwt).disclose(paths)
 
 
 def unverified_payload(sd_jwt: SdJwt, where: str = "sd_jwt") -> JsonObject:
@@ -168,10 +134,7 @@ def unverified_payload(sd_jwt: SdJwt, where: str = "sd_jwt") -> JsonObject:
     parts = sd_jwt.issuer_jwt.split(".")
     if len(parts) != 3:
         raise Malformed("a compact JWS of three parts", f"{len(parts)} parts", where)
-    value = parse_json(from_b64url(parts[1], where), where)
-    if not isinstance(value, dict):
-        raise Malformed("an object", "another kind", where)
-    return value
+    return parse_object(from_b64url(parts[1], where), where)
 
 
 def digest(disclosure: str) -> str:
@@ -181,6 +144,8 @@ def digest(disclosure: str) -> str:
 
 class _Revelation:
     """One run of section 7.1: remembers which digests it met and which it resolved."""
+
+    __slots__ = ("_by_digest", "_met", "_paths", "_where")
 
     def __init__(self, by_digest: dict[str, str], where: str) -> None:
         self._by_digest = by_digest
@@ -213,51 +178,61 @@ class _Revelation:
                 return value
 
     def _object(self, value: JsonObject, path: ClaimPath) -> JsonObject:
-        place = self._place(path)
-        if ELLIPSIS in value:
-            raise Malformed("no member named ...", "one outside an array", place)
         result: JsonObject = {}
         for name, member in value.items():
-            if name != SD:
+            if name in RESERVED:
+                if name != SD:
+                    raise Malformed("no reserved name here", name, self._place(path))
+            elif isinstance(member, dict | list):
                 result[name] = self._value(member, (*path, name))
-        for found in as_list(value.get(SD, []), f"{place}.{SD}"):
-            disclosure = self._resolve(as_text(found, f"{place}.{SD}"), place)
-            if disclosure is None:
-                continue
-            contents = self._contents(disclosure, 3, place)
-            name = as_text(contents[1], f"{place}: a disclosure's name")
-            if name in _RESERVED:
-                raise Malformed("an unreserved claim name", "a reserved one", place)
-            if name in result or name in value:
-                raise Malformed("each claim name once", "one twice", place)
-            self._paths[disclosure] = (*path, name)
-            result[name] = self._value(contents[2], (*path, name))
+            else:
+                result[name] = member
+        if SD in value:
+            self._disclosed_members(value, path, result)
         return result
 
+    def _disclosed_members(self, value: JsonObject, path: ClaimPath, result: JsonObject) -> None:
+        for found in as_list(value[SD], f"{self._where}.{SD}"):
+            disclosure = self._resolve(found, path)
+            if disclosure is None:
+                continue
+            contents = self._contents(disclosure, 3, path)
+            name = as_text(contents[1], f"{self._place(path)}: a disclosure's name")
+            if name in RESERVED:
+                raise Malformed("an unreserved claim name", "a reserved one", self._place(path))
+            if name in result:
+                raise Malformed("each claim name once", "one twice", self._place(path))
+            below = (*path, name)
+            self._paths[disclosure] = below
+            result[name] = self._value(contents[2], below)
+
     def _elements(self, values: list[Json], path: ClaimPath) -> Iterator[Json]:
-        place = self._place(path)
         index = 0
         for value in values:
             element = value
             if isinstance(value, dict) and ELLIPSIS in value:
                 if len(value) != 1:
-                    raise Malformed("a placeholder with one member", "more members", place)
-                disclosure = self._resolve(as_text(value[ELLIPSIS], place), place)
+                    raise Malformed(
+                        "a placeholder with one member", "more members", self._place(path)
+                    )
+                disclosure = self._resolve(value[ELLIPSIS], path)
                 if disclosure is None:
                     continue
-                element = self._contents(disclosure, 2, place)[1]
+                element = self._contents(disclosure, 2, path)[1]
                 self._paths[disclosure] = (*path, index)
             yield self._value(element, (*path, index))
             index += 1
 
-    def _resolve(self, found: str, place: str) -> str | None:
+    def _resolve(self, found: Json, path: ClaimPath) -> str | None:
+        if not isinstance(found, str):
+            raise Malformed("a digest", "another kind", self._place(path))
         if found in self._met:
-            raise _refused("digest-duplicate", "each digest once", "one twice", place)
+            raise _refused("digest-duplicate", "each digest once", "one twice", self._place(path))
         self._met.add(found)
         return self._by_digest.get(found)
 
-    def _contents(self, disclosure: str, length: int, place: str) -> list[Json]:
-        where = f"{place}: a disclosure"
+    def _contents(self, disclosure: str, length: int, path: ClaimPath) -> list[Json]:
+        where = f"{self._place(path)}: a disclosure"
         contents = as_list(parse_json(from_b64url(disclosure, where), where), where)
         if len(contents) != length:
             raise Malformed(f"{length} elements", f"{len(contents)}", where)
@@ -266,10 +241,6 @@ class _Revelation:
 
     def _place(self, path: ClaimPath) -> str:
         return f"{self._where}.{path_text(path)}" if path else self._where
-
-
-def _names(path: ClaimPath, patterns: Collection[ClaimPath]) -> bool:
-    return any(len(pattern) == len(path) and covers(pattern, path) for pattern in patterns)
 
 
 def _refused(code: str, expected: str, found: str, where: str) -> Refused:

@@ -4,26 +4,27 @@ A credential passes through two types: `UnverifiedCredential` names an issuer
 that nobody has proved yet; `verify` turns it into a `VerifiedCredential`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.claims import ClaimPath, path_text
+from counterfoil_credentials.conceal import conceal
 from counterfoil_credentials.encoding import (
-    Json,
     JsonObject,
     int_at,
     object_at,
     optional_int_at,
     optional_text_at,
     text_at,
+    texts_at,
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Reason
-from counterfoil_credentials.jws import UnverifiedJws, read_jws, sign_jws
-from counterfoil_credentials.keys import PublicKey, Signer
-from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, Revealed, SdJwt, conceal, reveal
-from counterfoil_credentials.spec import NEVER_CONCEALED, SD_JWT_VC_TYP
+from counterfoil_credentials.jws import ES256_ONLY, Header, UnverifiedJws, read_jws, sign_jws
+from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
+from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, Revealed, SdJwt, reveal
+from counterfoil_credentials.spec import NEVER_CONCEALED, OLD_SD_JWT_VC_TYP, SD_JWT_VC_TYP
 
 _WHERE: Final = "credential"
 _SKEW: Final = timedelta(seconds=60)
@@ -45,6 +46,7 @@ class VerifiedCredential:
 
     issuer: str
     vct: str
+    aka_vcts: tuple[str, ...]
     claims: JsonObject = field(repr=False)
     holder_key: PublicKey | None
     issued_at: datetime | None
@@ -52,28 +54,53 @@ class VerifiedCredential:
     expires_at: datetime | None
     status: StatusReference | None
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Give every type that the issuer says this credential is of (section 2.2.2.2)."""
+        return (self.vct, *self.aka_vcts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnverifiedCredential:
     """A parsed credential whose issuer's signature nobody has checked yet."""
 
-    unverified_issuer: str
     unverified_vct: str
+    unverified_aka_vcts: tuple[str, ...]
     key_id: str | None
     revealed: Revealed = field(repr=False)
     _jws: UnverifiedJws = field(repr=False)
 
-    def verify(self, issuer_key: PublicKey) -> VerifiedCredential:
-        """Give the credential as `issuer_key` signed it.
+    @property
+    def unverified_issuer(self) -> str:
+        """Give `iss`; `Malformed` where the issuer is named by a certificate alone."""
+        return text_at(self.revealed.claims, "iss", _WHERE)
+
+    @property
+    def header(self) -> Header:
+        """Give the protected header: `x5c` stands there where there is one."""
+        return self._jws.header
+
+    def verify(
+        self,
+        issuer_key: PublicKey,
+        *,
+        issuer: str | None = None,
+        algorithms: frozenset[Algorithm] = ES256_ONLY,
+    ) -> VerifiedCredential:
+        """Give the credential as `issuer_key` signed it under one of `algorithms`.
+
+        `issuer` is the certificate's subject, for a credential without `iss`. That
+        the key is the issuer's is what the caller has found out (section 2.5).
 
         Raises `Refused`: `algorithm-not-allowed` or `signature-invalid`;
         `Malformed` for a registered claim of the wrong shape.
         """
-        self._jws.verify(issuer_key)
+        self._jws.verify(issuer_key, algorithms)
         claims = self.revealed.claims
         return VerifiedCredential(
-            issuer=self.unverified_issuer,
+            issuer=self.unverified_issuer if issuer is None or "iss" in claims else issuer,
             vct=self.unverified_vct,
+            aka_vcts=self.unverified_aka_vcts,
             claims=claims,
             holder_key=_holder_key(claims),
             issued_at=time_at(claims, "iat", _WHERE),
@@ -95,13 +122,18 @@ def issue_credential(
     status: StatusReference | None,
     concealed: Collection[ClaimPath],
     random: Callable[[int], bytes],
-    header: Mapping[str, Json] | None = None,
+    header: Header | None = None,
+    not_before: datetime | None = None,
+    aka_vcts: Sequence[str] = (),
+    vct_integrity: str | None = None,
+    decoys_to: int = 1,
 ) -> SdJwt:
     """Give the signed credential with all its disclosures.
 
     `claims` are the subject's; the registered claims come from the arguments.
-    `concealed` names what the holder may withhold. The `kid` header is the key's
-    thumbprint unless `header` names another.
+    `concealed` names what the holder may withhold; see `conceal` for it and for
+    `decoys_to`. `aka_vcts` are further types that the credential is of. The `kid`
+    header is the key's thumbprint unless `header` names another.
 
     Raises `Misuse` when `concealed` names a claim that must never be concealed,
     or `claims` set a registered claim (SD-JWT VC, section 2.2.2).
@@ -110,6 +142,13 @@ def issue_credential(
         if not path or path[0] in _REGISTERED:
             raise Misuse(f"expected a claim that may be concealed, found {path_text(path)!r}")
     registered: JsonObject = {"iss": issuer, "iat": int(issued_at.timestamp()), "vct": vct}
+    if aka_vcts:
+        registered["aka_vcts"] = [*aka_vcts]
+        _aka_vcts(registered, vct)
+    if vct_integrity is not None:
+        registered["vct#integrity"] = vct_integrity
+    if not_before is not None:
+        registered["nbf"] = int(not_before.timestamp())
     if expires_at is not None:
         registered["exp"] = int(expires_at.timestamp())
     if holder is not None:
@@ -118,7 +157,7 @@ def issue_credential(
         registered["status"] = {"status_list": {"idx": status.index, "uri": status.url}}
     if taken := _REGISTERED & claims.keys():
         raise Misuse(f"expected no registered claim, found {', '.join(sorted(taken))}")
-    payload, disclosures = conceal(claims, concealed, random=random)
+    payload, disclosures = conceal(claims, concealed, random=random, decoys_to=decoys_to)
     token = sign_jws(
         {**registered, **payload},
         typ=SD_JWT_VC_TYP,
@@ -128,20 +167,28 @@ def issue_credential(
     return SdJwt(token, disclosures)
 
 
-def read_credential(sd_jwt: SdJwt) -> UnverifiedCredential:
+def read_credential(
+    sd_jwt: SdJwt, *, accept_only_the_typ_of_old_drafts: bool = False
+) -> UnverifiedCredential:
     """Parse a credential and put its disclosures back (RFC 9901, section 7.1).
+
+    With `accept_only_the_typ_of_old_drafts` the type is `vc+sd-jwt`, as it was
+    before draft 6; such a credential is otherwise refused.
 
     Raises `Malformed`, or `Refused` with a code of `read_jws` or `reveal`. A
     registered claim that travels as a disclosure is `Malformed`.
     """
-    jws = read_jws(sd_jwt.issuer_jwt, typ=SD_JWT_VC_TYP, where=_WHERE, max_bytes=MAX_SD_JWT_BYTES)
+    typ = OLD_SD_JWT_VC_TYP if accept_only_the_typ_of_old_drafts else SD_JWT_VC_TYP
+    jws = read_jws(sd_jwt.issuer_jwt, typ=typ, where=_WHERE, max_bytes=MAX_SD_JWT_BYTES)
     revealed = reveal(jws.unverified_claims, sd_jwt.disclosures, _WHERE)
     for path in revealed.paths.values():
         if path[0] in NEVER_CONCEALED:
             raise Malformed("no disclosure of a registered claim", path_text(path), _WHERE)
+    vct = text_at(revealed.claims, "vct", _WHERE)
+    optional_text_at(revealed.claims, "iss", _WHERE)
     return UnverifiedCredential(
-        unverified_issuer=text_at(revealed.claims, "iss", _WHERE),
-        unverified_vct=text_at(revealed.claims, "vct", _WHERE),
+        unverified_vct=vct,
+        unverified_aka_vcts=_aka_vcts(revealed.claims, vct),
         key_id=optional_text_at(jws.header, "kid", f"{_WHERE}.header"),
         revealed=revealed,
         _jws=jws,
@@ -172,6 +219,15 @@ def time_at(claims: JsonObject, name: str, where: str) -> datetime | None:
     if not 0 <= seconds <= _LATEST_TIME:
         raise Malformed("seconds since 1970", "a number out of range", f"{where}.{name}")
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _aka_vcts(claims: JsonObject, vct: str) -> tuple[str, ...]:
+    if "aka_vcts" not in claims:
+        return ()
+    types = texts_at(claims, "aka_vcts", _WHERE)
+    if not types or vct in types:
+        raise Malformed("types besides vct", "none, or vct itself", f"{_WHERE}.aka_vcts")
+    return tuple(types)
 
 
 def _holder_key(claims: JsonObject) -> PublicKey | None:

@@ -4,6 +4,7 @@ from typing import Final
 
 # Media types and `typ` headers.
 SD_JWT_VC_TYP: Final = "dc+sd-jwt"  # SD-JWT VC, section 3.2.1
+OLD_SD_JWT_VC_TYP: Final = "vc+sd-jwt"  # SD-JWT VC, drafts before the sixth
 SD_JWT_VC_FORMAT: Final = "dc+sd-jwt"  # OpenID4VCI 1.0, appendix A.3
 MDOC_FORMAT: Final = "mso_mdoc"  # OpenID4VP 1.0, appendix B.2
 W3C_FORMATS: Final = frozenset({"jwt_vc_json", "ldp_vc"})  # OpenID4VP 1.0, appendix B.1

@@ -15,9 +15,10 @@ from counterfoil_credentials import (
     read_credential,
     time_reasons,
 )
-from counterfoil_credentials.encoding import JsonObject, b64url, compact_json
+from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_json
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
-from counterfoil_credentials.jws import sign_jws
+from counterfoil_credentials.jws import read_jws, sign_jws
+from counterfoil_credentials.keys import Algorithm, Curve
 from counterfoil_credentials.sdjwt import SdJwt, digest
 
 SHOP = "decentralized_identifier:did:jwk:shop"
@@ -225,3 +226,119 @@ def test_no_error_text_holds_a_claim_value(warranty: SdJwt, now: datetime) -> No
     assert "AU-1" not in repr(read_credential(warranty))
     assert warranty.issuer_jwt not in repr(warranty)
     assert "AU-1" not in repr(read_credential(warranty).verify(ISSUER.public))
+
+
+@pytest.mark.parametrize("curve", Curve)
+def test_each_algorithm_is_accepted_only_where_the_role_lists_it(
+    curve: Curve, random_bytes: Random, now: datetime
+) -> None:
+    signer, holder = MemorySigner.generate(curve), MemorySigner.generate(curve)
+    allowed = frozenset({signer.public.algorithm})
+    issued = issue(random_bytes, now, signer=signer, holder=holder.public)
+    presentation = bind(issued, signer=holder, audience=SHOP, nonce="n-1", now=now)
+
+    verified = read_credential(presentation).verify(signer.public, algorithms=allowed)
+
+    assert verified.holder_key == holder.public
+    check(presentation, now, holder_key=holder.public, algorithms=allowed)
+    for others in (frozenset(Algorithm) - allowed, frozenset[Algorithm]()):
+        with pytest.raises(Refused) as refusal:
+            read_credential(presentation).verify(signer.public, algorithms=others)
+        assert refusal.value.codes == ["algorithm-not-allowed"]
+        with pytest.raises(Refused) as refusal:
+            check(presentation, now, holder_key=holder.public, algorithms=others)
+        assert refusal.value.codes == ["key-binding-signature-invalid"]
+
+
+@pytest.mark.parametrize("spelling", [Algorithm.ED25519, Algorithm.EDDSA])
+def test_both_spellings_of_ed25519_verify_when_listed(spelling: Algorithm) -> None:
+    signer = MemorySigner.generate(Curve.ED25519)
+    header: JsonObject = {"alg": spelling, "typ": "t"}
+    head, payload = b64url(compact_json(header)), b64url(compact_json({}))
+    signature = b64url(signer.sign(f"{head}.{payload}".encode()))
+    token = read_jws(f"{head}.{payload}.{signature}", typ="t", where="token")
+
+    assert token.verify(signer.public, frozenset({spelling})) == {}
+    with pytest.raises(Refused):
+        token.verify(signer.public, frozenset(Algorithm) - {spelling})
+    with pytest.raises(Refused):
+        token.verify(ISSUER.public, frozenset(Algorithm))
+
+
+def test_a_credential_is_of_its_type_and_of_those_it_is_also_known_as(
+    random_bytes: Random, now: datetime
+) -> None:
+    issued = issue(random_bytes, now, aka_vcts=["w", "x"], not_before=now, vct_integrity="sha256-A")
+
+    verified = read_credential(issued).verify(ISSUER.public)
+
+    assert verified.types == ("v", "w", "x")
+    assert verified.not_before == now
+    assert verified.claims["vct#integrity"] == "sha256-A"
+    with pytest.raises(Malformed):
+        issue(random_bytes, now, aka_vcts=["w", "v"])
+
+
+@pytest.mark.parametrize("types", [[], ["v"], "w", [1], None], ids=str)
+def test_other_types_that_say_nothing_are_malformed(types: Json) -> None:
+    token = sign_jws({"iss": "i", "vct": "v", "aka_vcts": types}, typ="dc+sd-jwt", signer=ISSUER)
+
+    with pytest.raises(Malformed):
+        read_credential(SdJwt(token, ()))
+
+
+def test_an_issuer_that_only_a_certificate_names_is_given_by_the_caller() -> None:
+    token = sign_jws({"vct": "v"}, typ="dc+sd-jwt", signer=ISSUER, header={"x5c": ["AAAA"]})
+    unverified = read_credential(SdJwt(token, ()))
+
+    assert unverified.header["x5c"] == ["AAAA"]
+    assert unverified.verify(ISSUER.public, issuer="CN=Auricle").issuer == "CN=Auricle"
+    with pytest.raises(Malformed):
+        unverified.verify(ISSUER.public)
+
+
+def test_a_certificates_subject_does_not_replace_the_issuer_that_was_signed(
+    random_bytes: Random, now: datetime
+) -> None:
+    verified = read_credential(issue(random_bytes, now)).verify(ISSUER.public, issuer="other")
+
+    assert verified.issuer == "i"
+
+
+def test_the_type_of_old_drafts_is_refused_unless_it_is_the_only_one_asked_for() -> None:
+    old = SdJwt(sign_jws({"iss": "i", "vct": "v"}, typ="vc+sd-jwt", signer=ISSUER), ())
+    new = SdJwt(sign_jws({"iss": "i", "vct": "v"}, typ="dc+sd-jwt", signer=ISSUER), ())
+
+    assert read_credential(old, accept_only_the_typ_of_old_drafts=True).unverified_vct == "v"
+    for sd_jwt, old_ones in ((old, False), (new, True)):
+        with pytest.raises(Refused) as refusal:
+            read_credential(sd_jwt, accept_only_the_typ_of_old_drafts=old_ones)
+        assert refusal.value.codes == ["token-type-mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "seconds", "code"),
+    [
+        ("exp", 0, None),
+        ("exp", -60, "key-binding-too-old"),
+        ("nbf", 60, None),
+        ("nbf", 61, "key-binding-from-the-future"),
+    ],
+)
+def test_a_key_binding_is_held_to_the_time_that_it_names_itself(
+    warranty: SdJwt, now: datetime, claim: str, seconds: int, code: str | None
+) -> None:
+    bound = bind(warranty, signer=HOLDER, audience=SHOP, nonce="n-1", now=now)
+    assert bound.key_binding is not None
+    claims = read_jws(bound.key_binding, typ="kb+jwt", where="kb").unverified_claims
+    timed = {**claims, claim: int(now.timestamp()) + seconds}
+    presentation = SdJwt(
+        bound.issuer_jwt, bound.disclosures, sign_jws(timed, typ="kb+jwt", signer=HOLDER)
+    )
+
+    if code is None:
+        check(presentation, now)
+        return
+    with pytest.raises(Refused) as refusal:
+        check(presentation, now)
+    assert refusal.value.codes == [code]

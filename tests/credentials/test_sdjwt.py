@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.conceal import conceal
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
@@ -12,10 +13,11 @@ from counterfoil_credentials.encoding import (
     b64url,
     compact_json,
     from_b64url,
+    parse_json,
     parse_object,
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
-from counterfoil_credentials.sdjwt import SdJwt, conceal, digest, disclose, reveal
+from counterfoil_credentials.sdjwt import Disclosable, SdJwt, digest, disclose, reveal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -229,3 +231,86 @@ def test_whatever_is_concealed_comes_back_whole(claims: JsonObject, seed: int) -
 
     assert reveal(payload, shuffled).claims == claims
     assert len(disclosures) == len(frame)
+
+
+def test_a_holders_index_gives_what_disclosing_anew_gives(receipt: SdJwt) -> None:
+    held = Disclosable(receipt)
+
+    for paths in (
+        [],
+        FRAME,
+        [("lines", None, "price")],
+        [("lines", 0)],
+        [("nothing",)],
+        [("buyer",)],
+    ):
+        assert held.disclose(paths) == disclose(receipt, paths)
+    assert len(held.disclose([("order",)]).disclosures) == 1
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5])
+def test_decoys_hide_how_many_claims_there_are(count: int, random_bytes: Random) -> None:
+    claims: JsonObject = {
+        "person": {f"fact{i}": i for i in range(count)},
+        "things": [*range(count)],
+        "open": [1, 2],
+    }
+    frame: list[ClaimPath] = [("person", f"fact{i}") for i in range(count)]
+
+    payload, disclosures = conceal(
+        claims, [*frame, ("things", None)], random=random_bytes, decoys_to=4
+    )
+
+    rounded = -(-count // 4) * 4
+    person, things = payload["person"], payload["things"]
+    assert isinstance(person, dict)
+    assert len(as_list(person["_sd"], "person")) == rounded
+    assert len(as_list(things, "things")) == rounded
+    assert payload["open"] == [1, 2]
+    assert len(disclosures) == 2 * count
+    assert reveal(payload, disclosures).claims == claims
+    with pytest.raises(Misuse):
+        conceal(claims, frame, random=random_bytes, decoys_to=0)
+
+
+def test_every_salt_is_fresh_and_holds_at_least_128_bits(random_bytes: Random) -> None:
+    claims: JsonObject = {f"claim{'x' * (i % 3)}{i}": "v" * (i % 5) for i in range(100)}
+
+    _, disclosures = conceal(claims, [(name,) for name in claims], random=random_bytes)
+
+    salts = {as_list(parse_json(from_b64url(d, "d"), "d"), "d")[0] for d in disclosures}
+    assert len(salts) == 100
+    assert all(isinstance(salt, str) and 22 <= len(salt) <= 24 for salt in salts)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+        ),
+        max_leaves=12,
+    ),
+    st.integers(1, 5),
+)
+def test_any_claims_come_back_from_concealing_each_of_them(value: Json, decoys_to: int) -> None:
+    claims: JsonObject = {"a": value, "b": [value, value]}
+    frame: list[ClaimPath] = [("a",), ("a", None), ("b",), ("b", None), ("b", 1), ("b", None, None)]
+    randomness = random.Random(0).randbytes
+
+    try:
+        payload, disclosures = conceal(claims, frame, random=randomness, decoys_to=decoys_to)
+    except Misuse:
+        return
+    assert reveal(payload, disclosures).claims == claims
+
+
+@pytest.mark.parametrize("name", ["...", "_sd_alg"])
+def test_refuses_a_reserved_name_that_is_not_in_its_place(name: str) -> None:
+    with pytest.raises(Malformed, match="no reserved name here"):
+        reveal({"inner": {name: "sha-256"}}, ())
+
+
+def test_refuses_characters_beyond_ascii() -> None:
+    with pytest.raises(Malformed):
+        SdJwt.parse("e30.e30.AA~\N{LATIN SMALL LETTER E WITH ACUTE}~")

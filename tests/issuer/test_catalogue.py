@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 from counterfoil_credentials.claims import values_at
+from counterfoil_credentials.conceal import conceal
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_credentials.sdjwt import conceal
 from counterfoil_issuer.catalogue import STANDARD_TYPES, parse_catalogue
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.metadata import require_issuer_url

@@ -1,0 +1,166 @@
+"""Conceal claims: put digests in their places and keep the disclosures (RFC 9901, section 4.2).
+
+The disclosures and the digests of one object are encoded together. Base64 turns
+three bytes into four characters, so texts that end with a whole three can be
+joined, encoded at once and cut apart again: that halves the cost of issuing.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final, TypeAlias
+
+from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_text
+from counterfoil_credentials.errors import Misuse
+from counterfoil_credentials.sdjwt import RESERVED
+from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
+
+_SALT_BYTES: Final = 18
+_SALT_CHARACTERS: Final = 24
+_DIGEST_BYTES: Final = 32
+_DRAWN_AT_ONCE: Final = 16
+
+# Which claims to conceal, as a tree: by the step of a path, whether the value there
+# is concealed, and the tree below it.
+_Tree: TypeAlias = "dict[str | int | None, tuple[bool, _Tree]]"
+
+
+def conceal(
+    claims: JsonObject,
+    concealed: Collection[ClaimPath],
+    *,
+    random: Callable[[int], bytes],
+    decoys_to: int = 1,
+) -> tuple[JsonObject, tuple[str, ...]]:
+    """Give the payload with `concealed` claims replaced by digests, and their disclosures.
+
+    A path names a member or an element; None in a path stands for every element.
+    Paths below one another conceal recursively (section 4.2.6). Digests of one
+    object are sorted, so that their order says nothing. A path that selects
+    nothing conceals nothing: a frame may name claims that this credential lacks.
+
+    With `decoys_to`, each object and each list that conceals something gets decoys
+    up to a multiple of that number, so that their count says nothing (section 4.2.5).
+
+    Raises `Misuse` when the claims use a reserved name.
+    """
+    if decoys_to < 1:
+        raise Misuse(f"expected decoys to a multiple from 1, found {decoys_to}")
+    concealment = _Concealment(random, decoys_to)
+    payload = concealment.object(claims, _tree(tuple(concealed)))
+    if concealment.disclosures:
+        payload[SD_ALG] = SHA_256
+    return payload, tuple(concealment.disclosures)
+
+
+class _Concealment:
+    """One run over the claims: collects the disclosures, innermost first."""
+
+    def __init__(self, random: Callable[[int], bytes], decoys_to: int) -> None:
+        self.disclosures: list[str] = []
+        self._random = random
+        self._decoys_to = decoys_to
+        self._salts: list[str] = []
+
+    def object(self, value: JsonObject, tree: _Tree) -> JsonObject:
+        open_members: JsonObject = {}
+        contents: list[str] = []
+        for name, member in value.items():
+            if name in RESERVED:
+                raise Misuse(f"expected no claim with a reserved name, found {name}")
+            hidden, below = tree.get(name, _NOTHING)
+            kept = self._value(member, below) if isinstance(member, dict | list) else member
+            if hidden:
+                contents.append(f"{compact_text(name)},{compact_text(kept)}]")
+            else:
+                open_members[name] = kept
+        if contents:
+            open_members[SD] = [*sorted(self._seal(contents) + self._decoys(len(contents)))]
+        return open_members
+
+    def _value(self, value: JsonObject | list[Json], tree: _Tree) -> Json:
+        return self.object(value, tree) if isinstance(value, dict) else self._list(value, tree)
+
+    def _list(self, values: list[Json], tree: _Tree) -> Json:
+        elements: list[Json] = []
+        hidden_at: list[int] = []
+        for i, element in enumerate(values):
+            hidden, below = _joined(tree.get(i, _NOTHING), tree.get(None, _NOTHING))
+            if hidden:
+                hidden_at.append(i)
+            elements.append(
+                self._value(element, below) if isinstance(element, dict | list) else element
+            )
+        if not hidden_at:
+            return elements
+        digests = self._seal([f"{compact_text(elements[i])}]" for i in hidden_at])
+        for i, found in zip(hidden_at, digests, strict=True):
+            elements[i] = {ELLIPSIS: found}
+        for decoy in self._decoys(len(hidden_at)):
+            place = int.from_bytes(self._random(8)) % (len(elements) + 1)
+            elements.insert(place, {ELLIPSIS: decoy})
+        return elements
+
+    def _seal(self, contents: Sequence[str]) -> list[str]:
+        """Give the digests of new disclosures, each a salt and one of `contents`."""
+        texts: list[bytes] = []
+        for content in contents:
+            data = content.encode("utf-8")
+            # As much of the salt as makes whole threes with `["`, `",` and the content:
+            # 22 to 24 characters, at least 132 bits (section 9.3 asks for 128).
+            salt = self._salt()[: _SALT_CHARACTERS - (len(data) + 1) % 3]
+            texts.append(b'["%b",%b' % (salt.encode("ascii"), data))
+        disclosures = _cut(b64url(b"".join(texts)), [len(text) // 3 * 4 for text in texts])
+        self.disclosures += disclosures
+        return _digests([sha256(disclosure.encode("ascii")).digest() for disclosure in disclosures])
+
+    def _decoys(self, count: int) -> list[str]:
+        missing = -count % self._decoys_to
+        return _digests([sha256(self._random(_DIGEST_BYTES)).digest() for _ in range(missing)])
+
+    def _salt(self) -> str:
+        if not self._salts:
+            drawn = b64url(self._random(_SALT_BYTES * _DRAWN_AT_ONCE))
+            self._salts = _cut(drawn, [_SALT_CHARACTERS] * _DRAWN_AT_ONCE)
+        return self._salts.pop()
+
+
+def _digests(hashes: Sequence[bytes]) -> list[str]:
+    # A zero byte makes 33 of 32, and the last of 44 characters is that byte's alone.
+    joined = b64url(b"".join(each + b"\0" for each in hashes))
+    return [joined[i : i + 43] for i in range(0, 44 * len(hashes), 44)]
+
+
+def _cut(text: str, lengths: Sequence[int]) -> list[str]:
+    parts: list[str] = []
+    begin = 0
+    for length in lengths:
+        parts.append(text[begin : begin + length])
+        begin += length
+    return parts
+
+
+@lru_cache(maxsize=128)
+def _tree(paths: tuple[ClaimPath, ...]) -> _Tree:
+    tree: _Tree = {}
+    for path in paths:
+        level = tree
+        for i, step in enumerate(path):
+            hidden, below = level.get(step, (False, {}))
+            level[step] = (hidden or i == len(path) - 1, below)
+            level = below
+    return tree
+
+
+_NOTHING: Final[tuple[bool, _Tree]] = (False, {})
+
+
+def _joined(one: tuple[bool, _Tree], other: tuple[bool, _Tree]) -> tuple[bool, _Tree]:
+    if other is _NOTHING:
+        return one
+    if one is _NOTHING:
+        return other
+    steps = one[1].keys() | other[1].keys()
+    below = {s: _joined(one[1].get(s, _NOTHING), other[1].get(s, _NOTHING)) for s in steps}
+    return one[0] or other[0], below
