@@ -9,7 +9,7 @@ from counterfoil_credentials.encoding import Json, JsonObject, as_object, compac
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse
 from counterfoil_credentials.jws import sign_jws
 from counterfoil_credentials.keys import Curve
-from counterfoil_credentials.sdjwt import SdJwt
+from counterfoil_credentials.sdjwt import SdJwt, unverified_payload
 from counterfoil_credentials.sdjwt_json import flattened, general, parse_json_sd_jwt
 from counterfoil_credentials.sdjwt_vc import issue_credential
 from hypothesis import given
@@ -41,7 +41,7 @@ def presentation(now: datetime, random_bytes: Random) -> SdJwt:
 
 def again(sd_jwt: SdJwt) -> SdJwt:
     """Give a second signature over the payload of `sd_jwt`, by another key."""
-    payload = read_credential(sd_jwt)._jws.unverified_claims  # noqa: SLF001  # as it was signed
+    payload = unverified_payload(sd_jwt)
     return SdJwt(sign_jws(payload, typ="dc+sd-jwt", signer=SECOND), sd_jwt.disclosures)
 
 
