@@ -108,6 +108,11 @@ class StatusEntries:
         return self._bits
 
     @property
+    def order(self) -> BitOrder:
+        """Which end of a byte its first entry takes."""
+        return self._order
+
+    @property
     def raw(self) -> bytes:
         """A copy of the packed entries: all that is needed to make this list again."""
         return bytes(self._raw)
