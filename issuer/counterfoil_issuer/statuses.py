@@ -15,7 +15,8 @@ from typing import Final
 
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.keys import Signer
-from counterfoil_credentials.token_status_list import INVALID, VALID, pack, sign_status_list
+from counterfoil_credentials.status_entries import StatusEntries
+from counterfoil_credentials.token_status_list import INVALID, sign_status_entries
 
 from counterfoil_issuer.records import Random, random_below
 from counterfoil_issuer.store import Held, Store
@@ -90,13 +91,11 @@ class StatusLists:
             if kept and (kept.ended, kept.listed_at) == (ended, listed_at):
                 return kept.token
             indices = held.ended_indices(number)
-        statuses = bytearray([VALID]) * self.size
-        for index in indices:
-            statuses[index] = INVALID
-        token = sign_status_list(
-            pack(statuses, bits=BITS),
+        entries = StatusEntries.blank(self.size, bits=BITS)
+        entries.set_all(indices, INVALID)
+        token = sign_status_entries(
+            entries,
             url=self.url(number),
-            bits=BITS,
             signer=self.signer,
             issued_at=listed_at,
             expires_at=listed_at + self.lasts,
