@@ -21,7 +21,6 @@ from counterfoil_credentials import (
     issuer_key_named,
     issuer_keys_document,
     make_proof,
-    parse_dcql,
     parse_offer,
     parse_request_link,
     parse_response_form,
@@ -31,7 +30,7 @@ from counterfoil_credentials import (
     sign_request,
     well_known,
 )
-from counterfoil_credentials.encoding import Json, JsonObject, compact_json, list_at, object_at
+from counterfoil_credentials.encoding import JsonObject, compact_json, list_at, object_at
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.jws import sign_jws
 
@@ -258,70 +257,6 @@ class TestPresentationRequests:
         for bad in ('{"warranty":"a~"}', '{"warranty":[]}', '{"warranty":[1]}', "[]", "a~"):
             with pytest.raises(Malformed):
                 parse_response_form({"vp_token": bad})
-
-
-def query(**changes: Json) -> JsonObject:
-    return {"credentials": [{**QUERY.credentials[0].to_json(), **changes}]}
-
-
-HALF_UNDERSTOOD: list[JsonObject] = [
-    {},
-    {"credentials": []},
-    {"credentials": [{}]},
-    query(format="mso_mdoc"),
-    query(id="a b"),
-    query(meta={}),
-    query(meta={"vct_values": []}),
-    query(claim_sets=[["a"]]),
-    query(multiple=True),
-    query(claims=[{"path": []}]),
-    query(claims=[{"path": [-1]}]),
-    query(claims=[{"id": "a", "path": ["a"]}, {"id": "a", "path": ["b"]}]),
-    query(trusted_authorities=[{"type": "aki", "values": ["x"]}]),
-    {**query(), "credential_sets": []},
-    {"credentials": [QUERY.credentials[0].to_json(), QUERY.credentials[0].to_json()]},
-]
-
-
-class TestQueries:
-    def test_a_query_survives_its_json(self) -> None:
-        assert parse_dcql(QUERY.to_json()) == QUERY
-
-    def test_says_which_claim_is_missing_and_which_type_is_wrong(self) -> None:
-        query = QUERY.credentials[0]
-
-        assert query.mismatches(VCT, {"item": {"serial": "1"}, "valid_until": "2028"}) == []
-        assert [r.where for r in query.mismatches(VCT, {"item": {}, "valid_until": "2028"})] == [
-            "item.serial"
-        ]
-        assert [
-            r.code for r in query.mismatches("other", {"item": {"serial": "1"}, "valid_until": ""})
-        ] == ["type-not-asked-for"]
-
-    @pytest.mark.parametrize(
-        ("value", "fits"), [(True, False), (1, True), ("1", False), (2, False)]
-    )
-    def test_values_fit_by_type_and_value(self, value: bool | int | str, fits: bool) -> None:  # noqa: FBT001  # a row of a table
-        assert ClaimQuery(("n",), values=(1,)).fits({"n": value}) is fits
-
-    def test_ignores_members_that_no_standard_defines(self) -> None:
-        obj = query(claims=[{"path": ["item", "serial"], "x-hint": 1}], colour="red")
-
-        assert parse_dcql({**obj, "x-new": 1}).credentials[0].claims == (
-            ClaimQuery(("item", "serial")),
-        )
-
-    def test_a_path_that_meets_a_wrong_kind_selects_nothing(self) -> None:
-        claims: JsonObject = {"lines": [{"b": 1}, 5, {"b": 2}]}
-
-        assert not ClaimQuery(("lines", None, "b")).fits(claims)
-        assert ClaimQuery(("lines", 0, "b")).fits(claims)
-        assert not ClaimQuery(("lines", 3, "b")).fits(claims)
-
-    @pytest.mark.parametrize("obj", HALF_UNDERSTOOD, ids=str)
-    def test_a_query_that_it_only_half_understands_is_malformed(self, obj: JsonObject) -> None:
-        with pytest.raises(Malformed):
-            parse_dcql(obj)
 
 
 class TestIssuerKeys:

@@ -60,6 +60,7 @@ class StrangeIssuer:
     issuer: str = BRAND
     expires_in: timedelta = timedelta(days=365)
     tx_code: TxCode | None = None
+    code: str = "a-code"
     authorization_server: str | None = None
     answers: dict[str, Response] = field(default_factory=dict[str, Response])
     bends: dict[str, Bend] = field(default_factory=dict[str, Bend])
@@ -72,7 +73,7 @@ class StrangeIssuer:
     @property
     def link(self) -> str:
         return CredentialOffer(
-            BRAND, ("warranty",), "a-code", self.tx_code, self.authorization_server
+            BRAND, ("warranty",), self.code, self.tx_code, self.authorization_server
         ).to_link()
 
     def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
@@ -141,6 +142,7 @@ class StrangeShop:
     signer: MemorySigner = field(default_factory=MemorySigner.generate)
     signs_with: MemorySigner | None = None
     claims: tuple[ClaimQuery, ...] = (ClaimQuery(("item", "serial")),)
+    query: DcqlQuery | None = None
     client_name: str = "The Shop"
     purpose: str = "To see"
     claimed_client_id: str | None = None
@@ -168,7 +170,7 @@ class StrangeShop:
             response_uri=self.response_uri,
             nonce=self.nonce,
             state="a-state",
-            query=DcqlQuery((CredentialQuery("warranty", (TYPE,), self.claims),)),
+            query=self.query or DcqlQuery((CredentialQuery("warranty", (TYPE,), self.claims),)),
             issued_at=self.clock(),
             expires_at=self.clock() + self.lasts,
             client_name=self.client_name,

@@ -12,6 +12,9 @@ OpenID4VP 1.0, section 8.6):
     4. and then every reason, gathered: the holder's binding to this request,
        times, what the query asked for, the policy with the status list
 
+That the answer has the presentations which the query wants is seen before the
+first of them is opened. One that is refused speaks against the whole answer.
+
 A `Verifier` remembers nothing about requests: that one request is answered
 once is the session's part, in `requesting.py`.
 """
@@ -22,6 +25,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.dcql import CredentialQuery
+from counterfoil_credentials.dcql_match import Candidate, mismatches, unmet
 from counterfoil_credentials.encoding import JsonObject, int_at
 from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
 from counterfoil_credentials.jws import read_jws
@@ -41,15 +45,21 @@ PROOF_MAX_AGE: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What was shown, verified. `claims` stand under the id of their credential query.
+    """What was shown, verified, under the ids of the credential queries that were answered.
 
-    `status_as_of` is the time of the oldest status list that took part; None
-    when the policy asked for none.
+    `shown` holds the claims of every presentation; more than one only where the
+    query wants several. `status_as_of` is the time of the oldest status list that
+    took part; None when the policy asked for none.
     """
 
-    claims: Mapping[str, JsonObject] = field(repr=False)
+    shown: Mapping[str, tuple[JsonObject, ...]] = field(repr=False)
     checked_at: datetime
     status_as_of: datetime | None
+
+    @property
+    def claims(self) -> Mapping[str, JsonObject]:
+        """The claims of each query's first presentation: of its only one, mostly."""
+        return {query_id: several[0] for query_id, several in self.shown.items()}
 
 
 class CouldNotCheck(Unavailable):
@@ -86,31 +96,35 @@ class Verifier:
         bytes that are no presentation.
         """
         _require_answerable(presentation, request, now)
-        claims: dict[str, JsonObject] = {}
+        shown: dict[str, list[JsonObject]] = {}
         against: list[Reason] = []
         unknown: list[Reason] = []
         listed: list[datetime] = []
         for query in request.query.credentials:
-            text = presentation[query.id][0]
-            try:
-                credential, judgement = self._judge(text, query, request, now)
-            except Refused as refused:
-                against += _placed(refused.reasons, query)
-                continue
-            except CouldNotCheck as undecided:
-                unknown += _placed(undecided.reasons, query)
-                continue
-            against += _placed(judgement.reasons, query)
-            unknown += _placed(judgement.unknown, query)
-            if judgement.status_as_of is not None:
-                listed.append(judgement.status_as_of)
-            claims[query.id] = credential.claims
+            for text in presentation.get(query.id, ()):
+                try:
+                    credential, judgement = self._judge(text, query, request, now)
+                except Refused as refused:
+                    against += _placed(refused.reasons, query)
+                    continue
+                except CouldNotCheck as undecided:
+                    unknown += _placed(undecided.reasons, query)
+                    continue
+                against += _placed(judgement.reasons, query)
+                unknown += _placed(judgement.unknown, query)
+                if judgement.status_as_of is not None:
+                    listed.append(judgement.status_as_of)
+                shown.setdefault(query.id, []).append(credential.claims)
         # A known "no" outweighs an open question: asking again would not change it.
         if against:
             raise Refused(*against)
         if unknown:
             raise CouldNotCheck(*unknown)
-        return Accepted(claims=claims, checked_at=now, status_as_of=min(listed, default=None))
+        return Accepted(
+            shown={query_id: tuple(several) for query_id, several in shown.items()},
+            checked_at=now,
+            status_as_of=min(listed, default=None),
+        )
 
     def _judge(
         self, text: str, query: CredentialQuery, request: PresentationRequest, now: datetime
@@ -139,11 +153,16 @@ class Verifier:
                 now=now,
             )
         )
+        # The query is evaluated again on what arrived: the wallet's word is not enough.
+        arrived = Candidate(
+            types=(credential.vct,),
+            claims=credential.claims,
+            has_holder_key=credential.holder_key is not None,
+        )
         reasons = (
-            *unbound,
+            *(unbound if _demands_binding(sd_jwt, query, request) else ()),
             *time_reasons(credential, now),
-            # The query is evaluated again on what arrived: the wallet's word is not enough.
-            *query.mismatches(credential.vct, credential.claims),
+            *mismatches(query, arrived),
             *judgement.reasons,
         )
         return credential, replace(judgement, reasons=reasons)
@@ -167,31 +186,18 @@ class Verifier:
 
 
 def _require_answerable(presentation: VpToken, request: PresentationRequest, now: datetime) -> None:
-    """Return only if the request is open and each of its queries has one presentation."""
+    """Return only if the request is open and its queries have the presentations they want."""
     if now >= request.expires_at:
         raise Refused(Reason("request-expired", "an open request", "an expired one", "request.exp"))
-    asked = [query.id for query in request.query.credentials]
-    reasons = [
-        Reason(
-            "credential-not-asked-for", "answers to this request's queries", "another", "vp_token"
-        )
-        for query_id in presentation
-        if query_id not in asked
-    ]
-    for query_id in asked:
-        count = len(presentation.get(query_id, ()))
-        if count == 0:
-            reasons.append(
-                Reason("credential-missing", "one presentation", "none", f"vp_token.{query_id}")
-            )
-        elif count > 1:
-            reasons.append(
-                Reason(
-                    "credential-repeated", "one presentation", f"{count}", f"vp_token.{query_id}"
-                )
-            )
-    if reasons:
+    if reasons := unmet(request.query, {name: len(given) for name, given in presentation.items()}):
         raise Refused(*reasons)
+
+
+def _demands_binding(sd_jwt: SdJwt, query: CredentialQuery, request: PresentationRequest) -> bool:
+    """Say whether the holder's proof must hold: if asked for, if given, or if it signs more."""
+    return bool(
+        query.requires_holder_binding or sd_jwt.key_binding is not None or request.transaction_data
+    )
 
 
 def _binding(
@@ -199,8 +205,8 @@ def _binding(
 ) -> tuple[datetime | None, tuple[Reason, ...]]:
     """Give when the holder bound the presentation to this request, or why it is not bound.
 
-    The request demands the proof; that it is absent never makes it optional
-    (RFC 9901, section 9.5).
+    Where the request demands the proof, that it is absent never makes it optional
+    (RFC 9901, section 9.5). Where it does not, a policy may still want it.
     """
     if credential.holder_key is None:
         expected = "a credential with a holder's key"

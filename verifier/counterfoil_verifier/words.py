@@ -125,6 +125,11 @@ _WORDS: Final[Mapping[str, Words]] = {
     "credential-repeated": _NOT_READABLE,
     "credential-not-asked-for": _ANOTHER_KIND,
     "type-not-asked-for": _ANOTHER_KIND,
+    "format-not-asked-for": _ANOTHER_KIND,
+    "authority-not-asked-for": Words(
+        "This was issued by someone whom none of the named authorities vouches for.",
+        "该凭证的签发方未获任何指定机构的认可。",
+    ),
     "type-not-accepted": _ANOTHER_KIND,
     "discloses-too-much": Words(
         "The customer's wallet sent more than was asked; nothing of it was kept.",

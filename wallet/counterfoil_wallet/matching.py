@@ -6,14 +6,15 @@ leave no gap, so whoever reads the rest may find another element under a number.
 A credential is offered only where the verifier reads the same as the customer.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from counterfoil_credentials.claims import ClaimPath, covers, path_text, values_at
 from counterfoil_credentials.dcql import CredentialQuery
-from counterfoil_credentials.encoding import Json
+from counterfoil_credentials.dcql_match import Candidate, Ways, claims_to_show, ways_to_answer
+from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_credentials.requests import PresentationRequest
 from counterfoil_credentials.sdjwt import SdJwt, disclose
@@ -70,7 +71,7 @@ class Disclosure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What the customer agreed to show, one disclosure for each query."""
+    """What the customer agreed to show, in the order of the queries that it answers."""
 
     asker: Asker
     request: PresentationRequest = field(repr=False)
@@ -82,8 +83,8 @@ class Matches:
     """What is asked, by whom, and what the wallet could answer.
 
     `answers` holds, for each query, the disclosures that fit: valid ones first,
-    then the newest. `purpose` is the asker's word, made safe to show. Nothing has
-    been sent.
+    then the newest. `ways` says which queries can be answered together. `purpose`
+    is the asker's word, made safe to show. Nothing has been sent.
     """
 
     asker: Asker
@@ -97,26 +98,64 @@ class Matches:
         """The ids of queries that nothing held answers."""
         return tuple(query_id for query_id, fitting in self.answers.items() if not fitting)
 
-    def choose(self, picks: Mapping[str, CredentialId] | None = None) -> Choice:
-        """Agree to show the first fitting credential of each query, or the one that `picks` names.
+    @property
+    def ways(self) -> Ways:
+        """The request's credential sets, each with the options that this wallet can answer."""
+        return ways_to_answer(self.request.query, self.answers.keys() - set(self.unanswered))
 
-        Raises `Refused` with `nothing-answers` when a query has no answer, or
-        the picked credential is not one.
+    def choose(
+        self,
+        picks: Mapping[str, CredentialId | Collection[CredentialId]] | None = None,
+        *,
+        showing: Collection[str] | None = None,
+    ) -> Choice:
+        """Agree to show the first fitting credential of each query, or what `picks` names for it.
+
+        `showing` names the queries to answer: whole options of the request's sets.
+        Without it, the first option of each required set; what is optional is off
+        until it is named. Several credentials answer one query that wants several.
+
+        Raises `Refused` with `nothing-answers` when something required has no
+        answer or a picked credential is not one, `nothing-chosen`,
+        `not-an-option`, or `one-credential-wanted`.
         """
+        shown = self.ways.first if showing is None else frozenset(showing)
+        reasons = self._against_showing(shown)
         chosen: list[Disclosure] = []
-        reasons: list[Reason] = []
-        for query_id, fitting in self.answers.items():
-            wanted = None if picks is None else picks.get(query_id)
-            found = [d for d in fitting if wanted in (None, d.credential.credential_id)]
-            if found:
-                chosen.append(found[0])
-            else:
+        for query in self.request.query.credentials:
+            if reasons or query.id not in shown:
+                continue
+            wanted = _picked(picks, query.id)
+            fitting = self.answers[query.id]
+            found = [d for d in fitting if d.credential.credential_id in wanted]
+            if len(found) < len(wanted):
+                reasons.append(_no_answer(query.id))
+            elif len(wanted) > 1 and not query.multiple:
                 reasons.append(
-                    Reason("nothing-answers", "a credential that fits", "none", query_id)
+                    Reason("one-credential-wanted", "one credential", f"{len(wanted)}", query.id)
                 )
+            chosen += found if wanted else fitting[:1]
         if reasons:
             raise Refused(*reasons)
         return Choice(asker=self.asker, request=self.request, disclosures=tuple(chosen))
+
+    def _against_showing(self, shown: frozenset[str]) -> list[Reason]:
+        query, unanswered = self.request.query, self.unanswered
+        if not self.ways.is_answerable:
+            # Which query to blame is certain only where every one is required.
+            return [
+                _no_answer(at) for at in (("request",) if query.credential_sets else unanswered)
+            ]
+        if not shown:
+            return [Reason("nothing-chosen", "at least one query", "none", "showing")]
+        if missing := [_no_answer(query_id) for query_id in unanswered if query_id in shown]:
+            return missing
+        ways = ways_to_answer(query, shown)
+        in_options = frozenset(name for one in ways.sets for ids in one.options for name in ids)
+        if shown != in_options or not ways.is_answerable:
+            expected = "whole options of the sets, every required one among them"
+            return [Reason("not-an-option", expected, "others", "showing")]
+        return []
 
 
 def match_request(
@@ -148,12 +187,17 @@ def answers_to(
     query: CredentialQuery, held: Iterable[HeldCredential], *, now: datetime
 ) -> tuple[Disclosure, ...]:
     """Give a disclosure for every credential that answers `query`: valid first, then newest."""
-    fitting = [c for c in held if not query.mismatches(c.vct, c.claims)]
-    fitting.sort(key=lambda credential: credential.accepted_at, reverse=True)
-    fitting.sort(key=lambda credential: _is_over(credential, now))
-    paths = [claim.path for claim in query.claims]
-    cut = (disclosure_of(credential, paths, query_id=query.id) for credential in fitting)
-    return tuple(disclosure for disclosure in cut if _still_answers(query, disclosure))
+    answers: list[Disclosure] = []
+    for credential in held:
+        paths = claims_to_show(query, _as_candidate(credential, credential.claims))
+        if paths is None:
+            continue
+        disclosure = disclosure_of(credential, paths, query_id=query.id)
+        if _still_answers(query, disclosure, paths):
+            answers.append(disclosure)
+    answers.sort(key=lambda disclosure: disclosure.credential.accepted_at, reverse=True)
+    answers.sort(key=lambda disclosure: _is_over(disclosure.credential, now))
+    return tuple(answers)
 
 
 def disclosure_of(
@@ -175,12 +219,31 @@ def disclosure_of(
     return Disclosure(query_id=query_id, credential=credential, claims=claims, sd_jwt=shown)
 
 
-def _still_answers(query: CredentialQuery, disclosure: Disclosure) -> bool:
+def _still_answers(
+    query: CredentialQuery, disclosure: Disclosure, paths: Sequence[ClaimPath]
+) -> bool:
     whole = disclosure.credential.claims
     left = read_credential(disclosure.sd_jwt).revealed.claims
-    return not query.mismatches(disclosure.credential.vct, left) and all(
-        values_at(left, claim.path) == values_at(whole, claim.path) for claim in query.claims
+    return claims_to_show(query, _as_candidate(disclosure.credential, left)) == paths and all(
+        values_at(left, path) == values_at(whole, path) for path in paths
     )
+
+
+def _as_candidate(credential: HeldCredential, claims: JsonObject) -> Candidate:
+    # Whatever is held is bound to a key of this wallet.
+    return Candidate(types=(credential.vct,), claims=claims)
+
+
+def _picked(
+    picks: Mapping[str, CredentialId | Collection[CredentialId]] | None, query_id: str
+) -> frozenset[str]:
+    """Give the credentials picked for a query; none is for the wallet to pick."""
+    picked = () if picks is None else picks.get(query_id, ())
+    return frozenset((picked,) if isinstance(picked, str) else picked)
+
+
+def _no_answer(where: str) -> Reason:
+    return Reason("nothing-answers", "a credential that fits", "none", where)
 
 
 def _is_over(credential: HeldCredential, now: datetime) -> bool:

@@ -78,20 +78,17 @@ class Presenter:
             )
         if now >= request.expires_at:
             raise refuse("request-expired", "a live request", "an old one", "request.exp")
-        vp_token = {
-            disclosure.query_id: [
-                str(
-                    bind(
-                        disclosure.sd_jwt,
-                        signer=disclosure.credential.signer,
-                        audience=request.client_id,
-                        nonce=request.nonce,
-                        now=now,
-                    )
-                )
-            ]
-            for disclosure in choice.disclosures
-        }
+        vp_token: dict[str, list[str]] = {}
+        for disclosure in choice.disclosures:
+            # Bound also where the query does without: a proof that nobody can replay.
+            bound = bind(
+                disclosure.sd_jwt,
+                signer=disclosure.credential.signer,
+                audience=request.client_id,
+                nonce=request.nonce,
+                now=now,
+            )
+            vp_token.setdefault(disclosure.query_id, []).append(str(bound))
         event = _showing(choice, now)
         self._store.put(event.to_record())
         form = response_form(vp_token, request.state)

@@ -1,0 +1,191 @@
+"""What answers a DCQL query (OpenID4VP 1.0, section 6.4), for both sides of the counter.
+
+    wallet      claims_to_show: one credential, one query        ─► ways_to_answer: the whole query
+    verifier    mismatches: one presentation, one query          ─► unmet: the whole answer
+
+The wallet's word is not enough (section 14, "Security Checks on the Returned
+Credentials and Presentations"): the verifier evaluates the same query on what
+arrived. Every answer here is a plain function of its arguments, and none takes
+more steps than the query and the credential are long.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from counterfoil_credentials.claims import ClaimPath, path_text
+from counterfoil_credentials.dcql import (
+    Authority,
+    ClaimQuery,
+    CredentialQuery,
+    CredentialSet,
+    DcqlQuery,
+)
+from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.errors import Reason
+from counterfoil_credentials.spec import SD_JWT_VC_FORMAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An SD-JWT VC as a query sees it.
+
+    `types` holds its own type and, where its type metadata was verified, each one
+    that it extends (appendix B.3.5). `authorities` are the ones that were proved
+    to stand behind its issuer: for `aki`, each authority key identifier in its
+    certificate chain. What nobody has checked is not in it, and does not match.
+    """
+
+    types: tuple[str, ...]
+    claims: JsonObject = field(repr=False)
+    has_holder_key: bool = True
+    authorities: frozenset[Authority] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The credential sets of a query, each with only the options that can be answered."""
+
+    sets: tuple[CredentialSet, ...]
+
+    @property
+    def is_answerable(self) -> bool:
+        """Whether every required set has an option; if not, nothing at all may be sent."""
+        return all(one.options for one in self.sets if one.is_required)
+
+    @property
+    def first(self) -> frozenset[str]:
+        """The ids of the first option of each required set; what is optional is left out."""
+        return frozenset(
+            name for one in self.sets if one.is_required for ids in one.options[:1] for name in ids
+        )
+
+
+def claims_to_show(query: CredentialQuery, candidate: Candidate) -> tuple[ClaimPath, ...] | None:
+    """Give the claims that `candidate` has to show as an answer to `query`; None: it is none.
+
+    No claims is an answer too: it shows what cannot be withheld (section 6.4.1).
+    """
+    if _frame_mismatches(query, candidate):
+        return None
+    claims = _first_combination(query, candidate.claims)
+    return None if claims is None else tuple(claim.path for claim in claims)
+
+
+def ways_to_answer(query: DcqlQuery, answered: Collection[str]) -> Ways:
+    """Give the ways to answer `query` with credentials for the queries `answered` (by id)."""
+    return Ways(
+        tuple(
+            CredentialSet(
+                tuple(ids for ids in one.options if all(name in answered for name in ids)),
+                one.is_required,
+            )
+            for one in query.sets
+        )
+    )
+
+
+def mismatches(query: CredentialQuery, candidate: Candidate) -> list[Reason]:
+    """Give the reasons why `candidate` does not answer `query`; none means it does.
+
+    Codes: `format-not-asked-for`, `type-not-asked-for`, `holder-key-missing`,
+    `authority-not-asked-for`, `claim-missing`.
+    """
+    reasons = _frame_mismatches(query, candidate)
+    is_ours = query.format == SD_JWT_VC_FORMAT
+    if not is_ours or _first_combination(query, candidate.claims) is not None:
+        return reasons
+    if query.claim_sets:
+        expected, where = "every claim of one of the sets", f"{query.id}.claim_sets"
+        return [*reasons, Reason("claim-missing", expected, "no set that is whole", where)]
+    return reasons + [
+        Reason("claim-missing", "every claim asked for", "none that fits", path_text(claim.path))
+        for claim in _distinct(query.claims)
+        if not claim.fits(candidate.claims)
+    ]
+
+
+def unmet(query: DcqlQuery, presented: Mapping[str, int]) -> list[Reason]:
+    """Give the reasons why answers in these numbers, by query id, do not answer `query`.
+
+    That each of them answers its own query is for `mismatches` to say. Codes:
+    `credential-not-asked-for`, `credential-repeated`, `credential-missing`.
+    """
+    asked = {credential.id: credential for credential in query.credentials}
+    answered = {name for name, count in presented.items() if count and name in asked}
+    reasons: list[Reason] = []
+    if any(name not in asked for name in presented):
+        expected = "answers to this request's queries"
+        reasons.append(Reason("credential-not-asked-for", expected, "another", "vp_token"))
+    for name, credential in asked.items():
+        count = presented.get(name, 0)
+        if count > 1 and not credential.multiple:
+            reasons.append(
+                Reason("credential-repeated", "one presentation", f"{count}", f"vp_token.{name}")
+            )
+    if not query.credential_sets:
+        missing = [f"vp_token.{name}" for name in asked if name not in answered]
+    elif answered:
+        missing = [
+            f"vp_token for credential_sets[{i}]"
+            for i, one in enumerate(ways_to_answer(query, answered).sets)
+            if one.is_required and not one.options
+        ]
+    else:
+        # Where all is optional, who shows nothing says so by an error (section 8.5).
+        missing = ["vp_token"]
+    return reasons + [
+        Reason("credential-missing", "a presentation", "none", where) for where in missing
+    ]
+
+
+def judge(query: DcqlQuery, presented: Mapping[str, Sequence[Candidate]]) -> list[Reason]:
+    """Give every reason why verified presentations, by query id, do not answer `query`.
+
+    One that does not fit speaks against the whole, though it might have been left out.
+    """
+    return unmet(query, {name: len(shown) for name, shown in presented.items()}) + [
+        reason
+        for credential in query.credentials
+        for candidate in presented.get(credential.id, ())
+        for reason in mismatches(credential, candidate)
+    ]
+
+
+def _frame_mismatches(query: CredentialQuery, candidate: Candidate) -> list[Reason]:
+    if query.format != SD_JWT_VC_FORMAT:
+        return [Reason("format-not-asked-for", "another format", SD_JWT_VC_FORMAT, query.id)]
+    reasons: list[Reason] = []
+    if not set(query.vct_values) & set(candidate.types):
+        where = f"{query.id}.vct"
+        reasons.append(Reason("type-not-asked-for", "a type that was asked for", "another", where))
+    if query.requires_holder_binding and not candidate.has_holder_key:
+        expected = "a credential with a holder's key"
+        reasons.append(Reason("holder-key-missing", expected, "none", "credential.cnf"))
+    authorities = query.trusted_authorities
+    if authorities and not any(asked.fits(candidate.authorities) for asked in authorities):
+        expected = "an issuer under an authority that was asked for"
+        where = f"{query.id}.trusted_authorities"
+        reasons.append(Reason("authority-not-asked-for", expected, "none that was proved", where))
+    return reasons
+
+
+def _first_combination(query: CredentialQuery, claims: JsonObject) -> tuple[ClaimQuery, ...] | None:
+    """Give the verifier's favourite among the combinations of claims that are there."""
+    if not query.claim_sets:
+        wanted = _distinct(query.claims)
+        return wanted if all(claim.fits(claims) for claim in wanted) else None
+    defined = {claim.id: claim for claim in query.claims}
+    fitting = {claim.id for claim in query.claims if claim.fits(claims)}
+    for ids in query.claim_sets:
+        wanted = _distinct(defined[name] for name in ids)
+        if all(claim.id in fitting for claim in wanted):
+            return wanted
+    return None
+
+
+def _distinct(claims: Iterable[ClaimQuery]) -> tuple[ClaimQuery, ...]:
+    # Section 6.1: who points to one claim twice is heard the first time.
+    by_path: dict[ClaimPath, ClaimQuery] = {}
+    for claim in claims:
+        by_path.setdefault(claim.path, claim)
+    return tuple(by_path.values())
