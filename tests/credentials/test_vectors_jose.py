@@ -14,6 +14,7 @@ from counterfoil_credentials.encoding import b64url, from_b64url, parse_object
 from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.keys import Algorithm, MemorySigner, PublicKey
+from counterfoil_credentials.sdjwt_json import parse_json_sd_jwt
 
 Vectors = Callable[[str], Path]
 Object: TypeAlias = dict[str, Any]
@@ -26,13 +27,19 @@ def published(vectors: Vectors, name: str) -> Object:
     return found
 
 
+def signed(vectors: Vectors) -> list[str]:
+    """Give the names of the files that hold signatures."""
+    folder = vectors("jose-cookbook")
+    names = [f"{part}/{path.name}" for part in PARTS for path in (folder / part).iterdir()]
+    return ["6.nesting_signatures_and_encryption.json", *sorted(names), "curve25519/jws.json"]
+
+
+PARTS = ("jws", "rfc7797")
+
+
 def signatures(vectors: Vectors) -> Iterator[tuple[Object, str, Object]]:
     """Give each signature: its private key, its algorithm, and what was made on the way."""
-    folder = vectors("jose-cookbook")
-    names = ["6.nesting_signatures_and_encryption.json"]
-    for part in ("jws", "rfc7797", "curve25519"):
-        names += sorted(f"{part}/{path.name}" for path in (folder / part).iterdir())
-    for name in names:
+    for name in signed(vectors):
         found = published(vectors, name)
         step: Object = found.get("sign", found)
         if "signing" in step:
@@ -146,6 +153,23 @@ def test_refuses_a_header_that_nobody_protects(vectors: Vectors) -> None:
 
     with pytest.raises(Malformed, match=r"token\.header"):
         read_jws(f".{flat['payload']}.{flat['signature']}", typ="JWT", where="token")
+
+
+def test_reads_none_of_the_json_serialisations_as_an_sd_jwt(vectors: Vectors) -> None:
+    def read(form: Object) -> None:
+        for sd_jwt in parse_json_sd_jwt(json.dumps(form)):
+            read_jws(sd_jwt.issuer_jwt, typ="JWT", where="sd_jwt")
+
+    tried = 0
+    for name in signed(vectors):
+        output = published(vectors, name).get("output", {})
+        for form in (output[kind] for kind in ("json", "json_flat") if kind in output):
+            tried += 1
+
+            with pytest.raises((Malformed, Refused)):
+                read(form)
+
+    assert tried > 10
 
 
 def test_takes_none_of_the_cookbooks_keys(vectors: Vectors) -> None:

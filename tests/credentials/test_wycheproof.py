@@ -18,6 +18,7 @@ from counterfoil_credentials.issuer_keys import parse_issuer_keys
 from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.keys import Algorithm, Curve, MemorySigner, PublicKey
 from counterfoil_credentials.sdjwt import SdJwt
+from counterfoil_credentials.sdjwt_json import parse_json_sd_jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
@@ -226,6 +227,7 @@ def test_reads_no_encrypted_token_as_anything_else(vectors: Vectors) -> None:
         token = case.test["jwe"]
         assert read(lambda text: read_jws(text, typ="JWT", where="token"), token, case) is None
         assert read(SdJwt.parse, token, case) is None
+        assert read(parse_json_sd_jwt, token, case) is None
         found = read(lambda text: parse_object(text, "token"), token, case)
         # One token is in the JSON serialisation: an object, and nothing more.
         assert (found is not None) == ("JsonSerialization" in case.test["flags"]), case
