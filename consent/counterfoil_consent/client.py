@@ -4,28 +4,21 @@ A refusal comes back as `Refused` with the other side's reasons, whatever else i
 wrong as `Unavailable`: what we could not find out never counts as a yes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
+from counterfoil_credentials.answers import answer_of
 from counterfoil_credentials.dids import Did, key_of_did_jwk
-from counterfoil_credentials.encoding import (
-    JsonObject,
-    as_object,
-    list_at,
-    parse_object,
-    text_at,
-)
-from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
-from counterfoil_credentials.fetch import Fetcher, Response
+from counterfoil_credentials.encoding import JsonObject, text_at
+from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.spec import FORM_MEDIA_TYPE, JSON_MEDIA_TYPE, TOKEN_MEDIA_TYPE
 
 from counterfoil_consent.terms import CustodianParty
 from counterfoil_consent.wire import GrantId
 
 _MAX_ANSWER_BYTES: Final = 65_536
-_MAX_REASONS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +84,3 @@ def post_form(fetcher: Fetcher, url: str, form: dict[str, str], *, who: str) -> 
     """POST a form (OpenID4VP 1.0, section 8.2) and give the JSON object of a 2xx answer."""
     body = urlencode(form).encode("ascii")
     return post(fetcher, url, body, media_type=FORM_MEDIA_TYPE, who=who)
-
-
-def answer_of(response: Response, who: str) -> JsonObject:
-    """Give the JSON object of a 2xx answer; see the module for what is raised otherwise."""
-    if 200 <= response.status < 300:
-        return parse_object(response.body, who)
-    if response.status == 400:
-        raise Refused(*_reasons(response.body, who))
-    raise Unavailable(f"expected an answer of the {who}, found HTTP status {response.status}")
-
-
-def _reasons(body: bytes, who: str) -> Sequence[Reason]:
-    unexplained = [Reason("refused", f"a yes of the {who}", "a refusal", who)]
-    try:
-        answer = parse_object(body, who, max_bytes=_MAX_ANSWER_BYTES, max_depth=6)
-        listed = list_at(answer, "reasons", who)[:_MAX_REASONS]
-        return [_reason(as_object(value, who), who) for value in listed] or unexplained
-    except Malformed:
-        return unexplained
-
-
-def _reason(obj: JsonObject, who: str) -> Reason:
-    code, expected, found, where = (
-        text_at(obj, name, who)[:200] for name in ("code", "expected", "found", "where")
-    )
-    return Reason(code, expected, found, f"{who}: {where}")

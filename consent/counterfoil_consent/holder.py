@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeAlias
 
+from counterfoil_credentials.answers import answer_of
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.dids import Did, did_jwk
 from counterfoil_credentials.encoding import (
@@ -46,7 +47,7 @@ from counterfoil_consent.artefacts import (
     Registration,
     StopNotice,
 )
-from counterfoil_consent.client import CustodianClient, answer_of, post, post_form
+from counterfoil_consent.client import CustodianClient, post, post_form
 from counterfoil_consent.erasure import verify_erasure_receipt
 from counterfoil_consent.events import sign_end
 from counterfoil_consent.grant import sign_grant

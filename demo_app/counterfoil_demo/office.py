@@ -1,24 +1,15 @@
 """How the demo's narrator presses the buttons in each house: its back office, over HTTP."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
-from counterfoil_credentials.encoding import (
-    JsonObject,
-    as_object,
-    compact_json,
-    list_at,
-    optional_text_at,
-    parse_object,
-    text_at,
-)
-from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
-from counterfoil_credentials.fetch import Fetcher
+from counterfoil_credentials.answers import answer_of
+from counterfoil_credentials.encoding import JsonObject, as_object, compact_json, list_at
+from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_credentials.fetch import Fetcher, Response
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 
-_SPELLED: Final = re.compile(r"expected (.*), found (.*) \((.*)\)\Z", re.DOTALL)
 _MAX_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -38,7 +29,7 @@ class Office:
             headers=self._authorization,
             max_bytes=_MAX_BYTES,
         )
-        return _answer(response.status, response.body)
+        return _answer(response)
 
     def post(self, path: str, body: JsonObject | None = None) -> JsonObject:
         """POST a JSON object and give the JSON object that comes back."""
@@ -53,7 +44,7 @@ class Office:
             headers=self._authorization,
             max_bytes=_MAX_BYTES,
         )
-        return _answer(response.status, response.body)
+        return _answer(response)
 
     @property
     def _authorization(self) -> dict[str, str]:
@@ -70,26 +61,12 @@ def objects_at(obj: JsonObject, name: str) -> list[JsonObject]:
     return [as_object(value, name) for value in list_at(obj, name, "answer")]
 
 
-def _answer(status: int, body: bytes) -> JsonObject:
-    if 200 <= status < 300:
-        return parse_object(body, "answer", max_bytes=_MAX_BYTES) if body else {}
-    if not 400 <= status < 500:
-        raise Unavailable(f"expected an answer, found HTTP status {status}")
-    told = parse_object(body, "answer", max_bytes=_MAX_BYTES)
-    reasons = [
-        Reason(
-            text_at(reason, "code", "reason"),
-            optional_text_at(reason, "expected", "reason") or "another",
-            optional_text_at(reason, "found", "reason") or "this",
-            optional_text_at(reason, "where", "reason") or "",
-        )
-        for reason in (objects_at(told, "reasons") if "reasons" in told else ())
-    ]
-    if reasons:
-        raise Refused(*reasons)
-    description = optional_text_at(told, "error_description", "answer") or ""
-    if spelled := _SPELLED.match(description):
-        raise Malformed(*spelled.groups())
-    raise Refused(
-        Reason(text_at(told, "error", "answer"), "another request", f"status {status}", "answer")
-    )
+def _answer(response: Response) -> JsonObject:
+    try:
+        return answer_of(response, "house")
+    except Refused as refusal:
+        # What the narrator sends is made here, but for one thing: a person's own file.
+        reason = refusal.reasons[0]
+        if reason.code == "invalid_request":
+            raise Malformed(reason.expected, reason.found, reason.where) from refusal
+        raise

@@ -18,19 +18,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote as percent
 
+from counterfoil_credentials.answers import answer_of
 from counterfoil_credentials.encoding import (
-    Json,
     JsonObject,
     as_object,
     compact_json,
     int_at,
     list_at,
     optional_int_at,
-    parse_object,
     text_at,
 )
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher, Response
+from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 
 from counterfoil_loyalty.accounts import Account, PointsAccounts, Signer, account_from
 from counterfoil_loyalty.intents import (
@@ -47,7 +47,7 @@ from counterfoil_loyalty.keccak import award_ref
 from counterfoil_loyalty.points import Points
 from counterfoil_loyalty.rates import Rate, makes_value
 
-_JSON = "application/json"
+_WHO = "points service"
 _ATTEMPTS = 4
 _REDEEM_WITHIN = timedelta(minutes=10)
 
@@ -382,17 +382,17 @@ class PointsClient:
         return found
 
     def _get(self, path: str) -> JsonObject:
-        return _body(self._fetcher.get(self._origin + path, accept=_JSON), path)
+        return _body(self._fetcher.get(self._origin + path, accept=JSON_MEDIA_TYPE))
 
     def _post(
         self, path: str, body: JsonObject, *, headers: Mapping[str, str] | None = None
     ) -> JsonObject:
         for _ in range(_ATTEMPTS):
             response = self._fetcher.post(
-                self._origin + path, compact_json(body), media_type=_JSON, headers=headers
+                self._origin + path, compact_json(body), media_type=JSON_MEDIA_TYPE, headers=headers
             )
             if response.status != 202:  # 202: taken in; the same request again asks how it stands.
-                return _body(response, path)
+                return _body(response)
         raise Unavailable(f"expected {path} to be done by now, found it still under way")
 
 
@@ -400,33 +400,10 @@ def _idempotent(name: bytes) -> Mapping[str, str]:
     return {"Idempotency-Key": name.hex()}
 
 
-def _body(response: Response, path: str) -> JsonObject:
-    where = path.partition("?")[0]
-    if response.status >= 500:
-        raise Unavailable(f"expected an answer from {where}, found status {response.status}")
-    answer = parse_object(response.body, where, max_bytes=2**20)
-    if response.status == 200:
-        return answer
+def _body(response: Response) -> JsonObject:
     if response.status == 401:
-        raise Refused(Reason("not-the-operator", "the operator's key", "another", where))
-    reasons = [as_object(reason, "reasons[]") for reason in _list_in(answer, "reasons")]
-    if reasons:
-        raise Refused(
-            *(
-                Reason(*(text_at(reason, name, "reasons[]") for name in _REASON_MEMBERS))
-                for reason in reasons
-            )
-        )
-    description = str(answer.get("error_description", f"status {response.status}"))
-    raise Malformed("a request that the points service takes", description, where)
-
-
-_REASON_MEMBERS = ("code", "expected", "found", "where")
-
-
-def _list_in(answer: JsonObject, name: str) -> Sequence[Json]:
-    value = answer.get(name)
-    return value if isinstance(value, list) else []
+        raise Refused(Reason("not-the-operator", "the operator's key", "another", _WHO))
+    return answer_of(response, _WHO)
 
 
 def _programme(obj: JsonObject) -> Programme:
