@@ -99,7 +99,11 @@ def _verdict(result: Result) -> str:
 
 
 def _ratio(ratio: float | None) -> str:
-    return "" if ratio is None else f"{ratio:,.2f}x" if ratio < 100 else f"{ratio:,.0f}x"
+    if ratio is None:
+        return ""
+    return (
+        f"{ratio:,.0f}x" if ratio >= 100 else f"{ratio:.2f}x" if ratio >= 0.1 else f"{ratio:.2g}x"
+    )
 
 
 def _bound(bound: float | None, *, at_most: bool) -> str:
