@@ -1,8 +1,10 @@
 """Which keys an issuer signs with: its `jwt-vc-issuer` metadata.
 
-SD-JWT VC, section 4. The well-known name is inserted between host and path.
+SD-JWT VC, section 4. The well-known name is inserted between host and path. The
+fetcher sees to HTTPS, redirects, addresses and time.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,17 +14,20 @@ from counterfoil_credentials.encoding import (
     as_object,
     list_at,
     object_at,
+    optional_text_at,
     parse_object,
     text_at,
 )
 from counterfoil_credentials.errors import Malformed, Unavailable
 from counterfoil_credentials.fetch import Fetcher
-from counterfoil_credentials.keys import Algorithm, PublicKey
+from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE, WELL_KNOWN_JWT_VC_ISSUER
 
 _WHERE: Final = "jwt-vc-issuer"
 _MAX_BYTES: Final = 65_536
+_JWKS_MEDIA_TYPES: Final = f"application/jwk-set+json, {JSON_MEDIA_TYPE}"  # RFC 7517, section 8.5
 _MAX_KEYS: Final = 100
+_ISSUER: Final = re.compile(r"[!-~]+")
 
 
 def well_known(issuer: str, name: str) -> str:
@@ -34,7 +39,9 @@ def well_known(issuer: str, name: str) -> str:
         parts = urlsplit(issuer)
     except ValueError as cause:
         raise Malformed("an issuer URL", "another text", "issuer") from cause
-    if not parts.scheme or not parts.netloc or parts.query or parts.fragment:
+    # `urlsplit` drops control characters, and an empty query or fragment.
+    is_bare = _ISSUER.fullmatch(issuer) and not {"?", "#"} & {*issuer}
+    if not parts.scheme or not parts.netloc or not is_bare:
         raise Malformed("an issuer URL without query or fragment", "another text", "issuer")
     path = parts.path.removesuffix("/")
     return f"{parts.scheme}://{parts.netloc}/.well-known/{name}{path}"
@@ -54,25 +61,39 @@ def issuer_keys_document(issuer: str, keys: Sequence[PublicKey]) -> JsonObject:
 
 
 def parse_issuer_keys(document: JsonObject, issuer: str) -> dict[str, PublicKey]:
-    """Give the keys of `issuer` by `kid` (a key without one stands under its thumbprint).
+    """Give the keys in the metadata of `issuer` by `kid`; see `parse_signing_keys`.
 
-    Raises `Malformed` when the document names another issuer.
+    Raises `Malformed` when the document names another issuer, or has not the keys
+    themselves but says where they are.
     """
-    if text_at(document, "issuer", _WHERE) != issuer:
-        raise Malformed("the issuer that was asked", "another issuer", f"{_WHERE}.issuer")
-    listed = list_at(object_at(document, "jwks", _WHERE), "keys", f"{_WHERE}.jwks")
+    if _keys_url(document, issuer) is not None:
+        raise Malformed("keys", "the address of keys", f"{_WHERE}.jwks_uri")
+    return parse_signing_keys(object_at(document, "jwks", _WHERE), f"{_WHERE}.jwks")
+
+
+def parse_signing_keys(jwks: JsonObject, where: str) -> dict[str, PublicKey]:
+    """Give the keys of a JWK Set that verify credentials, by `kid`.
+
+    A key without `kid` stands under its thumbprint. Keys for other uses, of kinds
+    that we do not speak, and broken ones are passed over (RFC 7517, section 5).
+
+    Raises `Malformed` when two of the keys have one `kid`.
+    """
+    listed = list_at(jwks, "keys", where)
     if len(listed) > _MAX_KEYS:
-        raise Malformed(f"at most {_MAX_KEYS} keys", f"{len(listed)}", f"{_WHERE}.jwks")
+        raise Malformed(f"at most {_MAX_KEYS} keys", f"{len(listed)}", where)
     keys: dict[str, PublicKey] = {}
     for i, value in enumerate(listed):
-        where = f"{_WHERE}.jwks.keys[{i}]"
-        jwk = as_object(value, where)
-        if not _signs(jwk):
+        place = f"{where}.keys[{i}]"
+        jwk = as_object(value, place)
+        try:
+            key = PublicKey.from_jwk(jwk, place)
+        except Malformed:
             continue
-        key = PublicKey.from_jwk(jwk, where)
-        key_id = text_at(jwk, "kid", where) if "kid" in jwk else key.thumbprint()
-        if keys.setdefault(key_id, key) != key:
-            raise Malformed("each kid once", "one for two keys", where)
+        key_id = text_at(jwk, "kid", place) if "kid" in jwk else key.thumbprint()
+        if key_id in keys:
+            raise Malformed("each kid once", "one twice", place)
+        keys[key_id] = key
     return keys
 
 
@@ -83,23 +104,32 @@ def issuer_key_named(keys: Mapping[str, PublicKey], key_id: str | None) -> Publi
     return keys.get(key_id)
 
 
-def _signs(jwk: JsonObject) -> bool:
-    # Keys for encryption, and of kinds that we do not speak, may stand beside ours.
-    return (
-        (jwk.get("kty"), jwk.get("crv")) == ("EC", "P-256")
-        and jwk.get("use", "sig") == "sig"
-        and jwk.get("alg", Algorithm.ES256) == Algorithm.ES256
-    )
-
-
 def fetch_issuer_keys(fetcher: Fetcher, issuer: str) -> dict[str, PublicKey]:
-    """Fetch the keys of `issuer` by `kid`.
+    """Fetch the keys of `issuer` by `kid`, from its metadata or from where that points.
 
     Raises `Unavailable` when they could not be had, `Malformed` when the answer
     is no such document.
     """
     url = well_known(issuer, WELL_KNOWN_JWT_VC_ISSUER)
-    response = fetcher.get(url, accept=JSON_MEDIA_TYPE, max_bytes=_MAX_BYTES)
+    document = _fetch(fetcher, url, JSON_MEDIA_TYPE, _WHERE)
+    keys_url = _keys_url(document, issuer)
+    if keys_url is None:
+        return parse_issuer_keys(document, issuer)
+    where = f"{_WHERE}.jwks_uri"
+    return parse_signing_keys(_fetch(fetcher, keys_url, _JWKS_MEDIA_TYPES, where), where)
+
+
+def _keys_url(document: JsonObject, issuer: str) -> str | None:
+    if text_at(document, "issuer", _WHERE) != issuer:
+        raise Malformed("the issuer that was asked", "another issuer", f"{_WHERE}.issuer")
+    if ("jwks" in document) == ("jwks_uri" in document):
+        found = "both" if "jwks" in document else "neither"
+        raise Malformed("either jwks or jwks_uri", found, _WHERE)
+    return optional_text_at(document, "jwks_uri", _WHERE)
+
+
+def _fetch(fetcher: Fetcher, url: str, accept: str, where: str) -> JsonObject:
+    response = fetcher.get(url, accept=accept, max_bytes=_MAX_BYTES)
     if response.status != 200:
         raise Unavailable(f"expected the issuer's keys, found HTTP status {response.status}")
-    return parse_issuer_keys(parse_object(response.body, _WHERE), issuer)
+    return parse_object(response.body, where)
