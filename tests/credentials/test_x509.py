@@ -1,0 +1,361 @@
+"""Certificate chains: good to the second, to the anchor, and for the name they certify."""
+
+import base64
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused
+from counterfoil_credentials.keys import Curve, MemorySigner
+from counterfoil_credentials.x509 import (
+    MAX_CERTIFICATE,
+    MAX_CERTIFICATES,
+    TrustAnchors,
+    certified_key,
+)
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.credentials.authority import NOON, SIGNS, Party, anchors, authority, header, names, usage
+
+SECOND = timedelta(seconds=1)
+ROOT = Party("Root", extensions=authority())
+MIDDLE = Party("Middle", by=ROOT, extensions=authority())
+LEAF = Party("Audio", by=MIDDLE)
+TRUST = anchors(ROOT)
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+
+
+def codes(found: JsonObject, trust: TrustAnchors = TRUST) -> list[str]:
+    with pytest.raises(Refused) as refusal:
+        certified_key(found, trust, now=NOON)
+    return refusal.value.codes
+
+
+def test_a_chain_to_an_anchor_gives_the_key_of_its_first_certificate() -> None:
+    found = certified_key(header(LEAF, MIDDLE), TRUST, now=NOON)
+
+    assert found.key == MemorySigner(LEAF.key).public  # type: ignore[arg-type]  # an EC key
+    assert found.subject == "CN=Audio"
+
+
+def test_an_intermediate_can_be_the_anchor() -> None:
+    assert certified_key(header(LEAF), anchors(MIDDLE), now=NOON).subject == "CN=Audio"
+
+
+@pytest.mark.parametrize(
+    ("key", "curve"),
+    [
+        (ec.derive_private_key(7, ec.SECP384R1()), Curve.P384),
+        (ec.derive_private_key(7, ec.SECP256K1()), Curve.SECP256K1),
+        (ed25519.Ed25519PrivateKey.from_private_bytes(b"\x07" * 32), Curve.ED25519),
+    ],
+)
+def test_a_leaf_may_have_a_key_of_each_kind(
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, curve: Curve
+) -> None:
+    leaf = Party("Audio", by=ROOT, key=key)
+
+    assert certified_key(header(leaf), TRUST, now=NOON).key.curve is curve
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ec.derive_private_key(7, ec.SECP521R1()),
+        rsa.generate_private_key(public_exponent=65_537, key_size=2048),
+    ],
+)
+def test_a_leaf_with_a_key_that_signs_no_credentials_is_refused(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
+) -> None:
+    leaf = Party("Audio", by=ROOT, key=key)
+
+    assert codes(header(leaf)) == ["certificate-key-not-allowed"]
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        pytest.param([LEAF], id="a link is missing"),
+        pytest.param([LEAF, MIDDLE, Party("Spare", by=ROOT, extensions=authority())], id="spare"),
+        pytest.param([LEAF, Party("Other", by=ROOT, extensions=authority()), MIDDLE], id="order"),
+        pytest.param([Party("Audio", by=Party("Root", extensions=authority()))], id="same name"),
+        pytest.param([Party("Radio", by=LEAF), LEAF, MIDDLE], id="a leaf certifies"),
+    ],
+)
+def test_a_chain_that_does_not_lead_to_the_anchor_is_refused(chain: list[Party]) -> None:
+    assert codes(header(*chain)) == ["certificate-untrusted"]
+
+
+def test_no_anchor_trusts_nothing() -> None:
+    assert codes(header(LEAF, MIDDLE), TrustAnchors(())) == ["certificate-untrusted"]
+
+
+def test_one_changed_bit_of_the_signature_breaks_the_chain() -> None:
+    der = bytearray(LEAF.certificate.public_bytes(Encoding.DER))
+    der[-1] ^= 1
+    listed: list[Json] = [base64.b64encode(der).decode(), MIDDLE.x5c]
+
+    assert codes({"x5c": listed}) == ["certificate-untrusted"]
+
+
+def test_a_certificate_holds_to_its_last_second_and_not_one_longer() -> None:
+    for end in (NOON, NOON - SECOND):
+        leaf = Party("Audio", by=ROOT, ends_at=end)
+        if end == NOON:
+            assert certified_key(header(leaf), TRUST, now=NOON).subject == "CN=Audio"
+        else:
+            assert codes(header(leaf)) == ["certificate-expired"]
+
+
+def test_a_certificate_holds_from_its_first_second_and_not_one_earlier() -> None:
+    for start in (NOON, NOON + SECOND):
+        leaf = Party("Audio", by=ROOT, starts_at=start)
+        if start == NOON:
+            assert certified_key(header(leaf), TRUST, now=NOON).subject == "CN=Audio"
+        else:
+            assert codes(header(leaf)) == ["certificate-not-yet-valid"]
+
+
+def test_every_certificate_out_of_its_time_is_named() -> None:
+    middle = Party("Middle", by=ROOT, extensions=authority(), ends_at=NOON - SECOND)
+    leaf = Party("Audio", by=middle, starts_at=NOON + SECOND)
+
+    assert codes(header(leaf, middle)) == ["certificate-not-yet-valid", "certificate-expired"]
+
+
+def test_an_anchor_that_ended_anchors_nothing() -> None:
+    root = Party("Root", extensions=authority(), ends_at=NOON - SECOND)
+
+    assert codes(header(Party("Audio", by=root)), anchors(root)) == ["certificate-untrusted"]
+
+
+def test_a_self_signed_certificate_signs_nothing_even_when_it_is_trusted() -> None:
+    alone = Party("Audio")
+
+    assert codes(header(alone), anchors(alone)) == ["certificate-self-signed"]
+    assert codes(header(alone)) == ["certificate-self-signed"]
+
+
+def test_an_anchor_does_not_travel_in_the_chain() -> None:
+    assert codes(header(LEAF, MIDDLE, ROOT)) == ["certificate-anchor-in-chain"]
+    assert codes(header(LEAF), anchors(LEAF)) == ["certificate-anchor-in-chain"]
+
+
+def test_a_path_length_is_kept() -> None:
+    for length in (1, 0):
+        first = Party("First", by=ROOT, extensions=authority(path_length=length))
+        second = Party("Second", by=first, extensions=authority())
+        chain = header(Party("Audio", by=second), second, first)
+        if length:
+            assert certified_key(chain, TRUST, now=NOON).subject == "CN=Audio"
+        else:
+            assert codes(chain) == ["certificate-untrusted"]
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        pytest.param((), id="says nothing"),
+        pytest.param((usage(certifies=True),), id="no basic constraints"),
+        pytest.param(((x509.BasicConstraints(ca=False, path_length=None), True),), id="ca: false"),
+        pytest.param((authority()[0], usage(signs=True)), id="may not certify"),
+        pytest.param((*authority(), (UNKNOWN, True)), id="unknown and critical"),
+    ],
+)
+def test_who_is_no_authority_certifies_nobody(
+    extensions: tuple[tuple[x509.ExtensionType, bool], ...],
+) -> None:
+    middle = Party("Middle", by=ROOT, extensions=extensions)
+
+    assert codes(header(Party("Audio", by=middle), middle)) == ["certificate-untrusted"]
+
+
+def test_an_unknown_extension_matters_only_when_it_is_critical() -> None:
+    for critical in (False, True):
+        leaf = Party("Audio", by=ROOT, extensions=(*SIGNS, (UNKNOWN, critical)))
+        if critical:
+            assert codes(header(leaf)) == ["certificate-untrusted"]
+        else:
+            assert certified_key(header(leaf), TRUST, now=NOON).subject == "CN=Audio"
+
+
+def test_a_leaf_that_is_an_authority_or_does_not_sign_is_refused() -> None:
+    assert codes(header(MIDDLE)) == ["certificate-usage"]
+    assert codes(header(Party("Audio", by=ROOT, extensions=(usage(),)))) == ["certificate-usage"]
+
+
+def test_a_leaf_that_does_not_limit_its_usage_may_sign() -> None:
+    leaf = Party("Audio", by=ROOT, extensions=())
+
+    assert certified_key(header(leaf), TRUST, now=NOON).subject == "CN=Audio"
+
+
+class TestNames:
+    def certified(self, *given_names: x509.GeneralName, by: Party = ROOT) -> bool:
+        leaf = Party("Audio", by=by, extensions=(usage(signs=True), names(*given_names)))
+        chain = [leaf] if by is ROOT else [leaf, by]
+        found = certified_key(header(*chain), TRUST, now=NOON)
+        return found.names("https://audio.example/brand")
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            x509.DNSName("audio.example"),
+            x509.DNSName("AUDIO.example"),
+            x509.UniformResourceIdentifier("https://audio.example/brand"),
+        ],
+    )
+    def test_the_host_or_the_very_url_names_the_issuer(self, name: x509.GeneralName) -> None:
+        assert self.certified(x509.DNSName("other.example"), name)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            x509.DNSName("audio.example.evil.example"),
+            x509.DNSName("shop.audio.example"),
+            x509.DNSName("example"),
+            x509.DNSName("*.example"),
+            x509.UniformResourceIdentifier("https://audio.example"),
+            x509.UniformResourceIdentifier("https://audio.example/brand/"),
+            x509.RFC822Name("brand@audio.example"),
+        ],
+    )
+    def test_a_near_name_does_not(self, name: x509.GeneralName) -> None:
+        assert not self.certified(name)
+
+    @pytest.mark.parametrize(
+        "issuer",
+        [
+            "http://audio.example",
+            "https://evil.example@audio.example",
+            "https://audio.exa\nmple",
+            "https://audio.example ",
+            "https://[audio.example",
+            "https://",
+            "audio.example",
+            "",
+            "\ud800",
+            "CN=Audio",
+        ],
+    )
+    def test_only_an_https_url_can_be_named_by_its_host(self, issuer: str) -> None:
+        found = certified_key(header(LEAF, MIDDLE), TRUST, now=NOON)
+
+        assert found.names("https://audio.example:8443/brand")
+        assert not found.names(issuer)
+
+    def test_an_authority_limited_to_hosts_names_hosts_alone(self) -> None:
+        limits = x509.NameConstraints([x509.DNSName("audio.example")], None)
+        limited = Party("Limited", by=ROOT, extensions=(*authority(), (limits, True)))
+        url = x509.UniformResourceIdentifier("https://audio.example/brand")
+
+        assert self.certified(x509.DNSName("audio.example"), by=limited)
+        assert not self.certified(url, by=limited)
+        leaf = Party("Someone else", by=limited)
+        assert certified_key(header(leaf, limited), TRUST, now=NOON).subject is None
+        other = (usage(signs=True), names(x509.DNSName("shoes.example")))
+        leaf = Party("Audio", by=limited, extensions=other)
+        assert codes(header(leaf, limited)) == ["certificate-untrusted"]
+
+
+class TestHeader:
+    @pytest.mark.parametrize(
+        "listed",
+        [
+            None,
+            "",
+            LEAF.x5c,
+            {},
+            [],
+            [1],
+            [None],
+            [[LEAF.x5c]],
+            [""],
+            ["="],
+            ["AAAA"],
+            [LEAF.x5c, ""],
+            [LEAF.x5c + "\n"],
+            [f" {LEAF.x5c}"],
+            ["é"],
+            ["\ud800"],
+            [LEAF.x5c * 2],
+            ["MIIB" + "A" * 400],
+            ["A" * (MAX_CERTIFICATE + 4)],
+            [LEAF.x5c] * (MAX_CERTIFICATES + 1),
+        ],
+    )
+    def test_what_is_no_list_of_certificates_is_malformed(self, listed: Json) -> None:
+        with pytest.raises(Malformed):
+            certified_key({"x5c": listed}, TRUST, now=NOON)
+
+    def test_a_header_without_a_chain_is_malformed(self) -> None:
+        with pytest.raises(Malformed, match="expected a list, found nothing"):
+            certified_key({"alg": "ES256"}, TRUST, now=NOON)
+
+    def test_the_url_alphabet_and_missing_padding_are_malformed(self) -> None:
+        der = next(
+            found
+            for i in range(200)
+            if len(found := self.der_named(f"Audio {i}")) % 3
+            and {"+", "/"} & {*base64.b64encode(found).decode()}
+        )
+        for text in (
+            base64.urlsafe_b64encode(der).decode(),
+            base64.b64encode(der).decode().rstrip("="),
+        ):
+            with pytest.raises(Malformed, match="base64"):
+                certified_key({"x5c": [text]}, TRUST, now=NOON)
+
+    def der_named(self, name: str) -> bytes:
+        return Party(name, by=ROOT).certificate.public_bytes(Encoding.DER)
+
+    @given(st.binary(max_size=300))
+    def test_any_bytes_raise_only_our_errors(self, data: bytes) -> None:
+        with pytest.raises(CounterfoilError):
+            certified_key({"x5c": [base64.b64encode(data).decode()]}, TRUST, now=NOON)
+
+    @given(st.data())
+    def test_a_certificate_with_changed_bytes_raises_only_our_errors(
+        self, data: st.DataObject
+    ) -> None:
+        der = bytearray(DIRECT.certificate.public_bytes(Encoding.DER))
+        for _ in range(data.draw(st.integers(1, 3))):
+            at = data.draw(st.integers(0, len(der) - 1))
+            der[at] ^= data.draw(st.integers(1, 255))
+        if bytes(der) == DIRECT.certificate.public_bytes(Encoding.DER):
+            return
+        with pytest.raises(CounterfoilError):
+            certified_key({"x5c": [base64.b64encode(der).decode()]}, TRUST, now=NOON)
+
+
+DIRECT = Party("Audio", by=ROOT)
+
+
+class TestAnchors:
+    def test_several_come_from_one_pem_text(self) -> None:
+        pem = b"".join(one.certificate.public_bytes(Encoding.PEM) for one in (MIDDLE, ROOT))
+
+        trust = TrustAnchors.from_pem(pem)
+
+        assert trust == anchors(MIDDLE, ROOT)
+
+    @pytest.mark.parametrize("data", [b"", b"\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+    def test_a_text_without_certificates_is_malformed(self, data: bytes) -> None:
+        with pytest.raises(Malformed):
+            TrustAnchors.from_pem(data)
+
+
+def test_the_import_does_not_load_the_certificates_of_the_package() -> None:
+    program = (
+        "import sys, counterfoil_credentials.key_discovery;"
+        "sys.exit('cryptography.x509' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
