@@ -573,6 +573,22 @@ _WHOLE: Final[Mapping[str, Callable[[str], str]]] = {
 }
 
 
+_EDITS: Final[Mapping[str, Callable[[str, int], str]]] = {
+    "changed": lambda text, i: text[:i] + ("A" if text[i] != "A" else "B") + text[i + 1 :],
+    "left out": lambda text, i: text[:i] + text[i + 1 :],
+    "put in": lambda text, i: f"{text[:i]}A{text[i:]}",
+    "the last": lambda text, i: text[: i + 1],
+}
+
+
+def _edited(edit: Callable[[str, int], str]) -> Mutation:
+    def change(draft: Draft) -> None:
+        place = draft.chance.random()
+        draft.whole = lambda text: edit(text, int(place * (len(text) - 1)))
+
+    return change
+
+
 def _kb(text: str) -> str:
     return text[text.rindex("~") + 1 :]
 
@@ -640,4 +656,5 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "issuer's signature with padding": _signature_text(lambda text: f"{text}=="),
     "issuer's signature with stray bits": _signature_text(_stray),
     **{f"whole: {n}": _whole(spoil) for n, spoil in _WHOLE.items()},
+    **{f"whole: a letter {n} by chance": _edited(edit) for n, edit in _EDITS.items()},
 }
