@@ -22,7 +22,7 @@ from counterfoil_credentials.key_binding import bind, check_key_binding
 from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.sdjwt import SdJwt, disclose, reveal, unverified_payload
 from counterfoil_credentials.sdjwt_json import flattened, general, parse_json_sd_jwt
-from counterfoil_credentials.sdjwt_vc import read_credential
+from counterfoil_credentials.sdjwt_vc import issue_credential, read_credential
 from counterfoil_credentials.spec import OLD_SD_JWT_VC_TYP, SD_JWT_VC_TYP
 
 Vectors = Callable[[str], Path]
@@ -283,6 +283,35 @@ def test_reveals_and_verifies_the_appendix_of_rfc_9901(vectors: Vectors) -> None
                 max_age=MAX_AGE,
             )
     assert bound
+
+
+def test_issues_the_credential_that_the_draft_of_sd_jwt_vc_shows(
+    vectors: Vectors, random_bytes: Random, now: datetime
+) -> None:
+    folder = vectors("sd-jwt-vc-draft") / "document_json"
+    header, shown = json_form(folder / "01.json"), json_form(folder / "02.json")
+    registered = {"vct", "exp", "cnf"}
+    claims = {name: value for name, value in shown.items() if name not in registered}
+    issuer = MemorySigner.generate()
+
+    credential = issue_credential(
+        claims,
+        vct=shown["vct"],
+        issuer="https://issuer.example",
+        signer=issuer,
+        holder=PublicKey.from_jwk(shown["cnf"]["jwk"], "jwk"),
+        issued_at=now,
+        expires_at=datetime.fromtimestamp(shown["exp"], UTC),
+        status=None,
+        concealed=[(name,) for name in claims],
+        random=random_bytes,
+    )
+
+    read = read_credential(credential)
+    assert read.header.items() >= header.items()
+    assert read.verify(issuer.public).claims.items() >= shown.items()
+    assert unverified_payload(credential).keys().isdisjoint(claims)
+    assert {n for n in shown if n in unverified_payload(credential)} == registered
 
 
 def test_presents_what_the_test_cases_of_sd_jwt_js_expect(

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from counterfoil_credentials.claims import parse_path, path_text, values_at
+from counterfoil_credentials.dcql import parse_dcql
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import from_b64url, parse_object
 from counterfoil_credentials.errors import Malformed, Refused
@@ -372,6 +373,19 @@ def test_reads_an_answer_in_the_published_shape(vectors: Vectors) -> None:
     assert parse_response_form(response_form(found, None)) == found
     with pytest.raises(Malformed, match="a list"):
         parse_response_form({"vp_token": json.dumps({"my_credential": "a text"})})
+
+
+def test_reads_the_published_authorities_in_a_query(vectors: Vectors) -> None:
+    authorities = asked(vectors, "spec_json/03.json")
+    query = asked(vectors, "query_lang/simple.json")
+    query["credentials"][0]["trusted_authorities"] = [authorities]
+
+    read = parse_dcql(query)
+
+    assert read.to_json() == query
+    query["credentials"][0]["trusted_authorities"] = [{**authorities, "values": []}]
+    with pytest.raises(Malformed, match="trusted_authorities"):
+        parse_dcql(query)
 
 
 def test_asks_for_the_algorithms_in_the_published_shape(vectors: Vectors) -> None:
