@@ -1,7 +1,7 @@
 """The issuer over HTTP: OpenID4VCI 1.0 for wallets, a back office for the brand.
 
     issuer   GET  /.well-known/{openid-credential-issuer,oauth-authorization-server,jwt-vc-issuer}
-             GET  /types/{name}   /status-lists/{n}
+             GET  /types/{name}   /status-lists   /status-lists/{n}
     wallet   POST /token   /nonce   /credential   /notification
     staff    POST /back-office/orders (text/csv)   GET /back-office/orders?email=
              POST /back-office/orders/{order}/offers
@@ -125,6 +125,10 @@ def _public_routes(issuer: Issuer) -> APIRouter:
         if document is None:
             raise HTTPException(404, "expected a credential type of this issuer, found another")
         return _json(document, _METADATA_CACHE)
+
+    @router.get("/status-lists", response_class=Response)
+    def status_lists() -> Response:
+        return _json(issuer.status_lists(), _METADATA_CACHE)
 
     @router.get("/status-lists/{number}", response_class=Response)
     def status_list(number: int) -> Response:

@@ -271,6 +271,10 @@ class Issuer:
         """Give the signed status list of that number, or None when there is none."""
         return self._statuses.signed(self._store, number, now=self._clock())
 
+    def status_lists(self) -> JsonObject:
+        """Give the document that leads to all status lists (Token Status List, section 9)."""
+        return self._statuses.aggregation(self._store)
+
     def metadata(self) -> JsonObject:
         """Give the Credential Issuer Metadata."""
         return issuer_metadata(self.url, self.catalogue)

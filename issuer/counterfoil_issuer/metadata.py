@@ -14,6 +14,7 @@ from counterfoil_credentials.spec import PRE_AUTHORIZED_GRANT, SD_JWT_VC_FORMAT
 
 from counterfoil_issuer.catalogue import Catalogue, ClaimDescription, CredentialType
 from counterfoil_issuer.issuing import vct_of
+from counterfoil_issuer.statuses import aggregation_url
 
 LOCALES: Final[Mapping[str, str]] = {"en": "en", "zh": "zh"}
 
@@ -60,6 +61,8 @@ def authorization_server_metadata(issuer: str) -> JsonObject:
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": ["none"],
         "pre-authorized_grant_anonymous_access_supported": True,
+        # Token Status List, section 9.1.
+        "status_list_aggregation_endpoint": aggregation_url(issuer),
     }
 
 

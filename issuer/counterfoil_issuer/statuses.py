@@ -5,7 +5,7 @@ about when or to whom; it is never used again. The list and its time follow from
 issued credentials and the clock, so there is no second truth that could
 disagree after a crash, or between two workers.
 
-Token Status List, sections 5, 8 and 12.
+Token Status List, sections 5, 8, 9 and 12.
 """
 
 import threading
@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.keys import Signer
 from counterfoil_credentials.status_entries import StatusEntries
+from counterfoil_credentials.status_list_aggregation import MAX_LISTS, aggregation_document
 from counterfoil_credentials.token_status_list import INVALID, sign_status_entries
 
 from counterfoil_issuer.records import Random, random_below
@@ -40,6 +42,11 @@ def allot_index(held: Held, *, size: int, random: Random) -> tuple[int, int]:
             return number, index
     # At three quarters full, so many misses in a row are less likely than 1 in 10**24.
     raise Misuse("expected randomness that varies, found a source that repeats itself")
+
+
+def aggregation_url(issuer: str) -> str:
+    """Give the URL of the document that leads to all lists of `issuer`."""
+    return f"{issuer}/status-lists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,17 @@ class StatusLists:
 
     def url(self, number: int) -> str:
         """Give the URL under which list `number` is published, and which it names as `sub`."""
-        return f"{self.issuer}/status-lists/{number}"
+        return f"{aggregation_url(self.issuer)}/{number}"
+
+    def aggregation(self, store: Store) -> JsonObject:
+        """Give the document that leads to all lists, or to the newest thousand of them.
+
+        It tells no more than the numbers in the lists' URLs do.
+        """
+        with store.reading() as held:
+            last = held.last_status_list()
+        oldest = max(last - MAX_LISTS + 1, 1)
+        return aggregation_document([self.url(number) for number in range(oldest, last + 1)])
 
     def signed(self, store: Store, number: int, *, now: datetime) -> str | None:
         """Give the signed list, or None when there is no list of that number.
@@ -100,6 +117,7 @@ class StatusLists:
             issued_at=listed_at,
             expires_at=listed_at + self.lasts,
             ttl_s=int(self.ttl.total_seconds()),
+            aggregation_url=aggregation_url(self.issuer),
         )
         # Two requests may sign at once. Whichever stays is compared with the
         # database before it is given again, so an older one does no harm.

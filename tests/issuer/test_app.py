@@ -7,11 +7,13 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.encoding import JsonObject, object_at
 from counterfoil_credentials.holder_proof import make_proof
+from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.offers import parse_offer
 from counterfoil_credentials.spec import PRE_AUTHORIZED_GRANT
+from counterfoil_credentials.status_list_aggregation import parse_aggregation
 from counterfoil_issuer.app import MAX_BODY_BYTES, create_app
 from counterfoil_issuer.importing import MAX_FILE_BYTES
 from counterfoil_issuer.issuer import Issuer
@@ -169,6 +171,23 @@ def test_the_status_list_is_served_signed_and_cacheable(phone: Phone) -> None:
     require_refusal(phone.client.get("/status-lists/2"), 404, "not_found")
     require_refusal(phone.client.get("/status-lists/one"), 400, "invalid_request")
     require_refusal(phone.client.get(f"/status-lists/{'9' * 5000}"), 400, "invalid_request")
+
+
+def test_all_status_lists_are_found_from_the_metadata_and_from_each_list(phone: Phone) -> None:
+    endpoint: str = phone.client.get("/.well-known/oauth-authorization-server").json()[
+        "status_list_aggregation_endpoint"
+    ]
+    path = urlsplit(endpoint).path
+    before = phone.client.get(path)
+    phone.client.post("/credential", json=phone.request(), headers=phone.token())
+    after = phone.client.get(path)
+    token = phone.client.get("/status-lists/1").text
+    claims = read_jws(token, typ="statuslist+jwt", where="list").unverified_claims
+
+    assert before.headers["content-type"] == "application/json"
+    assert parse_aggregation(before.content) == ()
+    assert parse_aggregation(after.content) == (claims["sub"],)
+    assert object_at(claims, "status_list", "list")["aggregation_uri"] == endpoint
 
 
 @pytest.mark.parametrize(

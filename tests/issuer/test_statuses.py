@@ -1,10 +1,12 @@
 """Revoking, and the status list that says so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import cast
 
 import pytest
-from counterfoil_credentials.encoding import int_at
+from counterfoil_credentials.encoding import int_at, texts_at
 from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.keys import MemorySigner, PublicKey
@@ -12,6 +14,7 @@ from counterfoil_credentials.token_status_list import INVALID, VALID
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
 from counterfoil_issuer.offering import OpenOffer
 from counterfoil_issuer.records import RevocationReason
+from counterfoil_issuer.statuses import StatusLists
 from counterfoil_issuer.store import Store
 
 from tests.conftest import Clock
@@ -193,6 +196,36 @@ def test_indices_are_unpredictable_and_never_used_twice(
     assert {one.url[-2:] for one in references[:48]} == {"/1"}
     assert {one.url[-2:] for one in references[48:]} == {"/2"}, "three quarters full: the next"
     assert issuer.summary().status_indices_used == 80
+
+
+class Grown:
+    """A store whose newest status list has a number far beyond what a test can fill."""
+
+    def __init__(self, last: int) -> None:
+        self._last = last
+
+    @contextmanager
+    def reading(self) -> Generator["Grown", None, None]:
+        yield self
+
+    def last_status_list(self) -> int:
+        return self._last
+
+
+@pytest.mark.parametrize(("last", "listed"), [(0, 0), (1, 1), (1000, 1000), (1500, 1000)])
+def test_the_newest_thousand_lists_are_found_in_the_aggregation(last: int, listed: int) -> None:
+    statuses = StatusLists(
+        issuer="https://audio.example",
+        signer=MemorySigner.generate(),
+        size=64,
+        lasts=timedelta(hours=1),
+        ttl=MINUTE,
+    )
+
+    urls = texts_at(statuses.aggregation(cast("Store", Grown(last))), "status_lists", "document")
+
+    assert len(urls) == listed
+    assert urls[-1:] == [f"https://audio.example/status-lists/{last}"][:listed]
 
 
 def test_randomness_that_repeats_itself_stops_the_issuer_instead_of_reusing_an_index(
