@@ -47,3 +47,17 @@ PRE_AUTHORIZED_GRANT: Final = (
 WELL_KNOWN_CREDENTIAL_ISSUER: Final = "openid-credential-issuer"  # OpenID4VCI 1.0, section 12.2.2
 WELL_KNOWN_AUTHORIZATION_SERVER: Final = "oauth-authorization-server"  # RFC 8414, section 3
 WELL_KNOWN_JWT_VC_ISSUER: Final = "jwt-vc-issuer"  # SD-JWT VC, section 4
+
+# Decentralised identifiers.
+DID_CONTEXTS: Final = (  # DID Core 1.0, section 6.3.1; DID 1.1
+    "https://www.w3.org/ns/did/v1",
+    "https://www.w3.org/ns/did/v1.1",
+)
+DID_DOCUMENT_MEDIA_TYPES: Final = (  # DID 1.1; DID Core 1.0, sections 6.3 and 6.2
+    "application/did",
+    "application/did+ld+json",
+    "application/did+json",
+)
+DID_RESOLUTION_CONTEXT: Final = "https://w3id.org/did-resolution/v1"
+DID_ERRORS: Final = "https://www.w3.org/ns/did#"  # DID Resolution, Errors
+CID_ERRORS: Final = "https://w3id.org/security#"  # Controlled Identifiers 1.0, section 3.5
