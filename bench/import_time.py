@@ -3,16 +3,22 @@
 Each sample is a fresh interpreter; the candidates take turns. "import" is the CPU time
 that the new process itself takes for the one statement, so nothing is subtracted: the
 interpreter's own start is not in it. "whole process" is the CPU time of the process from
-start to exit, start included, nothing subtracted. Byte code is cached in both.
+start to exit, start included, nothing subtracted. Byte code lies in a folder of this
+run's own, written by the sample that warms up: a tree that was just edited, or an
+environment that forbids byte code, would otherwise be compiled again in each sample.
 """
 
+import os
 import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench.measure import Operation, Other, Sampler
+from bench.measure import Operation, Other
 
 _OURS: Final = "import counterfoil_credentials"
 _EC: Final = "import cryptography.hazmat.primitives.asymmetric.ec"
@@ -23,39 +29,55 @@ _TIMED: Final = "import time; began = time.process_time(); {}; print(time.proces
 def operations(*, quick: bool) -> Iterator[Operation]:
     """Compare the import with the EC module's, by itself and as a whole process."""
     del quick  # an import has no smaller input
-    yield Operation(
-        name="import",
-        ours=_statement(_OURS),
-        others=[Other(name="cryptography's EC module", sampler=_statement(_EC), floor=_AT_MOST)],
-        at_most=True,
-    )
-    yield Operation(
-        name="whole process with that import",
-        ours=_process(_OURS),
-        others=[
-            Other(name="cryptography's EC module", sampler=_process(_EC)),
-            Other(name="an empty program", sampler=_process("pass")),
-        ],
-        at_most=True,
-    )
+    with TemporaryDirectory() as folder:
+        import_of = partial(_Import, folder)
+        yield Operation(
+            name="import",
+            ours=import_of(_OURS).statement,
+            others=[
+                Other(
+                    name="cryptography's EC module",
+                    sampler=import_of(_EC).statement,
+                    floor=_AT_MOST,
+                )
+            ],
+            at_most=True,
+        )
+        yield Operation(
+            name="whole process with that import",
+            ours=import_of(_OURS).process,
+            others=[
+                Other(name="cryptography's EC module", sampler=import_of(_EC).process),
+                Other(name="an empty program", sampler=import_of("pass").process),
+            ],
+            at_most=True,
+        )
 
 
-def _statement(statement: str) -> Sampler:
-    return lambda: float(_run(_TIMED.format(statement)))
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """A program for fresh interpreters, which keep their byte code in `folder`."""
 
+    folder: str
+    program: str
 
-def _process(program: str) -> Sampler:
-    def sample() -> float:
+    def statement(self) -> float:
+        return float(self._run(_TIMED.format(self.program)))
+
+    def process(self) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        _run(program)
+        self._run(self.program)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    return sample
-
-
-def _run(program: str) -> str:
-    # The program is one of ours, above.
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    ).stdout
+    def _run(self, program: str) -> str:
+        settings = {**os.environ, "PYTHONPYCACHEPREFIX": self.folder}
+        settings.pop("PYTHONDONTWRITEBYTECODE", None)
+        # The program is one of ours, above.
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-c", program],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=settings,
+        ).stdout
