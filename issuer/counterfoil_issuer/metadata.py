@@ -67,7 +67,7 @@ def authorization_server_metadata(issuer: str) -> JsonObject:
 
 
 def type_metadata(issuer: str, kind: CredentialType) -> JsonObject:
-    """Give the type metadata that `vct` leads to (SD-JWT VC, section 6.2)."""
+    """Give the type metadata that `vct` leads to (SD-JWT VC, section 5.2)."""
     return {
         "vct": vct_of(issuer, kind.name),
         "name": kind.names["en"],
