@@ -529,7 +529,7 @@ def _with_room(contents: list[Json]) -> str:
 
 def _stray(text: str) -> str:
     """Set the last of the unused bits, which are zero in A, Q, g and w."""
-    return text[:-1] + chr(ord(text[-1]) + 1)
+    return text[:-1] + "".join(chr(ord(last) + 1) for last in text[-1:])
 
 
 _SIGNATURES: Final[Mapping[str, Callable[[bytes], bytes]]] = {

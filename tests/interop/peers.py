@@ -40,6 +40,10 @@ SDJWTHolder = import_module("sd_jwt.holder").SDJWTHolder
 SDJWTVerifier = import_module("sd_jwt.verifier").SDJWTVerifier
 
 
+# What the form of a credential is called here. It is the JSON of a draft before RFC 9901.
+FORMATS = {"compact": "compact", "flattened": "json"}
+
+
 def _signing_key(request: Request) -> object:
     jwk, alg = request["key"], request["alg"]
     if jwk["kty"] == "OKP":
@@ -117,6 +121,7 @@ def _pypi_issue(request: Request) -> str:
         request["holder"] and JWK(**request["holder"]),
         sign_alg=request["alg"],
         add_decoy_claims=request["decoys"] > 0,
+        serialization_format=FORMATS[request["form"]],
         extra_header_parameters={"typ": "dc+sd-jwt", "kid": request["kid"]},
     ).sd_jwt_issuance
     return issued
@@ -174,6 +179,7 @@ def _pypi_verify(request: Request) -> Json:
         issuer_key,
         request["audience"],
         request["nonce"],
+        FORMATS[request["form"]],
     )
     claims: Json = verifier.get_verified_payload()
     return claims

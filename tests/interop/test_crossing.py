@@ -20,7 +20,7 @@ from counterfoil_credentials import (
     disclose,
     read_credential,
 )
-from counterfoil_credentials.encoding import as_object, compact_json
+from counterfoil_credentials.encoding import as_object, compact_json, parse_object
 from counterfoil_credentials.keys import Curve
 from counterfoil_credentials.sdjwt_json import flattened, general, parse_json_sd_jwt
 
@@ -247,8 +247,7 @@ def test_a_peer_sees_what_we_issue_and_bind_under_each_algorithm(
         seen_by(stranger, str(presentation), signer("another", CURVES[alg]))
 
 
-# The JWS JSON serialisation, which @sd-jwt alone speaks: openvc-core has none, and PyPI
-# sd-jwt has that of an old draft, with its disclosures outside the unprotected header.
+# The JWS JSON serialisation, which openvc-core does not speak.
 
 FORMS: Final[Mapping[str, Callable[[SdJwt], JsonObject]]] = {
     "flattened": flattened,
@@ -281,6 +280,25 @@ def test_a_peer_refuses_our_json_without_a_disclosure_that_was_bound(
 
     with pytest.raises(PeerRefused):
         seen_by(stranger, compact_json(FORMS[form](less)).decode(), form=form)
+
+
+@pytest.mark.parametrize("stranger", [PYPI], indirect=True)
+@pytest.mark.parametrize("shape", SHAPES, indirect=True)
+def test_the_json_of_an_old_draft_crosses_once_its_members_stand_where_they_do_now(
+    stranger: Peer, shape: Shape
+) -> None:
+    """PyPI sd-jwt has what is unprotected beside the header. Its `sd_hash` covers the JSON."""
+    issued_then = parse_object(issued_by(stranger, shape, form="flattened"), stranger.name)
+    unprotected: JsonObject = {"disclosures": issued_then.pop("disclosures")}
+    (theirs,) = parse_json_sd_jwt(compact_json({**issued_then, "header": unprotected}))
+    by_us = presented(theirs, shape)
+    sent = flattened(by_us)
+
+    shown_then = {**sent, **as_object(sent.pop("header"), "header")}
+
+    assert subject_of(accepted(str(by_us))) == shape.shown
+    text = compact_json(shown_then).decode()
+    assert seen_by(stranger, text, form="flattened") == shape.shown
 
 
 # Each way has its refused neighbours.
