@@ -13,9 +13,8 @@ be the other. What must last is `raw` alone; the caller keeps it.
 
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal, Self, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, Self, TypeAlias, get_args
 
 from counterfoil_credentials.errors import Misuse
 
@@ -47,8 +46,7 @@ class Effort(Enum):
     SMALL = ((6, zlib.Z_RLE), (6, zlib.Z_HUFFMAN_ONLY), (9, zlib.Z_FILTERED))
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(NamedTuple):
     """One segment: its deflate blocks, and the two halves of its Adler-32."""
 
     deflated: bytes

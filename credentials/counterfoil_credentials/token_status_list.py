@@ -279,7 +279,9 @@ def _reasons_against(
     # and whoever reads a public list is nobody in particular.
     if "aud" in claims:
         reasons.append(
-            Reason("status-list-for-others", "a list for everybody", "one for some", "aud")
+            Reason(
+                "status-list-for-others", "a list for everybody", "one for some", f"{_WHERE}.aud"
+            )
         )
     if listed_at > now + _SKEW:
         reasons.append(

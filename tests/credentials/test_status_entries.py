@@ -1,6 +1,7 @@
 """Status entries: whatever was flipped, the stream is one ordinary list."""
 
 import random
+import tracemalloc
 import zlib
 from unittest.mock import Mock
 
@@ -117,6 +118,22 @@ def test_only_the_segment_of_a_changed_entry_is_compressed_again(
 
     assert zlib.decompress(entries.zlib_stream()) == entries.raw
     assert begun.call_count == 5 * tried
+
+
+def test_building_a_list_takes_at_most_three_times_its_raw_bytes() -> None:
+    length = 8_000_000
+    chance = random.Random(4)
+    tracemalloc.start()
+    try:
+        entries = StatusEntries.blank(length, bits=1)
+        for _ in range(80):
+            entries.set_all([chance.randrange(length) for _ in range(1000)], 1)
+        entries.zlib_stream()
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert length // 8 <= peak_bytes <= 3 * length // 8
 
 
 def test_setting_what_is_set_already_changes_nothing() -> None:
