@@ -11,7 +11,7 @@ One module opens sockets, `fetch`. What is not listed here may change tomorrow.
 """
 
 from counterfoil_credentials.claims import ClaimPath, path_text, values_at
-from counterfoil_credentials.conceal import conceal
+from counterfoil_credentials.concealment import conceal
 from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery, parse_dcql
 from counterfoil_credentials.dids import Did, did_jwk, key_of_did_jwk
 from counterfoil_credentials.encoding import Json, JsonObject

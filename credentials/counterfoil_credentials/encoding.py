@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, NoReturn, TypeAlias, cast
 
+import orjson
+
 from counterfoil_credentials.errors import Malformed, Misuse
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -64,22 +66,16 @@ def parse_json(
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > max_bytes:
         raise Malformed(f"at most {max_bytes} bytes of JSON", f"{len(raw)} bytes", where)
+    # The depth is counted before parsing: a parser recurses once per level.
+    _require_shallow(raw, max_depth, where)
     try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as cause:
-        raise Malformed("UTF-8 text", f"an invalid byte at {cause.start}", where) from cause
-    # The depth is counted before parsing: the parser recurses once per level.
-    _require_shallow(text, max_depth, where)
-    try:
-        value = _READER.decode(text)
-    except json.JSONDecodeError as cause:
-        raise Malformed("JSON", f"a syntax error at character {cause.pos}", where) from cause
-    except _TwoReadings as cause:
-        raise Malformed(cause.expected, cause.found, where) from cause
-    except ValueError as cause:  # a whole number of thousands of digits
-        raise Malformed("a number of bounded length", "a longer one", where) from cause
-    _require_no_surrogates(text, value, where)
-    return cast("Json", value)
+        value: object = orjson.loads(raw)
+        # What is written again byte for byte has one reading: no name came twice.
+        if orjson.dumps(value) == raw:
+            return cast("Json", value)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        pass
+    return _read_with_care(raw, where)
 
 
 def parse_object(
@@ -94,13 +90,16 @@ def parse_object(
 
 
 def compact_json(value: Json) -> bytes:
-    """Give JSON without spaces, names in insertion order, UTF-8."""
-    return compact_text(value).encode("utf-8")
+    """Give JSON without spaces, names in insertion order, UTF-8.
 
-
-def compact_text(value: Json) -> str:
-    """Give JSON without spaces, names in insertion order."""
-    return _WRITER.encode(value)
+    Raises `Misuse` for what JSON cannot say: NaN, infinity, half a surrogate pair.
+    """
+    try:
+        data = orjson.dumps(value)
+    except orjson.JSONEncodeError:  # such as a whole number beyond 64 bits
+        return _write_with_care(value)
+    # NaN and infinity would be written as null.
+    return _write_with_care(value) if b"null" in data else data
 
 
 def canonical_json(value: Json) -> bytes:
@@ -110,54 +109,63 @@ def canonical_json(value: Json) -> bytes:
     all names are within the basic multilingual plane; anything else is `Misuse`.
     """
     _require_canonical(value)
-    text = json.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
-    )
-    return text.encode("utf-8")
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as cause:
+        raise Misuse("expected a JSON value, found half a surrogate pair") from cause
 
 
 def as_object(value: Json, where: str) -> JsonObject:
     """Give `value` if it is an object."""
-    if not isinstance(value, dict):
-        raise Malformed("an object", kind_of(value), where)
-    return value
+    if isinstance(value, dict):
+        return value
+    raise Malformed("an object", kind_of(value), where)
 
 
 def as_text(value: Json, where: str) -> str:
     """Give `value` if it is a text."""
-    if not isinstance(value, str):
-        raise Malformed("a text", kind_of(value), where)
-    return value
+    if isinstance(value, str):
+        return value
+    raise Malformed("a text", kind_of(value), where)
 
 
 def as_list(value: Json, where: str) -> list[Json]:
     """Give `value` if it is a list."""
-    if not isinstance(value, list):
-        raise Malformed("a list", kind_of(value), where)
-    return value
+    if isinstance(value, list):
+        return value
+    raise Malformed("a list", kind_of(value), where)
 
 
 def text_at(obj: Mapping[str, Json], name: str, where: str) -> str:
     """Give the text under `name`."""
-    return as_text(_at(obj, name, "a text", where), f"{where}.{name}")
+    value = obj.get(name)
+    if isinstance(value, str):
+        return value
+    raise _wrong("a text", obj, name, where)
 
 
 def int_at(obj: Mapping[str, Json], name: str, where: str) -> int:
     """Give the whole number under `name`."""
-    value = _at(obj, name, "a whole number", where)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Malformed("a whole number", kind_of(value), f"{where}.{name}")
-    return value
+    value = obj.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise _wrong("a whole number", obj, name, where)
 
 
 def object_at(obj: Mapping[str, Json], name: str, where: str) -> JsonObject:
     """Give the object under `name`."""
-    return as_object(_at(obj, name, "an object", where), f"{where}.{name}")
+    value = obj.get(name)
+    if isinstance(value, dict):
+        return value
+    raise _wrong("an object", obj, name, where)
 
 
 def list_at(obj: Mapping[str, Json], name: str, where: str) -> list[Json]:
     """Give the list under `name`."""
-    return as_list(_at(obj, name, "a list", where), f"{where}.{name}")
+    value = obj.get(name)
+    if isinstance(value, list):
+        return value
+    raise _wrong("a list", obj, name, where)
 
 
 def texts_at(obj: Mapping[str, Json], name: str, where: str) -> list[str]:
@@ -195,29 +203,54 @@ def kind_of(value: object) -> str:
             return "no JSON value"
 
 
-def _at(obj: Mapping[str, Json], name: str, expected: str, where: str) -> Json:
-    if name not in obj:
-        raise Malformed(expected, "nothing", f"{where}.{name}")
-    return obj[name]
+def _wrong(expected: str, obj: Mapping[str, Json], name: str, where: str) -> Malformed:
+    found = kind_of(obj[name]) if name in obj else "nothing"
+    return Malformed(expected, found, f"{where}.{name}")
 
 
 # A text also ends where the input does: an unterminated one must not be tried
 # again from each of its quotes, or the work grows with the square of the length.
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
-def _require_shallow(text: str, max_depth: int, where: str) -> None:
-    if text.count("[") + text.count("{") <= max_depth:
+def _require_shallow(raw: bytes, max_depth: int, where: str) -> None:
+    if raw.count(b"[") + raw.count(b"{") <= max_depth:
         return
     depth = deepest = 0
-    for character in _STRINGS.sub("", text):
-        if character in "[{":
+    for character in _STRINGS.sub(b"", raw):
+        if character in b"[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif character in "]}":
+        elif character in b"]}":
             depth -= 1
     if deepest > max_depth:
         raise Malformed(f"at most {max_depth} levels of nesting", f"{deepest} levels", where)
+
+
+def _read_with_care(raw: bytes, where: str) -> Json:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        raise Malformed("UTF-8 text", f"an invalid byte at {cause.start}", where) from cause
+    try:
+        value = _READER.decode(text)
+    except json.JSONDecodeError as cause:
+        raise Malformed("JSON", f"a syntax error at character {cause.pos}", where) from cause
+    except _TwoReadings as cause:
+        raise Malformed(cause.expected, cause.found, where) from cause
+    except ValueError as cause:  # a whole number of thousands of digits
+        raise Malformed("a number of bounded length", "a longer one", where) from cause
+    _require_no_surrogates(text, value, where)
+    return cast("Json", value)
+
+
+def _write_with_care(value: Json) -> bytes:
+    try:
+        return _WRITER.encode(value).encode("utf-8")
+    except UnicodeEncodeError as cause:
+        raise Misuse("expected whole characters, found half a surrogate pair") from cause
+    except ValueError as cause:
+        raise Misuse("expected a finite number, found another") from cause
 
 
 class _TwoReadings(Exception):  # never leaves this module

@@ -120,7 +120,9 @@ def read_jws(
 def _read_header(text: str, where: str) -> Header:
     if len(text) > _LONGEST_REMEMBERED:
         return _checked_header(text, where)
-    return _remembered_header(text, where)
+    header = _remembered_header(text, where)
+    # One that holds a key or a list is read anew: whoever gets it could change it.
+    return header if header is not None else _checked_header(text, where)
 
 
 def _checked_header(text: str, where: str) -> Header:
@@ -134,14 +136,18 @@ def _checked_header(text: str, where: str) -> Header:
     return MappingProxyType(header)
 
 
-_remembered_header = lru_cache(maxsize=512)(_checked_header)
+@lru_cache(maxsize=512)
+def _remembered_header(text: str, where: str) -> Header | None:
+    header = _checked_header(text, where)
+    return None if any(isinstance(value, dict | list) for value in header.values()) else header
 
 
 def _encoded_header(algorithm: Algorithm, typ: str, header: Header) -> str:
     members = tuple(header.items())
-    if all(isinstance(value, str) for _, value in members):
-        return _remembered_encoding(algorithm, typ, members)
-    return _encoding(algorithm, typ, members)
+    for _, value in members:
+        if not isinstance(value, str):
+            return _encoding(algorithm, typ, members)
+    return _remembered_encoding(algorithm, typ, members)
 
 
 def _encoding(algorithm: Algorithm, typ: str, members: tuple[tuple[str, Json], ...]) -> str:

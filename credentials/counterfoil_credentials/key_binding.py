@@ -89,50 +89,38 @@ def check_key_binding(
     ends_at = optional_int_at(claims, "exp", _WHERE)
     begins_at = optional_int_at(claims, "nbf", _WHERE)
     seconds, skew_s = int(now.timestamp()), int(_SKEW.total_seconds())
-    checks = (
-        ("audience-mismatch", "this audience", "aud", text_at(claims, "aud", _WHERE) == audience),
-        (
-            "nonce-mismatch",
-            "this request's nonce",
-            "nonce",
-            text_at(claims, "nonce", _WHERE) == nonce,
-        ),
-        (
-            "sd-hash-mismatch",
-            "the hash of what is shown",
-            SD_HASH,
-            text_at(claims, SD_HASH, _WHERE) == _sd_hash(presentation),
-        ),
-        (
-            "transaction-data-mismatch",
-            "the hashes of this request's transaction data",
-            TRANSACTION_DATA_HASHES,
-            _transaction_hashes(claims) == list(transaction_data_hashes),
-        ),
-        (
-            "key-binding-too-old",
-            f"a key binding younger than {int(max_age.total_seconds())} s",
-            "iat",
-            issued_at >= seconds - max_age.total_seconds(),
-        ),
-        (
-            "key-binding-too-old",
-            "a key binding in its time",
-            "exp",
-            ends_at is None or ends_at + skew_s > seconds,
-        ),
-        (
-            "key-binding-from-the-future",
-            "a key binding that is not from the future",
-            "iat",
-            max(issued_at, begins_at or 0) <= seconds + skew_s,
-        ),
+    reasons: list[Reason] = []
+
+    def demand(holds: bool, code: str, expected: str, name: str) -> None:  # noqa: FBT001  # each check is one line
+        if not holds:
+            reasons.append(Reason(code, expected, "another", f"{_WHERE}.{name}"))
+
+    aud, seen = text_at(claims, "aud", _WHERE), text_at(claims, "nonce", _WHERE)
+    shown = text_at(claims, SD_HASH, _WHERE) == _sd_hash(presentation)
+    agreed = _transaction_hashes(claims) == list(transaction_data_hashes)
+    oldest, latest = seconds - max_age.total_seconds(), seconds + skew_s
+    demand(aud == audience, "audience-mismatch", "this audience", "aud")
+    demand(seen == nonce, "nonce-mismatch", "this request's nonce", "nonce")
+    demand(shown, "sd-hash-mismatch", "the hash of what is shown", SD_HASH)
+    demand(
+        agreed,
+        "transaction-data-mismatch",
+        "the hashes of this request's transaction data",
+        TRANSACTION_DATA_HASHES,
     )
-    reasons = [
-        Reason(code, expected, "another", f"{_WHERE}.{name}")
-        for code, expected, name, holds in checks
-        if not holds
-    ]
+    demand(issued_at >= oldest, "key-binding-too-old", "a younger key binding", "iat")
+    demand(
+        ends_at is None or ends_at + skew_s > seconds,
+        "key-binding-too-old",
+        "a key binding in its time",
+        "exp",
+    )
+    demand(
+        max(issued_at, begins_at or 0) <= latest,
+        "key-binding-from-the-future",
+        "a key binding that is not from the future",
+        "iat",
+    )
     if reasons:
         raise Refused(*reasons)
 

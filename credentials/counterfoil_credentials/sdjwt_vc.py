@@ -7,15 +7,15 @@ that nobody has proved yet; `verify` turns it into a `VerifiedCredential`.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from counterfoil_credentials.claims import ClaimPath, path_text
-from counterfoil_credentials.conceal import conceal
+from counterfoil_credentials.concealment import conceal
 from counterfoil_credentials.encoding import (
     JsonObject,
     int_at,
     object_at,
-    optional_int_at,
     optional_text_at,
     text_at,
     texts_at,
@@ -138,9 +138,8 @@ def issue_credential(
     Raises `Misuse` when `concealed` names a claim that must never be concealed,
     or `claims` set a registered claim (SD-JWT VC, section 2.2.2).
     """
-    for path in concealed:
-        if not path or path[0] in _REGISTERED:
-            raise Misuse(f"expected a claim that may be concealed, found {path_text(path)!r}")
+    frame = tuple(concealed)
+    _require_concealable(frame)
     registered: JsonObject = {"iss": issuer, "iat": int(issued_at.timestamp()), "vct": vct}
     if aka_vcts:
         registered["aka_vcts"] = [*aka_vcts]
@@ -155,9 +154,10 @@ def issue_credential(
         registered["cnf"] = {"jwk": holder.jwk()}
     if status is not None:
         registered["status"] = {"status_list": {"idx": status.index, "uri": status.url}}
-    if taken := _REGISTERED & claims.keys():
-        raise Misuse(f"expected no registered claim, found {', '.join(sorted(taken))}")
-    payload, disclosures = conceal(claims, concealed, random=random, decoys_to=decoys_to)
+    if not _REGISTERED.isdisjoint(claims):
+        taken = ", ".join(sorted(_REGISTERED & claims.keys()))
+        raise Misuse(f"expected no registered claim, found {taken}")
+    payload, disclosures = conceal(claims, frame, random=random, decoys_to=decoys_to)
     token = sign_jws(
         {**registered, **payload},
         typ=SD_JWT_VC_TYP,
@@ -165,6 +165,13 @@ def issue_credential(
         header={"kid": signer.public.thumbprint(), **(header or {})},
     )
     return SdJwt(token, disclosures)
+
+
+@lru_cache(maxsize=128)
+def _require_concealable(frame: tuple[ClaimPath, ...]) -> None:
+    for path in frame:
+        if not path or path[0] in _REGISTERED:
+            raise Misuse(f"expected a claim that may be concealed, found {path_text(path)!r}")
 
 
 def read_credential(
@@ -213,9 +220,9 @@ def time_reasons(
 
 def time_at(claims: JsonObject, name: str, where: str) -> datetime | None:
     """Give the instant in a NumericDate claim (RFC 7519, section 2), or None if absent."""
-    seconds = optional_int_at(claims, name, where)
-    if seconds is None:
+    if name not in claims:
         return None
+    seconds = int_at(claims, name, where)
     if not 0 <= seconds <= _LATEST_TIME:
         raise Malformed("seconds since 1970", "a number out of range", f"{where}.{name}")
     return datetime.fromtimestamp(seconds, UTC)

@@ -342,3 +342,10 @@ def test_a_key_binding_is_held_to_the_time_that_it_names_itself(
     with pytest.raises(Refused) as refusal:
         check(presentation, now)
     assert refusal.value.codes == [code]
+
+
+def test_a_header_that_its_reader_changes_stays_as_it_was_for_the_next(now: datetime) -> None:
+    token = sign_jws({}, typ="t", signer=ISSUER, header={"jwk": HOLDER.public.jwk()})
+    read_jws(token, typ="t", where="token").header["jwk"]["x"] = "changed"  # type: ignore[call-overload,index]  # what a careless caller may do
+
+    assert read_jws(token, typ="t", where="token").header["jwk"] == HOLDER.public.jwk()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from counterfoil_credentials.claims import ClaimPath
-from counterfoil_credentials.conceal import conceal
+from counterfoil_credentials.concealment import conceal
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 
 import pytest
 from counterfoil_credentials.claims import ClaimPath
-from counterfoil_credentials.conceal import conceal
+from counterfoil_credentials.concealment import conceal
 from counterfoil_credentials.encoding import b64url, from_b64url, parse_object
 from counterfoil_credentials.errors import Refused
 from counterfoil_credentials.jws import UnverifiedJws, read_jws, sign_jws

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from counterfoil_credentials.claims import values_at
-from counterfoil_credentials.conceal import conceal
+from counterfoil_credentials.concealment import conceal
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_issuer.catalogue import STANDARD_TYPES, parse_catalogue

@@ -8,10 +8,11 @@ joined, encoded at once and cut apart again: that halves the cost of issuing.
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final, TypeAlias
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
-from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_text
+from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_json
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.sdjwt import RESERVED
 from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
@@ -19,7 +20,9 @@ from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
 _SALT_BYTES: Final = 18
 _SALT_CHARACTERS: Final = 24
 _DIGEST_BYTES: Final = 32
-_DRAWN_AT_ONCE: Final = 16
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 # Which claims to conceal, as a tree: by the step of a path, whether the value there
 # is concealed, and the tree below it.
@@ -61,26 +64,31 @@ class _Concealment:
         self.disclosures: list[str] = []
         self._random = random
         self._decoys_to = decoys_to
-        self._salts: list[str] = []
 
     def object(self, value: JsonObject, tree: _Tree) -> JsonObject:
         open_members: JsonObject = {}
-        contents: list[str] = []
+        contents: list[list[Json]] = []
         for name, member in value.items():
             if name in RESERVED:
                 raise Misuse(f"expected no claim with a reserved name, found {name}")
             hidden, below = tree.get(name, _NOTHING)
-            kept = self._value(member, below) if isinstance(member, dict | list) else member
+            kept = member if isinstance(member, str) else self._value(member, below)
             if hidden:
-                contents.append(f"{compact_text(name)},{compact_text(kept)}]")
+                contents.append(["", name, kept])
             else:
                 open_members[name] = kept
         if contents:
             open_members[SD] = [*sorted(self._seal(contents) + self._decoys(len(contents)))]
         return open_members
 
-    def _value(self, value: JsonObject | list[Json], tree: _Tree) -> Json:
-        return self.object(value, tree) if isinstance(value, dict) else self._list(value, tree)
+    def _value(self, value: Json, tree: _Tree) -> Json:
+        match value:
+            case dict():
+                return self.object(value, tree)
+            case list():
+                return self._list(value, tree)
+            case _:
+                return value
 
     def _list(self, values: list[Json], tree: _Tree) -> Json:
         elements: list[Json] = []
@@ -89,12 +97,10 @@ class _Concealment:
             hidden, below = _joined(tree.get(i, _NOTHING), tree.get(None, _NOTHING))
             if hidden:
                 hidden_at.append(i)
-            elements.append(
-                self._value(element, below) if isinstance(element, dict | list) else element
-            )
+            elements.append(self._value(element, below))
         if not hidden_at:
             return elements
-        digests = self._seal([f"{compact_text(elements[i])}]" for i in hidden_at])
+        digests = self._seal([["", elements[i]] for i in hidden_at])
         for i, found in zip(hidden_at, digests, strict=True):
             elements[i] = {ELLIPSIS: found}
         for decoy in self._decoys(len(hidden_at)):
@@ -102,43 +108,35 @@ class _Concealment:
             elements.insert(place, {ELLIPSIS: decoy})
         return elements
 
-    def _seal(self, contents: Sequence[str]) -> list[str]:
-        """Give the digests of new disclosures, each a salt and one of `contents`."""
+    def _seal(self, contents: Sequence[list[Json]]) -> list[str]:
+        """Give the digests of new disclosures: `contents`, each with a salt put first."""
+        salts = b64url(self._random(_SALT_BYTES * len(contents))).encode("ascii")
         texts: list[bytes] = []
+        ends = [0]
+        salt_end = end = 0
         for content in contents:
-            data = content.encode("utf-8")
-            # As much of the salt as makes whole threes with `["`, `",` and the content:
-            # 22 to 24 characters, at least 132 bits (section 9.3 asks for 128).
-            salt = self._salt()[: _SALT_CHARACTERS - (len(data) + 1) % 3]
-            texts.append(b'["%b",%b' % (salt.encode("ascii"), data))
-        disclosures = _cut(b64url(b"".join(texts)), [len(text) // 3 * 4 for text in texts])
+            text = compact_json(content)
+            # As much of the salt as makes whole threes with the rest: 22 to 24
+            # characters, at least 132 bits (section 9.3 asks for 128).
+            salt_end += _SALT_CHARACTERS
+            salt = salts[salt_end - _SALT_CHARACTERS + len(text) % 3 : salt_end]
+            texts.append(b'["' + salt + text[2:])
+            end += (len(text) + len(salt)) // 3 * 4
+            ends.append(end)
+        encoded = b64url(b"".join(texts))
+        disclosures = [encoded[begin:end] for begin, end in pairwise(ends)]
         self.disclosures += disclosures
-        return _digests([sha256(disclosure.encode("ascii")).digest() for disclosure in disclosures])
+        return _digests([sha256(disclosure.encode("ascii")) for disclosure in disclosures])
 
     def _decoys(self, count: int) -> list[str]:
         missing = -count % self._decoys_to
-        return _digests([sha256(self._random(_DIGEST_BYTES)).digest() for _ in range(missing)])
-
-    def _salt(self) -> str:
-        if not self._salts:
-            drawn = b64url(self._random(_SALT_BYTES * _DRAWN_AT_ONCE))
-            self._salts = _cut(drawn, [_SALT_CHARACTERS] * _DRAWN_AT_ONCE)
-        return self._salts.pop()
+        return _digests([sha256(self._random(_DIGEST_BYTES)) for _ in range(missing)])
 
 
-def _digests(hashes: Sequence[bytes]) -> list[str]:
+def _digests(hashes: Sequence["_Hash"]) -> list[str]:
     # A zero byte makes 33 of 32, and the last of 44 characters is that byte's alone.
-    joined = b64url(b"".join(each + b"\0" for each in hashes))
-    return [joined[i : i + 43] for i in range(0, 44 * len(hashes), 44)]
-
-
-def _cut(text: str, lengths: Sequence[int]) -> list[str]:
-    parts: list[str] = []
-    begin = 0
-    for length in lengths:
-        parts.append(text[begin : begin + length])
-        begin += length
-    return parts
+    joined = b64url(b"".join([each.digest() + b"\0" for each in hashes]))
+    return [joined[begin : begin + 43] for begin in range(0, 44 * len(hashes), 44)]
 
 
 @lru_cache(maxsize=128)
