@@ -67,7 +67,12 @@ MAX_FORM_FIELDS: Final = 50
 TIDY_EVERY_S: Final = 3_600
 CSV_MEDIA_TYPE: Final = "text/csv"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
-_METADATA_CACHE: Final = {"Cache-Control": "max-age=300"}
+# A browser that opens a document must not take it for a page (SD-JWT VC, section 7.2).
+_METADATA: Final = {
+    "Cache-Control": "max-age=300",
+    "Content-Security-Policy": "default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 _RESOURCE: Final = "resource"  # RFC 8707, section 2: may be repeated
 _NOT_FOUND: Final = frozenset({"order-unknown", "credential-unknown"})
 
@@ -111,7 +116,7 @@ def _add_well_known(app: FastAPI, issuer: Issuer) -> None:
 
 def _serving(document: Callable[[], JsonObject]) -> Callable[[], Response]:
     def serve() -> Response:
-        return _json(document(), _METADATA_CACHE)
+        return _json(document(), _METADATA)
 
     return serve
 
@@ -124,11 +129,11 @@ def _public_routes(issuer: Issuer) -> APIRouter:
         document = issuer.type_metadata(name)
         if document is None:
             raise HTTPException(404, "expected a credential type of this issuer, found another")
-        return _json(document, _METADATA_CACHE)
+        return _json(document, _METADATA)
 
     @router.get("/status-lists", response_class=Response)
     def status_lists() -> Response:
-        return _json(issuer.status_lists(), _METADATA_CACHE)
+        return _json(issuer.status_lists(), _METADATA)
 
     @router.get("/status-lists/{number}", response_class=Response)
     def status_list(number: int) -> Response:

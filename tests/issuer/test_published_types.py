@@ -25,10 +25,21 @@ def fetcher(issuer: Issuer) -> Iterator[MemoryFetcher]:
         def get(_m: str, path: str, _h: Mapping[str, str], _b: bytes) -> Response:
             answer = client.get(path)
             media_type = answer.headers["content-type"].split(";")[0]
-            return Response(answer.status_code, media_type, answer.content)
+            return Response(answer.status_code, media_type, answer.content, answer.headers)
 
         fetcher.serve(AUDIO, get)
         yield fetcher
+
+
+@pytest.mark.parametrize("path", ["/types/warranty", "/.well-known/jwt-vc-issuer"])
+def test_a_document_is_fresh_for_a_while_and_no_page_in_a_browser(
+    fetcher: MemoryFetcher, path: str
+) -> None:
+    headers = fetcher.get(AUDIO + path, accept="application/json").headers
+
+    assert headers["cache-control"] == "max-age=300"
+    assert headers["content-security-policy"] == "default-src 'none'"
+    assert headers["x-content-type-options"] == "nosniff"
 
 
 def published(fetcher: MemoryFetcher, name: str) -> ResolvedType:
