@@ -158,23 +158,21 @@ class TestRetrieval:
 
 
 class TestExtending:
-    def test_the_drafts_example_merges_as_it_says(self) -> None:
+    def test_the_bases_claims_stand_first_and_the_child_describes_some_anew(self) -> None:
         def labelled(label: str, *path: str) -> JsonObject:
             return claim(*path, display=[{"label": label, "locale": "en"}])
 
         shelf = extended(
-            [labelled("Full Name", "name"), labelled("City", "address", "city")],
-            [labelled("Town", "address", "city"), labelled("Nationalities", "nationalities")],
+            [labelled("Item", "item"), labelled("Seller", "sold", "by")],
+            [labelled("Shop", "sold", "by"), labelled("Ends", "valid_until")],
         )
 
-        found = [
-            (c.path, c.display and c.display[0].label) for c in shelf.resolve().metadata.claims
-        ]
+        claims = shelf.resolve().metadata.claims
 
-        assert found == [
-            (("name",), "Full Name"),
-            (("address", "city"), "Town"),
-            (("nationalities",), "Nationalities"),
+        assert [(one.path, one.display and one.display[0].label) for one in claims] == [
+            (("item",), "Item"),
+            (("sold", "by"), "Shop"),
+            (("valid_until",), "Ends"),
         ]
 
     def test_members_are_combined_and_the_childs_go_first(self) -> None:
