@@ -92,9 +92,7 @@ class DidDocument:
     def expanded(self) -> JsonObject:
         """Give the document's JSON with every relative id made absolute."""
         return {
-            name: value
-            if name == "@context" or not isinstance(value, list)
-            else [self._expanded(item) for item in value]
+            name: [self._expanded(item) for item in value] if isinstance(value, list) else value
             for name, value in self.json.items()
         }
 

@@ -262,10 +262,20 @@ def test_a_document_may_be_large_and_keeps_its_order() -> None:
 
 
 def test_a_document_needs_no_context_and_no_method() -> None:
-    document = DidDocument.parse({"id": DID, "controller": [DID, OTHER]}, DID)
+    controllers: list[Json] = [DID, *(f"did:a:{i}" for i in range(255))]
+    document = DidDocument.parse({"id": DID, "controller": controllers}, DID)
 
-    assert document.controllers == (DID, OTHER)
+    assert [*document.controllers] == controllers
     assert refusal(document) == ["verification-method-unknown"]
+
+
+@pytest.mark.parametrize(
+    "context", ["https://www.w3.org/ns/did/v1", "https://www.w3.org/ns/did/v1.1"]
+)
+def test_a_context_may_stand_alone_or_first(context: str) -> None:
+    values: list[Json] = [context, [context], [context, {"id": "#x"}]]
+    for value in values:
+        assert read(multikey(), **{"@context": value}).unusable == 0
 
 
 def test_gives_the_parts_by_id_and_the_document_with_absolute_ones() -> None:

@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from counterfoil_credentials.did_documents import MAX_DOCUMENT_BYTES, Relationship
 from counterfoil_credentials.did_methods import resolver
-from counterfoil_credentials.did_results import Deactivated, DidError, NotResolved, Resolved
+from counterfoil_credentials.did_results import (
+    Deactivated,
+    Dereferenced,
+    DidError,
+    NotResolved,
+    Resolved,
+)
 from counterfoil_credentials.did_verification_methods import MethodType
 from counterfoil_credentials.did_web import DatedKey, did_web, did_web_document, did_web_url
 from counterfoil_credentials.dids import Did
@@ -127,7 +133,6 @@ def test_a_did_web_is_at_its_url(did: str, url: str) -> None:
         "brand.example:a%0D%0A",
         "brand.example:%20",
         f"{'a' * 64}.example",
-        "a." * 130 + "example",
     ],
 )
 def test_a_did_web_that_leads_elsewhere_is_invalid_and_not_asked(rest: str) -> None:
@@ -140,12 +145,16 @@ def test_a_did_web_that_leads_elsewhere_is_invalid_and_not_asked(rest: str) -> N
 
 
 def test_a_brand_makes_its_did_from_host_port_and_path() -> None:
+    longest = f"{'a.' * 123}example"
+    assert len(longest) == 253
+    assert did_web(longest) == f"did:web:{longest}"
     assert did_web("brand.example", "de", "audio", port=8443) == (
         "did:web:brand.example%3A8443:de:audio"
     )
     for host, path in (
         ("brand.example/a", ()),
         ("brand.example:80", ()),
+        (f"a{longest}", ()),
         ("brand.example", ("..",)),
         ("brand.example", ("a:b",)),
     ):
@@ -164,6 +173,23 @@ def test_resolves_what_the_brand_publishes(method_type: MethodType) -> None:
     assert found.to_json()["didResolutionMetadata"] == {"contentType": "application/did"}
     assert (found.document.unusable, found.age_s) == (0, 0)
     assert web.asked == ["GET /.well-known/did.json"]
+
+
+def test_relative_ids_mean_the_did_that_was_asked_and_are_expanded_when_asked() -> None:
+    method = did_web_document(DID, [DatedKey(CURRENT.public)])["verificationMethod"]
+    service: dict[str, Json] = {
+        "id": "#shop",
+        "type": "Shop",
+        "serviceEndpoint": "https://a.example",
+    }
+    web = Web({"id": DID, "verificationMethod": method, "service": [service]})
+    expanded = web.resolver.resolve(DID, {"expandRelativeUrls": "true"})
+    named = web.resolver.dereference(f"{DID}#shop")
+
+    assert isinstance(expanded, Resolved)
+    assert expanded.json["service"] == [{**service, "id": f"{DID}#shop"}]
+    assert isinstance(named, Dereferenced)
+    assert named.content == service
 
 
 def test_a_path_has_its_own_document() -> None:
