@@ -19,7 +19,12 @@ from counterfoil_credentials.errors import Misuse, Reason, Refused
 from counterfoil_credentials.key_binding import check_key_binding
 from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.sdjwt import SdJwt
-from counterfoil_credentials.sdjwt_vc import VerifiedCredential, read_credential, time_reasons
+from counterfoil_credentials.sdjwt_vc import (
+    VerifiedCredential,
+    audience_reasons,
+    read_credential,
+    time_reasons,
+)
 
 from counterfoil_consent.states import Agreement
 from counterfoil_consent.terms import ClaimName
@@ -150,12 +155,13 @@ def _verified(
     credential = unverified.verify(key)
     if credential.holder_key is None:
         raise refuse("holder-key-missing", "a credential bound to a holder", "none", "bundle.cnf")
-    reasons = time_reasons(credential, now)
+    audience = agreement.terms.receiver.client_id
+    reasons = time_reasons(credential, now) + audience_reasons(credential, audience)
     try:
         check_key_binding(
             sd_jwt,
             holder_key=credential.holder_key,
-            audience=agreement.terms.receiver.client_id,
+            audience=audience,
             nonce=agreement.nonce,
             now=agreement.granted_at,
             max_age=_MAX_AGE,

@@ -22,6 +22,7 @@ from typing import Final, Protocol, TypeAlias
 
 from counterfoil_credentials.answers import answer_of
 from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.dcql import CredentialQuery, DcqlQuery
 from counterfoil_credentials.dids import Did, did_jwk
 from counterfoil_credentials.encoding import (
     JsonObject,
@@ -337,7 +338,8 @@ def read_consent_request(
     """
     request = read_request(request_object, client_id=client_id, now=now)
     queries = request.query.credentials
-    if len(queries) != 1 or queries[0].vct_values != (GRANT_VCT,) or queries[0].claims:
+    grant_alone = DcqlQuery((CredentialQuery(queries[0].id, (GRANT_VCT,), ()),))
+    if request.query != grant_alone:
         raise refuse("not-a-consent-request", "a query for the grant alone", "another", _WHERE)
     if len(request.transaction_data) != 1:
         where = "transaction_data"

@@ -16,7 +16,7 @@ from typing import Final
 from counterfoil_credentials.dcql import CredentialQuery, DcqlQuery
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import b64url
-from counterfoil_credentials.errors import CounterfoilError, Refused, Unavailable
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.key_binding import transaction_data_hash
 from counterfoil_credentials.keys import Signer
@@ -500,7 +500,7 @@ class Receiver:
             read = KeyDestruction.read(
                 statement, custodian=self._custodian.party.did, grant_id=grant.grant_id
             )
-        except (Unavailable, Refused):
+        except (Malformed, Refused, Unavailable):
             return None
         matches = read.grant_digest == grant.state.agreement.grant_digest
         return _Statement(statement, read.trigger) if matches else None

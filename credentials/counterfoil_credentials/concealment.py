@@ -103,10 +103,8 @@ class _Concealment:
         digests = self._seal([["", elements[i]] for i in hidden_at])
         for i, found in zip(hidden_at, digests, strict=True):
             elements[i] = {ELLIPSIS: found}
-        for decoy in self._decoys(len(hidden_at)):
-            place = int.from_bytes(self._random(8)) % (len(elements) + 1)
-            elements.insert(place, {ELLIPSIS: decoy})
-        return elements
+        # At the end: a claim path counts placeholders, and must not count decoys first.
+        return elements + [{ELLIPSIS: decoy} for decoy in self._decoys(len(hidden_at))]
 
     def _seal(self, contents: Sequence[list[Json]]) -> list[str]:
         """Give the digests of new disclosures: `contents`, each with a salt put first."""

@@ -28,7 +28,7 @@ from counterfoil_credentials.spec import NEVER_CONCEALED, OLD_SD_JWT_VC_TYP, SD_
 
 _WHERE: Final = "credential"
 _SKEW: Final = timedelta(seconds=60)
-_REGISTERED: Final = NEVER_CONCEALED | {"iat"}
+_REGISTERED: Final = NEVER_CONCEALED | {"aud", "iat"}
 _LATEST_TIME: Final = 253_402_300_799  # the last second of the year 9999
 
 
@@ -49,6 +49,7 @@ class VerifiedCredential:
     aka_vcts: tuple[str, ...]
     claims: JsonObject = field(repr=False)
     holder_key: PublicKey | None
+    audiences: tuple[str, ...] | None
     issued_at: datetime | None
     not_before: datetime | None
     expires_at: datetime | None
@@ -103,6 +104,7 @@ class UnverifiedCredential:
             aka_vcts=self.unverified_aka_vcts,
             claims=claims,
             holder_key=_holder_key(claims),
+            audiences=_audiences(claims),
             issued_at=time_at(claims, "iat", _WHERE),
             not_before=time_at(claims, "nbf", _WHERE),
             expires_at=time_at(claims, "exp", _WHERE),
@@ -189,7 +191,7 @@ def read_credential(
     jws = read_jws(sd_jwt.issuer_jwt, typ=typ, where=_WHERE, max_bytes=MAX_SD_JWT_BYTES)
     revealed = reveal(jws.unverified_claims, sd_jwt.disclosures, _WHERE)
     for path in revealed.paths.values():
-        if path[0] in NEVER_CONCEALED:
+        if path[0] in NEVER_CONCEALED or path == ("aud",):
             raise Malformed("no disclosure of a registered claim", path_text(path), _WHERE)
     vct = text_at(revealed.claims, "vct", _WHERE)
     optional_text_at(revealed.claims, "iss", _WHERE)
@@ -218,6 +220,17 @@ def time_reasons(
     return reasons
 
 
+def audience_reasons(credential: VerifiedCredential, audience: str) -> list[Reason]:
+    """Give the reason why `credential` is not for `audience`: `audience-mismatch`.
+
+    A credential that names no audience is for everybody; one that names some is for
+    nobody else (RFC 7519, section 4.1.3; RFC 9901, section 7.1, step 6).
+    """
+    if credential.audiences is None or audience in credential.audiences:
+        return []
+    return [Reason("audience-mismatch", "this audience", "another", f"{_WHERE}.aud")]
+
+
 def time_at(claims: JsonObject, name: str, where: str) -> datetime | None:
     """Give the instant in a NumericDate claim (RFC 7519, section 2), or None if absent."""
     if name not in claims:
@@ -235,6 +248,14 @@ def _aka_vcts(claims: JsonObject, vct: str) -> tuple[str, ...]:
     if not types or vct in types:
         raise Malformed("types besides vct", "none, or vct itself", f"{_WHERE}.aka_vcts")
     return tuple(types)
+
+
+def _audiences(claims: JsonObject) -> tuple[str, ...] | None:
+    if "aud" not in claims:
+        return None
+    if isinstance(claims["aud"], str):
+        return (claims["aud"],)
+    return tuple(texts_at(claims, "aud", _WHERE))
 
 
 def _holder_key(claims: JsonObject) -> PublicKey | None:

@@ -269,8 +269,10 @@ def credential_of(agreement: Agreement, now: datetime) -> VerifiedCredential:
     return VerifiedCredential(
         issuer=AUDIO,
         vct=RIDER,
+        aka_vcts=(),
         claims={},
         holder_key=None,
+        audiences=None,
         issued_at=now,
         not_before=None,
         expires_at=None,

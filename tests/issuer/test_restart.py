@@ -140,10 +140,10 @@ def test_a_power_cut_at_any_draw_of_randomness_leaves_nothing_half_done(
             ("receipt", True),
             ("warranty", True),
         ]
-    assert cuts > 20, "the walk draws randomness at every step"
+    assert cuts > 12, "the walk draws randomness at every step"
 
 
-@pytest.mark.parametrize("fatal_call", [5, 14, 28, 36])
+@pytest.mark.parametrize("fatal_call", [5, 12, 19, 26])
 def test_killed_for_real_it_resumes_without_doubling_anything(
     tmp_path: Path, fatal_call: int
 ) -> None:

@@ -3,20 +3,37 @@
 from dataclasses import replace
 
 import pytest
+from counterfoil_credentials.encoding import Json
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_credentials.jws import sign_jws
 from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.sdjwt import SdJwt, unverified_payload
+from counterfoil_credentials.spec import SD_JWT_VC_TYP
 from counterfoil_verifier import (
+    Accepted,
     AllOf,
     AnyOf,
     BoundToHolder,
     CouldNotCheck,
     DateNotPassed,
     NotRevoked,
+    PinnedTrust,
     Policy,
+    TrustedIssuer,
     Verifier,
 )
 
-from tests.verifier.scene import DAY, INDEX, ISSUER, NOON, RECEIPT_TYPE, Scene, warranty_claims
+from tests.verifier.scene import (
+    DAY,
+    INDEX,
+    ISSUER,
+    MINUTE,
+    NOON,
+    RECEIPT_TYPE,
+    WARRANTY_TYPE,
+    Scene,
+    warranty_claims,
+)
 
 
 def refusal(scene: Scene, presentation: dict[str, tuple[str, ...]], **request: object) -> list[str]:
@@ -253,6 +270,42 @@ def test_another_type_of_a_trusted_issuer_is_not_trusted(scene: Scene) -> None:
 
     assert other_type.value.codes == ["issuer-not-trusted-for-type"]
     assert stranger.value.codes == ["issuer-not-trusted"]
+
+
+def test_a_further_type_counts_only_where_the_issuer_is_trusted_for_it(scene: Scene) -> None:
+    request = scene.request()
+    renamed = scene.warranty(vct=RECEIPT_TYPE, aka_vcts=[WARRANTY_TYPE])
+    keys = (scene.brand.signer.public,)
+
+    def verified(*vcts: str) -> Accepted:
+        trust = PinnedTrust([TrustedIssuer(issuer=ISSUER, vcts=frozenset(vcts), keys=keys)])
+        return Verifier(BoundToHolder(max_age=MINUTE), trust, scene.statuses).verify(
+            scene.present(renamed, request), request, now=scene.clock()
+        )
+
+    assert verified(RECEIPT_TYPE, WARRANTY_TYPE).claims
+    with pytest.raises(Refused) as refused:
+        verified(RECEIPT_TYPE)
+    assert refused.value.codes == ["type-not-asked-for"]
+
+
+@pytest.mark.parametrize("others", ["https://other.example", ["https://other.example"], []])
+def test_refuses_a_credential_that_is_for_another_shop(scene: Scene, others: Json) -> None:
+    request = scene.request()
+
+    def verify(aud: Json) -> Accepted:
+        warranty = scene.warranty(signer=scene.brand.signer, claims=warranty_claims())
+        payload = {**unverified_payload(warranty), "aud": aud}
+        header = {"kid": scene.brand.signer.public.thumbprint()}
+        token = sign_jws(payload, typ=SD_JWT_VC_TYP, signer=scene.brand.signer, header=header)
+        spoiled = SdJwt(token, warranty.disclosures)
+        return scene.verifier.verify(scene.present(spoiled, request), request, now=scene.clock())
+
+    assert verify(request.client_id).claims
+    assert verify(["https://other.example", request.client_id]).claims
+    with pytest.raises(Refused) as refused:
+        verify(others)
+    assert refused.value.codes == ["audience-mismatch"]
 
 
 def test_one_wrong_answer_among_several_is_enough(scene: Scene) -> None:

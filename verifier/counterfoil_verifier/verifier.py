@@ -19,7 +19,8 @@ A `Verifier` remembers nothing about requests: that one request is answered
 once is the session's part, in `requesting.py`.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -32,7 +33,12 @@ from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.key_binding import check_key_binding, transaction_data_hash
 from counterfoil_credentials.requests import PresentationRequest, VpToken
 from counterfoil_credentials.sdjwt import SdJwt
-from counterfoil_credentials.sdjwt_vc import VerifiedCredential, read_credential, time_reasons
+from counterfoil_credentials.sdjwt_vc import (
+    VerifiedCredential,
+    audience_reasons,
+    read_credential,
+    time_reasons,
+)
 from counterfoil_credentials.spec import KEY_BINDING_TYP
 
 from counterfoil_verifier.policy import Judgement, Policy, Presented
@@ -155,17 +161,27 @@ class Verifier:
         )
         # The query is evaluated again on what arrived: the wallet's word is not enough.
         arrived = Candidate(
-            types=(credential.vct,),
+            types=(credential.vct, *self._trusted_aka(credential, unverified.key_id, now)),
             claims=credential.claims,
             has_holder_key=credential.holder_key is not None,
         )
         reasons = (
             *(unbound if _demands_binding(sd_jwt, query, request) else ()),
             *time_reasons(credential, now),
+            *audience_reasons(credential, request.client_id),
             *mismatches(query, arrived),
             *judgement.reasons,
         )
         return credential, replace(judgement, reasons=reasons)
+
+    def _trusted_aka(
+        self, credential: VerifiedCredential, key_id: str | None, now: datetime
+    ) -> Iterator[str]:
+        """Give the further types that the issuer is trusted for: its own word is not enough."""
+        for vct in credential.aka_vcts:
+            with contextlib.suppress(Refused, Unavailable):
+                self._trust.key(credential.issuer, vct, key_id, now=now)
+                yield vct
 
     def _status(
         self, credential: VerifiedCredential, now: datetime, max_age: timedelta
