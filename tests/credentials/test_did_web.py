@@ -88,6 +88,8 @@ def key_id(signer: MemorySigner) -> str:
         ),
         ("did:web:brand.example:.well-known", "https://brand.example/.well-known/did.json"),
         ("did:web:1.2.3.example", "https://1.2.3.example/.well-known/did.json"),
+        ("did:web:brand.example%3A65535", "https://brand.example:65535/.well-known/did.json"),
+        ("did:web:brand.example:%21", "https://brand.example/%21/did.json"),
         ("did:web:brand.example:%3Fa%23b", "https://brand.example/%3Fa%23b/did.json"),
     ],
 )

@@ -108,6 +108,16 @@ def test_every_text_of_bytes_leads_back_to_them(data: bytes) -> None:
     assert from_multibase(multibase(data, "u"), "text") == data
 
 
+@pytest.mark.parametrize(
+    ("code", "spelling"), [(0, b"\0"), (0x7F, b"\x7f"), (0x80, b"\x80\x01"), (0x3FFF, b"\xff\x7f")]
+)
+def test_a_multicodec_has_one_spelling(code: int, spelling: bytes) -> None:
+    text = str(Multikey(code, b"key"))
+
+    assert from_multibase(text, "key") == spelling + b"key"
+    assert Multikey.parse(text, "key") == (code, b"key")
+
+
 @given(st.integers(min_value=0, max_value=2**63 - 1), st.binary(max_size=40))
 def test_every_multicodec_comes_back(code: int, data: bytes) -> None:
     assume(not 0x1300 <= code <= 0x1310)  # Among these are the private keys.
