@@ -66,7 +66,7 @@ def did(data: bytes) -> None:
         case b"T":
             _named(text_of(body), None, offline_resolver())
         case b"M":
-            _named(f"did:key:{multibase(body)}", None, offline_resolver())
+            _named(f"did:key:{multibase(body[:1_024])}", None, offline_resolver())
         case b"O":
             url, options = lines(body, 2)
             with judged(options):

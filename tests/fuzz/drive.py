@@ -3,6 +3,7 @@
 Runs in the environment of `scripts/fuzz`, the only one that holds atheris.
 """
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -25,7 +26,9 @@ def main(name: str, arguments: Sequence[str]) -> None:
     atheris = cast("_Atheris", import_module("atheris"))
     with atheris.instrument_imports(include=["counterfoil_credentials", "counterfoil_wallet"]):
         targets = import_module("tests.fuzz.targets")
-    atheris.Setup([sys.argv[0], *arguments], targets.TARGETS[name])
+    # To merge, libFuzzer starts itself again: its first argument and the others, in a shell.
+    itself = shlex.join([sys.executable, "-m", "tests.fuzz.drive", name])
+    atheris.Setup([itself, *arguments], targets.TARGETS[name])
     atheris.Fuzz()
 
 
