@@ -2,6 +2,8 @@
 # what requirements/NAME.txt pins and the project itself, and $bin, its programs.
 # Run from the root of the repository.
 #
+# `prepare_alone NAME` leaves the project out.
+#
 # COUNTERFOIL_PYTHON       which interpreter to use, instead of the first that runs
 # COUNTERFOIL_ENVIRONMENT  where the environment is, instead of .venv
 
@@ -120,10 +122,15 @@ prepare() {
         echo "Installing what requirements/$1.txt pins (the first time takes about a minute)" >&2
         install --require-hashes --requirement "requirements/$1.txt"
         # pip takes no local project together with hashes, so it comes second.
-        install --no-deps --no-build-isolation --editable .
+        if [ -z "${alone:-}" ]; then install --no-deps --no-build-isolation --editable .; fi
         stamp "$1" >"$environment/counterfoil-$1"
     fi
     rm -f "$mark"
+}
+
+prepare_alone() {
+    alone=yes
+    prepare "$1"
 }
 
 # Whether the environment's Python is the one that COUNTERFOIL_PYTHON asks for.

@@ -93,12 +93,12 @@ def test_package_locks_hold_hashes_and_no_address() -> None:
         ], lock
 
 
-@pytest.mark.parametrize("name", ["demo", "test", "check"])
+@pytest.mark.parametrize("name", ["demo", "test", "check", "fuzz", "peers"])
 def test_each_requirement_is_pinned_with_hashes(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     requirements = text.replace("\\\n", "").splitlines()
 
-    assert len(requirements) > 20
+    assert len(requirements) > 5
     for requirement in requirements:
         assert re.match(r"[a-z0-9.-]+==[\w.]+ ", requirement)
         assert "--hash=sha256:" in requirement

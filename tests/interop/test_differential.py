@@ -114,7 +114,7 @@ WE_REFUSE: Final = {
     "claims: _sd_alg of another hash below": _SD_ALG,
     "disclosure of an _sd_alg below": _SD_ALG,
     "disclosure of 40 levels": _DEPTH,
-    "disclosure of an aud of this shop": "RFC 9901, section 9.7: what says for whom is not disclosed",
+    "disclosure of an aud of this shop": "RFC 9901, section 9.7: it decides about validity",
     "disclosures in a chain of 40": _DEPTH,
     "disclosure with a number as salt": _SALT,
     "disclosure with null as salt": _SALT,
