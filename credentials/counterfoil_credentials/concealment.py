@@ -7,22 +7,18 @@ joined, encoded at once and cut apart again: that halves the cost of issuing.
 
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from hashlib import sha256
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_json
 from counterfoil_credentials.errors import Misuse
-from counterfoil_credentials.sdjwt import RESERVED
+from counterfoil_credentials.sdjwt import RESERVED, digests
 from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
 
 _SALT_BYTES: Final = 18
 _SALT_CHARACTERS: Final = 24
 _DIGEST_BYTES: Final = 32
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 # Which claims to conceal, as a tree: by the step of a path, whether the value there
 # is concealed, and the tree below it.
@@ -124,17 +120,12 @@ class _Concealment:
         encoded = b64url(b"".join(texts))
         disclosures = [encoded[begin:end] for begin, end in pairwise(ends)]
         self.disclosures += disclosures
-        return _digests([sha256(disclosure.encode("ascii")) for disclosure in disclosures])
+        return digests(disclosures)
 
     def _decoys(self, count: int) -> list[str]:
+        """Give the digests of random numbers in place of disclosures (section 4.2.5)."""
         missing = -count % self._decoys_to
-        return _digests([sha256(self._random(_DIGEST_BYTES)) for _ in range(missing)])
-
-
-def _digests(hashes: Sequence["_Hash"]) -> list[str]:
-    # A zero byte makes 33 of 32, and the last of 44 characters is that byte's alone.
-    joined = b64url(b"".join([each.digest() + b"\0" for each in hashes]))
-    return [joined[begin : begin + 43] for begin in range(0, 44 * len(hashes), 44)]
+        return digests([b64url(self._random(_DIGEST_BYTES)) for _ in range(missing)])
 
 
 @lru_cache(maxsize=128)

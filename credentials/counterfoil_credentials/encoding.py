@@ -24,9 +24,10 @@ MAX_JSON_DEPTH: Final = 32
 # to the latter becomes a character that is foreign to the former.
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
-# By the characters past the last whole four: the padding, and the last characters
-# whose unused bits are zero.
-_TAILS: Final = {2: (b"==", "AQgw"), 3: (b"=", "AEIMQUYcgkosw048")}
+# By the number of characters past the last whole four: the padding that they lack, and
+# the last characters whose unused bits are zero.
+_PADDING: Final = (b"", b"!", b"==", b"=")
+_LAST: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
 
 
 def b64url(data: bytes) -> str:
@@ -39,14 +40,14 @@ def from_b64url(text: str, where: str) -> bytes:
 
     Raises `Malformed` for padding, foreign characters, and stray last bits.
     """
-    padding, last = _TAILS.get(len(text) & 3, (b"", text[-1:]))
+    rest = len(text) & 3
     try:
         data = binascii.a2b_base64(
-            text.encode("ascii").translate(_FROM_URL) + padding, strict_mode=True
+            text.encode("ascii").translate(_FROM_URL) + _PADDING[rest], strict_mode=True
         )
     except (binascii.Error, UnicodeEncodeError) as cause:
         raise Malformed("unpadded base64url", f"{len(text)} other characters", where) from cause
-    if text[-1:] not in last:
+    if rest and text[-1] not in _LAST[rest]:
         raise Malformed("base64url whose unused bits are zero", "stray bits", where)
     return data
 
@@ -67,7 +68,8 @@ def parse_json(
     if len(raw) > max_bytes:
         raise Malformed(f"at most {max_bytes} bytes of JSON", f"{len(raw)} bytes", where)
     # The depth is counted before parsing: a parser recurses once per level.
-    _require_shallow(raw, max_depth, where)
+    if raw.count(b"[") + raw.count(b"{") > max_depth:
+        _require_shallow(raw, max_depth, where)
     try:
         value: object = orjson.loads(raw)
         # What is written again byte for byte has one reading: no name came twice.
@@ -214,8 +216,6 @@ _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def _require_shallow(raw: bytes, max_depth: int, where: str) -> None:
-    if raw.count(b"[") + raw.count(b"{") <= max_depth:
-        return
     depth = deepest = 0
     for character in _STRINGS.sub(b"", raw):
         if character in b"[{":

@@ -34,6 +34,26 @@ _WHERE: Final = "kb_jwt"
 _SKEW: Final = timedelta(seconds=60)
 
 
+# One for each check of section 7.3 and of OpenID4VP 1.0, appendix B.3.3, in the order of
+# `check_key_binding`.
+_REASONS: Final = tuple(
+    Reason(code, expected, "another", f"{_WHERE}.{name}")
+    for code, expected, name in (
+        ("audience-mismatch", "this audience", "aud"),
+        ("nonce-mismatch", "this request's nonce", "nonce"),
+        ("sd-hash-mismatch", "the hash of what is shown", SD_HASH),
+        (
+            "transaction-data-mismatch",
+            "the hashes of this request's transaction data",
+            TRANSACTION_DATA_HASHES,
+        ),
+        ("key-binding-too-old", "a younger key binding", "iat"),
+        ("key-binding-too-old", "a key binding in its time", "exp"),
+        ("key-binding-from-the-future", "a key binding that is not from the future", "iat"),
+    )
+)
+
+
 def bind(
     sd_jwt: SdJwt,
     *,
@@ -89,40 +109,18 @@ def check_key_binding(
     ends_at = optional_int_at(claims, "exp", _WHERE)
     begins_at = optional_int_at(claims, "nbf", _WHERE)
     seconds, skew_s = int(now.timestamp()), int(_SKEW.total_seconds())
-    reasons: list[Reason] = []
-
-    def demand(holds: bool, code: str, expected: str, name: str) -> None:  # noqa: FBT001  # each check is one line
-        if not holds:
-            reasons.append(Reason(code, expected, "another", f"{_WHERE}.{name}"))
-
-    aud, seen = text_at(claims, "aud", _WHERE), text_at(claims, "nonce", _WHERE)
-    shown = text_at(claims, SD_HASH, _WHERE) == _sd_hash(presentation)
-    agreed = _transaction_hashes(claims) == list(transaction_data_hashes)
     oldest, latest = seconds - max_age.total_seconds(), seconds + skew_s
-    demand(aud == audience, "audience-mismatch", "this audience", "aud")
-    demand(seen == nonce, "nonce-mismatch", "this request's nonce", "nonce")
-    demand(shown, "sd-hash-mismatch", "the hash of what is shown", SD_HASH)
-    demand(
-        agreed,
-        "transaction-data-mismatch",
-        "the hashes of this request's transaction data",
-        TRANSACTION_DATA_HASHES,
-    )
-    demand(issued_at >= oldest, "key-binding-too-old", "a younger key binding", "iat")
-    demand(
+    checks = (
+        text_at(claims, "aud", _WHERE) == audience,
+        text_at(claims, "nonce", _WHERE) == nonce,
+        text_at(claims, SD_HASH, _WHERE) == _sd_hash(presentation),
+        _transaction_hashes(claims) == list(transaction_data_hashes),
+        issued_at >= oldest,
         ends_at is None or ends_at + skew_s > seconds,
-        "key-binding-too-old",
-        "a key binding in its time",
-        "exp",
-    )
-    demand(
         max(issued_at, begins_at or 0) <= latest,
-        "key-binding-from-the-future",
-        "a key binding that is not from the future",
-        "iat",
     )
-    if reasons:
-        raise Refused(*reasons)
+    if not all(checks):
+        raise Refused(*(r for r, holds in zip(_REASONS, checks, strict=True) if not holds))
 
 
 def transaction_data_hash(transaction_data: str) -> str:

@@ -123,9 +123,7 @@ class PublicKey:
             return _ed25519(x, where)
         y = _coordinate(jwk, "y", kind.size, where)
         try:
-            key = ec.EllipticCurvePublicNumbers(
-                int.from_bytes(x), int.from_bytes(y), kind.curve
-            ).public_key()
+            key = ec.EllipticCurvePublicKey.from_encoded_point(kind.curve, b"\x04" + x + y)
         except ValueError as cause:
             raise Malformed(f"a point on {curve}", "another point", where) from cause
         return PublicKey(curve, x, y, key, kind)

@@ -85,7 +85,7 @@ def reveal(payload: JsonObject, disclosures: Sequence[str], where: str = "sd_jwt
     """
     if payload.get(SD_ALG, SHA_256) != SHA_256:
         raise _refused("hash-algorithm-unknown", SHA_256, "another hash", f"{where}.{SD_ALG}")
-    by_digest = {digest(disclosure): disclosure for disclosure in disclosures}
+    by_digest = dict(zip(digests(disclosures), disclosures, strict=True))
     if len(by_digest) != len(disclosures):
         raise _refused("disclosure-duplicate", "each disclosure once", "one twice", where)
     return _Revelation(by_digest, where).run(payload)
@@ -137,9 +137,20 @@ def unverified_payload(sd_jwt: SdJwt, where: str = "sd_jwt") -> JsonObject:
     return parse_object(from_b64url(parts[1], where), where)
 
 
+def digests(disclosures: Sequence[str]) -> list[str]:
+    """Give each disclosure's digest: SHA-256 over its text as sent (section 4.2.3).
+
+    They are encoded together: a zero byte makes 33 of 32, which is a whole number of
+    threes, and the last of the 44 characters is that byte's alone.
+    """
+    hashed = [sha256(each.encode("ascii", "replace")).digest() + b"\0" for each in disclosures]
+    joined = b64url(b"".join(hashed))
+    return [joined[begin : begin + 43] for begin in range(0, len(joined), 44)]
+
+
 def digest(disclosure: str) -> str:
-    """Give a disclosure's digest: SHA-256 over its text as sent (section 4.2.3)."""
-    return b64url(sha256(disclosure.encode("ascii", "replace")).digest())
+    """Give one disclosure's digest; see `digests`."""
+    return digests((disclosure,))[0]
 
 
 class _Revelation:
@@ -218,23 +229,22 @@ class _Revelation:
 
     def _resolve(self, found: Json, path: ClaimPath) -> list[str]:
         """Give the disclosures that a list of digests refers to, in its order."""
-        digests = [each for each in as_list(found, self._where) if isinstance(each, str)]
-        if len(digests) != len(as_list(found, self._where)):
+        listed = [each for each in as_list(found, self._where) if isinstance(each, str)]
+        if len(listed) != len(as_list(found, self._where)):
             raise Malformed("digests", "another kind", self._place(path))
-        distinct = set(digests)
-        if len(distinct) != len(digests) or not self._met.isdisjoint(distinct):
+        distinct = set(listed)
+        if len(distinct) != len(listed) or not self._met.isdisjoint(distinct):
             raise _refused("digest-duplicate", "each digest once", "one twice", self._place(path))
         self._met |= distinct
         known = self._by_digest
-        return [known[each] for each in digests if each in known]
+        return [known[each] for each in listed if each in known]
 
     def _contents(self, disclosure: str, length: int) -> list[Json]:
-        where = self._where
-        contents = as_list(parse_json(from_b64url(disclosure, where), where), where)
-        if len(contents) != length:
-            raise Malformed(f"a disclosure of {length} elements", f"{len(contents)}", where)
+        contents = parse_json(from_b64url(disclosure, self._where), self._where)
+        if not isinstance(contents, list) or len(contents) != length:
+            raise Malformed(f"a disclosure of {length} elements", "another", self._where)
         if not isinstance(contents[0], str):
-            raise Malformed("a text as salt", "another kind", where)
+            raise Malformed("a text as salt", "another kind", self._where)
         return contents
 
     def _place(self, path: ClaimPath) -> str:

@@ -27,6 +27,8 @@ from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, Revealed, SdJwt, rev
 from counterfoil_credentials.spec import NEVER_CONCEALED, OLD_SD_JWT_VC_TYP, SD_JWT_VC_TYP
 
 _WHERE: Final = "credential"
+_CNF: Final = "credential.cnf"
+_STATUS: Final = "credential.status.status_list"
 _SKEW: Final = timedelta(seconds=60)
 _REGISTERED: Final = NEVER_CONCEALED | {"aud", "iat"}
 _LATEST_TIME: Final = 253_402_300_799  # the last second of the year 9999
@@ -262,15 +264,14 @@ def _holder_key(claims: JsonObject) -> PublicKey | None:
     if "cnf" not in claims:
         return None
     confirmation = object_at(claims, "cnf", _WHERE)
-    return PublicKey.from_jwk(object_at(confirmation, "jwk", f"{_WHERE}.cnf"), f"{_WHERE}.cnf.jwk")
+    return PublicKey.from_jwk(object_at(confirmation, "jwk", _CNF), f"{_CNF}.jwk")
 
 
 def _status(claims: JsonObject) -> StatusReference | None:
     if "status" not in claims:
         return None
-    where = f"{_WHERE}.status"
-    reference = object_at(object_at(claims, "status", _WHERE), "status_list", where)
-    index = int_at(reference, "idx", f"{where}.status_list")
+    reference = object_at(object_at(claims, "status", _WHERE), "status_list", _STATUS)
+    index = int_at(reference, "idx", _STATUS)
     if index < 0:
-        raise Malformed("an index from zero", "a negative one", f"{where}.status_list.idx")
-    return StatusReference(text_at(reference, "uri", f"{where}.status_list"), index)
+        raise Malformed("an index from zero", "a negative one", f"{_STATUS}.idx")
+    return StatusReference(text_at(reference, "uri", _STATUS), index)
