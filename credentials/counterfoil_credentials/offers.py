@@ -78,14 +78,14 @@ def parse_offer(link: str) -> CredentialOffer:
         raise Malformed(f"at most {_MAX_LINK} characters", f"{len(link)}", _WHERE)
     try:
         parts = urlsplit(link)
-    except ValueError as cause:
-        raise Malformed("a link", "another text", _WHERE) from cause
+    except ValueError:  # It quotes the link, and a code in it must not reach a traceback.
+        raise Malformed("a link", "another text", _WHERE) from None
     if parts.scheme != OFFER_SCHEME:
         raise Malformed(f"a link with the scheme {OFFER_SCHEME}", "another scheme", _WHERE)
     try:
         parameters = parse_qs(parts.query, strict_parsing=True, max_num_fields=5, errors="strict")
-    except ValueError as cause:
-        raise Malformed("a query with one offer", "another query", _WHERE) from cause
+    except ValueError:
+        raise Malformed("a query with one offer", "another query", _WHERE) from None
     carried = parameters.get("credential_offer", [])
     if len(carried) != 1 or len(parameters) != 1:
         raise Malformed("one credential_offer by value", "other parameters", _WHERE)

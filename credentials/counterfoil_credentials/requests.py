@@ -125,14 +125,14 @@ def parse_request_link(link: str) -> RequestLink:
         raise Malformed("at most 8192 characters", f"{len(link)}", "request_link")
     try:
         parts = urlsplit(link)
-    except ValueError as cause:
-        raise Malformed("a link", "another text", "request_link") from cause
+    except ValueError:  # It quotes the link, which may be an offer with its code.
+        raise Malformed("a link", "another text", "request_link") from None
     if parts.scheme != REQUEST_SCHEME:
         raise Malformed(f"a link with the scheme {REQUEST_SCHEME}", "another", "request_link")
     try:
         found = parse_qs(parts.query, strict_parsing=True, max_num_fields=10, errors="strict")
-    except ValueError as cause:
-        raise Malformed("a query", "another text", "request_link") from cause
+    except ValueError:
+        raise Malformed("a query", "another text", "request_link") from None
     if any(len(values) != 1 for values in found.values()):
         raise Malformed("each parameter once", "one twice", "request_link")
     given: JsonObject = {name: values[0] for name, values in found.items()}

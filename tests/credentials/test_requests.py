@@ -1,6 +1,8 @@
 """Offers, proofs, requests, queries: what strangers hand over is read strictly."""
 
 import dataclasses
+import traceback
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -100,6 +102,21 @@ class TestOffers:
     def test_what_is_no_offer_is_malformed(self, link: str) -> None:
         with pytest.raises(Malformed):
             parse_offer(link)
+
+
+@pytest.mark.parametrize(
+    ("parse", "scheme"),
+    [(parse_offer, "openid-credential-offer"), (parse_request_link, "openid4vp")],
+    ids=["offer", "request"],
+)
+class TestLinks:
+    @pytest.mark.parametrize("rest", ["?the-secret", "?client_id=x&the-secret", "[the-secret]"])
+    def test_no_traceback_repeats_a_broken_link(
+        self, parse: Callable[[str], object], scheme: str, rest: str
+    ) -> None:
+        with pytest.raises(Malformed) as failure:
+            parse(f"{scheme}://{rest}")
+        assert "the-secret" not in "".join(traceback.format_exception(failure.value))
 
 
 class TestProofs:

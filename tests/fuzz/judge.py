@@ -69,9 +69,11 @@ def require_good(error: CounterfoilError, given: Iterable[bytes | str]) -> None:
 
 
 def _chain(error: BaseException | None) -> Generator[str]:
+    """Give what a traceback of `error` says: a context that `from None` hides is not in it."""
     while error is not None:
         yield str(error)
-        error = error.__cause__ or error.__context__
+        context = None if error.__suppress_context__ else error.__context__
+        error = error.__cause__ or context
 
 
 def _is_a_name(given: Iterable[bytes | str]) -> bool:
