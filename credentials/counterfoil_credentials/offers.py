@@ -76,6 +76,8 @@ def parse_offer(link: str) -> CredentialOffer:
     """
     if len(link) > _MAX_LINK:
         raise Malformed(f"at most {_MAX_LINK} characters", f"{len(link)}", _WHERE)
+    if not link.isascii():
+        raise Malformed("a link in ASCII", "another character", _WHERE)
     try:
         parts = urlsplit(link)
     except ValueError:  # It quotes the link, and a code in it must not reach a traceback.

@@ -123,6 +123,8 @@ def parse_request_link(link: str) -> RequestLink:
     """Give the two halves of a request link, or raise `Malformed`."""
     if len(link) > 8_192:
         raise Malformed("at most 8192 characters", f"{len(link)}", "request_link")
+    if not link.isascii():
+        raise Malformed("a link in ASCII", "another character", "request_link")
     try:
         parts = urlsplit(link)
     except ValueError:  # It quotes the link, which may be an offer with its code.

@@ -118,6 +118,13 @@ class TestLinks:
             parse(f"{scheme}://{rest}")
         assert "the-secret" not in "".join(traceback.format_exception(failure.value))
 
+    @pytest.mark.parametrize("character", ["é", "\ud800", "\u202e", "\uff0f"], ids=ascii)
+    def test_other_than_ascii_stands_percent_encoded_or_the_link_is_malformed(
+        self, parse: Callable[[str], object], scheme: str, character: str
+    ) -> None:
+        with pytest.raises(Malformed, match="a link in ASCII"):
+            parse(f"{scheme}://?client_id=x&request_uri={character}")
+
 
 class TestProofs:
     issuer = "https://audio.example"
@@ -258,6 +265,7 @@ class TestPresentationRequests:
 
         assert parse_request_link(link).client_id == CLIENT_ID
         assert parse_request_link(link).request_uri == "https://shop.example/requests/1"
+        assert parse_request_link(request_link("é", "u")).client_id == "é"
         for bad in (
             link + "&client_id=x",
             "openid4vp://",
