@@ -74,4 +74,9 @@ class Misuse(CounterfoilError):
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
+    # One line, whatever was sent: a line end, a terminal's escape or a change of
+    # direction would let a stranger write into the log, so it is shown spelled out.
+    quote = text[: _LONGEST_QUOTE + 1]
+    if not quote.isprintable():
+        quote = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in quote)
+    return quote if len(quote) <= _LONGEST_QUOTE else quote[: _LONGEST_QUOTE - 1] + "…"
