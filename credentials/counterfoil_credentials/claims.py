@@ -3,14 +3,16 @@
 A text selects a member, a whole number an element, and None every element.
 """
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from counterfoil_credentials.encoding import Json, as_list
 from counterfoil_credentials.errors import Malformed
 
 ClaimPath: TypeAlias = tuple[str | int | None, ...]
 
-MAX_PATH_LENGTH = 16
+MAX_PATH_LENGTH: Final = 16
+# Our own bound: a hundred claims of each of nine hundred lines take less.
+MOST_STEPS: Final = 200_000
 
 
 def parse_path(value: Json, where: str) -> ClaimPath:
@@ -38,26 +40,48 @@ def path_text(path: ClaimPath) -> str:
     return text
 
 
-def values_at(claims: Json, path: ClaimPath) -> list[Json]:
+class Steps:
+    """How far the paths of one question may walk, all together.
+
+    Many paths through a long list are work that neither who asks nor who holds the
+    list pays for alone: the product of two lengths that are each within bounds.
+    """
+
+    def __init__(self, where: str) -> None:
+        """Begin with `MOST_STEPS`; `where` is told when they do not suffice."""
+        self._left = MOST_STEPS
+        self._where = where
+
+    def take(self, count: int) -> None:
+        """Take `count` of what is left, or raise `Malformed`."""
+        self._left -= count
+        if self._left < 0:
+            raise Malformed(f"at most {MOST_STEPS} steps over the claims", "more", self._where)
+
+
+def values_at(claims: Json, path: ClaimPath, steps: Steps | None = None) -> list[Json]:
     """Give every value that `path` selects in `claims`; none is an empty list.
 
     A step meets a value of the wrong kind (a text step and no object, a number or
-    null and no list): nothing is selected at all (section 7.1.1).
+    null and no list): nothing is selected at all (section 7.1.1). Each value that is
+    selected on the way takes one of `steps`.
     """
     selected = [claims]
     for step in path:
-        following: list[Json] = []
-        for value in selected:
-            match value, step:
-                case dict(), str():
-                    following.extend([value[step]] if step in value else [])
-                case list(), int():
-                    following.extend([value[step]] if step < len(value) else [])
-                case list(), None:
-                    following.extend(value)
-                case _:
-                    return []
-        selected = following
+        if isinstance(step, str):
+            objects = [value for value in selected if isinstance(value, dict)]
+            is_whole = len(objects) == len(selected)
+            selected = [value[step] for value in objects if step in value]
+        else:
+            lists = [value for value in selected if isinstance(value, list)]
+            is_whole = len(lists) == len(selected)
+            if step is not None:
+                lists = [value[step : step + 1] for value in lists]
+            selected = [element for value in lists for element in value]
+        if not is_whole:
+            return []
+        if steps is not None:
+            steps.take(len(selected))
     return selected
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from counterfoil_credentials.claims import ClaimPath, parse_path, values_at
+from counterfoil_credentials.claims import ClaimPath, Steps, parse_path, values_at
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
@@ -91,12 +91,13 @@ class ClaimQuery:
             **({"values": [*self.values]} if self.values else {}),
         }
 
-    def fits(self, claims: Json) -> bool:
+    def fits(self, claims: Json, steps: Steps | None = None) -> bool:
         """Say whether `claims` hold this claim, with one of the values if any are named.
 
-        Type and value must both be equal: neither `true` nor `"1"` is `1`.
+        Type and value must both be equal: neither `true` nor `"1"` is `1`. Looking
+        takes `steps`, as `values_at` does.
         """
-        found = values_at(claims, self.path)
+        found = values_at(claims, self.path, steps)
         if not self.values:
             return bool(found)
         wanted = {(type(value), value) for value in self.values}

@@ -5,14 +5,14 @@
 
 The wallet's word is not enough (section 14, "Security Checks on the Returned
 Credentials and Presentations"): the verifier evaluates the same query on what
-arrived. Every answer here is a plain function of its arguments, and none takes
-more steps than the query and the credential are long.
+arrived. Every answer here is a plain function of its arguments. A query that wants
+more walking through one credential than `MOST_STEPS` is malformed, on both sides.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from counterfoil_credentials.claims import ClaimPath, path_text
+from counterfoil_credentials.claims import ClaimPath, Steps, path_text
 from counterfoil_credentials.dcql import (
     Authority,
     ClaimQuery,
@@ -64,10 +64,11 @@ def claims_to_show(query: CredentialQuery, candidate: Candidate) -> tuple[ClaimP
     """Give the claims that `candidate` has to show as an answer to `query`; None: it is none.
 
     No claims is an answer too: it shows what cannot be withheld (section 6.4.1).
+    Raises `Malformed` where looking for them takes more than `MOST_STEPS`.
     """
     if _frame_mismatches(query, candidate):
         return None
-    claims = _first_combination(query, candidate.claims)
+    claims = _first_combination(query, _absent(query, candidate))
     return None if claims is None else tuple(claim.path for claim in claims)
 
 
@@ -88,19 +89,20 @@ def mismatches(query: CredentialQuery, candidate: Candidate) -> list[Reason]:
     """Give the reasons why `candidate` does not answer `query`; none means it does.
 
     Codes: `format-not-asked-for`, `type-not-asked-for`, `holder-key-missing`,
-    `authority-not-asked-for`, `claim-missing`.
+    `authority-not-asked-for`, `claim-missing`. Raises like `claims_to_show`.
     """
     reasons = _frame_mismatches(query, candidate)
-    is_ours = query.format == SD_JWT_VC_FORMAT
-    if not is_ours or _first_combination(query, candidate.claims) is not None:
+    if query.format != SD_JWT_VC_FORMAT:
+        return reasons
+    absent = _absent(query, candidate)
+    if _first_combination(query, absent) is not None:
         return reasons
     if query.claim_sets:
         expected, where = "every claim of one of the sets", f"{query.id}.claim_sets"
         return [*reasons, Reason("claim-missing", expected, "no set that is whole", where)]
     return reasons + [
         Reason("claim-missing", "every claim asked for", "none that fits", path_text(claim.path))
-        for claim in _distinct(query.claims)
-        if not claim.fits(candidate.claims)
+        for claim in absent
     ]
 
 
@@ -169,16 +171,24 @@ def _frame_mismatches(query: CredentialQuery, candidate: Candidate) -> list[Reas
     return reasons
 
 
-def _first_combination(query: CredentialQuery, claims: JsonObject) -> tuple[ClaimQuery, ...] | None:
+def _absent(query: CredentialQuery, candidate: Candidate) -> list[ClaimQuery]:
+    """Give the claims of the query that the credential does not hold."""
+    steps = Steps(f"{query.id}.claims")
+    asked = query.claims if query.claim_sets else _distinct(query.claims)
+    return [claim for claim in asked if not claim.fits(candidate.claims, steps)]
+
+
+def _first_combination(
+    query: CredentialQuery, absent: Collection[ClaimQuery]
+) -> tuple[ClaimQuery, ...] | None:
     """Give the verifier's favourite among the combinations of claims that are there."""
     if not query.claim_sets:
-        wanted = _distinct(query.claims)
-        return wanted if all(claim.fits(claims) for claim in wanted) else None
+        return None if absent else _distinct(query.claims)
     defined = {claim.id: claim for claim in query.claims}
-    fitting = {claim.id for claim in query.claims if claim.fits(claims)}
+    absent_ids = {claim.id for claim in absent}
     for ids in query.claim_sets:
         wanted = _distinct(defined[name] for name in ids)
-        if all(claim.id in fitting for claim in wanted):
+        if all(claim.id not in absent_ids for claim in wanted):
             return wanted
     return None
 

@@ -7,7 +7,7 @@ withheld element of a list keeps its place, and a withheld member may be any.
 from dataclasses import dataclass, field
 from typing import Final
 
-from counterfoil_credentials.claims import ClaimPath, path_text
+from counterfoil_credentials.claims import ClaimPath, Steps, path_text
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
@@ -16,13 +16,12 @@ from counterfoil_credentials.encoding import (
     from_b64url,
     parse_json,
 )
-from counterfoil_credentials.errors import Malformed, Reason, Refused
+from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_credentials.sdjwt import RESERVED, SdJwt, digest, reveal, unverified_payload
 from counterfoil_credentials.spec import ELLIPSIS, SD
 from counterfoil_credentials.type_metadata import ClaimMetadata, Concealment, TypeMetadata
 
 _WHERE: Final = "credential"
-_MOST_STEPS: Final = 200_000
 
 
 def check_issued(metadata: TypeMetadata, sd_jwt: SdJwt) -> None:
@@ -121,7 +120,7 @@ class _Issued:
         self._members: dict[int, _Members] = {}
         root = _Selection([_Place(payload, is_concealed=False)], may_lack=False)
         self._selections: dict[ClaimPath, _Selection] = {(): root}
-        self._steps_left = _MOST_STEPS
+        self._steps = Steps(_WHERE)
 
     def select(self, path: ClaimPath) -> _Selection:
         """Give what `path` selects; each part of a path is walked once for all paths."""
@@ -150,13 +149,8 @@ class _Issued:
                 places.extend(filter(None, map(self._element, elements)))
             else:
                 raise _OtherKind("no list")
-        self._count(len(selection.places) + len(places))
+        self._steps.take(len(selection.places) + len(places))
         return _Selection(places, may_lack)
-
-    def _count(self, steps: int) -> None:
-        self._steps_left -= steps
-        if self._steps_left < 0:
-            raise Malformed(f"at most {_MOST_STEPS} steps over the claims", "more", _WHERE)
 
     def _members_of(self, value: Json) -> _Members:
         if not isinstance(value, dict):

@@ -751,3 +751,58 @@ def test_the_longest_query_goes_through_a_long_credential_once_for_each_claim() 
 
     assert claims_to_show(asked, held) is None
     assert passes == 100
+
+
+LINES_100: list[Json] = [{"id": f"c{i}", "path": ["lines", None, f"z{i}"]} for i in range(100)]
+"""A hundred claims that each go through all lines: one step to the list, one for each line."""
+
+
+def of_lines(count: int, line: JsonObject | None = None) -> Candidate:
+    return replace(HELD, claims={"lines": times({} if line is None else line, count)})
+
+
+@pytest.mark.parametrize("claim_sets", [{}, {"claim_sets": [["c0"], ["c1"]]}], ids=["all", "sets"])
+def test_a_query_takes_so_many_steps_and_not_one_more(claim_sets: dict[str, Json]) -> None:
+    asked = parsed(claims=LINES_100, **claim_sets)
+    whole = DcqlQuery((asked,))
+
+    assert claims_to_show(asked, of_lines(1_999)) is None
+    assert {reason.code for reason in mismatches(asked, of_lines(1_999))} == {"claim-missing"}
+    for attempt in (
+        lambda: claims_to_show(asked, of_lines(2_000)),
+        lambda: mismatches(asked, of_lines(2_000)),
+        lambda: judge(whole, {"pid": [of_lines(2_000)]}),
+    ):
+        with pytest.raises(Malformed, match="at most 200000 steps") as refusal:
+            attempt()
+        assert refusal.value.where == "pid.claims"
+
+
+def test_what_is_found_takes_steps_as_what_is_looked_for() -> None:
+    asked = parsed(claims=LINES_100)
+    line: JsonObject = {f"z{i}": 1 for i in range(100)}
+
+    assert claims_to_show(asked, of_lines(900, line)) is not None
+    with pytest.raises(Malformed):
+        claims_to_show(asked, of_lines(1_000, line))
+
+
+def test_each_query_and_each_credential_has_steps_of_its_own() -> None:
+    asked = parse_dcql(
+        {"credentials": [credential(id=f"q{i}", claims=LINES_100) for i in range(3)]}
+    )
+
+    for one in asked.credentials:
+        assert len(mismatches(one, of_lines(1_999))) == 100
+
+
+def test_one_claim_of_the_longest_list_is_found() -> None:
+    asked = parsed(claims=[{"path": ["lines", None, "z"]}])
+
+    assert claims_to_show(asked, of_lines(60_000, {"z": 1})) == (("lines", None, "z"),)
+
+
+def test_a_credential_of_another_type_is_not_walked_at_all() -> None:
+    another = replace(of_lines(60_000), types=("https://credentials.example.com/another",))
+
+    assert claims_to_show(parsed(claims=LINES_100), another) is None

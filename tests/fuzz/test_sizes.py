@@ -16,7 +16,7 @@ from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, digest
 
 from tests.fuzz.alarm import within_its_time
 from tests.fuzz.documents import dcql, did, encoding, links, metadata
-from tests.fuzz.fixed import WARRANTY
+from tests.fuzz.fixed import VCT, WARRANTY
 from tests.fuzz.tokens import jws, request, sd_jwt
 from tests.fuzz.tokens import status_list as status
 
@@ -42,9 +42,16 @@ def _nested_disclosures(count: int) -> bytes:
 
 
 def _query(claims: bytes, credentials: int) -> bytes:
-    one = b'{"id":"c%d","format":"dc+sd-jwt","meta":{"vct_values":["v"]},"claims":[' + claims
-    return b'{"credentials":[' + b",".join(one % i + b"]}" for i in range(credentials)) + b"]}"
+    one = b'{"id":"c%d","format":"dc+sd-jwt","meta":{"vct_values":["%s"]},"claims":[%s]}'
+    each = [one % (i, VCT.encode(), claims) for i in range(credentials)]
+    return b'{"credentials":[%s]}' % b",".join(each)
 
+
+def _list_of_objects(count: int) -> bytes:
+    return b'{"a":[%s]}' % b",".join([b"{}"] * count)
+
+
+PATHS = b",".join(b'{"path":["a",null,"z%d"]}' % i for i in range(100))
 
 SD_JWTS = {
     "a long name above many objects": HEAD
@@ -103,6 +110,9 @@ OTHERS: dict[str, tuple[Callable[[bytes], None], bytes]] = {
             b'{"a":%s0%s}' % (b"[" * 15, b"]" * 15),
         ),
     ),
+    # What each query may walk, walked by all of them; and a list that is too long for that.
+    "many paths": (dcql, b"C%s\n%s" % (_query(PATHS, 20), _list_of_objects(1_999))),
+    "too many paths": (dcql, b"C%s\n%s" % (_query(PATHS, 20), _list_of_objects(MANY // 3))),
     "an offer of escapes": (links, b"O" + b"[" * 5_000),
     "a link of ampersands": (links, b"Lopenid4vp://?" + b"&" * 8_000),
     "a request of texts": (
