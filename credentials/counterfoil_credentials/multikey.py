@@ -7,7 +7,7 @@ types and their lengths are those of CID and of the did:key method.
 from typing import Final, NamedTuple
 
 from counterfoil_credentials.encoding import b64url, from_b64url
-from counterfoil_credentials.errors import Malformed, Reason, Refused
+from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
 from counterfoil_credentials.keys import Curve, PublicKey
 
 # Base58 takes time with the square of its length. The longest key that did:key
@@ -95,7 +95,10 @@ class Multikey(NamedTuple):
 
 
 def multibase(data: bytes, base: str = "z") -> str:
-    """Give `data` in base58btc (`z`) or in unpadded base64url (`u`), after its prefix."""
+    """Give `data` in base58btc (`z`) or in unpadded base64url (`u`), after its prefix.
+
+    Raises `Misuse` for more than `MAX_BASE58` bytes in base58btc: keys are short.
+    """
     return base + (b64url(data) if base == "u" else _base58(data))
 
 
@@ -115,6 +118,8 @@ def from_multibase(text: str, where: str) -> bytes:
 
 
 def _base58(data: bytes) -> str:
+    if len(data) > MAX_BASE58:
+        raise Misuse(f"expected at most {MAX_BASE58} bytes for base58btc, found {len(data)}")
     number, digits = int.from_bytes(data), ""
     while number:
         number, digit = divmod(number, 58)

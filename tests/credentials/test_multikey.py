@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_credentials.errors import Malformed, Misuse, Refused
 from counterfoil_credentials.keys import Curve, MemorySigner
 from counterfoil_credentials.multikey import MAX_BASE58, Multikey, from_multibase, multibase
 from hypothesis import assume, given
@@ -100,6 +100,19 @@ def test_base58_is_bounded_before_it_costs_anything() -> None:
     with pytest.raises(Malformed, match="at most 1024 characters"):
         from_multibase("z" * 10_000_000, "text")
     assert time.perf_counter() - started < 1
+
+
+def test_base58_of_our_own_is_bounded_and_base64url_is_not() -> None:
+    for byte in (b"\0", b"\xff"):
+        assert multibase(byte * MAX_BASE58).startswith("z")
+        with pytest.raises(Misuse, match="at most 1024 bytes"):
+            multibase(byte * (MAX_BASE58 + 1))
+        assert from_multibase(multibase(byte * 2_000, "u"), "text") == byte * 2_000
+
+
+def test_whatever_is_read_can_be_written() -> None:
+    for text in ("z" + "1" * MAX_BASE58, "z" + "z" * MAX_BASE58):
+        assert multibase(from_multibase(text, "text")) == text
 
 
 @given(st.binary(max_size=300))
