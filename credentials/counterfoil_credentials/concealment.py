@@ -7,11 +7,10 @@ joined, encoded at once and cut apart again: that halves the cost of issuing.
 
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Final, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
-from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_json
+from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_each
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.sdjwt import RESERVED, digests
 from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
@@ -63,7 +62,7 @@ class _Concealment:
 
     def object(self, value: JsonObject, tree: _Tree) -> JsonObject:
         open_members: JsonObject = {}
-        contents: list[list[Json]] = []
+        contents: list[Json] = []
         for name, member in value.items():
             if name in RESERVED:
                 raise Misuse(f"expected no claim with a reserved name, found {name}")
@@ -102,23 +101,23 @@ class _Concealment:
         # At the end: a claim path counts placeholders, and must not count decoys first.
         return elements + [{ELLIPSIS: decoy} for decoy in self._decoys(len(hidden_at))]
 
-    def _seal(self, contents: Sequence[list[Json]]) -> list[str]:
+    def _seal(self, contents: Sequence[Json]) -> list[str]:
         """Give the digests of new disclosures: `contents`, each with a salt put first."""
         salts = b64url(self._random(_SALT_BYTES * len(contents))).encode("ascii")
         texts: list[bytes] = []
-        ends = [0]
-        salt_end = end = 0
-        for content in contents:
-            text = compact_json(content)
+        salt_end = _SALT_CHARACTERS
+        for text in compact_each(contents):
             # As much of the salt as makes whole threes with the rest: 22 to 24
             # characters, at least 132 bits (section 9.3 asks for 128).
+            begin = salt_end - _SALT_CHARACTERS + len(text) % 3
+            texts.append(b'["' + salts[begin:salt_end] + text[2:])
             salt_end += _SALT_CHARACTERS
-            salt = salts[salt_end - _SALT_CHARACTERS + len(text) % 3 : salt_end]
-            texts.append(b'["' + salt + text[2:])
-            end += (len(text) + len(salt)) // 3 * 4
-            ends.append(end)
         encoded = b64url(b"".join(texts))
-        disclosures = [encoded[begin:end] for begin, end in pairwise(ends)]
+        disclosures: list[str] = []
+        end = 0
+        for text in texts:
+            begin, end = end, end + len(text) // 3 * 4
+            disclosures.append(encoded[begin:end])
         self.disclosures += disclosures
         return digests(disclosures)
 

@@ -4,13 +4,13 @@ Everything is bounded before it is parsed, and what two parsers could read in
 two ways (duplicate names, padding, stray bits, NaN) is refused.
 """
 
-import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn, TypeAlias, cast
 
 import orjson
+from pybase64 import b64decode, b64encode_as_string
 
 from counterfoil_credentials.errors import Malformed, Misuse
 
@@ -20,19 +20,16 @@ JsonObject: TypeAlias = dict[str, Json]
 MAX_JSON_BYTES: Final = 262_144
 MAX_JSON_DEPTH: Final = 32
 
-# The base64 of RFC 4648, section 4, to that of section 5 and back; what is foreign
-# to the latter becomes a character that is foreign to the former.
-_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
-_FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
+_URL_ALPHABET: Final = b"-_"
 # By the number of characters past the last whole four: the padding that they lack, and
 # the last characters whose unused bits are zero.
-_PADDING: Final = (b"", b"!", b"==", b"=")
+_PADDING: Final = ("", "", "==", "=")
 _LAST: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
 
 
 def b64url(data: bytes) -> str:
     """Give base64url without padding (RFC 7515, section 2)."""
-    return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
+    return b64encode_as_string(data, _URL_ALPHABET).rstrip("=")
 
 
 def from_b64url(text: str, where: str) -> bytes:
@@ -41,15 +38,15 @@ def from_b64url(text: str, where: str) -> bytes:
     Raises `Malformed` for padding, foreign characters, and stray last bits.
     """
     rest = len(text) & 3
-    try:
-        data = binascii.a2b_base64(
-            text.encode("ascii").translate(_FROM_URL) + _PADDING[rest], strict_mode=True
-        )
-    except (binascii.Error, UnicodeEncodeError) as cause:
-        raise Malformed("unpadded base64url", f"{len(text)} other characters", where) from cause
     if rest and text[-1] not in _LAST[rest]:
-        raise Malformed("base64url whose unused bits are zero", "stray bits", where)
-    return data
+        raise Malformed("unpadded base64url, unused bits zero", "another last character", where)
+    # The decoder takes the other alphabet, and padding, as well.
+    if "+" in text or "/" in text or "=" in text:
+        raise Malformed("unpadded base64url", "other characters", where)
+    try:
+        return b64decode(text + _PADDING[rest], _URL_ALPHABET, validate=True)
+    except ValueError as cause:
+        raise Malformed("unpadded base64url", "other characters", where) from cause
 
 
 def parse_json(
@@ -88,7 +85,10 @@ def parse_object(
     max_depth: int = MAX_JSON_DEPTH,
 ) -> JsonObject:
     """Give the JSON object in `data`; see `parse_json`."""
-    return as_object(parse_json(data, where, max_bytes=max_bytes, max_depth=max_depth), where)
+    value = parse_json(data, where, max_bytes=max_bytes, max_depth=max_depth)
+    if isinstance(value, dict):
+        return value
+    raise Malformed("an object", kind_of(value), where)
 
 
 def compact_json(value: Json) -> bytes:
@@ -102,6 +102,15 @@ def compact_json(value: Json) -> bytes:
         return _write_with_care(value)
     # NaN and infinity would be written as null.
     return _write_with_care(value) if b"null" in data else data
+
+
+def compact_each(values: Sequence[Json]) -> list[bytes]:
+    """Give the compact JSON of each of `values`; see `compact_json`."""
+    try:
+        each = [orjson.dumps(value) for value in values]
+    except orjson.JSONEncodeError:
+        return [compact_json(value) for value in values]
+    return [compact_json(value) for value in values] if b"null" in b"".join(each) else each
 
 
 def canonical_json(value: Json) -> bytes:

@@ -76,7 +76,7 @@ def sign_jws(
     header: Header | None = None,
 ) -> str:
     """Give the compact JWS of `claims`. `header` adds members such as `kid` or `jwk`."""
-    head = _encoded_header(signer.public.algorithm, typ, header or {})
+    head = _encoded_header(signer.public.algorithm, typ, header)
     signing_input = f"{head}.{b64url(compact_json(claims))}"
     return f"{signing_input}.{b64url(signer.sign(signing_input.encode('ascii')))}"
 
@@ -92,18 +92,13 @@ def read_jws(
     """
     if len(token) > max_bytes:
         raise Malformed(f"at most {max_bytes} bytes", f"{len(token)} bytes", where)
-    parts = token.split(".")
-    if len(parts) != 3:
-        raise Malformed("a compact JWS of three parts", f"{len(parts)} parts", where)
-    try:
-        signing_input = token[: len(parts[0]) + 1 + len(parts[1])].encode("ascii")
-    except UnicodeEncodeError as cause:
-        raise Malformed("unpadded base64url", "other characters", where) from cause
-    header = _read_header(parts[0], where)
-    claims = parse_object(
-        from_b64url(parts[1], f"{where}.payload"), f"{where}.payload", max_bytes=max_bytes
-    )
-    signature = from_b64url(parts[2], f"{where}.signature")
+    signing_input, _, signature_text = token.rpartition(".")
+    header_text, dot, payload = signing_input.partition(".")
+    if not dot or "." in payload:
+        raise Malformed("a compact JWS of three parts", "fewer or more", where)
+    header = _read_header(header_text, where)
+    claims = parse_object(from_b64url(payload, where), where, max_bytes=max_bytes)
+    signature = from_b64url(signature_text, where)
     if header.get("typ") != typ:
         found = header.get("typ")
         raise Refused(
@@ -114,7 +109,7 @@ def read_jws(
                 f"{where}.typ",
             )
         )
-    return UnverifiedJws(header, claims, where, signing_input, signature)
+    return UnverifiedJws(header, claims, where, signing_input.encode("ascii"), signature)
 
 
 def _read_header(text: str, where: str) -> Header:
@@ -142,7 +137,9 @@ def _remembered_header(text: str, where: str) -> Header | None:
     return None if any(isinstance(value, dict | list) for value in header.values()) else header
 
 
-def _encoded_header(algorithm: Algorithm, typ: str, header: Header) -> str:
+def _encoded_header(algorithm: Algorithm, typ: str, header: Header | None) -> str:
+    if not header:
+        return _remembered_encoding(algorithm, typ, ())
     members = tuple(header.items())
     for _, value in members:
         if not isinstance(value, str):

@@ -31,7 +31,7 @@ from counterfoil_credentials.spec import (
 )
 
 _WHERE: Final = "kb_jwt"
-_SKEW: Final = timedelta(seconds=60)
+_SKEW_S: Final = 60
 
 
 # One for each check of section 7.3 and of OpenID4VP 1.0, appendix B.3.3, in the order of
@@ -108,15 +108,15 @@ def check_key_binding(
     issued_at = int_at(claims, "iat", _WHERE)
     ends_at = optional_int_at(claims, "exp", _WHERE)
     begins_at = optional_int_at(claims, "nbf", _WHERE)
-    seconds, skew_s = int(now.timestamp()), int(_SKEW.total_seconds())
-    oldest, latest = seconds - max_age.total_seconds(), seconds + skew_s
+    seconds = int(now.timestamp())
+    oldest, latest = seconds - max_age.total_seconds(), seconds + _SKEW_S
     checks = (
         text_at(claims, "aud", _WHERE) == audience,
         text_at(claims, "nonce", _WHERE) == nonce,
         text_at(claims, SD_HASH, _WHERE) == _sd_hash(presentation),
         _transaction_hashes(claims) == list(transaction_data_hashes),
         issued_at >= oldest,
-        ends_at is None or ends_at + skew_s > seconds,
+        ends_at is None or ends_at + _SKEW_S > seconds,
         max(issued_at, begins_at or 0) <= latest,
     )
     if not all(checks):

@@ -118,15 +118,8 @@ class PublicKey:
             raise Malformed("a key for signatures", "another use", f"{where}.use")
         if "key_ops" in jwk and "verify" not in list_at(jwk, "key_ops", where):
             raise Malformed("a key that verifies", "other operations", f"{where}.key_ops")
-        x = _coordinate(jwk, "x", kind.size, where)
-        if kind.curve is None:
-            return _ed25519(x, where)
-        y = _coordinate(jwk, "y", kind.size, where)
-        try:
-            key = ec.EllipticCurvePublicKey.from_encoded_point(kind.curve, b"\x04" + x + y)
-        except ValueError as cause:
-            raise Malformed(f"a point on {curve}", "another point", where) from cause
-        return PublicKey(curve, x, y, key, kind)
+        y = text_at(jwk, "y", where) if kind.curve is not None else ""
+        return _key_met(curve.value, text_at(jwk, "x", where), y, where)
 
     @staticmethod
     def from_point(curve: Curve, point: bytes, where: str) -> "PublicKey":
@@ -294,10 +287,27 @@ def _curve(jwk: JsonObject, where: str) -> Curve:
     return curve
 
 
-def _coordinate(jwk: JsonObject, name: str, size: int, where: str) -> bytes:
-    data = from_b64url(text_at(jwk, name, where), where)
+# A key is met again: an issuer's with each credential, a customer's at each visit.
+# Opening one costs a fifth of a verification with it, so those met last stay open.
+@lru_cache(maxsize=1_024)
+def _key_met(name: str, x_text: str, y_text: str, where: str) -> PublicKey:
+    curve = Curve(name)
+    kind = _KINDS[curve]
+    x = _coordinate(x_text, kind.size, f"{where}.x")
+    if kind.curve is None:
+        return _ed25519(x, where)
+    y = _coordinate(y_text, kind.size, f"{where}.y")
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(kind.curve, b"\x04" + x + y)
+    except ValueError as cause:
+        raise Malformed(f"a point on {curve}", "another point", where) from cause
+    return PublicKey(curve, x, y, key, kind)
+
+
+def _coordinate(text: str, size: int, where: str) -> bytes:
+    data = from_b64url(text, where)
     if len(data) != size:
-        raise Malformed(f"{size} bytes", f"{len(data)} bytes", f"{where}.{name}")
+        raise Malformed(f"{size} bytes", f"{len(data)} bytes", where)
     return data
 
 

@@ -11,14 +11,13 @@ and the caller verifies the issuer's signature over the payload.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Final, cast
 
 from counterfoil_credentials.claims import ClaimPath, covers, path_text
 from counterfoil_credentials.encoding import (
     MAX_JSON_DEPTH,
     Json,
     JsonObject,
-    as_list,
     b64url,
     compact_json,
     from_b64url,
@@ -31,6 +30,8 @@ from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
 MAX_SD_JWT_BYTES: Final = 262_144
 MAX_DISCLOSURES: Final = 1_000
 RESERVED: Final = frozenset({SD, SD_ALG, ELLIPSIS})
+_TEXTS: Final = frozenset({str})
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,16 @@ def reveal(payload: JsonObject, disclosures: Sequence[str], where: str = "sd_jwt
     by_digest = dict(zip(digests(disclosures), disclosures, strict=True))
     if len(by_digest) != len(disclosures):
         raise _refused("disclosure-duplicate", "each disclosure once", "one twice", where)
-    return _Revelation(by_digest, where).run(payload)
+    revelation = _Revelation(by_digest, where)
+    claims = revelation.object(payload, ())
+    if unreferenced := len(by_digest) - len(revelation.paths):
+        raise _refused(
+            "disclosure-unreferenced",
+            "every disclosure referred to by a digest",
+            f"{unreferenced} that nothing refers to",
+            where,
+        )
+    return Revealed(claims, revelation.paths)
 
 
 class Disclosable:
@@ -118,7 +128,7 @@ class Disclosable:
             needed = self._needed.get(path)
             kept.update(self._for_path(path) if needed is None else needed)
         disclosures = self.sd_jwt.disclosures
-        return SdJwt(self.sd_jwt.issuer_jwt, tuple(disclosures[i] for i in sorted(kept)))
+        return SdJwt(self.sd_jwt.issuer_jwt, tuple([disclosures[i] for i in sorted(kept)]))
 
     def _for_path(self, path: ClaimPath) -> list[int]:
         return [i for i, placed in enumerate(self._placed) if covers(path, placed)]
@@ -143,8 +153,11 @@ def digests(disclosures: Sequence[str]) -> list[str]:
     They are encoded together: a zero byte makes 33 of 32, which is a whole number of
     threes, and the last of the 44 characters is that byte's alone.
     """
-    hashed = [sha256(each.encode("ascii", "replace")).digest() + b"\0" for each in disclosures]
-    joined = b64url(b"".join(hashed))
+    try:
+        hashed = [sha256(disclosure.encode("ascii")).digest() for disclosure in disclosures]
+    except UnicodeEncodeError as cause:
+        raise Malformed("base64url", "characters beyond ASCII", "a disclosure") from cause
+    joined = b64url(b"\0".join((*hashed, b"")))
     return [joined[begin : begin + 43] for begin in range(0, len(joined), 44)]
 
 
@@ -156,59 +169,58 @@ def digest(disclosure: str) -> str:
 class _Revelation:
     """One run of section 7.1: remembers which digests it met and which it resolved."""
 
-    __slots__ = ("_by_digest", "_met", "_paths", "_where")
+    __slots__ = ("_by_digest", "_met", "_where", "paths")
 
     def __init__(self, by_digest: dict[str, str], where: str) -> None:
+        self.paths: dict[str, ClaimPath] = {}
         self._by_digest = by_digest
-        self._where = where
         self._met: set[str] = set()
-        self._paths: dict[str, ClaimPath] = {}
+        self._where = where
 
-    def run(self, payload: JsonObject) -> Revealed:
-        claims = self._object({n: v for n, v in payload.items() if n != SD_ALG}, ())
-        unreferenced = len(self._by_digest) - len(self._paths)
-        if unreferenced:
-            raise _refused(
-                "disclosure-unreferenced",
-                "every disclosure referred to by a digest",
-                f"{unreferenced} that nothing refers to",
-                self._where,
-            )
-        return Revealed(claims, self._paths)
+    def object(self, value: JsonObject, path: ClaimPath) -> JsonObject:
+        here = (SD in value) + (SD_ALG in value and not path)
+        if _reserved_in(value) == here:
+            result = {**value}
+            if here:
+                result.pop(SD, None)
+                result.pop(SD_ALG, None)
+        else:
+            result = {}
+            for name, member in value.items():
+                if name not in RESERVED:
+                    result[name] = self._value(member, (*path, name))
+                elif name == ELLIPSIS or (name == SD_ALG and path):
+                    raise Malformed("no reserved name here", name, self._place(path))
+        if SD in value:
+            self._disclose(value[SD], path, result)
+        return result
+
+    def _disclose(self, found: Json, path: ClaimPath, result: JsonObject) -> None:
+        """Put the members back that the digests in `found` stand for."""
+        for disclosure in self._resolve(found, path):
+            contents = parse_json(from_b64url(disclosure, self._where), self._where)
+            match contents:
+                case [str(), str(name), member] if name not in RESERVED:
+                    if name in result:
+                        raise Malformed("each claim name once", "one twice", self._place(path))
+                    below = self.paths[disclosure] = (*path, name)
+                    plain = type(member) in _PLAIN
+                    result[name] = member if plain else self._value(member, below)
+                case _:
+                    expected = "a disclosure of salt, unreserved name and value"
+                    raise Malformed(expected, "another", self._place(path))
 
     def _value(self, value: Json, path: ClaimPath) -> Json:
         # Each disclosure may hide the next: the claims can be deeper than any one of them.
         if len(path) > MAX_JSON_DEPTH:
             raise Malformed(f"at most {MAX_JSON_DEPTH} levels", "more", self._where)
-        if not isinstance(value, dict | list) or _is_open(value):
-            return value
-        if isinstance(value, dict):
-            return self._object(value, path)
-        return list(self._elements(value, path))
-
-    def _object(self, value: JsonObject, path: ClaimPath) -> JsonObject:
-        result: JsonObject = {}
-        for name, member in value.items():
-            if name not in RESERVED:
-                simple = isinstance(member, str)
-                result[name] = member if simple else self._value(member, (*path, name))
-            elif name != SD:
-                raise Malformed("no reserved name here", name, self._place(path))
-        if SD in value:
-            for disclosure in self._resolve(value[SD], path):
-                self._disclose_member(disclosure, path, result)
-        return result
-
-    def _disclose_member(self, disclosure: str, path: ClaimPath, result: JsonObject) -> None:
-        _, name, member = self._contents(disclosure, 3)
-        if not isinstance(name, str):
-            raise Malformed("a text as claim name", "another kind", self._place(path))
-        if name in RESERVED:
-            raise Malformed("an unreserved claim name", "a reserved one", self._place(path))
-        if name in result:
-            raise Malformed("each claim name once", "one twice", self._place(path))
-        below = self._paths[disclosure] = (*path, name)
-        result[name] = member if isinstance(member, str) else self._value(member, below)
+        match value:
+            case dict():
+                return self.object(value, path)
+            case list() if _reserved_in(value):
+                return list(self._elements(value, path))
+            case _:
+                return value
 
     def _elements(self, values: list[Json], path: ClaimPath) -> Iterator[Json]:
         index = 0
@@ -222,16 +234,20 @@ class _Revelation:
                 disclosed = self._resolve([value[ELLIPSIS]], path)
                 if not disclosed:
                     continue
-                element = self._contents(disclosed[0], 2)[1]
-                self._paths[disclosed[0]] = (*path, index)
+                match parse_json(from_b64url(disclosed[0], self._where), self._where):
+                    case [str(), element]:
+                        self.paths[disclosed[0]] = (*path, index)
+                    case _:
+                        expected = "a disclosure of salt and value"
+                        raise Malformed(expected, "another", self._place(path))
             yield self._value(element, (*path, index))
             index += 1
 
     def _resolve(self, found: Json, path: ClaimPath) -> list[str]:
         """Give the disclosures that a list of digests refers to, in its order."""
-        listed = [each for each in as_list(found, self._where) if isinstance(each, str)]
-        if len(listed) != len(as_list(found, self._where)):
-            raise Malformed("digests", "another kind", self._place(path))
+        if not isinstance(found, list) or not _TEXTS.issuperset(map(type, found)):
+            raise Malformed("a list of digests", "another", self._place(path))
+        listed = cast("list[str]", found)
         distinct = set(listed)
         if len(distinct) != len(listed) or not self._met.isdisjoint(distinct):
             raise _refused("digest-duplicate", "each digest once", "one twice", self._place(path))
@@ -239,26 +255,18 @@ class _Revelation:
         known = self._by_digest
         return [known[each] for each in listed if each in known]
 
-    def _contents(self, disclosure: str, length: int) -> list[Json]:
-        contents = parse_json(from_b64url(disclosure, self._where), self._where)
-        if not isinstance(contents, list) or len(contents) != length:
-            raise Malformed(f"a disclosure of {length} elements", "another", self._where)
-        if not isinstance(contents[0], str):
-            raise Malformed("a text as salt", "another kind", self._where)
-        return contents
-
     def _place(self, path: ClaimPath) -> str:
         return f"{self._where}.{path_text(path)}" if path else self._where
 
 
-def _is_open(value: Json) -> bool:
-    """Say whether nothing is concealed in `value`, nor anything named as if it were.
+def _reserved_in(value: Json) -> int:
+    """Count what may be a reserved name in `value`, at any depth.
 
-    Looking for the names in its text costs a fraction of a walk over its members;
-    a value that happens to hold such a text is walked.
+    To look for the names in its text costs a fraction of a walk over its members. A
+    text among its values that reads like one is counted too: then it is walked.
     """
     text = compact_json(value)
-    return b'"_sd' not in text and b'"..."' not in text
+    return text.count(b'"_sd') + text.count(b'"..."')
 
 
 def _refused(code: str, expected: str, found: str, where: str) -> Refused:
