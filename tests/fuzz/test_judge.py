@@ -36,8 +36,8 @@ def test_takes_an_error_about_the_input(error: CounterfoilError) -> None:
         Misuse("expected a key, found none"),
         Malformed("a text", "", "credential.order"),
         Malformed("a text", "a number", ""),
-        Malformed("a text", "a number\nexpected nothing", "credential.order"),
-        Malformed("a text", "a number", "credential.\ud800"),
+        Malformed("a text\nexpected nothing", "a number", "credential.order"),
+        Malformed("a text\ud800", "a number", "credential.order"),
         Malformed("x" * 5_000, "a number", "credential.order"),
         Malformed("a text", MARKER, "credential.order"),
         Malformed("a text", "a number", f"credential: {MARKER}"),
@@ -57,6 +57,16 @@ def test_finds_a_value_in_the_cause_of_an_error() -> None:
 
     with pytest.raises(AssertionError, match="no value"):
         require_good(error, [CLAIMS])
+
+
+def test_finds_a_value_in_a_context_unless_no_traceback_tells_it() -> None:
+    error = Malformed("a query", "another text", "offer")
+    error.__context__ = ValueError(f"bad query field: {MARKER!r}")
+
+    with pytest.raises(AssertionError, match="no value"):
+        require_good(error, [CLAIMS])
+    error.__cause__ = None  # As `from None` does.
+    require_good(error, [CLAIMS])
 
 
 @pytest.mark.parametrize("before", ["", "a", "ab"])
