@@ -163,22 +163,12 @@ COMMON = settings(
 )
 
 
-# Known and not mended: see `open/`.
-OPEN = {"links": "a link with other than ASCII is taken, and a cause quotes the query"}
-EACH = [
-    pytest.param(name, marks=pytest.mark.xfail(reason=OPEN[name], strict=False))
-    if name in OPEN
-    else name
-    for name in TARGETS
-]
-
-
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", TARGETS)
 def test_a_bent_input_ends_in_a_value_or_in_an_error_of_ours(name: str) -> None:
     run(name, settings(COMMON, max_examples=150, derandomize=True))
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", TARGETS)
 def test_many_bent_inputs_end_in_a_value_or_in_an_error_of_ours(name: str) -> None:
     run(name, settings(COMMON, max_examples=20_000 // SHARE, print_blob=True))
