@@ -32,9 +32,10 @@ from counterfoil_credentials import (
     sign_request,
     well_known,
 )
-from counterfoil_credentials.encoding import JsonObject, compact_json, list_at, object_at
+from counterfoil_credentials.encoding import Json, JsonObject, compact_json, list_at, object_at
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.jws import sign_jws
+from counterfoil_credentials.keys import Curve
 
 SHOP = MemorySigner.from_private_bytes(b"\x04" * 32)
 HOLDER = MemorySigner.from_private_bytes(b"\x02" * 32)
@@ -172,6 +173,61 @@ class TestProofs:
 
         with pytest.raises(Malformed):
             check_proof(token, issuer=self.issuer, now=now, max_age=MINUTE)
+
+    @pytest.mark.parametrize(
+        ("said", "client_id"), [(None, None), (None, "wallet"), ("wallet", "wallet")]
+    )
+    def test_a_proof_says_its_client_or_none(
+        self, now: datetime, said: str | None, client_id: str | None
+    ) -> None:
+        token = self.signed(HOLDER, {} if said is None else {"iss": said}, now)
+
+        proof = check_proof(token, issuer=self.issuer, now=now, max_age=MINUTE, client_id=client_id)
+
+        assert proof.key == HOLDER.public
+
+    @pytest.mark.parametrize(
+        ("said", "client_id"), [("wallet", None), ("", None), ("Wallet", "wallet"), ("", "wallet")]
+    )
+    def test_a_proof_of_another_client_is_refused(
+        self, now: datetime, said: str, client_id: str | None
+    ) -> None:
+        token = self.signed(HOLDER, {"iss": said}, now)
+
+        with pytest.raises(Refused) as refusal:
+            check_proof(token, issuer=self.issuer, now=now, max_age=MINUTE, client_id=client_id)
+        assert refusal.value.codes == ["client-id-mismatch"]
+
+    @pytest.mark.parametrize("said", [None, 7, ["wallet"]], ids=str)
+    def test_a_client_id_is_a_text(self, now: datetime, said: Json) -> None:
+        token = self.signed(HOLDER, {"iss": said}, now)
+
+        with pytest.raises(Malformed):
+            check_proof(token, issuer=self.issuer, now=now, max_age=MINUTE)
+
+    @pytest.mark.parametrize("curve", [Curve.P384, Curve.SECP256K1, Curve.ED25519])
+    def test_a_proof_under_another_algorithm_is_checked_where_it_is_allowed(
+        self, now: datetime, curve: Curve
+    ) -> None:
+        size = 48 if curve is Curve.P384 else 32
+        signer = MemorySigner.from_private_bytes(b"\x05" * size, curve)
+        token = self.signed(signer, {}, now)
+        allowed = frozenset({signer.public.algorithm})
+
+        proof = check_proof(token, issuer=self.issuer, now=now, max_age=MINUTE, algorithms=allowed)
+
+        assert proof.key == signer.public
+        with pytest.raises(Refused) as refusal:
+            check_proof(token, issuer=self.issuer, now=now, max_age=MINUTE)
+        assert refusal.value.codes == ["algorithm-not-allowed"]
+
+    def signed(self, signer: MemorySigner, claims: JsonObject, now: datetime) -> str:
+        return sign_jws(
+            {"aud": self.issuer, "iat": int(now.timestamp()), **claims},
+            typ="openid4vci-proof+jwt",
+            signer=signer,
+            header={"jwk": signer.public.jwk()},
+        )
 
     def test_a_proof_by_another_key_than_its_header_names_is_refused(self, now: datetime) -> None:
         claims: JsonObject = {"aud": self.issuer, "iat": int(now.timestamp())}
