@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qs, quote, urlsplit
 
 from counterfoil_credentials.dcql import DcqlQuery, parse_dcql
-from counterfoil_credentials.dids import Did, key_id_of, key_of_did_jwk
+from counterfoil_credentials.dids import Did, key_id_of, key_of
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
@@ -146,9 +146,10 @@ def parse_request_link(link: str) -> RequestLink:
 def read_request(token: str, *, client_id: str, now: datetime) -> PresentationRequest:
     """Give the verified request object.
 
-    Checked: the signature by the key that the client id names; inner client id
-    equal to the outer; the audience; the time; that the answer goes out by
-    `direct_post`; every member's shape. `Refused` codes: `signature-invalid`,
+    Checked: the signature by the key that the client id names, a `did:jwk` or a
+    `did:key`; inner client id equal to the outer; the audience; the time; that the
+    answer goes out by `direct_post`; every member's shape. `Refused` codes:
+    `signature-invalid`, `algorithm-not-allowed`, `key-type-unsupported`,
     `client-id-mismatch`, `audience-mismatch`, `request-expired`,
     `request-from-the-future`, `client-id-prefix-unknown`.
     """
@@ -158,7 +159,7 @@ def read_request(token: str, *, client_id: str, now: datetime) -> PresentationRe
     unverified = read_jws(token, typ=REQUEST_TYP, where=_WHERE)
     if unverified.header.get("kid") != key_id_of(Did(did)):
         raise _refused("client-id-mismatch", "a key of the client id", "another", f"{_WHERE}.kid")
-    claims = unverified.verify(key_of_did_jwk(did, "client_id"))
+    claims = unverified.verify(key_of(did, "client_id"))
     request = _request(claims)
     reasons: list[Reason] = []
     if request.client_id != client_id:

@@ -32,6 +32,7 @@ from counterfoil_credentials import (
     sign_request,
     well_known,
 )
+from counterfoil_credentials.dids import Did, did_key
 from counterfoil_credentials.encoding import Json, JsonObject, compact_json, list_at, object_at
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.jws import sign_jws
@@ -242,6 +243,31 @@ class TestProofs:
 class TestPresentationRequests:
     def test_a_request_survives_signing(self, request_: PresentationRequest, now: datetime) -> None:
         assert read_request(sign_request(request_, SHOP), client_id=CLIENT_ID, now=now) == request_
+
+    def test_a_did_key_is_a_client_id_too(
+        self, request_: PresentationRequest, now: datetime
+    ) -> None:
+        of_key = client_id_of(did_key(SHOP.public))
+        request = dataclasses.replace(request_, client_id=of_key)
+        token = sign_request(request, SHOP)
+
+        assert read_request(token, client_id=of_key, now=now) == request
+        with pytest.raises(Refused) as refusal:
+            read_request(sign_request(request, HOLDER), client_id=of_key, now=now)
+        assert refusal.value.codes == ["signature-invalid"]
+        # One key, and another name: the wallet shows who asks by the name.
+        with pytest.raises(Refused) as refusal:
+            read_request(token, client_id=CLIENT_ID, now=now)
+        assert refusal.value.codes == ["client-id-mismatch"]
+
+    def test_a_did_that_takes_a_document_is_no_client_id_yet(
+        self, request_: PresentationRequest, now: datetime
+    ) -> None:
+        of_web = client_id_of(Did("did:web:shop.example"))
+        token = sign_request(dataclasses.replace(request_, client_id=of_web), SHOP)
+
+        with pytest.raises(Malformed):
+            read_request(token, client_id=of_web, now=now)
 
     def test_a_request_by_another_key_is_refused(
         self, request_: PresentationRequest, now: datetime
