@@ -21,6 +21,7 @@ from typing import Final
 from bench.measure import Operation, Other
 
 _OURS: Final = "import counterfoil_credentials"
+_EVERYTHING: Final = "from counterfoil_credentials import *"
 _EC: Final = "import cryptography.hazmat.primitives.asymmetric.ec"
 _AT_MOST: Final = 2.5
 _TIMED: Final = "import time; began = time.process_time(); {}; print(time.process_time() - began)"
@@ -41,6 +42,12 @@ def operations(*, quick: bool) -> Iterator[Operation]:
                     floor=_AT_MOST,
                 )
             ],
+            at_most=True,
+        )
+        yield Operation(
+            name="import of every name that it shows",
+            ours=import_of(_EVERYTHING).statement,
+            others=[Other(name="cryptography's EC module", sampler=import_of(_EC).statement)],
             at_most=True,
         )
         yield Operation(

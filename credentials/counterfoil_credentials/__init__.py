@@ -8,144 +8,425 @@
 
 Nothing here reads a clock, draws randomness or knows a role: they are arguments.
 One module opens sockets, `fetch`. What is not listed here may change tomorrow.
+
+A name is loaded when it is first asked for, so that a program pays for what it uses.
 """
 
-from counterfoil_credentials.claims import ClaimPath, path_text, values_at
-from counterfoil_credentials.concealment import conceal
-from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery, parse_dcql
-from counterfoil_credentials.dids import Did, did_jwk, key_of_did_jwk
-from counterfoil_credentials.encoding import Json, JsonObject
-from counterfoil_credentials.errors import (
-    CounterfoilError,
-    Malformed,
-    Misuse,
-    Reason,
-    Refused,
-    Unavailable,
-)
-from counterfoil_credentials.fetch import Fetcher, GuardedFetcher, MemoryFetcher, Response
-from counterfoil_credentials.holder_proof import Proof, check_proof, make_proof
-from counterfoil_credentials.issuer_keys import (
-    fetch_issuer_keys,
-    issuer_key_named,
-    issuer_keys_document,
-    parse_issuer_keys,
-    well_known,
-)
-from counterfoil_credentials.jws import UnverifiedJws, read_jws, sign_jws
-from counterfoil_credentials.key_binding import bind, check_key_binding, transaction_data_hash
-from counterfoil_credentials.key_file import load_or_create_signer
-from counterfoil_credentials.keys import Algorithm, MemorySigner, PublicKey, Signer
-from counterfoil_credentials.offers import CredentialOffer, TxCode, parse_offer
-from counterfoil_credentials.requests import (
-    PresentationRequest,
-    RequestLink,
-    VpToken,
-    client_id_of,
-    parse_request_link,
-    parse_response_form,
-    read_request,
-    request_link,
-    response_form,
-    sign_request,
-)
-from counterfoil_credentials.sdjwt import Disclosable, Revealed, SdJwt, disclose, reveal
-from counterfoil_credentials.sdjwt_vc import (
-    StatusReference,
-    UnverifiedCredential,
-    VerifiedCredential,
-    issue_credential,
-    read_credential,
-    time_reasons,
-)
-from counterfoil_credentials.token_status_list import (
-    INVALID,
-    SUSPENDED,
-    VALID,
-    FetchedStatusSource,
-    SignedStatusList,
-    StatusSource,
-    pack,
-    read_status_list,
-    sign_status_list,
-    status_at,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from counterfoil_credentials.answers import (
+        answer_of,
+    )
+    from counterfoil_credentials.claims import (
+        ClaimPath,
+        path_text,
+        values_at,
+    )
+    from counterfoil_credentials.concealment import (
+        conceal,
+    )
+    from counterfoil_credentials.dcql import (
+        Authority,
+        AuthorityQuery,
+        AuthorityType,
+        ClaimQuery,
+        CredentialQuery,
+        CredentialSet,
+        DcqlQuery,
+        parse_dcql,
+    )
+    from counterfoil_credentials.dcql_match import (
+        Candidate,
+        Ways,
+        claims_to_show,
+        judge,
+        mismatches,
+        unmet,
+        ways_to_answer,
+    )
+    from counterfoil_credentials.did_documents import (
+        DidDocument,
+        key_for,
+    )
+    from counterfoil_credentials.did_methods import (
+        offline_resolver,
+        resolver,
+    )
+    from counterfoil_credentials.did_resolution import (
+        Resolver,
+    )
+    from counterfoil_credentials.did_results import (
+        Deactivated,
+        DidError,
+        NotResolved,
+        Resolved,
+    )
+    from counterfoil_credentials.did_web import (
+        DatedKey,
+        did_web_document,
+    )
+    from counterfoil_credentials.dids import (
+        Did,
+        DidUrl,
+        did_jwk,
+        did_key,
+        key_of,
+        key_of_did_jwk,
+    )
+    from counterfoil_credentials.encoding import (
+        Json,
+        JsonObject,
+    )
+    from counterfoil_credentials.errors import (
+        CounterfoilError,
+        Malformed,
+        Misuse,
+        Reason,
+        Refused,
+        Unavailable,
+    )
+    from counterfoil_credentials.fetch import (
+        Fetcher,
+        GuardedFetcher,
+        MemoryFetcher,
+        Response,
+    )
+    from counterfoil_credentials.fetch_cache import (
+        CachingFetcher,
+    )
+    from counterfoil_credentials.fetch_redirects import (
+        FollowingFetcher,
+    )
+    from counterfoil_credentials.holder_proof import (
+        Proof,
+        check_proof,
+        make_proof,
+    )
+    from counterfoil_credentials.integrity import (
+        check_integrity,
+    )
+    from counterfoil_credentials.issuer_keys import (
+        fetch_issuer_keys,
+        issuer_key_named,
+        issuer_keys_document,
+        parse_issuer_keys,
+        well_known,
+    )
+    from counterfoil_credentials.jose import (
+        ContentEncryption,
+        DecryptionKey,
+        EncryptionKey,
+        decrypt_jwe,
+        encrypt_jwe,
+        encryption_key,
+    )
+    from counterfoil_credentials.jws import (
+        UnverifiedJws,
+        read_jws,
+        sign_jws,
+    )
+    from counterfoil_credentials.key_binding import (
+        bind,
+        check_key_binding,
+        transaction_data_hash,
+    )
+    from counterfoil_credentials.key_discovery import (
+        CertifiedIssuers,
+        IssuerKey,
+        IssuerPolicy,
+        find_issuer_key,
+    )
+    from counterfoil_credentials.key_file import (
+        load_or_create_signer,
+    )
+    from counterfoil_credentials.keys import (
+        Algorithm,
+        Curve,
+        MemorySigner,
+        PublicKey,
+        Signer,
+    )
+    from counterfoil_credentials.offers import (
+        CredentialOffer,
+        TxCode,
+        parse_offer,
+    )
+    from counterfoil_credentials.requests import (
+        PresentationRequest,
+        RequestLink,
+        VpToken,
+        client_id_of,
+        parse_request_link,
+        parse_response_form,
+        read_request,
+        request_link,
+        response_form,
+        sign_request,
+    )
+    from counterfoil_credentials.sdjwt import (
+        Disclosable,
+        Revealed,
+        SdJwt,
+        disclose,
+        reveal,
+    )
+    from counterfoil_credentials.sdjwt_json import (
+        flattened,
+        general,
+        parse_json_sd_jwt,
+    )
+    from counterfoil_credentials.sdjwt_vc import (
+        StatusReference,
+        UnverifiedCredential,
+        VerifiedCredential,
+        audience_reasons,
+        issue_credential,
+        read_credential,
+        time_reasons,
+    )
+    from counterfoil_credentials.status_entries import (
+        Effort,
+        StatusEntries,
+    )
+    from counterfoil_credentials.status_list_aggregation import (
+        aggregation_document,
+        fetch_aggregation,
+        parse_aggregation,
+        read_each,
+    )
+    from counterfoil_credentials.token_status_list import (
+        INVALID,
+        SUSPENDED,
+        VALID,
+        FetchedStatusSource,
+        SignedStatusList,
+        StatusSource,
+        pack,
+        read_status_list,
+        sign_status_entries,
+        sign_status_list,
+        status_at,
+    )
+    from counterfoil_credentials.type_chain import (
+        ResolvedType,
+        resolve_type,
+    )
+    from counterfoil_credentials.type_metadata import (
+        TypeMetadata,
+        parse_type_metadata,
+    )
+    from counterfoil_credentials.type_rules import (
+        check_issued,
+        check_presented,
+    )
+    from counterfoil_credentials.x509 import (
+        TrustAnchors,
+    )
 
 __all__ = [
     "INVALID",
     "SUSPENDED",
     "VALID",
     "Algorithm",
+    "Authority",
+    "AuthorityQuery",
+    "AuthorityType",
+    "CachingFetcher",
+    "Candidate",
+    "CertifiedIssuers",
     "ClaimPath",
     "ClaimQuery",
+    "ContentEncryption",
     "CounterfoilError",
     "CredentialOffer",
     "CredentialQuery",
+    "CredentialSet",
+    "Curve",
+    "DatedKey",
     "DcqlQuery",
+    "Deactivated",
+    "DecryptionKey",
     "Did",
+    "DidDocument",
+    "DidError",
+    "DidUrl",
     "Disclosable",
+    "Effort",
+    "EncryptionKey",
     "FetchedStatusSource",
     "Fetcher",
+    "FollowingFetcher",
     "GuardedFetcher",
+    "IssuerKey",
+    "IssuerPolicy",
     "Json",
     "JsonObject",
     "Malformed",
     "MemoryFetcher",
     "MemorySigner",
     "Misuse",
+    "NotResolved",
     "PresentationRequest",
     "Proof",
     "PublicKey",
     "Reason",
     "Refused",
     "RequestLink",
+    "Resolved",
+    "ResolvedType",
+    "Resolver",
     "Response",
     "Revealed",
     "SdJwt",
     "SignedStatusList",
     "Signer",
+    "StatusEntries",
     "StatusReference",
     "StatusSource",
+    "TrustAnchors",
     "TxCode",
+    "TypeMetadata",
     "Unavailable",
     "UnverifiedCredential",
     "UnverifiedJws",
     "VerifiedCredential",
     "VpToken",
+    "Ways",
+    "aggregation_document",
+    "answer_of",
+    "audience_reasons",
     "bind",
+    "check_integrity",
+    "check_issued",
     "check_key_binding",
+    "check_presented",
     "check_proof",
+    "claims_to_show",
     "client_id_of",
     "conceal",
+    "decrypt_jwe",
     "did_jwk",
+    "did_key",
+    "did_web_document",
     "disclose",
+    "encrypt_jwe",
+    "encryption_key",
+    "fetch_aggregation",
     "fetch_issuer_keys",
+    "find_issuer_key",
+    "flattened",
+    "general",
     "issue_credential",
     "issuer_key_named",
     "issuer_keys_document",
+    "judge",
+    "key_for",
+    "key_of",
     "key_of_did_jwk",
     "load_or_create_signer",
     "make_proof",
+    "mismatches",
+    "offline_resolver",
     "pack",
+    "parse_aggregation",
     "parse_dcql",
     "parse_issuer_keys",
+    "parse_json_sd_jwt",
     "parse_offer",
     "parse_request_link",
     "parse_response_form",
+    "parse_type_metadata",
     "path_text",
     "read_credential",
+    "read_each",
     "read_jws",
     "read_request",
     "read_status_list",
     "request_link",
+    "resolve_type",
+    "resolver",
     "response_form",
     "reveal",
     "sign_jws",
     "sign_request",
+    "sign_status_entries",
     "sign_status_list",
     "status_at",
     "time_reasons",
     "transaction_data_hash",
+    "unmet",
     "values_at",
+    "ways_to_answer",
     "well_known",
 ]
+
+# Where each name lives; a test holds this, `__all__` and the imports above to each other.
+_SHELVES = """\
+answers: answer_of
+claims: ClaimPath path_text values_at
+concealment: conceal
+dcql: Authority AuthorityQuery AuthorityType ClaimQuery CredentialQuery CredentialSet
+dcql: DcqlQuery parse_dcql
+dcql_match: Candidate Ways claims_to_show judge mismatches unmet ways_to_answer
+did_documents: DidDocument key_for
+did_methods: offline_resolver resolver
+did_resolution: Resolver
+did_results: Deactivated DidError NotResolved Resolved
+did_web: DatedKey did_web_document
+dids: Did DidUrl did_jwk did_key key_of key_of_did_jwk
+encoding: Json JsonObject
+errors: CounterfoilError Malformed Misuse Reason Refused Unavailable
+fetch: Fetcher GuardedFetcher MemoryFetcher Response
+fetch_cache: CachingFetcher
+fetch_redirects: FollowingFetcher
+holder_proof: Proof check_proof make_proof
+integrity: check_integrity
+issuer_keys: fetch_issuer_keys issuer_key_named issuer_keys_document parse_issuer_keys
+issuer_keys: well_known
+jose: ContentEncryption DecryptionKey EncryptionKey decrypt_jwe encrypt_jwe encryption_key
+jws: UnverifiedJws read_jws sign_jws
+key_binding: bind check_key_binding transaction_data_hash
+key_discovery: CertifiedIssuers IssuerKey IssuerPolicy find_issuer_key
+key_file: load_or_create_signer
+keys: Algorithm Curve MemorySigner PublicKey Signer
+offers: CredentialOffer TxCode parse_offer
+requests: PresentationRequest RequestLink VpToken client_id_of parse_request_link
+requests: parse_response_form read_request request_link response_form sign_request
+sdjwt: Disclosable Revealed SdJwt disclose reveal
+sdjwt_json: flattened general parse_json_sd_jwt
+sdjwt_vc: StatusReference UnverifiedCredential VerifiedCredential audience_reasons
+sdjwt_vc: issue_credential read_credential time_reasons
+status_entries: Effort StatusEntries
+status_list_aggregation: aggregation_document fetch_aggregation parse_aggregation
+status_list_aggregation: read_each
+token_status_list: INVALID SUSPENDED VALID FetchedStatusSource SignedStatusList
+token_status_list: StatusSource pack read_status_list sign_status_entries sign_status_list
+token_status_list: status_at
+type_chain: ResolvedType resolve_type
+type_metadata: TypeMetadata parse_type_metadata
+type_rules: check_issued check_presented
+x509: TrustAnchors
+"""
+_HOMES = {
+    name: shelf.partition(":")[0]
+    for shelf in _SHELVES.splitlines()
+    for name in shelf.partition(":")[2].split()
+}
+
+
+# Type checkers read the imports above: to them, a name that is not shown stays an error.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Load the module in which `name` lives, and keep what it is."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        """Name what the window shows, loaded or not."""
+        return sorted({*globals(), *__all__})
