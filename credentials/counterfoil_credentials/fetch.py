@@ -383,7 +383,9 @@ def _read(answer: "HTTPResponse", max_bytes: int) -> bytes:
         if len(received) > max_bytes:
             raise Unavailable(f"expected at most {max_bytes} bytes, found more")
     declared = answer.getheader("Content-Length") or ""
-    if declared.isdigit() and int(declared) != len(received):
+    # Without a body it is the length that another answer would have (RFC 9110, section 8.6).
+    has_body = answer.status >= 200 and answer.status not in (204, 304)
+    if has_body and declared.isdigit() and int(declared) != len(received):
         raise Unavailable("expected a whole answer, found a part")
     return bytes(received)
 

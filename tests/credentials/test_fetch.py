@@ -140,6 +140,31 @@ def test_calls_an_answer_that_is_too_long_cut_or_none_unavailable(
 
 
 @pytest.mark.loopback
+@pytest.mark.parametrize("status", [103, 204, 304])
+def test_an_answer_without_a_body_may_name_the_length_of_another(
+    stranger: Stranger, status: int
+) -> None:
+    fetcher = stranger(
+        lambda peer: peer.sendall(b"HTTP/1.1 %d So\r\nContent-Length: 7\r\n\r\n" % status)
+    )
+
+    answer = fetcher.get(f"{HERE}/", accept="*/*")
+
+    assert (answer.status, answer.body) == (status, b"")
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("status", [200, 205, 302, 404])
+def test_every_other_answer_has_the_length_that_it_names(stranger: Stranger, status: int) -> None:
+    fetcher = stranger(
+        lambda peer: peer.sendall(b"HTTP/1.1 %d So\r\nContent-Length: 7\r\n\r\n" % status)
+    )
+
+    with pytest.raises(Unavailable, match="found a part"):
+        fetcher.get(f"{HERE}/", accept="*/*")
+
+
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     "start",
     [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n", b""],
