@@ -194,6 +194,36 @@ def test_an_older_list_never_makes_a_revoked_credential_valid(scene: Scene, cloc
     assert scene.statuses.older_lists == 1
 
 
+def test_another_list_of_the_same_second_never_makes_a_revoked_credential_valid(
+    scene: Scene, clock: Clock
+) -> None:
+    scene.brand.listed_at = NOON
+    scene.brand.listed[INDEX] = 1
+    assert refusal(scene) == ["revoked"]
+
+    clock.advance(MINUTE)
+    scene.brand.listed[INDEX] = 0
+    assert refusal(scene) == ["revoked"]
+    assert scene.statuses.older_lists == 1
+
+    clock.advance(MINUTE)
+    scene.brand.listed_at = NOON + SECOND
+    verify(scene)
+
+
+def test_the_same_list_signed_again_in_its_second_brings_its_new_end(
+    scene: Scene, clock: Clock
+) -> None:
+    scene.brand.listed_at = NOON
+    scene.brand.list_expires_at = NOON + MINUTE
+    verify(scene)
+
+    clock.advance(MINUTE)
+    scene.brand.list_expires_at = NOON + DAY
+    verify(scene)
+    assert scene.statuses.older_lists == 0
+
+
 def test_an_older_list_is_no_news_and_refuses_no_honest_customer(
     scene: Scene, clock: Clock
 ) -> None:

@@ -78,7 +78,7 @@ class Statuses:
 
     @property
     def older_lists(self) -> int:
-        """How often a list older than one already seen came, since the start.
+        """How often a list older than one already seen, or at odds with it, came since the start.
 
         A few come from an issuer of several servers; many may be a roll-back.
         """
@@ -131,8 +131,14 @@ class Statuses:
         return newest
 
     def _newest(self, fetched: _Kept, known: _Kept | None) -> _Kept:
-        """Give the newer list. An older one is no news: it neither serves nor refuses anybody."""
-        if known is None or fetched.signed.listed_at >= known.signed.listed_at:
+        """Give the newer list. An older one is no news: it neither serves nor refuses anybody.
+
+        Nor does one of the same second that says something else: which of the two is
+        the older cannot be told, and it may be the one before a revocation.
+        """
+        if known is None or fetched.signed.listed_at > known.signed.listed_at:
+            return fetched
+        if fetched.signed.listed_at == known.signed.listed_at and _says_the_same(fetched, known):
             return fetched
         self._older_lists += 1
         return replace(known, fetched_at=fetched.fetched_at)
@@ -162,6 +168,10 @@ def _is_due(kept: _Kept, now: datetime, max_age: timedelta) -> bool:
         or now - kept.signed.listed_at > max_age
         or _has_expired(kept, now)
     )
+
+
+def _says_the_same(one: _Kept, other: _Kept) -> bool:
+    return (one.signed.bits, one.signed.entries) == (other.signed.bits, other.signed.entries)
 
 
 def _has_expired(kept: _Kept, now: datetime) -> bool:
