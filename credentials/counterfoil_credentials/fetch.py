@@ -12,6 +12,7 @@ import, and most of it needs no network.
 
 import contextlib
 import io
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 1024 * 1024
 MAX_HEAD_BYTES: Final = 65_536
 _CHUNK: Final = 65_536
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 # Name servers that never answer hold a thread each for as long as the system asks them.
 _LOOK_UPS: Final = threading.BoundedSemaphore(32)
 
@@ -382,12 +384,24 @@ def _read(answer: "HTTPResponse", max_bytes: int) -> bytes:
         received += chunk
         if len(received) > max_bytes:
             raise Unavailable(f"expected at most {max_bytes} bytes, found more")
-    declared = answer.getheader("Content-Length") or ""
-    # Without a body it is the length that another answer would have (RFC 9110, section 8.6).
-    has_body = answer.status >= 200 and answer.status not in (204, 304)
-    if has_body and declared.isdigit() and int(declared) != len(received):
+    if _length(answer) not in (None, len(received)):
         raise Unavailable("expected a whole answer, found a part")
     return bytes(received)
+
+
+def _length(answer: "HTTPResponse") -> int | None:
+    """Give the length that an answer names: one, once or repeated (RFC 9112, section 6.3)."""
+    # Without a body it is the length that another answer would have (RFC 9110, section 8.6).
+    if answer.status < 200 or answer.status in (204, 304):
+        return None
+    fields = answer.headers.get_all("Content-Length", [])
+    lengths = {length.strip(" \t") for field in fields for length in field.split(",")}
+    if not lengths:
+        return None
+    length = lengths.pop()
+    if lengths or _LENGTH.fullmatch(length) is None:
+        raise Unavailable("expected one length in digits, found another (content_length)")
+    return int(length)
 
 
 def _response(answer: "HTTPResponse", body: bytes) -> Response:

@@ -139,6 +139,59 @@ def test_calls_an_answer_that_is_too_long_cut_or_none_unavailable(
         fetcher.get(f"{HERE}/", accept="*/*", max_bytes=1000)
 
 
+def abc(*lengths: str) -> Callable[[socket.socket], None]:
+    head = "".join(f"Content-Length: {length}\r\n" for length in lengths).encode("latin-1")
+    return lambda peer: peer.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\nabc")
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    "lengths", [(), ("3",), ("003",), ("3", "3"), ("3, 3",), ("3", "3, \t3")], ids=str
+)
+def test_an_answer_may_name_its_length_more_than_once(
+    stranger: Stranger, lengths: tuple[str, ...]
+) -> None:
+    assert stranger(abc(*lengths)).get(f"{HERE}/", accept="*/*").body == b"abc"
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        ("5", "3"),
+        ("3", "5"),
+        ("3, 5",),
+        ("3,",),
+        ("3", ""),
+        ("",),
+        ("-1",),
+        ("+3",),
+        ("3.0",),
+        ("0x3",),
+        ("3_0",),
+        ("\xb3",),
+        ("3\r\n 3",),
+        ("three",),
+        ("0" * 5_000 + "3",),
+    ],
+    ids=str,
+)
+def test_an_answer_whose_length_is_unclear_is_none(
+    stranger: Stranger, lengths: tuple[str, ...]
+) -> None:
+    with pytest.raises(Unavailable, match="one length in digits"):
+        stranger(abc(*lengths)).get(f"{HERE}/", accept="*/*")
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("lengths", [("4",), ("2, 2",), ("4", "4"), ("4, 4",)], ids=str)
+def test_an_answer_shorter_or_longer_than_it_says_is_none(
+    stranger: Stranger, lengths: tuple[str, ...]
+) -> None:
+    with pytest.raises(Unavailable, match="found a part"):
+        stranger(abc(*lengths)).get(f"{HERE}/", accept="*/*")
+
+
 @pytest.mark.loopback
 @pytest.mark.parametrize("status", [103, 204, 304])
 def test_an_answer_without_a_body_may_name_the_length_of_another(
