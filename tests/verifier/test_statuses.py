@@ -1,5 +1,8 @@
 """The brand's list: fresh, old, silent, lying."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -7,7 +10,15 @@ from counterfoil_credentials.errors import Reason, Refused, Unavailable
 from counterfoil_credentials.jws import sign_jws
 from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.sdjwt_vc import StatusReference
-from counterfoil_verifier import CouldNotCheck, PinnedTrust, StatusAt, TrustedIssuer
+from counterfoil_credentials.token_status_list import sign_status_list
+from counterfoil_verifier import (
+    CouldNotCheck,
+    PinnedTrust,
+    StatusAt,
+    Statuses,
+    TrustedIssuer,
+    statuses,
+)
 from counterfoil_verifier.statuses import RETRY_AFTER
 
 from tests.conftest import Clock
@@ -20,6 +31,7 @@ from tests.verifier.scene import (
     NOON,
     SECOND,
     WARRANTY_TYPE,
+    Brand,
     Scene,
 )
 
@@ -93,8 +105,6 @@ def test_a_list_up_to_the_allowed_age_serves_and_a_second_older_does_not(scene: 
 
 def Scene_with(scene: Scene) -> Scene:  # noqa: N802  # reads as the sentence it stands in
     """Give the same scene without memory of lists."""
-    from counterfoil_verifier import Statuses
-
     scene.statuses = Statuses(scene.brand)
     return scene
 
@@ -323,6 +333,7 @@ def test_a_list_whose_key_was_withdrawn_serves_no_more_when_it_is_due(
     assert refused.value.codes == ["status-list-issuer-key-unknown"]
 
     scene.brand.is_reachable = False
+    clock.advance(RETRY_AFTER)
     with pytest.raises(Unavailable):
         look()
     scene.brand.is_reachable = True
@@ -348,10 +359,11 @@ def test_refuses_a_list_for_another_address(scene: Scene) -> None:
     assert refusal(scene) == ["status-list-mismatch"]
 
 
-def test_refuses_a_list_signed_by_somebody_else(scene: Scene) -> None:
+def test_refuses_a_list_signed_by_somebody_else(scene: Scene, clock: Clock) -> None:
     scene.brand.list_signer = MemorySigner.generate()
     assert refusal(scene) == ["status-list-issuer-key-unknown"]
 
+    clock.advance(RETRY_AFTER)
     good = scene.brand.signer
     scene.brand.token = sign_jws(
         {"sub": LIST_URL},
@@ -362,18 +374,140 @@ def test_refuses_a_list_signed_by_somebody_else(scene: Scene) -> None:
     assert refusal(scene) == ["status-list-signature-invalid"]
 
 
-def test_refuses_a_list_from_the_future(scene: Scene) -> None:
+def test_refuses_a_list_from_the_future(scene: Scene, clock: Clock) -> None:
     """It would be kept as the newest, against every honest list after it."""
     scene.brand.listed_at = NOON + 61 * SECOND
     assert refusal(scene) == ["status-list-from-the-future"]
 
-    scene.brand.listed_at = NOON + 60 * SECOND
+    clock.advance(RETRY_AFTER)
+    scene.brand.listed_at = clock() + 60 * SECOND
     verify(scene)
 
 
-def test_refuses_another_token_in_the_lists_place(scene: Scene) -> None:
+def test_refuses_another_token_in_the_lists_place(scene: Scene, clock: Clock) -> None:
     scene.brand.token = sign_jws({"sub": LIST_URL}, typ="JWT", signer=scene.brand.signer)
     assert refusal(scene) == ["status-list-token-type-mismatch"]
 
+    clock.advance(RETRY_AFTER)
     scene.brand.token = "<html>"
     assert refusal(scene) == ["status-list-malformed"]
+
+
+def test_a_broken_list_is_left_alone_for_a_moment_and_stays_refused(
+    scene: Scene, clock: Clock
+) -> None:
+    scene.brand.token = "<html>"
+    for _ in range(3):
+        assert refusal(scene) == ["status-list-malformed"]
+    assert scene.brand.fetches == 1
+
+    scene.brand.token = None
+    clock.advance(RETRY_AFTER - SECOND)
+    assert refusal(scene) == ["status-list-malformed"]
+    clock.advance(SECOND)
+    verify(scene)
+    assert scene.brand.fetches == 2
+
+
+class Slow:
+    """A brand whose answer waits until everybody has asked."""
+
+    def __init__(self, brand: Brand) -> None:
+        self._brand = brand
+        self.go = threading.Event()
+
+    def fetch(self, url: str) -> str:
+        assert self.go.wait(10)
+        return self._brand.fetch(url)
+
+
+@pytest.mark.parametrize("token", [None, "<html>"], ids=["good", "broken"])
+def test_a_crowd_at_the_counter_makes_one_fetch(scene: Scene, token: str | None) -> None:
+    slow = Slow(scene.brand)
+    scene.statuses, scene.brand.token = Statuses(slow), token
+
+    def look() -> str:
+        try:
+            return f"{look_up(scene).value}"
+        except Refused as refused:
+            return refused.codes[0]
+
+    with ThreadPoolExecutor(16) as crowd:
+        looks = [crowd.submit(look) for _ in range(16)]
+        time.sleep(0.1)
+        slow.go.set()
+        answers = {one.result(10) for one in looks}
+
+    assert answers == {"0" if token is None else "status-list-malformed"}
+    assert scene.brand.fetches == 1
+
+
+class Library:
+    """Lists of a length under any address, signed in advance."""
+
+    def __init__(self, signer: MemorySigner, entries: bytes) -> None:
+        self._signer = signer
+        self._entries = entries
+        self.asked: list[str] = []
+
+    def fetch(self, url: str) -> str:
+        self.asked.append(url)
+        return sign_status_list(
+            self._entries,
+            url=url,
+            bits=8,
+            signer=self._signer,
+            issued_at=NOON,
+            expires_at=None,
+            ttl_s=86_400,
+        )
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "size"), [("_MAX_LISTS", 3, 1), ("_MAX_BYTES", 3_000, 1_000)]
+)
+def test_what_was_asked_for_longest_ago_is_forgotten_first(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, size: int
+) -> None:
+    monkeypatch.setattr(statuses, limit, most)
+    library = Library(scene.brand.signer, bytes(size))
+    known = Statuses(library)
+
+    def look(name: str) -> int:
+        library.asked.clear()
+        known.at(
+            StatusReference(name, 0),
+            issuer=ISSUER,
+            issuer_key=lambda _: scene.brand.signer.public,
+            now=NOON,
+            max_age=DAY,
+        )
+        return len(library.asked)
+
+    assert [look(name) for name in "abc"] == [1, 1, 1]
+    assert [look(name) for name in "ad"] == [0, 1]
+    assert [look(name) for name in "acd"] == [0, 0, 0]
+    assert look("b") == 1
+
+
+def test_lists_that_fail_do_not_pile_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statuses, "_MAX_LISTS", 3)
+    scene.brand.is_reachable = False
+    known = Statuses(scene.brand)
+
+    def look(name: str) -> None:
+        with pytest.raises(Unavailable):
+            known.at(
+                StatusReference(name, 0),
+                issuer=ISSUER,
+                issuer_key=lambda _: scene.brand.signer.public,
+                now=NOON,
+                max_age=DAY,
+            )
+
+    for name in "abcd":
+        look(name)
+    look("d")
+    assert scene.brand.fetches == 4
+    look("a")
+    assert scene.brand.fetches == 5

@@ -31,9 +31,10 @@ KEPT_AT_MOST: Final = timedelta(days=1)
 """How long a list is asked no more, whatever time to live it names."""
 
 RETRY_AFTER: Final = timedelta(seconds=5)
-"""How long a silent server is left alone, so that no queue forms behind it."""
+"""How long a silent or broken server is left alone, so that no queue forms behind it."""
 
 _MAX_LISTS: Final = 1_000
+_MAX_BYTES: Final = 128 * 1024 * 1024
 _SKEW: Final = timedelta(seconds=60)
 
 KeyFinder = Callable[[str | None], PublicKey]
@@ -66,13 +67,48 @@ class _Kept:
     fetched_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """How the last attempt to fetch a list ended, whatever was wrong with it."""
+
+    why: Refused | Unavailable
+    at: datetime
+
+
+class _Slot:
+    """What is known of one list. Who holds `lock` is the only one to refresh it."""
+
+    __slots__ = ("attempts", "failed", "kept", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.kept: _Kept | None = None
+        self.failed: _Failed | None = None
+        self.attempts = 0
+
+    def answer(self, now: datetime) -> _Kept:
+        """Give the list that the last attempt left, or raise why there is none."""
+        why = None if self.failed is None else self.failed.why
+        if isinstance(why, Refused):
+            raise Refused(*why.reasons) from why
+        if self.kept is not None and not _has_expired(self.kept, now):
+            return self.kept
+        if why is not None:
+            raise Unavailable(why.what) from why
+        raise Unavailable("expected a newer status list than the last one, found an older")
+
+
 class Statuses:
-    """Looks credentials up in signed status lists, and keeps the lists."""
+    """Looks credentials up in signed status lists, and keeps the lists.
+
+    Safe to use from several threads: those that want one list share one fetch. At
+    most a thousand lists are remembered, and no more of them than fill 128 MiB; the
+    one that was asked for longest ago goes first.
+    """
 
     def __init__(self, source: StatusSource) -> None:
         self._source = source
-        self._kept: dict[_Place, _Kept] = {}
-        self._failed_at: dict[str, datetime] = {}
+        self._slots: dict[_Place, _Slot] = {}
         self._older_lists = 0
         self._lock = threading.Lock()
 
@@ -96,39 +132,46 @@ class Statuses:
         """Give the status of `reference` in the newest list of `issuer` that can be had.
 
         A list older than `max_age` is fetched again whatever its time to live;
-        the answer may still be older, so look at `listed_at`.
+        the answer may still be older, so look at `listed_at`. After a failure of
+        any kind, the server is left alone for a moment and the failure stands.
 
         Raises `Refused` (`status-index-out-of-range`, `status-list-…`) and
         `Unavailable` when there is no list at all.
         """
         place = _Place(issuer, reference.url)
-        with self._lock:
-            kept = self._kept.get(place)
+        slot = self._slot(place)
+        kept = slot.kept
         if kept is None or _is_due(kept, now, max_age):
-            kept = self._refresh(place, kept, issuer_key, now)
+            kept = self._refresh(place, slot, issuer_key, now)
         return StatusAt(kept.signed.status_at(reference.index), kept.signed.listed_at)
 
-    def _refresh(
-        self, place: _Place, kept: _Kept | None, issuer_key: KeyFinder, now: datetime
-    ) -> _Kept:
-        if kept is not None and not _still_stands(kept, issuer_key):
-            with self._lock:
-                self._kept.pop(place, None)
-            kept = None
-        try:
-            fetched = _read(lambda: self._fetch(place.url, now), place.url, issuer_key, now)
-        except Unavailable:
-            if kept is None or _has_expired(kept, now):
-                raise
-            return kept
+    def _slot(self, place: _Place) -> _Slot:
         with self._lock:
-            newest = self._newest(fetched, self._kept.get(place))
-            self._kept[place] = newest
-            if len(self._kept) > _MAX_LISTS:
-                del self._kept[min(self._kept, key=lambda key: self._kept[key].fetched_at)]
-        if _has_expired(newest, now):
-            raise Unavailable("expected a newer status list than the last one, found an older")
-        return newest
+            # Put at the end again: the first is the one that goes.
+            slot = self._slots[place] = self._slots.pop(place) if place in self._slots else _Slot()
+            return slot
+
+    def _refresh(self, place: _Place, slot: _Slot, issuer_key: KeyFinder, now: datetime) -> _Kept:
+        attempts = slot.attempts
+        with slot.lock:
+            if slot.kept is not None and not _still_stands(slot.kept, issuer_key):
+                slot.kept = None
+            # Whoever waited while another asked takes that answer, good or bad.
+            has_news = slot.attempts != attempts and bool(slot.kept or slot.failed)
+            if not has_news and not _rests(slot, now):
+                self._ask(place, slot, issuer_key, now)
+            return slot.answer(now)
+
+    def _ask(self, place: _Place, slot: _Slot, issuer_key: KeyFinder, now: datetime) -> None:
+        try:
+            fetched = _read(self._source, place.url, issuer_key, now)
+        except (Refused, Unavailable) as why:
+            slot.failed = _Failed(why, now)
+        else:
+            slot.failed = None
+            slot.kept = self._newest(fetched, slot.kept)
+        slot.attempts += 1
+        self._forget_what_is_too_much()
 
     def _newest(self, fetched: _Kept, known: _Kept | None) -> _Kept:
         """Give the newer list. An older one is no news: it neither serves nor refuses anybody.
@@ -140,23 +183,24 @@ class Statuses:
             return fetched
         if fetched.signed.listed_at == known.signed.listed_at and _says_the_same(fetched, known):
             return fetched
-        self._older_lists += 1
+        with self._lock:
+            self._older_lists += 1
         return replace(known, fetched_at=fetched.fetched_at)
 
-    def _fetch(self, url: str, now: datetime) -> str:
+    def _forget_what_is_too_much(self) -> None:
         with self._lock:
-            failed_at = self._failed_at.get(url)
-        if failed_at is not None and now - failed_at < RETRY_AFTER:
-            raise Unavailable("expected a status list, found a server that just failed")
-        try:
-            token = self._source.fetch(url)
-        except Unavailable:
-            with self._lock:
-                self._failed_at[url] = now
-            raise
-        with self._lock:
-            self._failed_at.pop(url, None)
-        return token
+            size = sum(_size_bytes(slot) for slot in self._slots.values())
+            while len(self._slots) > _MAX_LISTS or size > _MAX_BYTES:
+                size -= _size_bytes(self._slots.pop(next(iter(self._slots))))
+
+
+def _size_bytes(slot: _Slot) -> int:
+    kept = slot.kept
+    return 0 if kept is None else len(kept.signed.entries)
+
+
+def _rests(slot: _Slot, now: datetime) -> bool:
+    return slot.failed is not None and abs(now - slot.failed.at) < RETRY_AFTER
 
 
 def _is_due(kept: _Kept, now: datetime, max_age: timedelta) -> bool:
@@ -187,10 +231,10 @@ def _still_stands(kept: _Kept, issuer_key: KeyFinder) -> bool:
         return False
 
 
-def _read(fetch: Callable[[], str], url: str, issuer_key: KeyFinder, now: datetime) -> _Kept:
+def _read(source: StatusSource, url: str, issuer_key: KeyFinder, now: datetime) -> _Kept:
     """Give the list, checked; whatever is wrong with it is told apart from the credential."""
     try:
-        token = fetch()
+        token = source.fetch(url)
         key_id = status_list_key_id(token)
         key = issuer_key(key_id)
         signed = read_status_list(token, url=url, issuer_key=key, now=now)
