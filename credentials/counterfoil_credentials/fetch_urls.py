@@ -1,9 +1,10 @@
 """Which URLs may be fetched: one spelling of each host, and public places only.
 
 A host is a name in plain letters, an IPv4 address of four numbers, or a
-bracketed IPv6 address. What resolvers also take for an address (`127.1`,
-`0x7f.1`, `2130706433`, a zone, a trailing dot) has a second reading, so it is
-no URL here. SD-JWT VC, section 7.1; RFC 6890.
+bracketed IPv6 address, shortened. What resolvers also take for an address
+(`127.1`, `0x7f.1`, `2130706433`, a zone, a trailing dot) has a second reading,
+and a longer spelling of an address would be another origin, so they are no URL
+here. SD-JWT VC, section 7.1; RFC 5952, section 4; RFC 6890.
 """
 
 import re
@@ -17,6 +18,8 @@ _MAX_URL: Final = 8_192
 _MAX_HOST: Final = 253
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
+# Without a zone; the standard library passes over what follows the bracket.
+_BRACKETED: Final = re.compile(r"\[[0-9A-Fa-f:]+\](?::[0-9]*)?\Z")
 # Resolvers read a name that ends so as a number, whatever stands before it.
 _NUMBER: Final = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)\Z")
 
@@ -67,7 +70,7 @@ def parse_url(url: str) -> SplitResult:
         raise Malformed("an http or https URL with a host", "another text", "url")
     if "@" in parts.netloc or "\\" in url:
         raise Malformed("a URL without user information", "one with it", "url")
-    if port == 0 or not _is_plain(parts.hostname, is_bracketed=parts.netloc.startswith("[")):
+    if port == 0 or not _is_plain(parts.hostname, parts.netloc):
         raise Malformed("a host in its plain spelling", "another", "url.host")
     return parts
 
@@ -99,10 +102,13 @@ def not_allowed(expected: str, found: str) -> Refused:
     return Refused(Reason("fetch-not-allowed", expected, found, "url"))
 
 
-def _is_plain(host: str, *, is_bracketed: bool) -> bool:
+def _is_plain(host: str, authority: str) -> bool:
     try:
-        if is_bracketed:
-            return "%" not in host and bool(IPv6Address(host).packed)
+        if authority.startswith("["):
+            address = IPv6Address(host)
+            # Mapped IPv4 is written in two ways, and differently by each Python.
+            is_short = address.ipv4_mapped is None and str(address) == host
+            return is_short and _BRACKETED.match(authority) is not None
         if _NUMBER.match(host.rpartition(".")[2]):
             return str(IPv4Address(host)) == host
     except ValueError:

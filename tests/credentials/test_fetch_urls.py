@@ -40,6 +40,22 @@ from counterfoil_credentials.fetch_urls import is_public, origin_of, parse_url
         "[fe80::1%eth0]",
         "[2606:2800:220:1::1%251]",
         "[v1.audio]",
+        "[audio.example]",
+        "[2606:2800:220:1::1]x",
+        "[2606:2800:220:1::1]x:443",
+        "[2606:2800:220:1::1]443",
+        "[2606:2800:220:1::1]]",
+        "[2606:2800:220:1::1][::1]",
+        "x[2606:2800:220:1::1]",
+        "[2606:2800:220:1:0:0:0:1]",
+        "[2606:2800:0220:1::1]",
+        "[2606:2800:220:1::0.0.0.1]",
+        "[2606:2800:220::1:0:0:1]",
+        "[::127.0.0.1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::ffff:93.184.215.14]",
+        "[::ffff:0:10.0.0.1]",
         "[127.0.0.1]",
         "[2606:2800:220:1::1",
         "[]",
@@ -78,6 +94,9 @@ def test_knows_one_spelling_of_a_host(host: str) -> None:
         "a-1.b--c.3com.example",
         "93.184.215.14",
         "[2606:2800:220:1:248:1893:25c8:1946]",
+        "[2606:2800:220:1::ABCD]",
+        "[2606:2800:220:1::1]:8443",
+        "[2606:2800:220:1::1]:",
         "[::1]",
         "127.0.0.1:4711",
         "0x7f.example",
@@ -129,10 +148,8 @@ def test_tells_origins_apart_by_scheme_host_and_port() -> None:
         "255.255.255.255",
         "[::]",
         "[::1]",
-        "[::127.0.0.1]",
-        "[::ffff:127.0.0.1]",
-        "[::ffff:93.184.215.14]",
-        "[::ffff:0:10.0.0.1]",
+        "[::7f00:1]",
+        "[::ffff:0:a00:1]",
         "[64:ff9b::7f00:1]",
         "[64:ff9b::5db8:d70e]",
         "[64:ff9b:1::7f00:1]",
@@ -169,6 +186,11 @@ def test_leaves_https_for_nobody(url: str) -> None:
 )
 def test_the_neighbours_of_the_reserved_blocks_are_public(address: str) -> None:
     assert is_public(address)
+
+
+@pytest.mark.parametrize("address", ["::ffff:127.0.0.1", "::ffff:93.184.215.14", "::127.0.0.1"])
+def test_no_resolver_leads_through_ipv6_to_ipv4(address: str) -> None:
+    assert not is_public(address)
 
 
 def test_calls_nothing_public_that_the_standard_library_does_not() -> None:
