@@ -71,6 +71,7 @@ class CachingFetcher:
         self._max_entries = max_entries
         self._max_total_bytes = max_total_bytes
         self._kept: dict[_Key, _Kept] = {}
+        self._asking: dict[object, str] = {}
         self._lock = threading.Lock()
 
     def get(
@@ -87,14 +88,19 @@ class CachingFetcher:
         """
         if headers:
             return self._fetcher.get(url, accept=accept, headers=headers, max_bytes=max_bytes)
-        key, now = _Key(url, accept), self._clock()
+        key, now, asking = _Key(url, accept), self._clock(), object()
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None and kept.is_fresh(now) and len(kept.response.body) <= max_bytes:
                 self._kept[key] = self._kept.pop(key)
                 return replace(kept.response, age_s=kept.age_s(now))
-        response = self._ask(key, kept, max_bytes)
-        self._keep(key, response, now)
+            self._asking[asking] = url
+        try:
+            response = self._ask(key, kept, max_bytes)
+            self._keep(key, response, now, asking)
+        finally:
+            with self._lock:
+                self._asking.pop(asking, None)
         return response
 
     def post(
@@ -107,13 +113,30 @@ class CachingFetcher:
         accept: str = JSON_MEDIA_TYPE,
         max_bytes: int = MAX_BYTES,
     ) -> Response:
-        """POST `body`; what was kept of `url` is forgotten (section 4.4)."""
+        """POST `body`; what was kept of `url` is forgotten (section 4.4).
+
+        Nor is anything kept of it that was asked for before the answer came, or
+        failed to: it may tell of the time before.
+        """
+        self._forget(url)
+        try:
+            return self._fetcher.post(
+                url,
+                body,
+                media_type=media_type,
+                headers=headers,
+                accept=accept,
+                max_bytes=max_bytes,
+            )
+        finally:
+            self._forget(url)
+
+    def _forget(self, url: str) -> None:
         with self._lock:
             for key in [key for key in self._kept if key.url == url]:
                 del self._kept[key]
-        return self._fetcher.post(
-            url, body, media_type=media_type, headers=headers, accept=accept, max_bytes=max_bytes
-        )
+            for asking in [asking for asking, asked in self._asking.items() if asked == url]:
+                del self._asking[asking]
 
     def _ask(self, key: _Key, kept: _Kept | None, max_bytes: int) -> Response:
         etag = kept.response.headers.get("etag", "") if kept is not None else ""
@@ -128,10 +151,12 @@ class CachingFetcher:
         lasting = {name: value for name, value in kept.response.headers.items() if name != "age"}
         return _aged(replace(kept.response, headers={**lasting, **answer.headers}))
 
-    def _keep(self, key: _Key, response: Response, asked_at: datetime) -> None:
+    def _keep(self, key: _Key, response: Response, asked_at: datetime, asking: object) -> None:
         lifetime_s = min(_lifetime_s(response), self._max_age_s)
         kept = _Kept(response, asked_at, lifetime_s)
         with self._lock:
+            if asking not in self._asking:
+                return
             self._kept.pop(key, None)
             if not kept.is_fresh(asked_at):
                 return

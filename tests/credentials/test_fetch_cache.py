@@ -233,6 +233,98 @@ def test_a_post_passes_and_forgets_what_was_kept(origin: Origin, cache: CachingF
     assert len(origin.asked) == 5
 
 
+class Meanwhile(MemoryFetcher):
+    """One server whose answers a POST changes, and what else happens before each of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.body = b"before"
+        self.in_next_get: Callable[[], object] = bool
+        self.in_post: Callable[[], object] = bool
+        self.serve(HERE, self._answer)
+
+    def _answer(self, method: str, _path: str, sent: Mapping[str, str], _: bytes) -> Response:
+        if method == "POST":
+            self.in_post()
+            self.body = b"after"
+            return Response(200, JSON, b"")
+        self.asked += 1
+        status = 304 if "if-none-match" in sent else 200
+        answer = Response(status, JSON, self.body, {"cache-control": "max-age=60", "etag": '"1"'})
+        meanwhile, self.in_next_get = self.in_next_get, bool
+        meanwhile()
+        return answer
+
+
+@pytest.fixture
+def meanwhile() -> Meanwhile:
+    return Meanwhile()
+
+
+@pytest.fixture
+def busy(meanwhile: Meanwhile, clock: Clock) -> CachingFetcher:
+    return CachingFetcher(meanwhile, clock=clock, max_age_s=60)
+
+
+def post(cache: CachingFetcher, path: str = "/a") -> None:
+    cache.post(HERE + path, b"x", media_type="text/plain")
+
+
+def test_forgets_what_was_kept_while_a_post_was_on_its_way(
+    meanwhile: Meanwhile, busy: CachingFetcher
+) -> None:
+    meanwhile.in_post = lambda: get(busy)
+    post(busy)
+
+    assert get(busy).body == b"after"
+
+
+def test_forgets_it_too_when_nobody_knows_whether_the_post_arrived(
+    meanwhile: Meanwhile, busy: CachingFetcher
+) -> None:
+    def arrive_unanswered() -> None:
+        get(busy)
+        raise Unavailable("expected an answer, found none")
+
+    meanwhile.in_post = arrive_unanswered
+    with pytest.raises(Unavailable):
+        post(busy)
+    get(busy)
+
+    assert meanwhile.asked == 2
+
+
+def test_keeps_nothing_that_was_asked_for_before_a_post(
+    meanwhile: Meanwhile, busy: CachingFetcher
+) -> None:
+    meanwhile.in_next_get = lambda: post(busy)
+
+    assert get(busy).body == b"before"
+    assert get(busy).body == b"after"
+
+
+def test_keeps_no_stale_answer_that_was_confirmed_before_a_post(
+    meanwhile: Meanwhile, busy: CachingFetcher, clock: Clock
+) -> None:
+    get(busy)
+    clock.advance(after(60))
+    meanwhile.in_next_get = lambda: post(busy)
+
+    assert get(busy).body == b"before"
+    assert get(busy).body == b"after"
+
+
+def test_keeps_what_was_asked_for_before_a_post_elsewhere(
+    meanwhile: Meanwhile, busy: CachingFetcher
+) -> None:
+    meanwhile.in_next_get = lambda: post(busy, "/b")
+    get(busy)
+    get(busy)
+
+    assert meanwhile.asked == 1
+
+
 def test_a_clock_set_back_makes_everything_stale(
     origin: Origin, cache: CachingFetcher, clock: Clock
 ) -> None:
