@@ -6,6 +6,7 @@ and a peer that agrees: it is asked on the same input. `WE_REFUSE` is the other 
 """
 
 import random
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -187,6 +188,8 @@ def accepts(stranger: Peer, presentation: str) -> bool:
         nonce=NONCE,
         form="compact",
     )
+    # A crash is no verdict: one that we caused would hide among the refusals.
+    assert "crashed" not in told, (stranger.name, told["crashed"], presentation)
     return "answer" in told
 
 
@@ -212,6 +215,17 @@ def differing(seen: Seen, verdicts: Verdicts) -> Iterator[tuple[str, str, str]]:
         for shape, (text, found) in by_shape.items():
             if found == verdicts:
                 yield name, shape, text
+
+
+def test_a_peer_that_crashes_has_refused_nothing() -> None:
+    program = """input(); print('{"crashed": "KeyError"}')"""
+    with (
+        subprocess.Popen(
+            [sys.executable, "-I", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process,
+        pytest.raises(AssertionError, match="KeyError"),
+    ):
+        accepts(Peer("crashing", process), "")
 
 
 def test_both_accept_every_presentation_that_nothing_was_done_to(seen: Seen) -> None:
