@@ -577,7 +577,8 @@ def _require_own(decided: Decided, signer: Signer) -> None:
 
 def _just(presentation: str, ask: PresentationAsk) -> str:
     shown = SdJwt.parse(presentation, "presentation")
-    if disclose(shown, ask.paths).disclosures != shown.disclosures:
+    unbound = SdJwt(shown.issuer_jwt, shown.disclosures)
+    if disclose(unbound, ask.paths) != unbound:
         raise Misuse("expected a presentation of the granted claims, found more disclosed")
     if shown.key_binding is None:
         raise Misuse("expected a presentation with key binding, found none")

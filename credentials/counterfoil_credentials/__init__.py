@@ -5,6 +5,7 @@
     shown = bind(disclose(credential, [("item", "serial")]), signer=holder, ...)
     verified = read_credential(shown).verify(signer.public)
     check_key_binding(shown, holder_key=verified.holder_key, audience=..., ...)
+    reasons = time_reasons(verified, now) + audience_reasons(verified, client_id)
 
 Nothing here reads a clock, draws randomness or knows a role: they are arguments.
 One module opens sockets, `fetch`. What is not listed here may change tomorrow.

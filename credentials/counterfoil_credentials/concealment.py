@@ -10,14 +10,17 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
-from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_each
+from counterfoil_credentials.encoding import MAX_JSON_DEPTH, Json, JsonObject, b64url, compact_each
 from counterfoil_credentials.errors import Misuse
-from counterfoil_credentials.sdjwt import RESERVED, digests
+from counterfoil_credentials.sdjwt import MAX_DISCLOSURES, RESERVED, digests
 from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
 
 _SALT_BYTES: Final = 18
 _SALT_CHARACTERS: Final = 24
 _DIGEST_BYTES: Final = 32
+
+_NAMES: Final = frozenset({str})
+_STEPS: Final = frozenset({str, int, type(None)})
 
 # Which claims to conceal, as a tree: by the step of a path, whether the value there
 # is concealed, and the tree below it.
@@ -41,12 +44,17 @@ def conceal(
     With `decoys_to`, each object and each list that conceals something gets decoys
     up to a multiple of that number, so that their count says nothing (section 4.2.5).
 
-    Raises `Misuse` when the claims use a reserved name.
+    Raises `Misuse` when the claims use a reserved name, when a path is no tuple of
+    names, whole numbers and None, or takes a list for an object, when `random`
+    gives too little, and when our own reader would refuse the result.
     """
     if decoys_to < 1:
         raise Misuse(f"expected decoys to a multiple from 1, found {decoys_to}")
     concealment = _Concealment(random, decoys_to)
-    payload = concealment.object(claims, _tree(tuple(concealed)))
+    payload = concealment.object(claims, _tree(frame_of(concealed)), 1)
+    if len(concealment.disclosures) > MAX_DISCLOSURES:
+        found = len(concealment.disclosures)
+        raise Misuse(f"expected at most {MAX_DISCLOSURES} concealed claims, found {found}")
     if concealment.disclosures:
         payload[SD_ALG] = SHA_256
     return payload, tuple(concealment.disclosures)
@@ -60,14 +68,18 @@ class _Concealment:
         self._random = random
         self._decoys_to = decoys_to
 
-    def object(self, value: JsonObject, tree: _Tree) -> JsonObject:
+    def object(self, value: JsonObject, tree: _Tree, depth: int) -> JsonObject:
+        if depth > MAX_JSON_DEPTH:
+            raise Misuse(f"expected claims of at most {MAX_JSON_DEPTH} levels, found more")
+        if not _NAMES.issuperset(map(type, tree)):
+            raise Misuse("expected names on the way to an object's members, found another step")
         open_members: JsonObject = {}
         contents: list[Json] = []
         for name, member in value.items():
             if name in RESERVED:
                 raise Misuse(f"expected no claim with a reserved name, found {name}")
             hidden, below = tree.get(name, _NOTHING)
-            kept = member if isinstance(member, str) else self._value(member, below)
+            kept = member if isinstance(member, str) else self._value(member, below, depth)
             if hidden:
                 contents.append(["", name, kept])
             else:
@@ -76,23 +88,27 @@ class _Concealment:
             open_members[SD] = [*sorted(self._seal(contents) + self._decoys(len(contents)))]
         return open_members
 
-    def _value(self, value: Json, tree: _Tree) -> Json:
+    def _value(self, value: Json, tree: _Tree, depth: int) -> Json:
         match value:
             case dict():
-                return self.object(value, tree)
+                return self.object(value, tree, depth + 1)
             case list():
-                return self._list(value, tree)
+                return self._list(value, tree, depth + 1)
             case _:
                 return value
 
-    def _list(self, values: list[Json], tree: _Tree) -> Json:
+    def _list(self, values: list[Json], tree: _Tree, depth: int) -> Json:
+        if depth > MAX_JSON_DEPTH:
+            raise Misuse(f"expected claims of at most {MAX_JSON_DEPTH} levels, found more")
+        if any(isinstance(step, str) for step in tree):
+            raise Misuse("expected numbers or None on the way to a list's elements, found a name")
         elements: list[Json] = []
         hidden_at: list[int] = []
         for i, element in enumerate(values):
             hidden, below = _joined(tree.get(i, _NOTHING), tree.get(None, _NOTHING))
             if hidden:
                 hidden_at.append(i)
-            elements.append(self._value(element, below))
+            elements.append(self._value(element, below, depth))
         if not hidden_at:
             return elements
         digests = self._seal([["", elements[i]] for i in hidden_at])
@@ -103,7 +119,10 @@ class _Concealment:
 
     def _seal(self, contents: Sequence[Json]) -> list[str]:
         """Give the digests of new disclosures: `contents`, each with a salt put first."""
-        salts = b64url(self._random(_SALT_BYTES * len(contents))).encode("ascii")
+        drawn = self._random(_SALT_BYTES * len(contents))
+        if len(drawn) != _SALT_BYTES * len(contents):
+            raise Misuse("expected as many random bytes as asked for, found another number")
+        salts = b64url(drawn).encode("ascii")
         texts: list[bytes] = []
         salt_end = _SALT_CHARACTERS
         for text in compact_each(contents):
@@ -125,6 +144,16 @@ class _Concealment:
         """Give the digests of random numbers in place of disclosures (section 4.2.5)."""
         missing = -count % self._decoys_to
         return digests([b64url(self._random(_DIGEST_BYTES)) for _ in range(missing)])
+
+
+def frame_of(concealed: Collection[ClaimPath]) -> tuple[ClaimPath, ...]:
+    """Give the paths as one value; `Misuse` for anything that is no path."""
+    frame = tuple(concealed)
+    for path in frame:
+        # A caller without a type checker may give a text, or a list.
+        if type(path) is not tuple or not path or not _STEPS.issuperset(map(type, path)):
+            raise Misuse("expected paths of names, whole numbers and None, found another value")
+    return frame
 
 
 @lru_cache(maxsize=128)

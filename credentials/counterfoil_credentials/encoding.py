@@ -7,6 +7,7 @@ two ways (duplicate names, padding, stray bits, NaN) is refused.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final, NoReturn, TypeAlias, cast
 
 import orjson
@@ -45,8 +46,8 @@ def from_b64url(text: str, where: str) -> bytes:
         raise Malformed("unpadded base64url", "other characters", where)
     try:
         return b64decode(text + _PADDING[rest], _URL_ALPHABET, validate=True)
-    except ValueError as cause:
-        raise Malformed("unpadded base64url", "other characters", where) from cause
+    except ValueError:
+        raise Malformed("unpadded base64url", "other characters", where) from None
 
 
 def parse_json(
@@ -119,11 +120,18 @@ def canonical_json(value: Json) -> bytes:
     For text, whole numbers below 2**53, booleans and null this is RFC 8785 when
     all names are within the basic multilingual plane; anything else is `Misuse`.
     """
-    _require_canonical(value)
     try:
+        _require_canonical(value)
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONEncodeError as cause:
-        raise Misuse("expected a JSON value, found half a surrogate pair") from cause
+    except (orjson.JSONEncodeError, RecursionError) as cause:
+        raise Misuse("expected a JSON value, found half a surrogate pair, or a deep one") from cause
+
+
+def numeric_date(at: datetime) -> int:
+    """Give `at` in whole seconds since 1970 (RFC 7519, section 2); `Misuse` without a zone."""
+    if at.tzinfo is None:
+        raise Misuse("expected an instant with its time zone, found one without")
+    return int(at.timestamp())
 
 
 def as_object(value: Json, where: str) -> JsonObject:
@@ -237,14 +245,15 @@ def _require_shallow(raw: bytes, max_depth: int, where: str) -> None:
 
 
 def _read_with_care(raw: bytes, where: str) -> Json:
+    # The parsers' errors carry the whole input: claims must not travel in a cause.
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as cause:
-        raise Malformed("UTF-8 text", f"an invalid byte at {cause.start}", where) from cause
+        raise Malformed("UTF-8 text", f"an invalid byte at {cause.start}", where) from None
     try:
         value = _READER.decode(text)
     except json.JSONDecodeError as cause:
-        raise Malformed("JSON", f"a syntax error at character {cause.pos}", where) from cause
+        raise Malformed("JSON", f"a syntax error at character {cause.pos}", where) from None
     except _TwoReadings as cause:
         raise Malformed(cause.expected, cause.found, where) from cause
     except ValueError as cause:  # a whole number of thousands of digits
@@ -256,10 +265,12 @@ def _read_with_care(raw: bytes, where: str) -> Json:
 def _write_with_care(value: Json) -> bytes:
     try:
         return _WRITER.encode(value).encode("utf-8")
-    except UnicodeEncodeError as cause:
-        raise Misuse("expected whole characters, found half a surrogate pair") from cause
+    except UnicodeEncodeError:
+        raise Misuse("expected whole characters, found half a surrogate pair") from None
     except ValueError as cause:
         raise Misuse("expected a finite number, found another") from cause
+    except RecursionError as cause:
+        raise Misuse("expected a value of few levels, found very many") from cause
 
 
 class _TwoReadings(Exception):  # never leaves this module
@@ -302,8 +313,8 @@ def _require_no_surrogates(text: str, value: object, where: str) -> None:
         return
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError as cause:
-        raise Malformed("whole characters", "half a surrogate pair", where) from cause
+    except UnicodeEncodeError:
+        raise Malformed("whole characters", "half a surrogate pair", where) from None
 
 
 def _require_canonical(value: Json) -> None:

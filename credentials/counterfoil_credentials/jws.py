@@ -19,12 +19,13 @@ from counterfoil_credentials.encoding import (
     parse_object,
     text_at,
 )
-from counterfoil_credentials.errors import Malformed, Reason, Refused
+from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
 from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
 
 MAX_TOKEN_BYTES: Final = 65_536
 ES256_ONLY: Final = frozenset({Algorithm.ES256})
 Header: TypeAlias = Mapping[str, Json]
+_OURS: Final = frozenset({"alg", "typ", "crit", "jku", "x5u"})
 _REMOTE_KEYS: Final = ("jku", "x5u")
 # The header of one issuer's tokens is the same text again and again: it is read
 # and written once. Longer ones (a certificate chain) are not worth the memory.
@@ -75,7 +76,10 @@ def sign_jws(
     signer: Signer,
     header: Header | None = None,
 ) -> str:
-    """Give the compact JWS of `claims`. `header` adds members such as `kid` or `jwk`."""
+    """Give the compact JWS of `claims`. `header` adds members such as `kid` or `jwk`.
+
+    Raises `Misuse` when `header` would decide what the signer and `typ` decide.
+    """
     head = _encoded_header(signer.public.algorithm, typ, header)
     signing_input = f"{head}.{b64url(compact_json(claims))}"
     return f"{signing_input}.{b64url(signer.sign(signing_input.encode('ascii')))}"
@@ -95,17 +99,19 @@ def read_jws(
     signing_input, _, signature_text = token.rpartition(".")
     header_text, dot, payload = signing_input.partition(".")
     if not dot or "." in payload:
-        raise Malformed("a compact JWS of three parts", "fewer or more", where)
+        found = f"{token.count('.') + 1} parts"
+        raise Malformed("a compact JWS of three parts", found, where)
     header = _read_header(header_text, where)
-    claims = parse_object(from_b64url(payload, where), where, max_bytes=max_bytes)
+    place = f"{where}.payload"
+    claims = parse_object(from_b64url(payload, place), place, max_bytes=max_bytes)
     signature = from_b64url(signature_text, where)
-    if header.get("typ") != typ:
-        found = header.get("typ")
+    found_typ = header.get("typ")
+    if found_typ != typ:
         raise Refused(
             Reason(
                 "token-type-mismatch",
                 f'type "{typ}"',
-                "another type" if isinstance(found, str) else "none",
+                "another type" if isinstance(found_typ, str) else "none",
                 f"{where}.typ",
             )
         )
@@ -148,6 +154,8 @@ def _encoded_header(algorithm: Algorithm, typ: str, header: Header | None) -> st
 
 
 def _encoding(algorithm: Algorithm, typ: str, members: tuple[tuple[str, Json], ...]) -> str:
+    if not _OURS.isdisjoint(name for name, _ in members):
+        raise Misuse(f"expected a header without {', '.join(sorted(_OURS))}, found one of them")
     return b64url(compact_json({"alg": algorithm.value, "typ": typ, **dict(members)}))
 
 

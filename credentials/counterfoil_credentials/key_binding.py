@@ -14,11 +14,12 @@ from counterfoil_credentials.encoding import (
     JsonObject,
     b64url,
     int_at,
+    numeric_date,
     optional_int_at,
     text_at,
     texts_at,
 )
-from counterfoil_credentials.errors import Reason, Refused
+from counterfoil_credentials.errors import Misuse, Reason, Refused
 from counterfoil_credentials.jws import ES256_ONLY, read_jws, sign_jws
 from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
 from counterfoil_credentials.sdjwt import SdJwt
@@ -65,7 +66,7 @@ def bind(
 ) -> SdJwt:
     """Give the presentation: `sd_jwt` with a key binding by the holder's `signer`."""
     claims: JsonObject = {
-        "iat": int(now.timestamp()),
+        "iat": numeric_date(now),
         "aud": audience,
         "nonce": nonce,
         SD_HASH: _sd_hash(sd_jwt),
@@ -96,6 +97,8 @@ def check_key_binding(
     `nonce-mismatch`, `sd-hash-mismatch`, `transaction-data-mismatch`,
     `key-binding-too-old`, `key-binding-from-the-future`.
     """
+    if not audience or not nonce:
+        raise Misuse("expected an audience and a nonce to check against, found an empty one")
     if presentation.key_binding is None:
         raise _refused("key-binding-missing", "a key binding", "none", _WHERE)
     unverified = read_jws(presentation.key_binding, typ=KEY_BINDING_TYP, where=_WHERE)
@@ -108,7 +111,7 @@ def check_key_binding(
     issued_at = int_at(claims, "iat", _WHERE)
     ends_at = optional_int_at(claims, "exp", _WHERE)
     begins_at = optional_int_at(claims, "nbf", _WHERE)
-    seconds = int(now.timestamp())
+    seconds = numeric_date(now)
     oldest, latest = seconds - max_age.total_seconds(), seconds + _SKEW_S
     checks = (
         text_at(claims, "aud", _WHERE) == audience,

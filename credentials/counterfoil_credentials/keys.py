@@ -72,6 +72,8 @@ _CURVE_OF: Final = {
     kind.curve.name: curve for curve, kind in _KINDS.items() if kind.curve is not None
 }
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
+_P25519: Final = 2**255 - 19
+_D25519: Final = -121665 * pow(121666, -1, _P25519)
 # The points of Ed25519 whose order divides 8, the sign bit apart: under such a key
 # one signature fits every message.
 _SMALL_ORDER: Final = frozenset(
@@ -316,6 +318,8 @@ def _ed25519(point: bytes, where: str) -> PublicKey:
         raise Malformed("32 bytes", f"{len(point)} bytes", where)
     if point[:31] + bytes([point[31] & 0x7F]) in _SMALL_ORDER:
         raise Malformed("a point of large order", "one of small order", where)
+    if not _is_on_ed25519(point):
+        raise Malformed("a point on Ed25519", "another point", where)
     key = Ed25519PublicKey.from_public_bytes(point)
     return PublicKey(Curve.ED25519, point, b"", key, _KINDS[Curve.ED25519])
 
@@ -344,6 +348,18 @@ def _joined(der: bytes, size: int) -> bytes:
     end = 4 + der[3]
     r, s = der[4:end], der[end + 2 :]
     return r[-size:].rjust(size, b"\0") + s[-size:].rjust(size, b"\0")
+
+
+def _is_on_ed25519(point: bytes) -> bool:
+    """Say whether `point` decodes, in its one spelling (RFC 8032, section 5.1.3).
+
+    With u = y^2 - 1 and v = d y^2 + 1, u / v must be a square, and so must u v be.
+    """
+    y = int.from_bytes(point, "little") & ((1 << 255) - 1)
+    if y >= _P25519:
+        return False
+    uv = (y * y - 1) * (_D25519 * y * y + 1)
+    return pow(uv, (_P25519 - 1) // 2, _P25519) in {0, 1}
 
 
 def _any_of(names: type[StrEnum]) -> str:

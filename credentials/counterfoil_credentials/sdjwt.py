@@ -111,11 +111,17 @@ class Disclosable:
     __slots__ = ("_needed", "_placed", "sd_jwt")
 
     def __init__(self, sd_jwt: SdJwt) -> None:
-        """Place every disclosure of `sd_jwt`; raises what `reveal` raises."""
+        """Place every disclosure of `sd_jwt`; raises what `reveal` raises.
+
+        One with a key binding is `Malformed`: a holder gets it from nobody (section 7.2).
+        """
+        if sd_jwt.key_binding is not None:
+            raise Malformed("an SD-JWT without key binding", "one with it", "sd_jwt")
         revealed = reveal(unverified_payload(sd_jwt), sd_jwt.disclosures)
         self.sd_jwt = sd_jwt
         self._placed = [revealed.paths[disclosure] for disclosure in sd_jwt.disclosures]
-        self._needed = {path: self._for_path(path) for path in self._placed}
+        # Filled as paths are asked for the first time.
+        self._needed: dict[ClaimPath, list[int] | None] = dict.fromkeys(self._placed)
 
     def disclose(self, paths: Collection[ClaimPath]) -> SdJwt:
         """Give the SD-JWT with only the disclosures that `paths` need.
@@ -126,7 +132,11 @@ class Disclosable:
         kept: set[int] = set()
         for path in paths:
             needed = self._needed.get(path)
-            kept.update(self._for_path(path) if needed is None else needed)
+            if needed is None:
+                needed = self._for_path(path)
+                if path in self._needed:
+                    self._needed[path] = needed
+            kept.update(needed)
         disclosures = self.sd_jwt.disclosures
         return SdJwt(self.sd_jwt.issuer_jwt, tuple([disclosures[i] for i in sorted(kept)]))
 

@@ -11,6 +11,7 @@ from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
     as_object,
+    from_b64url,
     list_at,
     object_at,
     optional_text_at,
@@ -22,6 +23,7 @@ from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.sdjwt import MAX_DISCLOSURES, MAX_SD_JWT_BYTES, SdJwt
 
 _MAX_SIGNATURES: Final = 10
+_OF_ONE: Final = frozenset({"protected", "signature", "header"})
 _DISCLOSURES: Final = "disclosures"
 _KEY_BINDING: Final = "kb_jwt"
 
@@ -66,7 +68,7 @@ def parse_json_sd_jwt(data: bytes | str, where: str = "sd_jwt") -> tuple[SdJwt, 
     payload = text_at(obj, "payload", where)
     if "signatures" not in obj:
         return (_one(obj, payload, where),)
-    if "signature" in obj:
+    if not _OF_ONE.isdisjoint(obj):
         raise Malformed("one signature or a list of them", "both", where)
     listed = list_at(obj, "signatures", where)
     if not 1 <= len(listed) <= _MAX_SIGNATURES:
@@ -76,7 +78,7 @@ def parse_json_sd_jwt(data: bytes | str, where: str = "sd_jwt") -> tuple[SdJwt, 
     for i, value in enumerate(listed[1:], start=1):
         place = f"{where}.signatures[{i}]"
         other = as_object(value, place)
-        header = object_at(other, "header", place) if "header" in other else {}
+        header = _unprotected_of(other, place)
         if _DISCLOSURES in header or _KEY_BINDING in header:
             raise Malformed("disclosures beside the first signature", "beside another", place)
         others.append(SdJwt(_one(other, payload, place).issuer_jwt, first.disclosures))
@@ -84,7 +86,7 @@ def parse_json_sd_jwt(data: bytes | str, where: str = "sd_jwt") -> tuple[SdJwt, 
 
 
 def _one(signed: JsonObject, payload: str, where: str) -> SdJwt:
-    header = object_at(signed, "header", where) if "header" in signed else {}
+    header = _unprotected_of(signed, where)
     disclosures = texts_at(header, _DISCLOSURES, where) if _DISCLOSURES in header else []
     if len(disclosures) > MAX_DISCLOSURES:
         raise Malformed(f"at most {MAX_DISCLOSURES} disclosures", f"{len(disclosures)}", where)
@@ -96,6 +98,17 @@ def _one(signed: JsonObject, payload: str, where: str) -> SdJwt:
     if SdJwt.parse(str(compact), where) != compact or issuer_jwt.count(".") != 2:
         raise Malformed("base64url parts", "other characters", where)
     return compact
+
+
+def _unprotected_of(signed: JsonObject, where: str) -> JsonObject:
+    """Give the header that nobody protects (RFC 7515, sections 4.1.11 and 5.2, step 4)."""
+    if "header" not in signed:
+        return {}
+    header = object_at(signed, "header", where)
+    protected = from_b64url(text_at(signed, "protected", where), f"{where}.protected")
+    if "crit" in header or not header.keys().isdisjoint(parse_object(protected, where)):
+        raise Malformed("names of one header, and no crit", "others", f"{where}.header")
+    return header
 
 
 def _unprotected(sd_jwt: SdJwt) -> JsonObject:

@@ -11,16 +11,17 @@ from functools import lru_cache
 from typing import Final
 
 from counterfoil_credentials.claims import ClaimPath, path_text
-from counterfoil_credentials.concealment import conceal
+from counterfoil_credentials.concealment import conceal, frame_of
 from counterfoil_credentials.encoding import (
     JsonObject,
     int_at,
+    numeric_date,
     object_at,
     optional_text_at,
     text_at,
     texts_at,
 )
-from counterfoil_credentials.errors import Malformed, Misuse, Reason
+from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
 from counterfoil_credentials.jws import ES256_ONLY, Header, UnverifiedJws, read_jws, sign_jws
 from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
 from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, Revealed, SdJwt, reveal
@@ -49,6 +50,7 @@ class VerifiedCredential:
     issuer: str
     vct: str
     aka_vcts: tuple[str, ...]
+    vct_integrity: str | None
     claims: JsonObject = field(repr=False)
     holder_key: PublicKey | None
     audiences: tuple[str, ...] | None
@@ -71,12 +73,14 @@ class UnverifiedCredential:
     unverified_aka_vcts: tuple[str, ...]
     key_id: str | None
     revealed: Revealed = field(repr=False)
+    # What the caller does to `revealed` must not become what the issuer signed.
+    _claims: JsonObject = field(repr=False)
     _jws: UnverifiedJws = field(repr=False)
 
     @property
     def unverified_issuer(self) -> str:
         """Give `iss`; `Malformed` where the issuer is named by a certificate alone."""
-        return text_at(self.revealed.claims, "iss", _WHERE)
+        return text_at(self._claims, "iss", _WHERE)
 
     @property
     def header(self) -> Header:
@@ -92,18 +96,23 @@ class UnverifiedCredential:
     ) -> VerifiedCredential:
         """Give the credential as `issuer_key` signed it under one of `algorithms`.
 
-        `issuer` is the certificate's subject, for a credential without `iss`. That
-        the key is the issuer's is what the caller has found out (section 2.5).
+        `issuer` is who the caller found the key to be of (section 2.5): it must be
+        given for a credential without `iss`, and equal one that is there.
 
-        Raises `Refused`: `algorithm-not-allowed` or `signature-invalid`;
-        `Malformed` for a registered claim of the wrong shape.
+        Raises `Refused`: `algorithm-not-allowed`, `signature-invalid` or
+        `issuer-mismatch`; `Malformed` for a registered claim of the wrong shape.
         """
         self._jws.verify(issuer_key, algorithms)
-        claims = self.revealed.claims
+        claims = self._claims
+        if issuer is None:
+            issuer = self.unverified_issuer
+        elif claims.get("iss", issuer) != issuer:
+            raise Refused(Reason("issuer-mismatch", "the key's issuer", "another", f"{_WHERE}.iss"))
         return VerifiedCredential(
-            issuer=self.unverified_issuer if issuer is None or "iss" in claims else issuer,
+            issuer=issuer,
             vct=self.unverified_vct,
             aka_vcts=self.unverified_aka_vcts,
+            vct_integrity=optional_text_at(claims, "vct#integrity", _WHERE),
             claims=claims,
             holder_key=_holder_key(claims),
             audiences=_audiences(claims),
@@ -142,18 +151,20 @@ def issue_credential(
     Raises `Misuse` when `concealed` names a claim that must never be concealed,
     or `claims` set a registered claim (SD-JWT VC, section 2.2.2).
     """
-    frame = tuple(concealed)
+    frame = frame_of(concealed)
     _require_concealable(frame)
-    registered: JsonObject = {"iss": issuer, "iat": int(issued_at.timestamp()), "vct": vct}
+    registered: JsonObject = {"iss": issuer, "iat": numeric_date(issued_at), "vct": vct}
     if aka_vcts:
+        if isinstance(aka_vcts, str):
+            raise Misuse("expected a sequence of types, found one text")
         registered["aka_vcts"] = [*aka_vcts]
         _aka_vcts(registered, vct)
     if vct_integrity is not None:
         registered["vct#integrity"] = vct_integrity
     if not_before is not None:
-        registered["nbf"] = int(not_before.timestamp())
+        registered["nbf"] = numeric_date(not_before)
     if expires_at is not None:
-        registered["exp"] = int(expires_at.timestamp())
+        registered["exp"] = numeric_date(expires_at)
     if holder is not None:
         registered["cnf"] = {"jwk": holder.jwk()}
     if status is not None:
@@ -174,7 +185,7 @@ def issue_credential(
 @lru_cache(maxsize=128)
 def _require_concealable(frame: tuple[ClaimPath, ...]) -> None:
     for path in frame:
-        if not path or path[0] in _REGISTERED:
+        if path[0] in _REGISTERED:
             raise Misuse(f"expected a claim that may be concealed, found {path_text(path)!r}")
 
 
@@ -196,12 +207,14 @@ def read_credential(
         if path[0] in NEVER_CONCEALED or path == ("aud",):
             raise Malformed("no disclosure of a registered claim", path_text(path), _WHERE)
     vct = text_at(revealed.claims, "vct", _WHERE)
-    optional_text_at(revealed.claims, "iss", _WHERE)
+    if "" in (vct, optional_text_at(revealed.claims, "iss", _WHERE)):
+        raise Malformed("names of issuer and type", "an empty text", _WHERE)
     return UnverifiedCredential(
         unverified_vct=vct,
         unverified_aka_vcts=_aka_vcts(revealed.claims, vct),
         key_id=optional_text_at(jws.header, "kid", f"{_WHERE}.header"),
         revealed=revealed,
+        _claims={**revealed.claims},
         _jws=jws,
     )
 
@@ -247,7 +260,7 @@ def _aka_vcts(claims: JsonObject, vct: str) -> tuple[str, ...]:
     if "aka_vcts" not in claims:
         return ()
     types = texts_at(claims, "aka_vcts", _WHERE)
-    if not types or vct in types:
+    if not types or not {"", vct}.isdisjoint(types):
         raise Malformed("types besides vct", "none, or vct itself", f"{_WHERE}.aka_vcts")
     return tuple(types)
 

@@ -270,6 +270,7 @@ def credential_of(agreement: Agreement, now: datetime) -> VerifiedCredential:
         issuer=AUDIO,
         vct=RIDER,
         aka_vcts=(),
+        vct_integrity=None,
         claims={},
         holder_key=None,
         audiences=None,

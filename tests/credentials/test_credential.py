@@ -178,10 +178,14 @@ def test_a_registered_claim_never_travels_as_a_disclosure(name: str) -> None:
 
 @pytest.mark.parametrize("header", ["jku", "x5u", "crit"])
 def test_a_header_that_changes_the_rules_is_malformed(header: str) -> None:
-    token = sign_jws({}, typ="dc+sd-jwt", signer=ISSUER, header={header: ["https://evil.example"]})
+    changed: JsonObject = {"alg": "ES256", "typ": "dc+sd-jwt", header: ["https://evil.example"]}
+    signed = f"{b64url(compact_json(changed))}.{b64url(compact_json({}))}"
+    token = f"{signed}.{b64url(ISSUER.sign(signed.encode()))}"
 
     with pytest.raises(Malformed):
         read_credential(SdJwt(token, ()))
+    with pytest.raises(Misuse):
+        sign_jws({}, typ="dc+sd-jwt", signer=ISSUER, header={header: ["https://evil.example"]})
 
 
 def test_ends_when_it_says_and_not_a_minute_later(warranty: SdJwt, now: datetime) -> None:
@@ -297,12 +301,97 @@ def test_an_issuer_that_only_a_certificate_names_is_given_by_the_caller() -> Non
         unverified.verify(ISSUER.public)
 
 
-def test_a_certificates_subject_does_not_replace_the_issuer_that_was_signed(
+def test_the_keys_issuer_must_be_the_one_that_was_signed(
     random_bytes: Random, now: datetime
 ) -> None:
-    verified = read_credential(issue(random_bytes, now)).verify(ISSUER.public, issuer="other")
+    unverified = read_credential(issue(random_bytes, now))
+
+    assert unverified.verify(ISSUER.public, issuer="i").issuer == "i"
+    with pytest.raises(Refused) as refusal:
+        unverified.verify(ISSUER.public, issuer="other")
+    assert refusal.value.codes == ["issuer-mismatch"]
+
+
+def test_what_a_caller_does_to_the_parsed_claims_does_not_become_the_issuers_word(
+    random_bytes: Random, now: datetime
+) -> None:
+    unverified = read_credential(issue(random_bytes, now))
+    unverified.revealed.claims["iss"] = "another"
+    del unverified.revealed.claims["iat"]
+
+    verified = unverified.verify(ISSUER.public)
 
     assert verified.issuer == "i"
+    assert verified.issued_at == now
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"concealed": ["email"]},
+        {"concealed": [["email"]]},
+        {"concealed": [()]},
+        {"claims": {"email": ["a"]}, "concealed": [("email", "first")]},
+        {"claims": {"email": {"a": 1}}, "concealed": [("email", None)]},
+        {"claims": {"list": [*range(1_001)]}, "concealed": [("list", None)]},
+        {"aka_vcts": "urn:x"},
+        {"header": {"alg": "none"}},
+        {"header": {"typ": "JWT"}},
+        {"issued_at": datetime(2026, 1, 1)},  # noqa: DTZ001  # the very mistake
+    ],
+    ids=str,
+)
+def test_an_issuers_mistake_is_named_and_nothing_goes_out(
+    random_bytes: Random, now: datetime, change: dict[str, Any]
+) -> None:
+    with pytest.raises(Misuse):
+        issue(random_bytes, now, **{"claims": {"email": "lin@example.com"}, **change})
+
+
+def test_too_little_randomness_salts_nothing(now: datetime) -> None:
+    with pytest.raises(Misuse):
+        issue(lambda _: b"", now, claims={"email": "lin@example.com"}, concealed=[("email",)])
+
+
+def test_claims_too_deep_for_our_own_reader_are_not_signed(
+    random_bytes: Random, now: datetime
+) -> None:
+    def nested(levels: int) -> JsonObject:
+        value: Json = "end"
+        for _ in range(levels):
+            value = {"in": value}
+        return {"in": value}
+
+    read_credential(issue(random_bytes, now, claims=nested(30)))
+    for levels in (32, 3_000):
+        with pytest.raises(Misuse):
+            issue(random_bytes, now, claims=nested(levels))
+    with pytest.raises(Misuse):
+        compact_json(nested(100_000))
+
+
+@pytest.mark.parametrize("change", [{"vct": ""}, {"iss": ""}, {"aka_vcts": ["w", ""]}], ids=str)
+def test_an_empty_name_is_malformed(change: JsonObject) -> None:
+    token = sign_jws({"iss": "i", "vct": "v", **change}, typ="dc+sd-jwt", signer=ISSUER)
+
+    with pytest.raises(Malformed):
+        read_credential(SdJwt(token, ()))
+
+
+def test_an_integrity_that_is_no_text_is_malformed_once_the_signature_holds() -> None:
+    claims: JsonObject = {"iss": "i", "vct": "v", "vct#integrity": 5}
+    token = sign_jws(claims, typ="dc+sd-jwt", signer=ISSUER)
+
+    with pytest.raises(Malformed):
+        read_credential(SdJwt(token, ())).verify(ISSUER.public)
+
+
+@pytest.mark.parametrize("change", [{"nonce": ""}, {"audience": ""}], ids=str)
+def test_a_verifier_that_expects_nothing_is_mistaken(
+    warranty: SdJwt, now: datetime, change: dict[str, Any]
+) -> None:
+    with pytest.raises(Misuse):
+        check(bind(warranty, signer=HOLDER, audience=SHOP, nonce="n-1", now=now), now, **change)
 
 
 def test_the_type_of_old_drafts_is_refused_unless_it_is_the_only_one_asked_for() -> None:

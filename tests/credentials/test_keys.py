@@ -98,6 +98,12 @@ def test_refuses_an_ed25519_key_under_which_one_signature_fits_all(y: bytes, sig
         PublicKey.from_point(Curve.ED25519, point, "point")
 
 
+@pytest.mark.parametrize("y", [2, 2**255 - 19 + 3, 2**255 - 1])
+def test_refuses_an_ed25519_key_that_is_no_point_or_spelled_otherwise(y: int) -> None:
+    with pytest.raises(Malformed):
+        PublicKey.from_point(Curve.ED25519, y.to_bytes(32, "little"), "point")
+
+
 @pytest.mark.parametrize("curve", Curve)
 def test_a_private_jwk_holds_both_halves_of_one_key(curve: Curve) -> None:
     signer = EVERY[curve]

@@ -249,6 +249,11 @@ def test_a_holders_index_gives_what_disclosing_anew_gives(receipt: SdJwt) -> Non
     assert len(held.disclose([("order",)]).disclosures) == 1
 
 
+def test_a_holder_takes_nothing_that_is_already_bound(receipt: SdJwt) -> None:
+    with pytest.raises(Malformed):
+        Disclosable(SdJwt(receipt.issuer_jwt, receipt.disclosures, "e30.e30.AA"))
+
+
 @pytest.mark.parametrize("count", [1, 3, 4, 5])
 def test_decoys_hide_how_many_claims_there_are(count: int, random_bytes: Random) -> None:
     claims: JsonObject = {

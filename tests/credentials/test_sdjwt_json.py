@@ -100,6 +100,9 @@ def test_no_signature_and_two_payloads_are_our_callers_mistake(
         {"header": {"kb_jwt": 1}},
         {"header": {"kb_jwt": "a~b"}},
         {"signatures": []},
+        {"header": {"crit": ["b64"]}},
+        {"header": {"alg": "HS256"}},
+        {"header": {"kid": "another"}},
     ],
     ids=str,
 )
