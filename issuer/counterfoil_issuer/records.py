@@ -99,6 +99,17 @@ class CredentialRecord:
         return self.dropped_at is None and self.revoked_at is None
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a status list said when it was last published, by its time and its `ended` entries.
+
+    Entries only ever go from valid to invalid, so their count tells the contents.
+    """
+
+    ended: int
+    listed_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeCounts:
     """How many credentials of one type are in force, were revoked, were dropped."""

@@ -31,7 +31,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from counterfoil_issuer.orders import (
     Dataset,
@@ -44,6 +44,7 @@ from counterfoil_issuer.orders import (
 from counterfoil_issuer.records import (
     CredentialId,
     CredentialRecord,
+    Listing,
     OfferId,
     OfferRecord,
     OfferState,
@@ -164,6 +165,14 @@ Index(
     unique=True,
     sqlite_where=_NOT_DROPPED,
     postgresql_where=_NOT_DROPPED,
+)
+
+LISTINGS: Final = Table(
+    "listings",
+    METADATA,
+    Column("list_number", Integer, primary_key=True, autoincrement=False),
+    Column("ended", Integer, nullable=False),
+    Column("listed_at", Integer, nullable=False),
 )
 
 
@@ -320,7 +329,7 @@ class _SqlHeld:
             delete(SPENT_NONCES).where(SPENT_NONCES.c.expires_at <= _seconds(now))
         )
         spent = self._changed(
-            insert_or_ignore(SPENT_NONCES)
+            sqlite_insert(SPENT_NONCES)
             .values(nonce_hash=nonce_hash, expires_at=_seconds(expires_at))
             .on_conflict_do_nothing()
         )
@@ -417,12 +426,17 @@ class _SqlHeld:
     def ended_count(self, list_number: int) -> int:
         return self._count(_counting((CREDENTIALS.c.list_number == list_number) & ~_IN_FORCE))
 
-    def last_ended_at(self, list_number: int) -> datetime | None:
-        latest = select(
-            func.max(CREDENTIALS.c.dropped_at), func.max(CREDENTIALS.c.revoked_at)
-        ).where(CREDENTIALS.c.list_number == list_number)
-        ended = [at for at in self._connection.execute(latest).one() if at is not None]
-        return _optional_instant(max(ended, default=None))
+    def listing(self, list_number: int) -> Listing | None:
+        row = self._one(select(LISTINGS).where(LISTINGS.c.list_number == list_number))
+        return None if row is None else Listing(row.ended, _instant(row.listed_at))
+
+    def put_listing(self, list_number: int, listing: Listing) -> None:
+        said = {"ended": listing.ended, "listed_at": _seconds(listing.listed_at)}
+        self._connection.execute(
+            sqlite_insert(LISTINGS)
+            .values(list_number=list_number, **said)
+            .on_conflict_do_update(index_elements=[LISTINGS.c.list_number], set_=said)
+        )
 
     def forget_dead(self, before: datetime) -> None:
         dead = TOKENS.c.expires_at <= _seconds(before)

@@ -1,16 +1,17 @@
 """Status lists: allot an entry to a credential, and publish the signed list.
 
 An entry is drawn at random among the free ones, so that its number tells nothing
-about when or to whom; it is never used again. The list and its time follow from the
-issued credentials and the clock, so there is no second truth that could
-disagree after a crash, or between two workers.
+about when or to whom; it is never used again. What a list says follows from the issued
+credentials, and its time from what was last published, which is on disk before
+anybody sees it: no two lists of one number and time say different things, whatever
+was killed when, and whichever worker was asked.
 
 Token Status List, sections 5, 8, 9 and 12.
 """
 
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.encoding import JsonObject
@@ -20,11 +21,13 @@ from counterfoil_credentials.status_entries import StatusEntries
 from counterfoil_credentials.status_list_aggregation import MAX_LISTS, aggregation_document
 from counterfoil_credentials.token_status_list import INVALID, sign_status_entries
 
-from counterfoil_issuer.records import Random, random_below
+from counterfoil_issuer.records import Listing, Random, random_below
 from counterfoil_issuer.store import Held, Store
 
 BITS: Final = 2
 _DRAWS: Final = 200
+# Verifiers allow a clock to be a minute wrong.
+_AHEAD_AT_MOST: Final = timedelta(seconds=30)
 
 
 def allot_index(held: Held, *, size: int, random: Random) -> tuple[int, int]:
@@ -51,22 +54,20 @@ def aggregation_url(issuer: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Published:
-    ended: int
-    listed_at: datetime
+    listing: Listing
     token: str
 
 
 @dataclass(slots=True)
 class StatusLists:
-    """Publishes the lists. A signed list is kept until an entry or its time changes.
+    """Publishes the lists. A signed list is kept until an entry changes, or for half its time.
 
     `lasts` is how long a signed list may be used at most, `ttl` how long a
     verifier may go without asking for a newer one.
 
-    A list's time is not when one worker happened to sign it, but since when it
-    has been true: the start of the half of `lasts` that it was asked for in, or
-    the latest ending after that. So workers over one database agree on it, and
-    whoever asks later never gets an older list.
+    A list's time tells a verifier which of two is the newer, so each change of the
+    list has a later time than the one before. Of several changes in one second the
+    last ones are ahead of the clock; from half a minute on they wait for it.
     """
 
     issuer: str
@@ -94,19 +95,23 @@ class StatusLists:
     def signed(self, store: Store, number: int, *, now: datetime) -> str | None:
         """Give the signed list, or None when there is no list of that number.
 
-        An ended credential shows at once: entries only ever go from valid to
-        invalid, so their count and the time tell whether the kept list is still
-        the one to give.
+        An ended credential shows at once.
         """
         with store.reading() as held:
             if not 1 <= number <= held.last_status_list():
                 return None
-            ended = held.ended_count(number)
-            listed_at = self._listed_at(held.last_ended_at(number), now)
             with self._lock:
                 kept = self._published.get(number)
-            if kept and (kept.ended, kept.listed_at) == (ended, listed_at):
+            known, ended = held.listing(number), held.ended_count(number)
+            if kept and kept.listing == known and self._next(known, ended, now) == known:
                 return kept.token
+        with store.transaction() as held:
+            known = held.listing(number)
+            listing = self._next(known, held.ended_count(number), now)
+            if kept and listing.listed_at - now > _AHEAD_AT_MOST:
+                return kept.token
+            if listing != known:
+                held.put_listing(number, listing)
             indices = held.ended_indices(number)
         entries = StatusEntries.blank(self.size, bits=BITS)
         entries.set_all(indices, INVALID)
@@ -114,22 +119,22 @@ class StatusLists:
             entries,
             url=self.url(number),
             signer=self.signer,
-            issued_at=listed_at,
-            expires_at=listed_at + self.lasts,
+            issued_at=listing.listed_at,
+            expires_at=listing.listed_at + self.lasts,
             ttl_s=int(self.ttl.total_seconds()),
             aggregation_url=aggregation_url(self.issuer),
         )
         # Two requests may sign at once. Whichever stays is compared with the
         # database before it is given again, so an older one does no harm.
         with self._lock:
-            self._published[number] = _Published(ended, listed_at, token)
+            self._published[number] = _Published(listing, token)
         return token
 
-    def _listed_at(self, last_ended_at: datetime | None, now: datetime) -> datetime:
-        half_life_s = max(int(self.lasts.total_seconds()) // 2, 1)
-        now_s = int(now.timestamp())
-        began_s = now_s - now_s % half_life_s
-        if last_ended_at is not None:
-            # A clock that was set back must not make a list from the future.
-            began_s = min(max(began_s, int(last_ended_at.timestamp())), now_s)
-        return datetime.fromtimestamp(began_s, UTC)
+    def _next(self, known: Listing | None, ended: int, now: datetime) -> Listing:
+        """Give what is to be published now, of a list with so many ended entries."""
+        now = now.replace(microsecond=0)
+        if known is None:
+            return Listing(ended, now)
+        if known.ended != ended:
+            return Listing(ended, max(now, known.listed_at + timedelta(seconds=1)))
+        return known if now - known.listed_at < self.lasts / 2 else Listing(ended, now)

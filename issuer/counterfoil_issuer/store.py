@@ -22,6 +22,7 @@ from counterfoil_issuer.orders import DatasetId, Order, OrderNumber
 from counterfoil_issuer.records import (
     CredentialId,
     CredentialRecord,
+    Listing,
     OfferId,
     OfferRecord,
     OfferState,
@@ -143,8 +144,12 @@ class Held(Protocol):
         """Count the entries of a status list that are invalid."""
         ...
 
-    def last_ended_at(self, list_number: int) -> datetime | None:
-        """Give when the latest of these became invalid, or None when none is."""
+    def listing(self, list_number: int) -> Listing | None:
+        """Give what was last published of a status list, or None before the first time."""
+        ...
+
+    def put_listing(self, list_number: int, listing: Listing) -> None:
+        """Record what is about to be published of a status list."""
         ...
 
     def forget_dead(self, before: datetime) -> None:
@@ -182,6 +187,8 @@ class _State:
         default_factory=dict[CredentialId, CredentialRecord]
     )
 
+    listings: dict[int, Listing] = field(default_factory=dict[int, Listing])
+
     def copied(self) -> "_State":
         return _State(
             dict(self.orders),
@@ -189,6 +196,7 @@ class _State:
             dict(self.tokens),
             dict(self.nonces),
             dict(self.credentials),
+            dict(self.listings),
         )
 
 
@@ -356,15 +364,11 @@ class _MemoryHeld:
     def ended_count(self, list_number: int) -> int:
         return len(self.ended_indices(list_number))
 
-    def last_ended_at(self, list_number: int) -> datetime | None:
-        ended = [
-            at
-            for r in self._state.credentials.values()
-            if r.list_number == list_number
-            for at in (r.dropped_at, r.revoked_at)
-            if at is not None
-        ]
-        return max(ended, default=None)
+    def listing(self, list_number: int) -> Listing | None:
+        return self._state.listings.get(list_number)
+
+    def put_listing(self, list_number: int, listing: Listing) -> None:
+        self._state.listings[list_number] = listing
 
     def forget_dead(self, before: datetime) -> None:
         state = self._state

@@ -125,6 +125,82 @@ def test_two_workers_never_give_an_older_list_after_a_newer_one(
     assert len(set(given)) > 3
 
 
+def revocable(issuer: Issuer, clock: Clock, count: int) -> list[str]:
+    """Issue so many credentials, and give their ids."""
+    issuer.import_orders(many_orders(count))
+    customer = Customer(issuer, clock, MemorySigner.generate())
+    return [
+        customer.accept(issuer.offer(f"#{number}").offers[0])[0].notification_id
+        for number in range(count)
+    ]
+
+
+def test_no_two_lists_of_one_time_say_different_things_whoever_is_asked(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    signer = MemorySigner.generate()
+
+    def worker() -> Issuer:
+        return issuer_on(store, clock, random_bytes, signer=signer)
+
+    one, other = worker(), worker()
+    issued = revocable(one, clock, 4)
+    began = listed_at(one.status_list(1))
+    given: list[int] = []
+    for publishing, credential_id in zip((one, other, worker(), one), issued, strict=True):
+        one.revoke(credential_id, RETURNED)
+        given.append(listed_at(publishing.status_list(1)))
+        assert listed_at(other.status_list(1)) == listed_at(worker().status_list(1)) == given[-1]
+
+    assert given == [began + n for n in (1, 2, 3, 4)]
+    clock.advance(MINUTE)
+    assert listed_at(worker().status_list(1)) == began + 4, "nothing has changed since"
+
+
+class KilledSigning(Exception):
+    """Stands for the end of the process."""
+
+
+def test_a_list_whose_signing_was_killed_keeps_its_time(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    signer = SlowToSign()
+    issuer = issuer_on(store, clock, random_bytes, signer=signer)
+    first, second = revocable(issuer, clock, 2)
+    issuer.status_list(1)
+    began = int(clock().timestamp())
+
+    def die() -> None:
+        raise KilledSigning
+
+    issuer.revoke(first, RETURNED)
+    signer.meanwhile = [die]
+    with pytest.raises(KilledSigning):
+        issuer.status_list(1)
+    again = issuer_on(store, clock, random_bytes, signer=signer)
+    assert listed_at(again.status_list(1)) == began + 1
+    again.revoke(second, RETURNED)
+    assert listed_at(again.status_list(1)) == began + 2
+
+
+def test_changes_that_outrun_the_clock_wait_for_it(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    """Verifiers refuse a list from more than a minute ahead."""
+    options = IssuerOptions(status_list_size=1024)
+    issuer = issuer_on(store, clock, random_bytes, options=options)
+    issued = revocable(issuer, clock, 32)
+    began = listed_at(issuer.status_list(1))
+    given: list[int] = []
+    for credential_id in issued:
+        issuer.revoke(credential_id, RETURNED)
+        given.append(listed_at(issuer.status_list(1)) - began)
+    assert given == [*range(1, 31), 30, 30]
+
+    clock.advance(timedelta(seconds=1))
+    assert listed_at(issuer.status_list(1)) == began + 31
+
+
 class SlowToSign:
     """A key whose first signature takes so long that something else happens meanwhile."""
 
