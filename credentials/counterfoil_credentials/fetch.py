@@ -42,7 +42,9 @@ MAX_HEAD_BYTES: Final = 65_536
 _CHUNK: Final = 65_536
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 # Name servers that never answer hold a thread each for as long as the system asks them.
+# Who fetches what strangers name has half of the threads, and can starve himself alone.
 _LOOK_UPS: Final = threading.BoundedSemaphore(32)
+_SHARE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class GuardedFetcher:
 
         self._timeout_s = timeout_s
         self._tls = ssl.create_default_context()
+        self._look_ups = threading.BoundedSemaphore(_SHARE)
         self._routes = {
             origin_of(parse_url(origin)): _require_loopback(target)
             for origin, target in (loopback_routes_unsafely or {}).items()
@@ -191,7 +194,7 @@ class GuardedFetcher:
             # The connection goes to the address that was checked, the certificate
             # must be the host's: a name that resolves differently a moment later
             # (DNS rebinding) gains nothing.
-            plain = line.open(_public_address(line.look_up(host, port)), port)
+            plain = line.open(_public_address(line.look_up(host, port, self._look_ups)), port)
         return self._tls.wrap_socket(plain, server_hostname=host)
 
 
@@ -210,25 +213,32 @@ class _Line:
         self._alarm = threading.Timer(timeout_s, self._cut)
         self._alarm.daemon = True
 
-    def look_up(self, host: str, port: int) -> list[str]:
+    def look_up(self, host: str, port: int, share: threading.BoundedSemaphore) -> list[str]:
         """Give the addresses of `host`; a look-up that outlasts the line is left behind."""
         import socket
 
-        if not _LOOK_UPS.acquire(timeout=self._left_s):
-            raise TimeoutError
+        places = contextlib.ExitStack()
+        for semaphore in (share, _LOOK_UPS):
+            if not semaphore.acquire(timeout=self._left_s):
+                places.close()
+                raise Unavailable("expected a place for a name look-up, found all taken")
+            places.callback(semaphore.release)
         found: SimpleQueue[list[str] | BaseException] = SimpleQueue()
 
         def ask() -> None:
-            try:
-                answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                found.put([str(answer[4][0]) for answer in answers])
-            except BaseException as cause:  # noqa: BLE001  # it is raised below, by who asked
-                found.put(cause)
-            finally:
-                _LOOK_UPS.release()
+            with places:
+                try:
+                    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                    found.put([str(answer[4][0]) for answer in answers])
+                except BaseException as cause:  # noqa: BLE001  # it is raised below, by who asked
+                    found.put(cause)
 
         # Nothing can interrupt the system's resolver, so another thread waits for it.
-        threading.Thread(target=ask, daemon=True).start()
+        try:
+            _start(threading.Thread(target=ask, daemon=True))
+        except Unavailable:
+            places.close()
+            raise
         try:
             result = found.get(timeout=self._left_s)
         except Empty as cause:
@@ -269,7 +279,7 @@ class _Line:
                 self._twin.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
-        self._alarm.start()
+        _start(self._alarm)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -361,6 +371,13 @@ class MemoryFetcher:
         if len(response.body) > max_bytes:
             raise Unavailable(f"expected at most {max_bytes} bytes, found more")
         return response
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError as cause:
+        raise Unavailable("expected a thread to wait with, found none left") from cause
 
 
 def _require_loopback(target: str) -> SplitResult:

@@ -427,29 +427,88 @@ def test_calls_a_name_without_address_unavailable(monkeypatch: pytest.MonkeyPatc
         GuardedFetcher().get(f"{HERE}/", accept="*/*")
 
 
-def test_waits_for_no_name_server_longer_than_for_the_whole(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """Let look-ups under `evil.example` hang, all others lead to 10.0.0.1; count who hangs."""
     answered = threading.Event()
 
-    def getaddrinfo(*_: object, **__: object) -> list[tuple[object, ...]]:
-        answered.wait(10)
-        return []
+    def getaddrinfo(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        if host.endswith("evil.example"):
+            answered.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
+
+    def asking() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name.endswith("(ask)")]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    began = time.monotonic()
-
-    # The thirty-third finds every place taken by a look-up that hangs.
-    for _ in range(33):
-        with pytest.raises(Unavailable, match="within"):
-            GuardedFetcher(timeout_s=0.02).get(f"{HERE}/", accept="*/*")
-    hung = [thread for thread in threading.enumerate() if thread.name.endswith("(ask)")]
+    yield lambda: len(asking())
     answered.set()
-    for thread in hung:
+    for thread in asking():
         thread.join()
 
-    assert len(hung) == 32
+
+Hanging = Callable[[], int]
+
+
+def look_up(fetcher: GuardedFetcher, host: str) -> str:
+    """Give why the fetcher did not go on after it looked up the name, or could not."""
+    with pytest.raises((Unavailable, Refused)) as stopped:
+        fetcher.get(f"https://{host}/", accept="*/*")
+    return str(stopped.value)
+
+
+def test_waits_for_no_name_server_longer_than_for_the_whole(hanging: Hanging) -> None:
+    began = time.monotonic()
+
+    for _ in range(32):
+        assert "within 0.02 s" in look_up(GuardedFetcher(timeout_s=0.02), "a.evil.example")
+    # The thirty-third finds every place taken by a look-up that hangs.
+    assert "a place for a name" in look_up(GuardedFetcher(timeout_s=0.02), "a.evil.example")
+
+    assert hanging() == 32
     assert time.monotonic() - began < 9
+
+
+def test_a_fetcher_that_is_sent_to_hanging_names_leaves_places_to_others(hanging: Hanging) -> None:
+    lured, other = GuardedFetcher(timeout_s=0.02), GuardedFetcher(timeout_s=5)
+    for i in range(20):
+        look_up(lured, f"a{i}.evil.example")
+
+    assert hanging() == 16
+    assert "a place for a name" in look_up(lured, "audio.example")
+    assert "a public address" in look_up(other, "audio.example")
+
+
+@pytest.mark.usefixtures("hanging")
+def test_a_look_up_that_is_over_frees_its_place() -> None:
+    fetcher = GuardedFetcher(timeout_s=5)
+
+    for _ in range(40):
+        assert "a public address" in look_up(fetcher, "audio.example")
+
+
+@pytest.mark.usefixtures("hanging")
+def test_a_thread_that_cannot_start_makes_it_unavailable_and_takes_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetcher = GuardedFetcher(timeout_s=5)
+    start = threading.Thread.start
+
+    def refuse(kind: str) -> Callable[[threading.Thread], None]:
+        def starts(thread: threading.Thread) -> None:
+            if kind == type(thread).__name__:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        return starts
+
+    for kind in ("Timer", "Thread"):
+        monkeypatch.setattr(threading.Thread, "start", refuse(kind))
+        for _ in range(33):
+            assert "found none left" in look_up(fetcher, "audio.example")
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+    assert "a public address" in look_up(fetcher, "audio.example")
 
 
 # TLS, with an authority of our own
