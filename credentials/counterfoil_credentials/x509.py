@@ -42,6 +42,12 @@ class TrustAnchors:
 
     certificates: "tuple[x509.Certificate, ...]"
 
+    def __post_init__(self) -> None:
+        # Once here, so that nobody is blamed for it who sends a chain.
+        with _foreign_errors("anchors"):
+            for certificate in self.certificates:
+                _read(certificate)
+
     @staticmethod
     def from_pem(data: bytes) -> "TrustAnchors":
         """Parse one or more certificates in PEM; raises `Malformed`."""
@@ -88,19 +94,22 @@ def certified_key(
 
     Each certificate certifies the one before it, and an anchor the last.
 
-    Raises `Malformed` for what is no chain of certificates. `Refused`:
+    Raises `Misuse` when `now` has no time zone, `Malformed` for what is no chain of
+    certificates. `Refused`:
     `certificate-expired`, `certificate-not-yet-valid`, `certificate-self-signed`,
     `certificate-anchor-in-chain`, `certificate-untrusted` (no path to an anchor,
     among them a signature, a path length, a key usage or a critical extension),
     `certificate-usage` (it certifies others, or does not sign),
     `certificate-key-not-allowed` (of a kind that signs no credentials).
     """
+    if now.utcoffset() is None:
+        raise Misuse("expected an instant with its time zone, found one without (now)")
     with _foreign_errors(_WHERE):
         chain = _parse_chain(header)
-        _require_times(chain, now)
-        _require_proper(chain, anchors)
-        anchor = _verify_path(chain, anchors, now)
-        return _certified(chain[0], [*chain, anchor])
+    _require_times(chain, now)
+    _require_proper(chain, anchors)
+    anchor = _verify_path(chain, anchors, now)
+    return _certified(chain[0], [*chain, anchor])
 
 
 def _parse_chain(header: Mapping[str, Json]) -> "list[x509.Certificate]":
@@ -109,10 +118,19 @@ def _parse_chain(header: Mapping[str, Json]) -> "list[x509.Certificate]":
     texts = texts_at(header, "x5c", "header")
     if not 1 <= len(texts) <= MAX_CERTIFICATES:
         raise Malformed(f"1 to {MAX_CERTIFICATES} certificates", f"{len(texts)}", _WHERE)
-    return [
+    chain = [
         x509.load_der_x509_certificate(_from_base64(text, f"{_WHERE}[{i}]"))
         for i, text in enumerate(texts)
     ]
+    for certificate in chain:
+        _read(certificate)
+    chain[0].public_key()
+    return chain
+
+
+def _read(certificate: "x509.Certificate") -> None:
+    # The package parses these when they are first asked for, and keeps them or fails.
+    _ = certificate.subject, certificate.issuer, certificate.extensions
 
 
 def _from_base64(text: str, where: str) -> bytes:
@@ -178,7 +196,8 @@ def _verify_path(
         .build_client_verifier()
     )
     try:
-        path = verifier.verify(chain[0], [*chain[1:]]).chain
+        with _foreign_errors(_WHERE):
+            path = verifier.verify(chain[0], [*chain[1:]]).chain
     except VerificationError as cause:
         raise _refused("certificate-untrusted", expected, "none") from cause
     # The package finds a path in any order, and passes over what it does not need.

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from counterfoil_credentials.encoding import Json, JsonObject
-from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Refused
 from counterfoil_credentials.keys import Curve, MemorySigner
 from counterfoil_credentials.x509 import (
     MAX_CERTIFICATE,
@@ -121,6 +121,11 @@ def test_a_certificate_holds_from_its_first_second_and_not_one_earlier() -> None
             assert certified_key(header(leaf), TRUST, now=NOON).subject == "CN=Audio"
         else:
             assert codes(header(leaf)) == ["certificate-not-yet-valid"]
+
+
+def test_an_instant_without_a_time_zone_is_our_callers_mistake() -> None:
+    with pytest.raises(Misuse, match="time zone"):
+        certified_key(header(LEAF, MIDDLE), TRUST, now=NOON.replace(tzinfo=None))
 
 
 def test_every_certificate_out_of_its_time_is_named() -> None:
@@ -345,6 +350,15 @@ class TestAnchors:
         trust = TrustAnchors.from_pem(pem)
 
         assert trust == anchors(MIDDLE, ROOT)
+
+    def test_an_anchor_that_cannot_be_read_is_named_before_a_chain_is(self) -> None:
+        broken = x509.UnrecognizedExtension(x509.NameConstraints.oid, b"\xff")
+        root = Party("Root", extensions=(*authority(), (broken, True)))
+
+        with pytest.raises(Malformed, match=r"\(anchors\)"):
+            anchors(root)
+        with pytest.raises(Malformed, match=r"\(header.x5c\)"):
+            certified_key(header(Party("Audio", by=ROOT), root), TRUST, now=NOON)
 
     @pytest.mark.parametrize("data", [b"", b"\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
     def test_a_text_without_certificates_is_malformed(self, data: bytes) -> None:
