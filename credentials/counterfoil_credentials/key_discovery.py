@@ -27,11 +27,13 @@ class CertifiedIssuers:
 
     `issuers` are their names: `iss`, or the certificate's subject (RFC 4514) where a
     credential has no `iss`. None is for anchors that certify issuers of this type
-    and nobody else; it is wrong for an authority of the web.
+    and nobody else; it is wrong for an authority of the web. `purposes` are those of
+    `certified_key`: what else than nothing a certificate may be limited to.
     """
 
     anchors: TrustAnchors
     issuers: frozenset[str] | None
+    purposes: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ def find_issuer_key(
     trusted = policy.by_certificate.get(vct)
     if trusted is None or "x5c" not in header:
         raise _refused("issuer-not-trusted", "an issuer that is trusted", "another", "iss")
-    certified = certified_key(header, trusted.anchors, now=now)
+    certified = certified_key(header, trusted.anchors, now=now, purposes=trusted.purposes)
     name = _certified_name(certified, issuer)
     if trusted.issuers is not None and name not in trusted.issuers:
         raise _refused("issuer-not-trusted", "an issuer that is trusted", "another", "iss")

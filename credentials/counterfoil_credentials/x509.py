@@ -9,7 +9,7 @@ Certificates are not looked up in revocation lists; short lives are the answer h
 
 import binascii
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # loaded by the first chain: most programs never meet one
 MAX_CERTIFICATES: Final = 8
 MAX_CERTIFICATE: Final = 16_384
 _WHERE: Final = "header.x5c"
+_ANY_PURPOSE: Final = "2.5.29.37.0"
 _HTTPS: Final = re.compile(r"https://[!-?A-~]+")
 
 
@@ -88,11 +89,18 @@ class CertifiedKey:
 
 
 def certified_key(
-    header: Mapping[str, Json], anchors: TrustAnchors, *, now: datetime
+    header: Mapping[str, Json],
+    anchors: TrustAnchors,
+    *,
+    now: datetime,
+    purposes: Collection[str] = (),
 ) -> CertifiedKey:
     """Give the key of the first certificate in `x5c`, once the chain is found good at `now`.
 
-    Each certificate certifies the one before it, and an anchor the last.
+    Each certificate certifies the one before it, and an anchor the last. Where one of
+    them limits what it is for, one of `purposes` must remain: extended key usages,
+    as dotted numbers (RFC 5280, section 4.2.1.12). "Any" limits an authority to
+    nothing, and in the first certificate it is a usage like another.
 
     Raises `Misuse` when `now` has no time zone, `Malformed` for what is no chain of
     certificates. `Refused`:
@@ -100,8 +108,11 @@ def certified_key(
     `certificate-anchor-in-chain`, `certificate-untrusted` (no path to an anchor,
     among them a signature, a path length, a key usage or a critical extension),
     `certificate-usage` (it certifies others, or does not sign),
+    `certificate-not-for-this` (it is for other purposes, such as a web server's),
     `certificate-key-not-allowed` (of a kind that signs no credentials).
     """
+    if isinstance(purposes, str):
+        raise Misuse("expected a collection of purposes, found one text")
     if now.utcoffset() is None:
         raise Misuse("expected an instant with its time zone, found one without (now)")
     with _foreign_errors(_WHERE):
@@ -109,6 +120,7 @@ def certified_key(
     _require_times(chain, now)
     _require_proper(chain, anchors)
     anchor = _verify_path(chain, anchors, now)
+    _require_purpose([*chain, anchor], purposes)
     return _certified(chain[0], [*chain, anchor])
 
 
@@ -211,6 +223,21 @@ def _require_certifies(
 ) -> None:
     if usage is not None and not usage.key_cert_sign:
         raise ValueError("an authority's key that may not sign certificates")
+
+
+def _require_purpose(path: "Sequence[x509.Certificate]", purposes: Collection[str]) -> None:
+    from cryptography import x509
+
+    left = {*purposes}
+    for i, certificate in enumerate(path):
+        usage = _extension(certificate, x509.ExtendedKeyUsage)
+        limits = None if usage is None else {one.dotted_string for one in usage}
+        if limits is None or (i > 0 and _ANY_PURPOSE in limits):
+            continue
+        left &= limits
+        if not left:
+            text = "a certificate for one of the purposes that are allowed"
+            raise _refused("certificate-not-for-this", text, "one for others")
 
 
 def _certified(leaf: "x509.Certificate", path: "Sequence[x509.Certificate]") -> CertifiedKey:

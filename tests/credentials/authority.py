@@ -47,6 +47,10 @@ def authority(path_length: int | None = None) -> tuple[Extension, ...]:
     )
 
 
+def purposes(*dotted: str, critical: bool = False) -> Extension:
+    return x509.ExtendedKeyUsage([x509.ObjectIdentifier(one) for one in dotted]), critical
+
+
 def names(*values: x509.GeneralName) -> Extension:
     return x509.SubjectAlternativeName(values), False
 

@@ -15,7 +15,17 @@ from counterfoil_credentials.key_discovery import (
 )
 from counterfoil_credentials.keys import MemorySigner
 
-from tests.credentials.authority import NOON, Party, anchors, authority, header, names, usage
+from tests.credentials.authority import (
+    NOON,
+    SIGNS,
+    Party,
+    anchors,
+    authority,
+    header,
+    names,
+    purposes,
+    usage,
+)
 
 AUDIO = "https://audio.example"
 WARRANTY = "https://audio.example/types/warranty"
@@ -91,6 +101,13 @@ def test_a_certificate_counts_only_for_the_types_of_its_anchors() -> None:
     other = replace(CERTIFIED, anchors=anchors(Party("Root", extensions=authority())))
     policy = IssuerPolicy(by_certificate={WARRANTY: other})
     assert codes(header(LEAF), policy=policy) == ["certificate-untrusted"]
+
+
+def test_a_certificate_that_is_limited_counts_only_for_a_purpose_of_the_policy() -> None:
+    leaf = Party("Audio", by=ROOT, extensions=(*SIGNS, purposes("1.3.6.1.5.5.7.3.1")))
+    assert codes(header(leaf), policy=BY_CERTIFICATE) == ["certificate-not-for-this"]
+    listed = replace(CERTIFIED, purposes=["1.3.6.1.5.5.7.3.1"])
+    assert find(header(leaf), policy=IssuerPolicy(by_certificate={WARRANTY: listed}))
 
 
 def test_a_certificate_of_another_names_no_issuer() -> None:

@@ -3,6 +3,7 @@
 import base64
 import subprocess
 import sys
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import pytest
@@ -21,7 +22,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.credentials.authority import NOON, SIGNS, Party, anchors, authority, header, names, usage
+from tests.credentials.authority import (
+    NOON,
+    SIGNS,
+    Party,
+    anchors,
+    authority,
+    header,
+    names,
+    purposes,
+    usage,
+)
 
 SECOND = timedelta(seconds=1)
 ROOT = Party("Root", extensions=authority())
@@ -200,6 +211,66 @@ def test_a_leaf_that_does_not_limit_its_usage_may_sign() -> None:
     leaf = Party("Audio", by=ROOT, extensions=())
 
     assert certified_key(header(leaf), TRUST, now=NOON).subject == "CN=Audio"
+
+
+class TestPurposes:
+    """Extended key usages: RFC 5280, section 4.2.1.12."""
+
+    server = "1.3.6.1.5.5.7.3.1"
+    ocsp = "1.3.6.1.5.5.7.3.9"
+    ours = "1.3.6.1.4.1.99999.1"
+    any = "2.5.29.37.0"
+
+    def is_for(
+        self,
+        leaf: Sequence[str] = (),
+        middle: Sequence[str] = (),
+        *,
+        listed: Collection[str] = (ours,),
+        critical: bool = False,
+    ) -> bool:
+        limits = [purposes(*middle, critical=critical)] if middle else []
+        by = Party("Middle", by=ROOT, extensions=(*authority(), *limits))
+        limits = [purposes(*leaf, critical=critical)] if leaf else []
+        chain = header(Party("Audio", by=by, extensions=(*SIGNS, *limits)), by)
+        try:
+            certified_key(chain, TRUST, now=NOON, purposes=listed)
+        except Refused as refusal:
+            if refusal.codes != ["certificate-not-for-this"]:
+                raise
+            return False
+        return True
+
+    @pytest.mark.parametrize("critical", [False, True])
+    def test_a_key_for_other_purposes_signs_no_credentials(self, *, critical: bool) -> None:
+        for other in (self.server, self.ocsp, self.any):
+            assert not self.is_for([other], critical=critical)
+            assert not self.is_for([other], critical=critical, listed=())
+        assert self.is_for([self.ours], critical=critical)
+        assert self.is_for([self.server, self.ours], critical=critical)
+        assert not self.is_for([self.ours], critical=critical, listed=())
+
+    def test_a_certificate_that_is_not_limited_needs_no_purpose(self) -> None:
+        assert self.is_for(listed=())
+        assert self.is_for(listed=(self.ours,))
+
+    @pytest.mark.parametrize("critical", [False, True])
+    def test_an_authority_limits_whom_it_certifies(self, *, critical: bool) -> None:
+        for leaf in ([], [self.ours]):
+            assert not self.is_for(leaf, [self.server], critical=critical)
+            assert self.is_for(leaf, [self.server, self.ours], critical=critical)
+            assert self.is_for(leaf, [self.any], critical=critical)
+        # Each alone has a purpose that is allowed, and both together have none.
+        assert not self.is_for([self.ours], [self.server], listed=(self.ours, self.server))
+
+    def test_an_anchor_limits_whom_it_certifies(self) -> None:
+        root = Party("Root", extensions=(*authority(), purposes(self.server)))
+
+        assert codes(header(Party("Audio", by=root)), anchors(root)) == ["certificate-not-for-this"]
+
+    def test_one_text_in_place_of_purposes_is_our_callers_mistake(self) -> None:
+        with pytest.raises(Misuse):
+            self.is_for(listed=self.ours)
 
 
 class TestNames:
