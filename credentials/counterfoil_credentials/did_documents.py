@@ -107,18 +107,23 @@ class DidDocument:
 
 
 def key_for(
-    document: DidDocument, did_url: str, relationship: Relationship, at: datetime
+    document: DidDocument,
+    did_url: str,
+    relationship: Relationship,
+    *,
+    at: datetime,
+    now: datetime,
 ) -> PublicKey:
-    """Give the key that `did_url` names, for a signature that was made at `at`.
+    """Give the key that `did_url` names, to check `now` a signature that was made at `at`.
 
     Our rule for keys that a DID has retired: a method stays in its document, in its
-    relationship, with the time in `expires` or `revoked`. A signature from before
-    that time verifies for as long as the method stays; one from that time on does
-    not. A method that has left the document verifies nothing any more, whenever the
-    signature says it was made: that is the way to withdraw a key that somebody else
-    has, because `at` is what the signer says, and a thief would say an early time
+    relationship, with the time in `expires`. A signature from before that time
+    verifies for as long as the method stays; one from that time on does not. A method
+    that was `revoked`, or has left the document, verifies nothing any more, whenever
+    the signature says it was made: that is the way to withdraw a key that somebody
+    else has, because `at` is what the signer says, and a thief would say an early time
     (Controlled Identifiers 1.0, sections 2.2 and 5.5.1). For signatures that are made
-    and checked at once (requests, proofs), `at` is now.
+    and checked at once (requests, proofs), `at` is `now`.
 
     Raises `Malformed` when `did_url` is none. `Refused` codes: `key-of-another-did`
     (its DID is not the document's), `verification-method-unknown`,
@@ -133,7 +138,7 @@ def key_for(
     method = document.methods.get(str(named))
     if method is None:
         raise _refused("verification-method-unknown", "a method of the document", "another")
-    reasons = method.time_reasons(at)
+    reasons = method.time_reasons(at=at, now=now)
     if method.controller != document.did:
         reasons.append(_reason("key-controller-mismatch", "the document's DID", "another"))
     if str(named) not in document.relationships[relationship]:

@@ -104,10 +104,12 @@ class Resolver:
             case NotResolved(cause=cause):
                 raise cause
 
-    def key_for(self, did_url: str, relationship: Relationship, at: datetime) -> PublicKey:
+    def key_for(
+        self, did_url: str, relationship: Relationship, *, at: datetime, now: datetime
+    ) -> PublicKey:
         """Resolve the DID of `did_url` and give its key; see `document` and `key_for`."""
         did = DidUrl.parse(did_url, "verification_method").did
-        return key_for(self.document(did), did_url, relationship, at)
+        return key_for(self.document(did), did_url, relationship, at=at, now=now)
 
     def dereference(
         self, did_url: str, options: Options | None = None

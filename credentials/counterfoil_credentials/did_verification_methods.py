@@ -90,17 +90,16 @@ class VerificationMethod:
             revoked_at=_time_at(obj, "revoked", where),
         )
 
-    def time_reasons(self, at: datetime) -> list[Reason]:
-        """Give the reasons why a signature made at `at` does not count, in time alone.
+    def time_reasons(self, *, at: datetime, now: datetime) -> list[Reason]:
+        """Give the reasons, in time alone, why a signature made at `at` does not count `now`.
 
         The first moment that no longer counts is `revoked` or `expires` itself.
         """
         where = "verification_method"
         reasons: list[Reason] = []
-        if self.revoked_at is not None and at >= self.revoked_at:
-            reasons.append(
-                Reason("key-revoked", "a signature before its key's revocation", "a later", where)
-            )
+        # `at` is what the signer says: it saves nothing from a revocation.
+        if self.revoked_at is not None and max(at, now) >= self.revoked_at:
+            reasons.append(Reason("key-revoked", "a key in use", "a revoked one", where))
         if self.expires_at is not None and at >= self.expires_at:
             reasons.append(
                 Reason("key-expired", "a signature before its key's expiry", "a later", where)

@@ -46,7 +46,10 @@ _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 
 @dataclass(frozen=True, slots=True)
 class DatedKey:
-    """A key of a did:web: in use, or retired at `expires_at`, or withdrawn at `revoked_at`."""
+    """A key of a did:web: in use, or retired at `expires_at`, or withdrawn at `revoked_at`.
+
+    What a retired key signed before stays verifiable; what a withdrawn one signed does not.
+    """
 
     key: PublicKey
     expires_at: datetime | None = None
@@ -103,10 +106,9 @@ def did_web_document(
 
     To rotate a key, add the new one and give the old one `expires_at`, the time at
     which it stops signing: what it signed before stays verifiable for as long as it
-    is listed. To withdraw a key that was not misused, give it `revoked_at`. A key
-    that somebody else has is left out: nothing that it signed verifies any more,
-    because whoever has it can write any time into what he signs. `key_for` says how
-    these are read.
+    is listed. To withdraw a key that somebody else has, give it `revoked_at`, or leave
+    it out: nothing that it signed verifies from then on, because whoever has it can
+    write any time into what he signs. `key_for` says how these are read.
     """
     did_web_url(did)
     methods: list[JsonObject] = []

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 DID = Did("did:web:brand.example")
 OTHER = Did("did:web:other.example")
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 KEY = MemorySigner.from_private_bytes(b"\x07" * 32).public
 ED = MemorySigner.from_private_bytes(b"\x07" * 32, Curve.ED25519).public
 
@@ -59,9 +60,10 @@ def refusal(
     did_url: str = f"{DID}#1",
     relationship: Relationship = Relationship.ASSERTION,
     at: datetime = NOW,
+    now: datetime = NOW,
 ) -> list[str]:
     with pytest.raises(Refused) as refused:
-        key_for(document, did_url, relationship, at)
+        key_for(document, did_url, relationship, at=at, now=now)
     return refused.value.codes
 
 
@@ -79,21 +81,21 @@ def refusal(
 def test_gives_the_key_of_every_type_that_we_read(method: JsonObject) -> None:
     document = read(method)
 
-    assert key_for(document, f"{DID}#1", Relationship.ASSERTION, NOW) == KEY
+    assert key_for(document, f"{DID}#1", Relationship.ASSERTION, at=NOW, now=NOW) == KEY
     assert document.unusable == 0
 
 
 def test_reads_the_older_type_of_ed25519_and_no_other_key_under_its_name() -> None:
     method = multikey(type="Ed25519VerificationKey2020", publicKeyMultibase=str(Multikey.of(ED)))
 
-    assert key_for(read(method), f"{DID}#1", Relationship.ASSERTION, NOW) == ED
+    assert key_for(read(method), f"{DID}#1", Relationship.ASSERTION, at=NOW, now=NOW) == ED
     assert refusal(read(multikey(type="Ed25519VerificationKey2020"))) == ["key-malformed"]
 
 
 def test_an_embedded_method_is_for_its_relationship_alone() -> None:
     document = read(authentication=[multikey(id="#in")])
 
-    assert key_for(document, f"{DID}#in", Relationship.AUTHENTICATION, NOW) == KEY
+    assert key_for(document, f"{DID}#in", Relationship.AUTHENTICATION, at=NOW, now=NOW) == KEY
     assert refusal(document, f"{DID}#in") == ["key-relationship-missing"]
 
 
@@ -101,9 +103,9 @@ def test_a_reference_may_be_relative_and_the_key_id_may_not() -> None:
     document = read(multikey(), assertionMethod=["#1"])
 
     assert document.relationships[Relationship.ASSERTION] == (f"{DID}#1",)
-    assert key_for(document, f"{DID}#1", Relationship.ASSERTION, NOW) == KEY
+    assert key_for(document, f"{DID}#1", Relationship.ASSERTION, at=NOW, now=NOW) == KEY
     with pytest.raises(Malformed):
-        key_for(document, "#1", Relationship.ASSERTION, NOW)
+        key_for(document, "#1", Relationship.ASSERTION, at=NOW, now=NOW)
 
 
 def test_refuses_a_key_in_every_other_relationship() -> None:
@@ -132,14 +134,34 @@ def test_refuses_a_key_that_is_named_and_not_there() -> None:
         assert refusal(document, did_url) == ["verification-method-unknown"]
 
 
-@pytest.mark.parametrize(("name", "code"), [("expires", "key-expired"), ("revoked", "key-revoked")])
-def test_a_retired_key_verifies_what_it_signed_before(name: str, code: str) -> None:
-    document = read(multikey(**{name: "2026-11-02T13:00:00+01:00"}))
-    second = timedelta(seconds=1)
+@pytest.mark.parametrize("now", [NOW - SECOND, NOW, NOW + SECOND, NOW + 9_999 * SECOND])
+def test_an_expired_key_verifies_what_it_signed_before(now: datetime) -> None:
+    document = read(multikey(expires="2026-11-02T13:00:00+01:00"))
+    before = key_for(document, f"{DID}#1", Relationship.ASSERTION, at=NOW - SECOND, now=now)
 
-    assert key_for(document, f"{DID}#1", Relationship.ASSERTION, NOW - second) == KEY
-    assert refusal(document, at=NOW) == [code]
-    assert refusal(document, at=NOW + second) == [code]
+    assert before == KEY
+    assert refusal(document, at=NOW, now=now) == ["key-expired"]
+    assert refusal(document, at=NOW + SECOND, now=now) == ["key-expired"]
+
+
+@pytest.mark.parametrize("at", [NOW - timedelta(days=900), NOW - SECOND, NOW, NOW + SECOND])
+def test_a_revoked_key_verifies_nothing_whenever_its_signature_says_it_was_made(
+    at: datetime,
+) -> None:
+    document = read(multikey(revoked="2026-11-02T13:00:00+01:00"))
+
+    assert refusal(document, at=at, now=NOW) == ["key-revoked"]
+    assert refusal(document, at=at, now=NOW + SECOND) == ["key-revoked"]
+
+
+def test_a_key_that_will_be_revoked_verifies_until_then_and_nothing_from_later() -> None:
+    document = read(multikey(revoked="2026-11-02T13:00:00+01:00"))
+    second_before = NOW - SECOND
+
+    for at in (second_before - SECOND, second_before):
+        key = key_for(document, f"{DID}#1", Relationship.ASSERTION, at=at, now=second_before)
+        assert key == KEY
+    assert refusal(document, at=NOW, now=second_before) == ["key-revoked"]
 
 
 def test_names_every_reason_at_once() -> None:
@@ -196,7 +218,7 @@ def test_a_method_without_a_key_for_us_is_counted_and_harms_no_other(
 
     assert document.unusable == 1
     assert refusal(document) == [code]
-    assert key_for(document, f"{DID}#2", Relationship.ASSERTION, NOW) == KEY
+    assert key_for(document, f"{DID}#2", Relationship.ASSERTION, at=NOW, now=NOW) == KEY
 
 
 SERVICE: JsonObject = {"id": "#s", "type": "T", "serviceEndpoint": {"origins": ["#s"]}}
@@ -258,7 +280,7 @@ def test_a_document_may_be_large_and_keeps_its_order() -> None:
     document = read(*(multikey(id=f"#{i}") for i in range(256)))
 
     assert [*document.methods] == [f"{DID}#{i}" for i in range(256)]
-    assert key_for(document, f"{DID}#255", Relationship.ASSERTION, NOW) == KEY
+    assert key_for(document, f"{DID}#255", Relationship.ASSERTION, at=NOW, now=NOW) == KEY
 
 
 def test_a_document_needs_no_context_and_no_method() -> None:
@@ -334,4 +356,4 @@ def test_any_json_gives_a_document_or_our_error(members: JsonObject) -> None:
     with suppress(Malformed, Refused):
         document = DidDocument.parse({**of(multikey()), **members}, DID)
         assert document.expanded().keys() == document.json.keys()
-        assert key_for(document, f"{DID}#1", Relationship.ASSERTION, NOW) == KEY
+        assert key_for(document, f"{DID}#1", Relationship.ASSERTION, at=NOW, now=NOW) == KEY

@@ -73,10 +73,12 @@ def test_a_did_key_is_expanded_as_its_method_says(curve: Curve) -> None:
 def test_every_own_key_did_gives_its_key_for_signing_and_not_for_agreement(curve: Curve) -> None:
     for did in (did_key(KEYS[curve]), did_jwk(KEYS[curve])):
         for name in SIGNING:
-            found = RESOLVER.key_for(key_id_of(did), Relationship(name), NOW)
+            found = RESOLVER.key_for(key_id_of(did), Relationship(name), at=NOW, now=NOW)
             assert found == KEYS[curve]
     with pytest.raises(Refused) as refused:
-        RESOLVER.key_for(key_id_of(did_key(KEYS[curve])), Relationship.KEY_AGREEMENT, NOW)
+        RESOLVER.key_for(
+            key_id_of(did_key(KEYS[curve])), Relationship.KEY_AGREEMENT, at=NOW, now=NOW
+        )
     assert refused.value.codes == ["key-relationship-missing"]
 
 
@@ -255,7 +257,7 @@ def test_an_account_resolves_and_has_no_key() -> None:
         }
     ]
     with pytest.raises(Refused) as refused:
-        RESOLVER.key_for(f"{ACCOUNT}#blockchainAccountId", Relationship.ASSERTION, NOW)
+        RESOLVER.key_for(f"{ACCOUNT}#blockchainAccountId", Relationship.ASSERTION, at=NOW, now=NOW)
     assert refused.value.codes == ["account-without-key"]
 
 
@@ -367,7 +369,7 @@ def test_any_text_gets_an_answer(text: str, beginning: str, options: JsonObject)
     ):
         assert found.http_status in (200, 400, 404, 406, 500, 501)
     with suppress(Malformed, Refused):
-        RESOLVER.key_for(beginning + text, Relationship.ASSERTION, NOW)
+        RESOLVER.key_for(beginning + text, Relationship.ASSERTION, at=NOW, now=NOW)
 
 
 @given(st.binary(max_size=60), st.sampled_from([0xED, 0xE7, 0xEC, 0x1200, 0x1201, 0x1205]))

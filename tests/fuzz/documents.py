@@ -87,7 +87,7 @@ def _named(text: str, options: Options | None, by: Resolver) -> None:
         key = key_of(text, "did")
         for one in (did_jwk(key), did_key(key)):
             assert key_of(key_id_of(one), "did") == key
-            assert offline_resolver().key_for(key_id_of(one), _ASSERTION, NOW) == key
+            assert offline_resolver().key_for(key_id_of(one), _ASSERTION, at=NOW, now=NOW) == key
         assert Multikey.parse(str(Multikey.of(key)), "key").public_key("key") == key
     with judged(text):
         found = by.dereference(text, options)
@@ -106,7 +106,7 @@ def _named(text: str, options: Options | None, by: Resolver) -> None:
 def _usable(document: DidDocument, name: str) -> None:
     for relationship in Relationship:
         with judged(compact_json(document.json)):
-            key = key_for(document, name, relationship, NOW)
+            key = key_for(document, name, relationship, at=NOW, now=NOW)
             assert PublicKey.from_jwk(key.jwk(), "jwk") == key
 
 
