@@ -417,14 +417,25 @@ class _SqlHeld:
         same_list = CREDENTIALS.c.list_number == list_number
         return not self._count(_counting(same_list & (CREDENTIALS.c.status_index == index)))
 
-    def ended_indices(self, list_number: int) -> list[int]:
+    def ended_indices(self, list_number: int, since: datetime | None = None) -> list[int]:
+        ended = ~_IN_FORCE
+        if since is not None:
+            at = _seconds(since)
+            ended = (CREDENTIALS.c.dropped_at >= at) | (CREDENTIALS.c.revoked_at >= at)
         query = select(CREDENTIALS.c.status_index).where(
-            CREDENTIALS.c.list_number == list_number, ~_IN_FORCE
+            CREDENTIALS.c.list_number == list_number, ended
         )
         return [int(index) for index in self._connection.scalars(query)]
 
     def ended_count(self, list_number: int) -> int:
         return self._count(_counting((CREDENTIALS.c.list_number == list_number) & ~_IN_FORCE))
+
+    def last_ended_at(self, list_number: int) -> datetime | None:
+        latest = select(
+            func.max(CREDENTIALS.c.dropped_at), func.max(CREDENTIALS.c.revoked_at)
+        ).where(CREDENTIALS.c.list_number == list_number)
+        ended = [at for at in self._connection.execute(latest).one() if at is not None]
+        return _optional_instant(max(ended, default=None))
 
     def listing(self, list_number: int) -> Listing | None:
         row = self._one(select(LISTINGS).where(LISTINGS.c.list_number == list_number))

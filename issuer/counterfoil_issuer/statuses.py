@@ -10,6 +10,7 @@ Token Status List, sections 5, 8, 9 and 12.
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -58,6 +59,40 @@ class _Published:
     token: str
 
 
+class _Live:
+    """One list in memory: its entries as of the last look at the store, and what was signed.
+
+    Who holds `lock` is the only one to change it. It is a lock of its own for each
+    list, and one that is taken again by the same thread.
+    """
+
+    __slots__ = ("_ended", "_last_ended_at", "entries", "lock", "published")
+
+    def __init__(self, size: int) -> None:
+        self.lock = threading.RLock()
+        self.entries = StatusEntries.blank(size, bits=BITS)
+        self.published: _Published | None = None
+        self._ended = 0
+        self._last_ended_at: datetime | None = None
+
+    def follow(self, held: Held, number: int) -> None:
+        """Set what has ended since the last look, whichever worker ended it."""
+        ended = held.ended_count(number)
+        if ended != self._ended:
+            self._set(held.ended_indices(number, self._last_ended_at))
+        if ended != self._ended:
+            # A clock that was set back dates what is new before what is old, and a
+            # backup that was put back knows less: begin again.
+            self.entries, self._ended = StatusEntries.blank(len(self.entries), bits=BITS), 0
+            self._set(held.ended_indices(number))
+        self._last_ended_at = held.last_ended_at(number)
+
+    def _set(self, indices: Sequence[int]) -> None:
+        new = [index for index in indices if self.entries[index] != INVALID]
+        self.entries.set_all(new, INVALID)
+        self._ended += len(new)
+
+
 @dataclass(slots=True)
 class StatusLists:
     """Publishes the lists. A signed list is kept until an entry changes, or for half its time.
@@ -75,7 +110,7 @@ class StatusLists:
     size: int
     lasts: timedelta
     ttl: timedelta
-    _published: dict[int, _Published] = field(default_factory=dict[int, _Published])
+    _live: dict[int, _Live] = field(default_factory=dict[int, _Live])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self, number: int) -> str:
@@ -100,35 +135,44 @@ class StatusLists:
         with store.reading() as held:
             if not 1 <= number <= held.last_status_list():
                 return None
-            with self._lock:
-                kept = self._published.get(number)
-            known, ended = held.listing(number), held.ended_count(number)
-            if kept and kept.listing == known and self._next(known, ended, now) == known:
+            live = self._live_list(number)
+            if kept := self._still_true(live, held, number, now):
                 return kept.token
-        with store.transaction() as held:
-            known = held.listing(number)
-            listing = self._next(known, held.ended_count(number), now)
-            if kept and listing.listed_at - now > _AHEAD_AT_MOST:
-                return kept.token
-            if listing != known:
-                held.put_listing(number, listing)
-            indices = held.ended_indices(number)
-        entries = StatusEntries.blank(self.size, bits=BITS)
-        entries.set_all(indices, INVALID)
-        token = sign_status_entries(
-            entries,
-            url=self.url(number),
-            signer=self.signer,
-            issued_at=listing.listed_at,
-            expires_at=listing.listed_at + self.lasts,
-            ttl_s=int(self.ttl.total_seconds()),
-            aggregation_url=aggregation_url(self.issuer),
-        )
-        # Two requests may sign at once. Whichever stays is compared with the
-        # database before it is given again, so an older one does no harm.
+        # One worker signs a list once, however many ask for it meanwhile.
+        with live.lock:
+            with store.transaction() as held:
+                if kept := self._still_true(live, held, number, now):
+                    return kept.token
+                known = held.listing(number)
+                listing = self._next(known, held.ended_count(number), now)
+                if live.published and listing.listed_at - now > _AHEAD_AT_MOST:
+                    return live.published.token
+                if listing != known:
+                    held.put_listing(number, listing)
+                live.follow(held, number)
+            token = sign_status_entries(
+                live.entries,
+                url=self.url(number),
+                signer=self.signer,
+                issued_at=listing.listed_at,
+                expires_at=listing.listed_at + self.lasts,
+                ttl_s=int(self.ttl.total_seconds()),
+                aggregation_url=aggregation_url(self.issuer),
+            )
+            live.published = _Published(listing, token)
+            return token
+
+    def _live_list(self, number: int) -> _Live:
         with self._lock:
-            self._published[number] = _Published(listing, token)
-        return token
+            if number not in self._live:
+                self._live[number] = _Live(self.size)
+            return self._live[number]
+
+    def _still_true(self, live: _Live, held: Held, number: int, now: datetime) -> _Published | None:
+        kept, known = live.published, held.listing(number)
+        if kept is None or kept.listing != known:
+            return None
+        return kept if self._next(known, held.ended_count(number), now) == known else None
 
     def _next(self, known: Listing | None, ended: int, now: datetime) -> Listing:
         """Give what is to be published now, of a list with so many ended entries."""

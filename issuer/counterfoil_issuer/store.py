@@ -136,8 +136,12 @@ class Held(Protocol):
         """Say whether an entry was never allotted."""
         ...
 
-    def ended_indices(self, list_number: int) -> Sequence[int]:
-        """Give the entries of a status list that are invalid."""
+    def ended_indices(self, list_number: int, since: datetime | None = None) -> Sequence[int]:
+        """Give the entries of a status list that are invalid; only those `since`, if given."""
+        ...
+
+    def last_ended_at(self, list_number: int) -> datetime | None:
+        """Give when the latest of these became invalid, or None when none is."""
         ...
 
     def ended_count(self, list_number: int) -> int:
@@ -354,15 +358,19 @@ class _MemoryHeld:
             for r in self._state.credentials.values()
         )
 
-    def ended_indices(self, list_number: int) -> list[int]:
+    def ended_indices(self, list_number: int, since: datetime | None = None) -> list[int]:
         return [
             r.index
             for r in self._state.credentials.values()
-            if r.list_number == list_number and not r.in_force
+            if r.list_number == list_number and any(since is None or at >= since for at in _ends(r))
         ]
 
     def ended_count(self, list_number: int) -> int:
         return len(self.ended_indices(list_number))
+
+    def last_ended_at(self, list_number: int) -> datetime | None:
+        records = [r for r in self._state.credentials.values() if r.list_number == list_number]
+        return max((at for r in records for at in _ends(r)), default=None)
 
     def listing(self, list_number: int) -> Listing | None:
         return self._state.listings.get(list_number)
@@ -417,3 +425,7 @@ class _MemoryHeld:
 
     def _put(self, record: CredentialRecord) -> None:
         self._state.credentials[record.credential_id] = record
+
+
+def _ends(record: CredentialRecord) -> list[datetime]:
+    return [at for at in (record.dropped_at, record.revoked_at) if at is not None]

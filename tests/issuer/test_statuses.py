@@ -1,19 +1,27 @@
 """Revoking, and the status list that says so."""
 
+import zlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from counterfoil_credentials.encoding import int_at, texts_at
 from counterfoil_credentials.errors import Misuse, Refused
+from counterfoil_credentials.issuer_keys import parse_issuer_keys
 from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.keys import MemorySigner, PublicKey
-from counterfoil_credentials.token_status_list import INVALID, VALID
+from counterfoil_credentials.status_entries import SEGMENT_BYTES
+from counterfoil_credentials.token_status_list import (
+    INVALID,
+    VALID,
+    SignedStatusList,
+    read_status_list,
+)
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
 from counterfoil_issuer.offering import OpenOffer
-from counterfoil_issuer.records import RevocationReason
+from counterfoil_issuer.records import CredentialId, RevocationReason
 from counterfoil_issuer.statuses import StatusLists
 from counterfoil_issuer.store import Store
 
@@ -155,6 +163,63 @@ def test_no_two_lists_of_one_time_say_different_things_whoever_is_asked(
     assert given == [began + n for n in (1, 2, 3, 4)]
     clock.advance(MINUTE)
     assert listed_at(worker().status_list(1)) == began + 4, "nothing has changed since"
+
+
+def read_list(issuer: Issuer) -> SignedStatusList:
+    token = issuer.status_list(1)
+    assert token is not None
+    (key,) = parse_issuer_keys(issuer.keys_document(), issuer.url).values()
+    now = datetime.fromtimestamp(listed_at(token), UTC)
+    return read_status_list(token, url=f"{issuer.url}/status-lists/1", issuer_key=key, now=now)
+
+
+def test_a_change_compresses_one_segment_of_a_long_list(
+    store: Store,
+    clock: Clock,
+    random_bytes: Callable[[int], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = IssuerOptions(status_list_size=16 * SEGMENT_BYTES * 4)
+    issuer = issuer_on(store, clock, random_bytes, options=options)
+    issued = revocable(issuer, clock, 3)
+    compress, calls = zlib.compressobj, 0
+
+    def counted(*args: Any, **kwargs: Any) -> object:  # noqa: ANN401  # as zlib has it
+        nonlocal calls
+        calls += 1
+        return compress(*args, **kwargs)
+
+    monkeypatch.setattr(zlib, "compressobj", counted)
+    issuer.status_list(1)
+    tries = calls // 16
+    assert calls == 16 * tries > 0
+    for credential_id in issued:
+        calls = 0
+        issuer.revoke(credential_id, RETURNED)
+        issuer.status_list(1)
+        assert calls == tries
+    calls = 0
+    clock.advance(60 * MINUTE)
+    issuer.status_list(1)
+    assert calls == 0, "a new time alone compresses nothing"
+
+
+def test_another_workers_changes_are_seen_whatever_its_clock_said(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    signer = MemorySigner.generate()
+    one, other = (issuer_on(store, clock, random_bytes, signer=signer) for _ in range(2))
+    issued = revocable(one, clock, 6)
+    places = {r.credential_id: r.index for n in range(6) for r in one.credentials_of(f"#{n}")}
+    ended: set[int] = set()
+    for n, (step, credential_id) in enumerate(zip((0, 1, 0, -10, -10, 30), issued, strict=True)):
+        clock.advance(timedelta(seconds=step))
+        (one if n % 2 else other).revoke(credential_id, RETURNED)
+        ended.add(places[CredentialId(credential_id)])
+        for worker in (one, other):
+            listed = read_list(worker)
+            found = {i for i in range(len(listed.entries) * 4) if listed.status_at(i) == INVALID}
+            assert found == ended
 
 
 class KilledSigning(Exception):
