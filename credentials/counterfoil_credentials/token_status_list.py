@@ -171,14 +171,15 @@ def sign_status_entries(
 ) -> str:
     """Give the signed Status List Token over `entries` as they are now (section 5.1).
 
-    Raises `Misuse` for entries that fill bytes from the highest bit, and for a
-    negative time to live.
+    Raises `Misuse` for entries that fill bytes from the highest bit, for a negative
+    time to live, and for a token of more than 8 MiB, which `read_status_list` refuses:
+    cut such a list in two.
     """
     if entries.order is not BitOrder.LOWEST_FIRST:
         raise Misuse("expected entries that fill bytes from the lowest bit, found the highest")
     if ttl_s is not None and ttl_s < 0:
         raise Misuse("expected a time to live from zero, found a negative one")
-    return sign_jws(
+    token = sign_jws(
         {
             "sub": url,
             "iat": int(issued_at.timestamp()),
@@ -194,6 +195,9 @@ def sign_status_entries(
         signer=signer,
         header={"kid": signer.public.thumbprint()},
     )
+    if len(token) > MAX_TOKEN_BYTES:
+        raise Misuse(f"expected a token of at most {MAX_TOKEN_BYTES} bytes, found {len(token)}")
+    return token
 
 
 def status_list_key_id(token: str) -> str | None:

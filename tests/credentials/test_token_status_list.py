@@ -38,7 +38,7 @@ from counterfoil_credentials.status_entries import (
     Effort,
     StatusEntries,
 )
-from counterfoil_credentials.token_status_list import inflate, sign_status_entries
+from counterfoil_credentials.token_status_list import MAX_TOKEN_BYTES, inflate, sign_status_entries
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -442,6 +442,18 @@ def test_entries_set_one_by_one_are_the_published_lists(
 
     assert entries.raw == plain
     assert zlib.decompress(entries.zlib_stream()) == plain
+
+
+def test_what_is_signed_is_never_too_long_to_be_read(now: datetime) -> None:
+    # Base64 twice makes sixteen of nine, and noise does not compress.
+    noise = random.Random(1).randbytes(MAX_TOKEN_BYTES * 9 // 16)
+
+    with pytest.raises(Misuse, match="at most 8388608 bytes"):
+        signed(now, noise)
+    listed = read_status_list(
+        signed(now, noise[:-4_096]), url=URL, issuer_key=ISSUER.public, now=now
+    )
+    assert listed.entries == noise[:-4_096]
 
 
 def test_the_published_example_is_what_we_sign_but_for_the_issuer(
