@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
-from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,7 +33,14 @@ MAX_CERTIFICATES: Final = 8
 MAX_CERTIFICATE: Final = 16_384
 _WHERE: Final = "header.x5c"
 _ANY_PURPOSE: Final = "2.5.29.37.0"
-_HTTPS: Final = re.compile(r"https://[!-?A-~]+")
+# One spelling for each: lower case, no user, no port 443, no address of a machine, no dot
+# segment, nothing percent-encoded, no last slash, and nothing after the path.
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST: Final = re.compile(rf"(?:{_LABEL}\.)*(?=[a-z]){_LABEL}")
+_ISSUER: Final = re.compile(
+    rf"https://{_HOST.pattern}(?::(?!443(?:/|\Z))(?P<port>[1-9][0-9]{{0,4}}))?"
+    r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~!$&'()+,;=:@-]+)*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +80,20 @@ class CertifiedKey:
     def names(self, issuer: str) -> bool:
         """Say whether the certificate is of `issuer`, the credential's `iss`.
 
-        One of its URLs is the very same text, or one of its host names is the host
-        of `issuer`, an https URL. A wildcard names nobody.
+        One of its URLs is the very same text, or `issuer` is the https origin of one
+        of its host names, with no port or path: the certificate of a web server does
+        not speak for its tenants. A wildcard names nobody.
         """
-        if issuer in self.urls:
-            return True
-        # `urlsplit` would drop control characters, and finds the host after an "@".
-        if not _HTTPS.fullmatch(issuer):
-            return False
-        try:
-            return urlsplit(issuer).hostname in self.hosts
-        except ValueError:
-            return False
+        return issuer in self.urls or any(issuer == f"https://{host}" for host in self.hosts)
+
+
+def is_issuer_url(text: str) -> bool:
+    """Say whether `text` is an https URL of an issuer in its one spelling.
+
+    Host names in lower case, no default port, no query or fragment, no last slash.
+    """
+    found = _ISSUER.fullmatch(text)
+    return found is not None and int(found["port"] or 1) < 65_536
 
 
 def certified_key(
@@ -256,8 +264,8 @@ def _certified(leaf: "x509.Certificate", path: "Sequence[x509.Certificate]") -> 
     return CertifiedKey(
         key=_public_key(leaf),
         subject=None if is_limited else leaf.subject.rfc4514_string() or None,
-        urls=frozenset(urls),
-        hosts=frozenset(host.lower() for host in hosts),
+        urls=frozenset(filter(is_issuer_url, urls)),
+        hosts=frozenset(host.lower() for host in hosts if _HOST.fullmatch(host.lower())),
     )
 
 

@@ -273,23 +273,37 @@ class TestPurposes:
             self.is_for(listed=self.ours)
 
 
+ORIGIN = "https://audio.example"
+BRAND = "https://audio.example/brand"
+WEB = x509.DNSName("audio.example")
+
+
+def url(text: str) -> x509.GeneralName:
+    return x509.UniformResourceIdentifier(text)
+
+
 class TestNames:
-    def certified(self, *given_names: x509.GeneralName, by: Party = ROOT) -> bool:
+    def certified(self, issuer: str, *given_names: x509.GeneralName, by: Party = ROOT) -> bool:
         leaf = Party("Audio", by=by, extensions=(usage(signs=True), names(*given_names)))
         chain = [leaf] if by is ROOT else [leaf, by]
-        found = certified_key(header(*chain), TRUST, now=NOON)
-        return found.names("https://audio.example/brand")
+        return certified_key(header(*chain), TRUST, now=NOON).names(issuer)
 
     @pytest.mark.parametrize(
-        "name",
+        ("issuer", "name"),
         [
-            x509.DNSName("audio.example"),
-            x509.DNSName("AUDIO.example"),
-            x509.UniformResourceIdentifier("https://audio.example/brand"),
+            (ORIGIN, WEB),
+            (ORIGIN, x509.DNSName("AUDIO.example")),
+            (ORIGIN, url(ORIGIN)),
+            (BRAND, url(BRAND)),
+            (f"{ORIGIN}:8443", url(f"{ORIGIN}:8443")),
+            (f"{ORIGIN}:65535/brands/1", url(f"{ORIGIN}:65535/brands/1")),
+            ("https://xn--dio-5na.example", x509.DNSName("xn--dio-5na.example")),
         ],
     )
-    def test_the_host_or_the_very_url_names_the_issuer(self, name: x509.GeneralName) -> None:
-        assert self.certified(x509.DNSName("other.example"), name)
+    def test_the_host_or_the_very_url_names_the_issuer(
+        self, issuer: str, name: x509.GeneralName
+    ) -> None:
+        assert self.certified(issuer, x509.DNSName("other.example"), name)
 
     @pytest.mark.parametrize(
         "name",
@@ -298,42 +312,71 @@ class TestNames:
             x509.DNSName("shop.audio.example"),
             x509.DNSName("example"),
             x509.DNSName("*.example"),
-            x509.UniformResourceIdentifier("https://audio.example"),
-            x509.UniformResourceIdentifier("https://audio.example/brand/"),
+            x509.DNSName("audio.example/brand"),
+            WEB,
+            url(ORIGIN),
+            url(f"{BRAND}/"),
             x509.RFC822Name("brand@audio.example"),
         ],
     )
     def test_a_near_name_does_not(self, name: x509.GeneralName) -> None:
-        assert not self.certified(name)
+        assert not self.certified(BRAND, name)
+
+    @pytest.mark.parametrize(
+        "rest",
+        ["/", "/tenants/alice", ":443", ":8443", ":99999", "?", "?x", "#", "#x", ".", "/.", "//"],
+    )
+    def test_a_host_names_nothing_on_it_or_beside_it(self, rest: str) -> None:
+        for name in (WEB, x509.DNSName(f"audio.example{rest}")):
+            assert not self.certified(ORIGIN + rest, name)
 
     @pytest.mark.parametrize(
         "issuer",
         [
             "http://audio.example",
+            "https://AUDIO.example",
             "https://evil.example@audio.example",
-            "https://audio.exa\nmple",
             "https://audio.example ",
-            "https://[audio.example",
-            "https://",
+            "https://audio.example:443",
+            "https://audio.example:443/brand",
+            "https://audio.example:99999",
+            "https://audio.example:080",
+            "https://audio.example:",
+            "https://audio.example/",
+            "https://audio.example/brand/",
+            "https://audio.example/./brand",
+            "https://audio.example/x/../brand",
+            "https://audio.example/..",
+            "https://audio.example//brand",
+            "https://audio.example/%62rand",
+            "https://audio.example?x",
+            "https://audio.example.",
+            "https://-audio.example",
+            "https://[::1]",
+            "https://10.1",
+            "https://*.example",
+            "https://audio.example/*",
             "audio.example",
-            "",
-            "\ud800",
+            "urn:example:audio",
             "CN=Audio",
         ],
     )
-    def test_only_an_https_url_can_be_named_by_its_host(self, issuer: str) -> None:
-        found = certified_key(header(LEAF, MIDDLE), TRUST, now=NOON)
+    def test_only_an_https_url_in_its_one_spelling_names_anybody(self, issuer: str) -> None:
+        assert not self.certified(issuer, url(issuer), WEB)
 
-        assert found.names("https://audio.example:8443/brand")
-        assert not found.names(issuer)
+    def test_a_wildcard_names_nobody_not_even_in_its_own_letters(self) -> None:
+        assert not self.certified("https://*.example", x509.DNSName("*.example"))
+
+    @pytest.mark.parametrize("issuer", ["https://audio.exa\nmple", f"{ORIGIN}\n", "", "\ud800"])
+    def test_any_other_text_is_nobodys_name(self, issuer: str) -> None:
+        assert not self.certified(issuer, WEB)
 
     def test_an_authority_limited_to_hosts_names_hosts_alone(self) -> None:
         limits = x509.NameConstraints([x509.DNSName("audio.example")], None)
         limited = Party("Limited", by=ROOT, extensions=(*authority(), (limits, True)))
-        url = x509.UniformResourceIdentifier("https://audio.example/brand")
 
-        assert self.certified(x509.DNSName("audio.example"), by=limited)
-        assert not self.certified(url, by=limited)
+        assert self.certified(ORIGIN, WEB, by=limited)
+        assert not self.certified(BRAND, url(BRAND), WEB, by=limited)
         leaf = Party("Someone else", by=limited)
         assert certified_key(header(leaf, limited), TRUST, now=NOON).subject is None
         other = (usage(signs=True), names(x509.DNSName("shoes.example")))
