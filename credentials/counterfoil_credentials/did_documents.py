@@ -41,6 +41,9 @@ class Relationship(StrEnum):
     CAPABILITY_DELEGATION = "capabilityDelegation"
 
 
+_RELATIONSHIPS: Final = frozenset(Relationship)
+
+
 @dataclass(frozen=True, slots=True)
 class DidDocument:
     """A document that was read. All ids in it are absolute, `json` is as it arrived.
@@ -90,20 +93,28 @@ class DidDocument:
         return self._parts.get(str(did_url))
 
     def expanded(self) -> JsonObject:
-        """Give the document's JSON with every relative id made absolute."""
+        """Give the document's JSON with every relative id made absolute.
+
+        That is the `id` of each part, parts of extensions included, and a method's id
+        in a relationship. Other text stays, although it may begin with `#`, and so
+        does `@context`. W3C DID Resolution, section 4.4.
+        """
+
+        def expand(name: str, value: Json) -> Json:
+            match value:
+                case str(named) if name in _RELATIONSHIPS and named.startswith("#"):
+                    return f"{self.did}{named}"
+                case {"id": str(named)} if named.startswith("#"):
+                    return {**value, "id": f"{self.did}{named}"}
+                case _:
+                    return value
+
         return {
-            name: [self._expanded(item) for item in value] if isinstance(value, list) else value
+            name: [expand(name, item) for item in value]
+            if isinstance(value, list) and name != "@context"
+            else expand(name, value)
             for name, value in self.json.items()
         }
-
-    def _expanded(self, item: Json) -> Json:
-        match item:
-            case str() if item.startswith("#"):
-                return f"{self.did}{item}"
-            case dict() if "id" in item:
-                return {**item, "id": self._expanded(item["id"])}
-            case _:
-                return item
 
 
 def key_for(

@@ -317,6 +317,26 @@ def test_gives_the_parts_by_id_and_the_document_with_absolute_ones() -> None:
     )
 
 
+def test_expands_nothing_but_ids() -> None:
+    members: JsonObject = {
+        "@context": ["https://www.w3.org/ns/did/v1", {"id": "#x"}],
+        "alsoKnownAs": ["#me"],
+        "colours": ["#ff0000", ["#00ff00"], {"name": "#0000ff"}, {"id": 1}, {"id": {"id": "#1"}}],
+        "service": [{"id": f"{DID}#s", "type": ["#t"], "serviceEndpoint": ["#e", {"uri": "#u"}]}],
+        "favourite": "#ff0000",
+    }
+    document = read(multikey(), **members)
+
+    assert document.expanded() == document.json
+
+
+def test_expands_the_ids_of_parts_that_an_extension_defines() -> None:
+    document = read(multikey(), shops=[{"id": "#a", "is": "#b"}], main={"id": "#a", "of": "#b"})
+    absolute = {"shops": [{"id": f"{DID}#a", "is": "#b"}], "main": {"id": f"{DID}#a", "of": "#b"}}
+
+    assert document.expanded() == {**document.json, **absolute}
+
+
 _JSON = st.recursive(
     st.none()
     | st.booleans()
