@@ -19,7 +19,6 @@ _SALT_BYTES: Final = 18
 _SALT_CHARACTERS: Final = 24
 _DIGEST_BYTES: Final = 32
 
-_NAMES: Final = frozenset({str})
 _STEPS: Final = frozenset({str, int, type(None)})
 
 # Which claims to conceal, as a tree: by the step of a path, whether the value there
@@ -71,7 +70,7 @@ class _Concealment:
     def object(self, value: JsonObject, tree: _Tree, depth: int) -> JsonObject:
         if depth > MAX_JSON_DEPTH:
             raise Misuse(f"expected claims of at most {MAX_JSON_DEPTH} levels, found more")
-        if not _NAMES.issuperset(map(type, tree)):
+        if tree and not _is_of_names(tree):
             raise Misuse("expected names on the way to an object's members, found another step")
         open_members: JsonObject = {}
         contents: list[Json] = []
@@ -85,7 +84,10 @@ class _Concealment:
             else:
                 open_members[name] = kept
         if contents:
-            open_members[SD] = [*sorted(self._seal(contents) + self._decoys(len(contents)))]
+            found = self._seal(contents)
+            found += self._decoys(len(found))
+            found.sort()
+            open_members[SD] = [*found]
         return open_members
 
     def _value(self, value: Json, tree: _Tree, depth: int) -> Json:
@@ -100,7 +102,7 @@ class _Concealment:
     def _list(self, values: list[Json], tree: _Tree, depth: int) -> Json:
         if depth > MAX_JSON_DEPTH:
             raise Misuse(f"expected claims of at most {MAX_JSON_DEPTH} levels, found more")
-        if any(isinstance(step, str) for step in tree):
+        if tree and _is_of_names(tree):
             raise Misuse("expected numbers or None on the way to a list's elements, found a name")
         elements: list[Json] = []
         hidden_at: list[int] = []
@@ -143,29 +145,40 @@ class _Concealment:
     def _decoys(self, count: int) -> list[str]:
         """Give the digests of random numbers in place of disclosures (section 4.2.5)."""
         missing = -count % self._decoys_to
-        return digests([b64url(self._random(_DIGEST_BYTES)) for _ in range(missing)])
+        numbers = [b64url(self._random(_DIGEST_BYTES)) for _ in range(missing)]
+        return digests(numbers) if numbers else []
 
 
 def frame_of(concealed: Collection[ClaimPath]) -> tuple[ClaimPath, ...]:
     """Give the paths as one value; `Misuse` for anything that is no path."""
     frame = tuple(concealed)
-    for path in frame:
-        # A caller without a type checker may give a text, or a list.
-        if type(path) is not tuple or not path or not _STEPS.issuperset(map(type, path)):
-            raise Misuse("expected paths of names, whole numbers and None, found another value")
+    try:
+        _tree(frame)
+    except TypeError as cause:  # a list, which a caller without a type checker may give
+        raise Misuse("expected paths as tuples, found another value") from cause
     return frame
 
 
+# The frame of a credential type is the same each time, so its tree is made once.
 @lru_cache(maxsize=128)
 def _tree(paths: tuple[ClaimPath, ...]) -> _Tree:
     tree: _Tree = {}
     for path in paths:
+        if type(path) is not tuple or not path or not _STEPS.issuperset(map(type, path)):
+            raise Misuse("expected paths of names, whole numbers and None, found another value")
         level = tree
         for i, step in enumerate(path):
+            if level and _is_of_names(level) is not isinstance(step, str):
+                raise Misuse("expected one place to be an object or a list, found both")
             hidden, below = level.get(step, (False, {}))
             level[step] = (hidden or i == len(path) - 1, below)
             level = below
     return tree
+
+
+def _is_of_names(tree: _Tree) -> bool:
+    """Say whether `tree`, which has a branch, is an object's: a list's has no names."""
+    return isinstance(next(iter(tree)), str)
 
 
 _NOTHING: Final[tuple[bool, _Tree]] = (False, {})
