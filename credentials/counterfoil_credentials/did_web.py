@@ -164,8 +164,15 @@ def did_web_method(fetcher: Fetcher) -> Method:
 
 
 def _require_plain(segment: str, where: str) -> None:
-    # `..`, `%2e%2e` and `%2F` would lead to another document than the one whose
-    # owner this DID names.
-    plain = unquote_to_bytes(segment)
-    if plain in (b"", b".", b"..") or any(c < 0x21 or c in b"/\\\x7f" for c in plain):
+    # `..`, `%2e%2e` and `%2F` would lead to another document than the one whose owner
+    # this DID names; so would `%252e%252e` at a server that decodes twice, `..;x` at one
+    # that cuts parameters off, and a dot in overlong UTF-8 at one that takes it.
+    plain = segment.encode()
+    while (decoded := unquote_to_bytes(plain)) != plain:
+        plain = decoded
+    try:
+        text = plain.decode()
+    except UnicodeDecodeError as cause:
+        raise Malformed("a path segment in UTF-8", "other bytes", where) from cause
+    if text.partition(";")[0] in ("", ".", "..") or any(c < "!" or c in "/\\\x7f" for c in text):
         raise Malformed("a plain path segment", "another text", where)

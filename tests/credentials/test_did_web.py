@@ -91,6 +91,10 @@ def key_id(signer: MemorySigner) -> str:
         ("did:web:brand.example%3A65535", "https://brand.example:65535/.well-known/did.json"),
         ("did:web:brand.example:%21", "https://brand.example/%21/did.json"),
         ("did:web:brand.example:%3Fa%23b", "https://brand.example/%3Fa%23b/did.json"),
+        ("did:web:brand.example:...", "https://brand.example/.../did.json"),
+        ("did:web:brand.example:%2e%2ea", "https://brand.example/%2e%2ea/did.json"),
+        ("did:web:brand.example:a%3B..", "https://brand.example/a%3B../did.json"),
+        ("did:web:brand.example:100%25", "https://brand.example/100%25/did.json"),
     ],
 )
 def test_a_did_web_is_at_its_url(did: str, url: str) -> None:
@@ -129,6 +133,23 @@ def test_a_did_web_is_at_its_url(did: str, url: str) -> None:
         "brand.example:..:a",
         "brand.example:.",
         "brand.example:%2e%2E:a",
+        "brand.example:.%2e",
+        "brand.example:%2e",
+        "brand.example:%2e%2e%3b:a",
+        "brand.example:..%3Ba%3Db",
+        "brand.example:.%3B",
+        "brand.example:%3Ba",
+        "brand.example:%252e%252e:a",
+        "brand.example:%252e.%253b",
+        "brand.example:%25252525252e.",
+        "brand.example:%%32%65.",
+        "brand.example:%C0%AE%C0%AE",
+        "brand.example:%25C0%25AE.",
+        "brand.example:%E0%80%AE.",
+        "brand.example:a%252Fb",
+        "brand.example:a%255Cb",
+        "brand.example:%2500",
+        "brand.example:%FF",
         "brand.example:a%2Fb",
         "brand.example:a%5Cb",
         "brand.example:%00",
@@ -316,6 +337,23 @@ def test_what_is_no_document_of_the_did_is_an_invalid_document(body: bytes) -> N
     assert web.error() is DidError.INVALID_DID_DOCUMENT
     with pytest.raises(Malformed):
         web.resolver.document(DID)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/did",
+        "application/did+ld+json",
+        "application/did+json",
+        "application/json",
+        "application/ld+json",
+    ],
+)
+def test_takes_a_document_under_every_type_that_it_is_published_as(media_type: str) -> None:
+    web = Web({})
+    web.answer = Response(200, media_type, compact_json(did_web_document(DID, yearly())))
+
+    assert web.resolver.document(DID).did == DID
 
 
 @pytest.mark.parametrize("media_type", ["text/html", "text/plain", "image/png", ""])
