@@ -102,10 +102,12 @@ class DidDocument:
 
         def expand(name: str, value: Json) -> Json:
             match value:
-                case str(named) if name in _RELATIONSHIPS and named.startswith("#"):
-                    return f"{self.did}{named}"
-                case {"id": str(named)} if named.startswith("#"):
-                    return {**value, "id": f"{self.did}{named}"}
+                case str() if name in _RELATIONSHIPS and value.startswith("#"):
+                    return f"{self.did}{value}"
+                case dict():
+                    named = value.get("id")
+                    is_relative = isinstance(named, str) and named.startswith("#")
+                    return {**value, "id": f"{self.did}{named}"} if is_relative else value
                 case _:
                     return value
 
