@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 from counterfoil_credentials.errors import Reason, Refused, Unavailable
-from counterfoil_credentials.jws import sign_jws
-from counterfoil_credentials.keys import MemorySigner, PublicKey
+from counterfoil_credentials.jws import ES256_ONLY, sign_jws
+from counterfoil_credentials.keys import Algorithm, Curve, MemorySigner, PublicKey
 from counterfoil_credentials.sdjwt_vc import StatusReference
 from counterfoil_credentials.token_status_list import sign_status_list
 from counterfoil_verifier import (
@@ -17,6 +17,7 @@ from counterfoil_verifier import (
     StatusAt,
     Statuses,
     TrustedIssuer,
+    Verifier,
     statuses,
 )
 from counterfoil_verifier.statuses import RETRY_AFTER
@@ -391,6 +392,35 @@ def test_refuses_another_token_in_the_lists_place(scene: Scene, clock: Clock) ->
     clock.advance(RETRY_AFTER)
     scene.brand.token = "<html>"
     assert refusal(scene) == ["status-list-malformed"]
+
+
+@pytest.mark.parametrize("curve", [Curve.P384, Curve.ED25519])
+def test_a_brand_signs_under_the_algorithms_that_the_shop_names(scene: Scene, curve: Curve) -> None:
+    scene.brand.signer = scene.brand.list_signer = MemorySigner.generate(curve)
+    key = scene.brand.signer.public
+    trusted = TrustedIssuer(issuer=ISSUER, vcts=frozenset({WARRANTY_TYPE}), keys=(key,))
+    scene.trust = PinnedTrust([trusted])
+    request = scene.request()
+    shown = scene.present(scene.warranty(), request)
+
+    def verify_under(credentials: frozenset[Algorithm], lists: frozenset[Algorithm]) -> list[str]:
+        listed = Statuses(scene.brand, algorithms=lists)
+        policy = scene.preset.policy()
+        verifier = Verifier(policy, scene.trust, listed, algorithms=credentials)
+        try:
+            verifier.verify(shown, request, now=scene.clock())
+        except Refused as refused:
+            return refused.codes
+        return []
+
+    theirs = frozenset({key.algorithm})
+    assert verify_under(theirs, theirs) == []
+    assert verify_under(theirs, ES256_ONLY) == ["status-list-algorithm-not-allowed"]
+    assert verify_under(ES256_ONLY, theirs) == ["algorithm-not-allowed"]
+    scene.statuses = Statuses(scene.brand, algorithms=theirs)
+    scene.counter = scene.open_counter(algorithms=theirs)
+    asked = scene.counter.ask("warranty")
+    scene.counter.receive(*scene.answer(asked))
 
 
 def test_a_broken_list_is_left_alone_for_a_moment_and_stays_refused(

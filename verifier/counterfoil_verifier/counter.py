@@ -22,6 +22,8 @@ from typing import Final
 from counterfoil_credentials.claims import path_text, values_at
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
+from counterfoil_credentials.jws import ES256_ONLY
+from counterfoil_credentials.keys import Algorithm
 from counterfoil_credentials.requests import VpToken, parse_response_form
 
 from counterfoil_verifier.presets import Preset
@@ -118,6 +120,7 @@ class Counter:
         trust: Trust,
         statuses: Statuses,
         store: SessionStore,
+        algorithms: frozenset[Algorithm] = ES256_ONLY,
         random: Callable[[int], bytes] = secrets.token_bytes,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         stopwatch: Callable[[], float] = time.perf_counter,
@@ -125,7 +128,7 @@ class Counter:
         self._shop = shop
         self._presets = {preset.name: preset for preset in presets}
         self._verifiers = {
-            name: Verifier(preset.policy(), trust, statuses)
+            name: Verifier(preset.policy(), trust, statuses, algorithms=algorithms)
             for name, preset in self._presets.items()
         }
         self._store = store

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
-from counterfoil_credentials.keys import PublicKey
+from counterfoil_credentials.jws import ES256_ONLY
+from counterfoil_credentials.keys import Algorithm, PublicKey
 from counterfoil_credentials.sdjwt_vc import StatusReference
 from counterfoil_credentials.token_status_list import (
     SignedStatusList,
@@ -86,15 +87,15 @@ class _Slot:
         self.failed: _Failed | None = None
         self.attempts = 0
 
-    def answer(self, now: datetime) -> _Kept:
+    def answer(self, now: datetime, cause: Refused | Unavailable | None = None) -> _Kept:
         """Give the list that the last attempt left, or raise why there is none."""
         why = None if self.failed is None else self.failed.why
         if isinstance(why, Refused):
-            raise Refused(*why.reasons) from why
+            raise Refused(*why.reasons) from cause
         if self.kept is not None and not _has_expired(self.kept, now):
             return self.kept
         if why is not None:
-            raise Unavailable(why.what) from why
+            raise Unavailable(why.what) from cause
         raise Unavailable("expected a newer status list than the last one, found an older")
 
 
@@ -103,11 +104,15 @@ class Statuses:
 
     Safe to use from several threads: those that want one list share one fetch. At
     most a thousand lists are remembered, and no more of them than fill 128 MiB; the
-    one that was asked for longest ago goes first.
+    one that was asked for longest ago goes first. `algorithms` are those under which
+    a list may be signed.
     """
 
-    def __init__(self, source: StatusSource) -> None:
+    def __init__(
+        self, source: StatusSource, *, algorithms: frozenset[Algorithm] = ES256_ONLY
+    ) -> None:
         self._source = source
+        self._algorithms = algorithms
         self._slots: dict[_Place, _Slot] = {}
         self._older_lists = 0
         self._lock = threading.Lock()
@@ -149,6 +154,8 @@ class Statuses:
         with self._lock:
             # Put at the end again: the first is the one that goes.
             slot = self._slots[place] = self._slots.pop(place) if place in self._slots else _Slot()
+            if len(self._slots) > _MAX_LISTS:
+                del self._slots[next(iter(self._slots))]
             return slot
 
     def _refresh(self, place: _Place, slot: _Slot, issuer_key: KeyFinder, now: datetime) -> _Kept:
@@ -158,20 +165,51 @@ class Statuses:
                 slot.kept = None
             # Whoever waited while another asked takes that answer, good or bad.
             has_news = slot.attempts != attempts and bool(slot.kept or slot.failed)
-            if not has_news and not _rests(slot, now):
-                self._ask(place, slot, issuer_key, now)
-            return slot.answer(now)
+            if has_news or _rests(slot, now):
+                return slot.answer(now)
+            cause = self._ask(place, slot, issuer_key, now)
+            slot.attempts += 1
+            return slot.answer(now, cause)
 
-    def _ask(self, place: _Place, slot: _Slot, issuer_key: KeyFinder, now: datetime) -> None:
+    def _ask(
+        self, place: _Place, slot: _Slot, issuer_key: KeyFinder, now: datetime
+    ) -> Refused | Unavailable | None:
+        """Fetch the list into `slot`; give what went wrong."""
         try:
-            fetched = _read(self._source, place.url, issuer_key, now)
-        except (Refused, Unavailable) as why:
-            slot.failed = _Failed(why, now)
-        else:
-            slot.failed = None
-            slot.kept = self._newest(fetched, slot.kept)
-        slot.attempts += 1
+            fetched = self._read(place.url, issuer_key, now)
+        except (Refused, Unavailable) as cause:
+            # An error as it was raised holds on to all that was read on its way.
+            bare = (
+                Refused(*cause.reasons) if isinstance(cause, Refused) else Unavailable(cause.what)
+            )
+            slot.failed = _Failed(bare, now)
+            return cause
+        finally:
+            slot.attempts += 1
+        slot.failed = None
+        slot.kept = self._newest(fetched, slot.kept)
         self._forget_what_is_too_much()
+        return None
+
+    def _read(self, url: str, issuer_key: KeyFinder, now: datetime) -> _Kept:
+        """Give the list, checked; whatever is wrong with it is told apart from the credential."""
+        try:
+            token = self._source.fetch(url)
+            key_id = status_list_key_id(token)
+            key = issuer_key(key_id)
+            signed = read_status_list(
+                token, url=url, issuer_key=key, now=now, algorithms=self._algorithms
+            )
+        except Malformed as cause:
+            raise Refused(
+                Reason("status-list-malformed", cause.expected, cause.found, cause.where)
+            ) from cause
+        except Refused as cause:
+            raise Refused(*(_about_the_list(reason) for reason in cause.reasons)) from cause
+        # A list from the future would be kept as the newest against every one after it.
+        if signed.listed_at > now + _SKEW:
+            raise _refused("from-the-future", "a list that is not from the future", "one that is")
+        return _Kept(signed, key_id, key, now)
 
     def _newest(self, fetched: _Kept, known: _Kept | None) -> _Kept:
         """Give the newer list. An older one is no news: it neither serves nor refuses anybody.
@@ -190,8 +228,12 @@ class Statuses:
     def _forget_what_is_too_much(self) -> None:
         with self._lock:
             size = sum(_size_bytes(slot) for slot in self._slots.values())
-            while len(self._slots) > _MAX_LISTS or size > _MAX_BYTES:
+            while size > _MAX_BYTES:
                 size -= _size_bytes(self._slots.pop(next(iter(self._slots))))
+
+
+def _bare(why: Refused | Unavailable) -> Refused | Unavailable:
+    return Refused(*why.reasons) if isinstance(why, Refused) else Unavailable(why.what)
 
 
 def _size_bytes(slot: _Slot) -> int:
@@ -229,25 +271,6 @@ def _still_stands(kept: _Kept, issuer_key: KeyFinder) -> bool:
         return issuer_key(kept.key_id) == kept.key
     except Refused:
         return False
-
-
-def _read(source: StatusSource, url: str, issuer_key: KeyFinder, now: datetime) -> _Kept:
-    """Give the list, checked; whatever is wrong with it is told apart from the credential."""
-    try:
-        token = source.fetch(url)
-        key_id = status_list_key_id(token)
-        key = issuer_key(key_id)
-        signed = read_status_list(token, url=url, issuer_key=key, now=now)
-    except Malformed as cause:
-        raise Refused(
-            Reason("status-list-malformed", cause.expected, cause.found, cause.where)
-        ) from cause
-    except Refused as cause:
-        raise Refused(*(_about_the_list(reason) for reason in cause.reasons)) from cause
-    # A list from the future would be kept as the newest against every one after it.
-    if signed.listed_at > now + _SKEW:
-        raise _refused("from-the-future", "a list that is not from the future", "one that is")
-    return _Kept(signed, key_id, key, now)
 
 
 def _about_the_list(reason: Reason) -> Reason:

@@ -29,8 +29,9 @@ from counterfoil_credentials.dcql import CredentialQuery
 from counterfoil_credentials.dcql_match import Candidate, mismatches, unmet
 from counterfoil_credentials.encoding import JsonObject, int_at
 from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
-from counterfoil_credentials.jws import read_jws
+from counterfoil_credentials.jws import ES256_ONLY, read_jws
 from counterfoil_credentials.key_binding import check_key_binding, transaction_data_hash
+from counterfoil_credentials.keys import Algorithm
 from counterfoil_credentials.requests import PresentationRequest, VpToken
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import (
@@ -85,10 +86,22 @@ class CouldNotCheck(Unavailable):
 
 
 class Verifier:
-    """Decides about presentations: one policy, one trust, one memory of status lists."""
+    """Decides about presentations: one policy, one trust, one memory of status lists.
 
-    def __init__(self, policy: Policy, trust: Trust, statuses: Statuses) -> None:
+    `algorithms` are those under which an issuer may sign a credential; what may sign
+    its lists is for `statuses` to say.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        trust: Trust,
+        statuses: Statuses,
+        *,
+        algorithms: frozenset[Algorithm] = ES256_ONLY,
+    ) -> None:
         self._policy = policy
+        self._algorithms = algorithms
         self._trust = trust
         self._statuses = statuses
 
@@ -145,7 +158,7 @@ class Verifier:
                 "issuer-keys-unreachable", "the issuer's keys", cause.what, "credential.iss"
             )
             raise CouldNotCheck(open_question) from cause
-        credential = unverified.verify(issuer_key)
+        credential = unverified.verify(issuer_key, algorithms=self._algorithms)
 
         # From here on the issuer's word is certain, and reasons are gathered.
         bound_at, unbound = _binding(sd_jwt, credential, request, now)
