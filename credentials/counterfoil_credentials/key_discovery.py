@@ -16,7 +16,7 @@ from counterfoil_credentials.errors import Misuse, Reason, Refused
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.issuer_keys import fetch_issuer_keys, issuer_key_named
 from counterfoil_credentials.keys import PublicKey
-from counterfoil_credentials.x509 import CertifiedKey, TrustAnchors, certified_key
+from counterfoil_credentials.x509 import TrustAnchors, certified_key, is_issuer_url
 
 _WHERE: Final = "credential"
 
@@ -25,15 +25,24 @@ _WHERE: Final = "credential"
 class CertifiedIssuers:
     """Issuers whose certificates lead to one of `anchors`.
 
-    `issuers` are their names: `iss`, or the certificate's subject (RFC 4514) where a
-    credential has no `iss`. None is for anchors that certify issuers of this type
-    and nobody else; it is wrong for an authority of the web. `purposes` are those of
-    `certified_key`: what else than nothing a certificate may be limited to.
+    `urls` are those that may stand in `iss`, and `subjects` those of the certificates
+    (RFC 4514) of credentials without `iss`: a name of one kind is none of the other.
+    None is for anchors that certify issuers of this type and nobody else; it is wrong
+    for an authority of the web. `purposes` are the extended key usages to which a
+    certificate may be limited (see `certified_key`).
     """
 
     anchors: TrustAnchors
-    issuers: frozenset[str] | None
+    urls: Collection[str] | None
+    subjects: Collection[str] | None
     purposes: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        # The letters of one text would be looked up in it.
+        if any(isinstance(one, str) for one in (self.urls, self.subjects, self.purposes)):
+            raise Misuse("expected collections of texts, found one text (CertifiedIssuers)")
+        if not all(map(is_issuer_url, self.urls or ())):
+            raise Misuse("expected https URLs in their one spelling, found others (urls)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +51,8 @@ class IssuerPolicy:
 
     `by_metadata` names the types of each issuer that publishes its keys at its
     well-known address; `by_certificate` the issuers of each type that send a chain.
+    An issuer is an https URL in its one spelling (see `is_issuer_url`); one that is
+    known by its metadata may end in a slash.
     """
 
     by_metadata: Mapping[str, Collection[str]] = field(default_factory=dict[str, frozenset[str]])
@@ -53,14 +64,21 @@ class IssuerPolicy:
         for issuer, vcts in self.by_metadata.items():
             if isinstance(vcts, str):
                 raise Misuse(f"expected a collection of types, found one text ({issuer})")
+            if not is_issuer_url(issuer.removesuffix("/")):
+                raise Misuse(f"expected an https URL in its one spelling, found {issuer}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerKey:
-    """The key that must have signed, and the issuer's name: `iss` or a subject."""
+    """The key that must have signed, and whose it is.
 
-    issuer: str
+    Where the credential has an `iss`, that is `url`, and `subject` is None. Otherwise
+    `subject` is the certificate's, and `url` is None.
+    """
+
     key: PublicKey
+    url: str | None = None
+    subject: str | None = None
 
 
 def find_issuer_key(
@@ -79,22 +97,43 @@ def find_issuer_key(
 
     Raises `Refused`: `issuer-not-trusted`, `issuer-not-trusted-for-type`,
     `issuer-key-unknown` (no such `kid`), `issuer-mismatch` (the certificate is of
-    another), and the codes of `certified_key`; `Unavailable` and `Malformed` when
-    the keys cannot be had or read.
+    another), `issuer-url-not-normal` (one URL has many spellings), and the codes of
+    `certified_key`; `Unavailable` and `Malformed` when the keys cannot be had or read.
     """
     if issuer is not None and issuer in policy.by_metadata:
         if vct not in policy.by_metadata[issuer]:
             text = "a type that this issuer may issue"
             raise _refused("issuer-not-trusted-for-type", text, "another type", "vct")
-        return IssuerKey(issuer, _published(header, issuer, fetcher))
+        return IssuerKey(key=_published(header, issuer, fetcher), url=issuer)
     trusted = policy.by_certificate.get(vct)
     if trusted is None or "x5c" not in header:
-        raise _refused("issuer-not-trusted", "an issuer that is trusted", "another", "iss")
+        raise _not_trusted()
+    if issuer is not None:
+        _require_no_other_spelling(issuer, policy)
     certified = certified_key(header, trusted.anchors, now=now, purposes=trusted.purposes)
-    name = _certified_name(certified, issuer)
-    if trusted.issuers is not None and name not in trusted.issuers:
-        raise _refused("issuer-not-trusted", "an issuer that is trusted", "another", "iss")
-    return IssuerKey(name, certified.key)
+    if issuer is None:
+        if certified.subject is None:
+            raise _mismatch()
+        _require_listed(certified.subject, trusted.subjects)
+        return IssuerKey(key=certified.key, subject=certified.subject)
+    if not certified.names(issuer):
+        raise _mismatch()
+    _require_listed(issuer, trusted.urls)
+    return IssuerKey(key=certified.key, url=issuer)
+
+
+def _require_no_other_spelling(issuer: str, policy: IssuerPolicy) -> None:
+    # Whoever is known by metadata would be believed with a certificate under another.
+    if not is_issuer_url(issuer):
+        text = "an https URL in its one spelling"
+        raise _refused("issuer-url-not-normal", text, "another text", "iss")
+    if f"{issuer}/" in policy.by_metadata:
+        raise _not_trusted()
+
+
+def _require_listed(name: str, names: Collection[str] | None) -> None:
+    if names is not None and name not in names:
+        raise _not_trusted()
 
 
 def _published(header: Mapping[str, Json], issuer: str, fetcher: Fetcher) -> PublicKey:
@@ -106,15 +145,13 @@ def _published(header: Mapping[str, Json], issuer: str, fetcher: Fetcher) -> Pub
     return key
 
 
-def _certified_name(certified: CertifiedKey, issuer: str | None) -> str:
-    if issuer is not None:
-        name = issuer if certified.names(issuer) else None
-    else:
-        name = certified.subject
-    if name is None:
-        text = "the issuer that the certificate names"
-        raise _refused("issuer-mismatch", text, "another, or none", "iss")
-    return name
+def _not_trusted() -> Refused:
+    return _refused("issuer-not-trusted", "an issuer that is trusted", "another", "iss")
+
+
+def _mismatch() -> Refused:
+    text = "the issuer that the certificate names"
+    return _refused("issuer-mismatch", text, "another, or none", "iss")
 
 
 def _refused(code: str, expected: str, found: str, where: str) -> Refused:

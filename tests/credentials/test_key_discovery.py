@@ -14,6 +14,7 @@ from counterfoil_credentials.key_discovery import (
     find_issuer_key,
 )
 from counterfoil_credentials.keys import MemorySigner
+from cryptography import x509
 
 from tests.credentials.authority import (
     NOON,
@@ -34,7 +35,8 @@ SIGNER = MemorySigner.from_private_bytes(b"\x01" * 32)
 ROOT = Party("Root", extensions=authority())
 LEAF = Party("Audio", by=ROOT)
 LEAF_KEY = MemorySigner(LEAF.key).public  # type: ignore[arg-type]  # an EC key
-CERTIFIED = CertifiedIssuers(anchors=anchors(ROOT), issuers=frozenset({AUDIO, "CN=Audio"}))
+CERTIFIED = CertifiedIssuers(anchors=anchors(ROOT), urls={AUDIO}, subjects={"CN=Audio"})
+ANYBODY = replace(CERTIFIED, urls=None, subjects=None)
 BY_METADATA = IssuerPolicy(by_metadata={AUDIO: {WARRANTY}})
 BY_CERTIFICATE = IssuerPolicy(by_certificate={WARRANTY: CERTIFIED})
 KID: JsonObject = {"alg": "ES256", "kid": SIGNER.public.thumbprint()}
@@ -65,7 +67,7 @@ def codes(
 
 
 def test_an_issuer_known_by_its_metadata_has_the_key_that_it_publishes() -> None:
-    assert find(KID, policy=BY_METADATA) == IssuerKey(AUDIO, SIGNER.public)
+    assert find(KID, policy=BY_METADATA) == IssuerKey(key=SIGNER.public, url=AUDIO)
 
 
 def test_a_key_that_the_issuer_does_not_publish_is_unknown() -> None:
@@ -89,11 +91,12 @@ def test_nothing_is_fetched_for_an_issuer_or_a_type_that_is_not_trusted() -> Non
 
 
 def test_a_certified_issuer_has_the_key_of_its_certificate() -> None:
-    assert find(header(LEAF), policy=BY_CERTIFICATE) == IssuerKey(AUDIO, LEAF_KEY)
+    assert find(header(LEAF), policy=BY_CERTIFICATE) == IssuerKey(key=LEAF_KEY, url=AUDIO)
 
 
 def test_without_iss_the_certificates_subject_names_the_issuer() -> None:
-    assert find(header(LEAF), None, policy=BY_CERTIFICATE) == IssuerKey("CN=Audio", LEAF_KEY)
+    found = find(header(LEAF), None, policy=BY_CERTIFICATE)
+    assert found == IssuerKey(key=LEAF_KEY, subject="CN=Audio")
 
 
 def test_a_certificate_counts_only_for_the_types_of_its_anchors() -> None:
@@ -107,37 +110,78 @@ def test_a_certificate_that_is_limited_counts_only_for_a_purpose_of_the_policy()
     leaf = Party("Audio", by=ROOT, extensions=(*SIGNS, purposes("1.3.6.1.5.5.7.3.1")))
     assert codes(header(leaf), policy=BY_CERTIFICATE) == ["certificate-not-for-this"]
     listed = replace(CERTIFIED, purposes=["1.3.6.1.5.5.7.3.1"])
-    assert (
-        find(header(leaf), policy=IssuerPolicy(by_certificate={WARRANTY: listed})).issuer == AUDIO
-    )
+    assert find(header(leaf), policy=IssuerPolicy(by_certificate={WARRANTY: listed})).url == AUDIO
 
 
 def test_a_certificate_of_another_names_no_issuer() -> None:
     shoes = "https://shoes.example"
     assert codes(header(LEAF), shoes, policy=BY_CERTIFICATE) == ["issuer-mismatch"]
-    assert codes(header(LEAF), "CN=Audio", policy=BY_CERTIFICATE) == ["issuer-mismatch"]
+
+
+def test_a_url_and_a_subject_are_never_taken_for_each_other() -> None:
+    brand = names(x509.UniformResourceIdentifier("CN=Audio"))
+    mallory = header(Party("Mallory", by=ROOT, extensions=(usage(signs=True), brand)))
+    assert codes(mallory, "CN=Audio", policy=BY_CERTIFICATE) == ["issuer-url-not-normal"]
+    assert codes(mallory, None, policy=BY_CERTIFICATE) == ["issuer-not-trusted"]
+    # A policy of one kind of name trusts nobody by the other.
+    urls = IssuerPolicy(by_certificate={WARRANTY: replace(CERTIFIED, subjects=())})
+    assert codes(header(LEAF), None, policy=urls) == ["issuer-not-trusted"]
+    subjects = IssuerPolicy(by_certificate={WARRANTY: replace(CERTIFIED, urls=())})
+    assert codes(header(LEAF), policy=subjects) == ["issuer-not-trusted"]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "https://AUDIO.example",
+        "HTTPS://audio.example",
+        "https://audio.example:443",
+        "https://audio.example/",
+        "https://audio.example?x",
+        "https://audio.example?",
+        "https://audio.example#",
+        "https://audio.example.",
+        "https://x@audio.example",
+        "https://%61udio.example",
+        "https://audio.example/.",
+        "http://audio.example",
+        "https://audio.example\n",
+        "\ud800",
+        "",
+    ],
+)
+def test_another_spelling_of_an_issuer_does_not_slip_to_its_certificate(spelling: str) -> None:
+    both = IssuerPolicy(by_metadata={AUDIO: {RECEIPT}}, by_certificate={WARRANTY: ANYBODY})
+    assert codes(header(LEAF), spelling, policy=both) == ["issuer-url-not-normal"]
+
+
+def test_an_issuer_known_with_a_last_slash_does_not_slip_without_it() -> None:
+    both = IssuerPolicy(by_metadata={f"{AUDIO}/": {RECEIPT}}, by_certificate={WARRANTY: ANYBODY})
+    assert codes(header(LEAF), policy=both) == ["issuer-not-trusted"]
+    alone = IssuerPolicy(by_certificate={WARRANTY: ANYBODY})
+    assert find(header(LEAF), policy=alone).url == AUDIO
 
 
 def test_an_issuer_that_the_anchors_certify_must_also_be_listed_unless_all_are() -> None:
-    from cryptography import x509
-
     shoes = "https://shoes.example"
     listed = names(x509.DNSName("shoes.example"))
     leaf = Party("Shoes", by=ROOT, extensions=(usage(signs=True), listed))
-    everyone = IssuerPolicy(by_certificate={WARRANTY: replace(CERTIFIED, issuers=None)})
-    nobody = replace(CERTIFIED, issuers=frozenset[str]())
+    everyone = IssuerPolicy(by_certificate={WARRANTY: ANYBODY})
+    nobody = replace(CERTIFIED, urls=(), subjects=())
 
     assert codes(header(leaf), shoes, policy=BY_CERTIFICATE) == ["issuer-not-trusted"]
     assert codes(header(leaf), None, policy=BY_CERTIFICATE) == ["issuer-not-trusted"]
-    assert find(header(leaf), shoes, policy=everyone).issuer == shoes
+    assert find(header(leaf), shoes, policy=everyone).url == shoes
+    assert find(header(leaf), None, policy=everyone).subject == "CN=Shoes"
     policy = IssuerPolicy(by_certificate={WARRANTY: nobody})
     assert codes(header(leaf), shoes, policy=policy) == ["issuer-not-trusted"]
+    assert codes(header(leaf), None, policy=policy) == ["issuer-not-trusted"]
 
 
 def test_a_credential_cannot_choose_how_its_issuers_key_is_found() -> None:
     both = IssuerPolicy(
         by_metadata={AUDIO: {RECEIPT}},
-        by_certificate={WARRANTY: replace(CERTIFIED, issuers=None)},
+        by_certificate={WARRANTY: ANYBODY},
     )
 
     # A good chain does not help an issuer that is known by its metadata,
@@ -148,6 +192,20 @@ def test_a_credential_cannot_choose_how_its_issuers_key_is_found() -> None:
     assert codes(KID, policy=BY_CERTIFICATE) == ["issuer-not-trusted"]
 
 
-def test_one_text_in_place_of_the_types_is_our_callers_mistake() -> None:
+def test_one_text_in_place_of_several_is_our_callers_mistake() -> None:
     with pytest.raises(Misuse):
         IssuerPolicy(by_metadata={AUDIO: WARRANTY})
+    with pytest.raises(Misuse, match="found one text"):
+        replace(CERTIFIED, urls=AUDIO)
+    with pytest.raises(Misuse, match="found one text"):
+        replace(CERTIFIED, subjects="CN=Audio")
+    with pytest.raises(Misuse, match="found one text"):
+        replace(CERTIFIED, purposes="1.3.6.1.5.5.7.3.1")
+
+
+@pytest.mark.parametrize("url", ["https://AUDIO.example", "http://audio.example", "CN=Audio", ""])
+def test_a_policy_spells_its_issuers_in_the_one_way(url: str) -> None:
+    with pytest.raises(Misuse):
+        IssuerPolicy(by_metadata={url: {WARRANTY}})
+    with pytest.raises(Misuse):
+        replace(CERTIFIED, urls=[url])

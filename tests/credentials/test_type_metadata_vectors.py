@@ -134,7 +134,7 @@ def iter_bytes() -> Callable[[int], bytes]:
 
 def test_the_header_that_the_draft_shows_brings_no_certificate(vectors: Vectors) -> None:
     header: JsonObject = json.loads((vectors(DRAFT) / "document_json/01.json").read_bytes())
-    by_certificate = CertifiedIssuers(anchors=TrustAnchors(()), issuers=None)
+    by_certificate = CertifiedIssuers(anchors=TrustAnchors(()), urls=None, subjects=None)
 
     def find(policy: IssuerPolicy) -> None:
         find_issuer_key(
