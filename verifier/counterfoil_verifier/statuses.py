@@ -179,13 +179,8 @@ class Statuses:
             fetched = self._read(place.url, issuer_key, now)
         except (Refused, Unavailable) as cause:
             # An error as it was raised holds on to all that was read on its way.
-            bare = (
-                Refused(*cause.reasons) if isinstance(cause, Refused) else Unavailable(cause.what)
-            )
-            slot.failed = _Failed(bare, now)
+            slot.failed = _Failed(_bare(cause), now)
             return cause
-        finally:
-            slot.attempts += 1
         slot.failed = None
         slot.kept = self._newest(fetched, slot.kept)
         self._forget_what_is_too_much()

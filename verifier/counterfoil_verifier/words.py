@@ -78,6 +78,9 @@ _WORDS: Final[Mapping[str, Words]] = {
     "issuer-not-trusted": Words(
         "This shop does not know the brand that issued this.", "本店不认可该凭证的签发方。"
     ),
+    "issuer-mismatch": Words(
+        "This names another brand than the one that signed it.", "凭证所称的品牌与签署方不符。"
+    ),
     "issuer-not-trusted-for-type": Words(
         "This brand may not issue this kind of proof.", "该品牌无权签发此类凭证。"
     ),
