@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -22,15 +23,16 @@ def load_or_create_signer(path: Path) -> MemorySigner:
 
     The file is PKCS#8 PEM; see `load_or_create_private`.
 
-    Raises `Misuse` when others may read the file, `Malformed` when it holds
-    anything but a key of one of our curves.
+    Raises `Misuse` when others may read the file or there can be none at `path`,
+    `Malformed` when it holds anything but a key of one of our curves.
     """
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     pem = load_or_create_private(path, _fresh_pem)
     try:
         key = load_pem_private_key(pem, password=None)
-    except (TypeError, ValueError) as cause:  # TypeError: the key is encrypted
+    # TypeError: the key is encrypted. UnsupportedAlgorithm: of a kind that nobody here speaks.
+    except (TypeError, ValueError, UnsupportedAlgorithm) as cause:
         raise Malformed("an open PEM private key", "other bytes", path.name) from cause
     if isinstance(key, ec.EllipticCurvePrivateKey | Ed25519PrivateKey):
         with contextlib.suppress(Misuse):
@@ -44,14 +46,19 @@ def load_or_create_private(path: Path, make: Callable[[], bytes]) -> bytes:
     The file has mode 0600. It appears whole or not at all, and when two processes
     race to make it, both end with the same bytes.
 
-    Raises `Misuse` when others may read the file.
+    Raises `Misuse` when others may read the file, or there can be none at `path`: it
+    is a folder, is in none, or is not ours to read.
     """
-    if not path.exists():
-        _create(path, make())
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise Misuse(f"expected mode 0600, found {mode:04o} ({path.name})")
-    return path.read_bytes()
+    try:
+        if not path.exists():
+            _create(path, make())
+        mode = path.stat().st_mode & 0o777
+        if mode & 0o077:
+            raise Misuse(f"expected mode 0600, found {mode:04o} ({path.name})")
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as cause:
+        found = cause.strerror or "none"
+        raise Misuse(f"expected a file of ours, found: {found} ({path.name})") from cause
 
 
 def _fresh_pem() -> bytes:
