@@ -37,8 +37,8 @@ def well_known(issuer: str, name: str) -> str:
     """
     try:
         parts = urlsplit(issuer)
-    except ValueError as cause:
-        raise Malformed("an issuer URL", "another text", "issuer") from cause
+    except ValueError:  # It quotes the URL.
+        raise Malformed("an issuer URL", "another text", "issuer") from None
     # `urlsplit` drops control characters, and an empty query or fragment.
     is_bare = _ISSUER.fullmatch(issuer) and not {"?", "#"} & {*issuer}
     if not parts.scheme or not parts.netloc or not is_bare:

@@ -351,7 +351,8 @@ def _colour(obj: JsonObject, name: str, where: str) -> str | None:
 
 def _one_of(choices: type[_Choice], obj: JsonObject, name: str, where: str) -> _Choice | None:
     text = optional_text_at(obj, name, where)
-    try:
-        return None if text is None else choices(text)
-    except ValueError as cause:
-        raise Malformed(" or ".join(choices), "another text", f"{where}.{name}") from cause
+    # To call `choices` would raise an error that quotes the text.
+    found = next((choice for choice in choices if choice == text), None)
+    if found is None and text is not None:
+        raise Malformed(" or ".join(choices), "another text", f"{where}.{name}")
+    return found

@@ -1,6 +1,7 @@
 """An issuer's keys: where they are, which of them count, and for whom."""
 
 import json
+import traceback
 from collections.abc import Mapping
 
 import pytest
@@ -94,6 +95,14 @@ class TestWellKnown:
     def test_what_is_no_issuers_url_has_none(self, issuer: str) -> None:
         with pytest.raises(Malformed, match="issuer"):
             well_known(issuer, "jwt-vc-issuer")
+
+    def test_what_is_no_issuers_url_is_not_repeated_in_a_traceback(self) -> None:
+        issuer = "https://the-secret\u2100"
+
+        with pytest.raises(Malformed) as failure:
+            well_known(issuer, "jwt-vc-issuer")
+
+        assert "the-secret" not in "".join(traceback.format_exception(failure.value))
 
 
 class TestKeys:

@@ -1,6 +1,7 @@
 """A type metadata document: what the draft demands, and nothing read in two ways."""
 
 import time
+import traceback
 
 import pytest
 from counterfoil_credentials.encoding import Json, JsonObject
@@ -33,8 +34,38 @@ from tests.credentials.type_documents import (
     parse,
 )
 
+SECRET = "the-secret" * 20_000
+
 
 class TestDocument:
+    @pytest.mark.parametrize(
+        "members",
+        [
+            {"claims": [claim("a", sd=SECRET)]},
+            {"display": [display(rendering={"simple": {"text_color": SECRET}})]},
+            {"display": [display(rendering={"svg_templates": [{"uri": SECRET}]})]},
+            {
+                "display": [
+                    display(
+                        rendering={
+                            "svg_templates": [
+                                {"uri": "https://a.example", "properties": {"contrast": SECRET}}
+                            ]
+                        }
+                    )
+                ]
+            },
+            {"extends#integrity": SECRET},
+        ],
+    )
+    def test_what_a_document_says_wrongly_is_not_repeated_in_a_traceback(
+        self, members: JsonObject
+    ) -> None:
+        with pytest.raises(Malformed) as failure:
+            parse(**members)
+
+        assert "the-secret" not in "".join(traceback.format_exception(failure.value))
+
     def test_a_document_is_read_whole(self) -> None:
         found = parse(
             name="Warranty",
