@@ -9,7 +9,7 @@ arrived. Every answer here is a plain function of its arguments. A query that wa
 more walking through one credential than `MOST_STEPS` is malformed, on both sides.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from counterfoil_credentials.claims import ClaimPath, Steps, path_text
@@ -20,7 +20,7 @@ from counterfoil_credentials.dcql import (
     CredentialSet,
     DcqlQuery,
 )
-from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason
 from counterfoil_credentials.spec import SD_JWT_VC_FORMAT
 
@@ -63,13 +63,24 @@ class Ways:
 def claims_to_show(query: CredentialQuery, candidate: Candidate) -> tuple[ClaimPath, ...] | None:
     """Give the claims that `candidate` has to show as an answer to `query`; None: it is none.
 
-    No claims is an answer too: it shows what cannot be withheld (section 6.4.1).
+    No claims is an answer too: it shows what cannot be withheld. Of the elements of a
+    list that a claim asks for by `values`, only those are named that have one of them:
+    what does not match should not be shown (section 6.4.1).
     Raises `Malformed` where looking for them takes more than `MOST_STEPS`.
     """
+    claims = claims_asked(query, candidate)
+    if claims is None:
+        return None
+    steps = Steps(f"{query.id}.claims")
+    paths = (path for claim in claims for path in _paths_to(claim, candidate.claims, steps))
+    return tuple(dict.fromkeys(paths))
+
+
+def claims_asked(query: CredentialQuery, candidate: Candidate) -> tuple[ClaimQuery, ...] | None:
+    """Give the claims queries that `candidate` answers `query` by; see `claims_to_show`."""
     if _frame_mismatches(query, candidate):
         return None
-    claims = _first_combination(query, _absent(query, candidate))
-    return None if claims is None else tuple(claim.path for claim in claims)
+    return _first_combination(query, _absent(query, candidate))
 
 
 def ways_to_answer(query: DcqlQuery, answered: Collection[str]) -> Ways:
@@ -199,3 +210,30 @@ def _distinct(claims: Iterable[ClaimQuery]) -> tuple[ClaimQuery, ...]:
     for claim in claims:
         by_path.setdefault(claim.path, claim)
     return tuple(by_path.values())
+
+
+def _paths_to(claim: ClaimQuery, claims: JsonObject, steps: Steps) -> Sequence[ClaimPath]:
+    """Give the paths in `claims` of what `claim` asks for: one for each element that matches."""
+    if not claim.values or None not in claim.path:
+        return (claim.path,)
+    found: list[tuple[ClaimPath, Json]] = [((), claims)]
+    for step in claim.path:
+        found = [below for path, value in found for below in _below(path, value, step)]
+        steps.take(len(found))
+    wanted = {(type(value), value) for value in claim.values}
+    return [
+        path
+        for path, value in found
+        if isinstance(value, str | int) and (type(value), value) in wanted
+    ]
+
+
+def _below(
+    path: ClaimPath, value: Json, step: str | int | None
+) -> Iterator[tuple[ClaimPath, Json]]:
+    if isinstance(value, dict) and isinstance(step, str) and step in value:
+        yield (*path, step), value[step]
+    elif isinstance(value, list) and not isinstance(step, str):
+        for i in range(len(value)) if step is None else (step,):
+            if i < len(value):
+                yield (*path, i), value[i]

@@ -21,6 +21,7 @@ from counterfoil_credentials.dcql import (
 )
 from counterfoil_credentials.dcql_match import (
     Candidate,
+    claims_asked,
     claims_to_show,
     judge,
     mismatches,
@@ -729,6 +730,42 @@ def test_what_the_wallet_would_show_the_verifier_accepts(
     if shown is not None:
         assert set(shown) <= set(paths)
         assert all(any(covers(path, one) for path in paths) for one in shown)
+
+
+def picking(path: list[Json], *values: Json) -> CredentialQuery:
+    return parsed(claims=[{"path": path, "values": [*values]}])
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "shown"),
+    [
+        (["nat", None], ["DE"], [("nat", 0), ("nat", 3)]),
+        (["nat", None], ["IL", "FR"], [("nat", 1), ("nat", 2)]),
+        (["nat", None], ["DE", "FR", "IL"], [("nat", 0), ("nat", 1), ("nat", 2), ("nat", 3)]),
+        (["nat", 1], ["FR"], [("nat", 1)]),
+        (["lines", None, "kind"], ["b"], [("lines", 1, "kind")]),
+        (["lines", None, "kind"], [1], [("lines", 3, "kind")]),
+        (["lines", None, "kind"], [True], [("lines", 4, "kind")]),
+        (["deep", None, 0, None], ["x"], [("deep", 0, 0, 1), ("deep", 1, 0, 0)]),
+    ],
+)
+def test_of_a_list_only_the_elements_with_a_value_that_was_asked_for_are_shown(
+    path: list[Json], values: list[Json], shown: list[ClaimPath]
+) -> None:
+    lines: list[Json] = [{"kind": "a"}, {"kind": "b"}, {}, {"kind": 1}, {"kind": True}]
+    deep: list[Json] = [[["y", "x"], ["x"]], [["x"]]]
+    held = replace(HELD, claims={"nat": ["DE", "FR", "IL", "DE"], "lines": lines, "deep": deep})
+    asked = picking(path, *values)
+
+    assert claims_to_show(asked, held) == tuple(shown)
+    assert claims_asked(asked, held) == asked.claims
+    assert claims_to_show(picking(path, "none of them"), held) is None
+
+
+def test_every_element_is_shown_where_no_value_is_named() -> None:
+    held = replace(HELD, claims={"nat": ["DE", "FR"]})
+
+    assert claims_to_show(parsed(claims=[{"path": ["nat", None]}]), held) == (("nat", None),)
 
 
 def test_the_longest_query_goes_through_a_long_credential_once_for_each_claim() -> None:

@@ -170,6 +170,27 @@ def test_offers_only_what_the_verifier_will_read_as_the_customer_did(
         assert values_at(left, asked) == [asked_claim[1]]
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        (("DE",), ["DE"]),
+        (("FR",), ["FR"]),
+        (("IL", "DE"), ["DE", "IL"]),
+        ((), ["DE", "FR", "IL"]),
+    ],
+)
+def test_of_a_list_only_what_has_a_value_that_was_asked_for_is_shown(
+    issuer: StrangeIssuer, shop: StrangeShop, values: tuple[str, ...], shown: list[str]
+) -> None:
+    wallet = holding(issuer, {"nat": ["DE", "FR", "IL"]}, ("nat", None))
+    shop.claims = (ClaimQuery(("nat", None), values=values),)
+
+    (disclosure,) = wallet.matches(shop.link).answers["warranty"]
+
+    assert [c.value for c in disclosure.claims if c.path[0] == "nat"] == shown
+    assert read_credential(disclosure.sd_jwt).revealed.claims["nat"] == shown
+
+
 NAMES = st.sampled_from(["a", "b", "c"])
 VALUES = st.recursive(
     st.integers(0, 9),
@@ -187,7 +208,8 @@ PATHS = st.lists(NAMES | st.integers(0, 2) | st.none(), min_size=1, max_size=4).
 def test_the_screen_lists_exactly_what_is_sent(
     claims: JsonObject, concealed: list[ClaimPath], asked: list[ClaimPath]
 ) -> None:
-    held = held_with(claims, concealed)
+    # Issuing refuses to conceal at a path of the wrong kind.
+    held = held_with(claims, [path for path in concealed if values_at(claims, path)])
     listed = disclosure_of(held, asked, query_id="q")
 
     left = read_credential(disclose(held.sd_jwt, asked)).revealed.claims

@@ -7,13 +7,19 @@ A credential is offered only where the verifier reads the same as the customer.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from counterfoil_credentials.claims import ClaimPath, covers, path_text, values_at
 from counterfoil_credentials.dcql import CredentialQuery
-from counterfoil_credentials.dcql_match import Candidate, Ways, claims_to_show, ways_to_answer
+from counterfoil_credentials.dcql_match import (
+    Candidate,
+    Ways,
+    claims_asked,
+    claims_to_show,
+    ways_to_answer,
+)
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_credentials.requests import PresentationRequest
@@ -222,11 +228,12 @@ def disclosure_of(
 def _still_answers(
     query: CredentialQuery, disclosure: Disclosure, paths: Sequence[ClaimPath]
 ) -> bool:
-    whole = disclosure.credential.claims
-    left = read_credential(disclosure.sd_jwt).revealed.claims
-    return claims_to_show(query, _as_candidate(disclosure.credential, left)) == paths and all(
-        values_at(left, path) == values_at(whole, path) for path in paths
-    )
+    whole = _as_candidate(disclosure.credential, disclosure.credential.claims)
+    left = replace(whole, claims=read_credential(disclosure.sd_jwt).revealed.claims)
+    # What is left of a list is numbered anew, so the values are compared, not their places.
+    return claims_asked(query, left) == claims_asked(query, whole) and [
+        values_at(left.claims, path) for path in claims_to_show(query, left) or ()
+    ] == [values_at(whole.claims, path) for path in paths]
 
 
 def _as_candidate(credential: HeldCredential, claims: JsonObject) -> Candidate:
