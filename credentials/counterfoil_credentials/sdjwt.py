@@ -32,6 +32,7 @@ MAX_DISCLOSURES: Final = 1_000
 RESERVED: Final = frozenset({SD, SD_ALG, ELLIPSIS})
 _TEXTS: Final = frozenset({str})
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+_NESTED: Final = frozenset({dict, list})
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,21 +189,18 @@ class _Revelation:
         self._where = where
 
     def object(self, value: JsonObject, path: ClaimPath) -> JsonObject:
-        here = (SD in value) + (SD_ALG in value and not path)
-        if _reserved_in(value) == here:
-            result = {**value}
-            if here:
-                result.pop(SD, None)
-                result.pop(SD_ALG, None)
-        else:
-            result = {}
-            for name, member in value.items():
-                if name not in RESERVED:
-                    result[name] = self._value(member, (*path, name))
-                elif name == ELLIPSIS or (name == SD_ALG and path):
-                    raise Malformed("no reserved name here", name, self._place(path))
+        result = {**value}
+        found = result.pop(SD, None)
+        if not path:
+            result.pop(SD_ALG, None)
+        if not RESERVED.isdisjoint(result):
+            raise Malformed("no reserved name here", "one", self._place(path))
+        nested = [name for name, member in result.items() if type(member) in _NESTED]
+        if nested and _may_conceal([result[name] for name in nested]):
+            for name in nested:
+                result[name] = self._value(result[name], (*path, name))
         if SD in value:
-            self._disclose(value[SD], path, result)
+            self._disclose(found, path, result)
         return result
 
     def _disclose(self, found: Json, path: ClaimPath, result: JsonObject) -> None:
@@ -227,7 +225,7 @@ class _Revelation:
         match value:
             case dict():
                 return self.object(value, path)
-            case list() if _reserved_in(value):
+            case list() if _may_conceal(value):
                 return list(self._elements(value, path))
             case _:
                 return value
@@ -269,14 +267,14 @@ class _Revelation:
         return f"{self._where}.{path_text(path)}" if path else self._where
 
 
-def _reserved_in(value: Json) -> int:
-    """Count what may be a reserved name in `value`, at any depth.
+def _may_conceal(values: list[Json]) -> bool:
+    """Say whether a reserved name may stand in `values`, at any depth.
 
-    To look for the names in its text costs a fraction of a walk over its members. A
-    text among its values that reads like one is counted too: then it is walked.
+    To look for the names in their text costs a fraction of a walk over their members.
+    A text among them that reads like a name is one too many: then they are walked.
     """
-    text = compact_json(value)
-    return text.count(b'"_sd') + text.count(b'"..."')
+    text = compact_json(values)
+    return b'"_sd' in text or b'"..."' in text
 
 
 def _refused(code: str, expected: str, found: str, where: str) -> Refused:
