@@ -12,7 +12,7 @@ from counterfoil_credentials.dcql import ClaimQuery
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.fetch import MemoryFetcher
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_credentials.sdjwt import disclose
+from counterfoil_credentials.sdjwt import Disclosable, SdJwt, disclose
 from counterfoil_credentials.sdjwt_vc import issue_credential, read_credential
 from counterfoil_wallet import Disclosure, HeldCredential, Wallet, printable
 from counterfoil_wallet.cli import PASSPHRASE_VARIABLE, main
@@ -189,6 +189,25 @@ def test_of_a_list_only_what_has_a_value_that_was_asked_for_is_shown(
 
     assert [c.value for c in disclosure.claims if c.path[0] == "nat"] == shown
     assert read_credential(disclosure.sd_jwt).revealed.claims["nat"] == shown
+
+
+def test_a_credential_is_taken_apart_once_however_often_it_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = held_with({"a": 1, "b": 2}, [("a",), ("b",)])
+    taken_apart: list[SdJwt] = []
+
+    class Counted(Disclosable):
+        def __init__(self, sd_jwt: SdJwt) -> None:
+            taken_apart.append(sd_jwt)
+            super().__init__(sd_jwt)
+
+    monkeypatch.setattr("counterfoil_wallet.held.Disclosable", Counted)
+    for name in ("a", "b", "a"):
+        shown = disclosure_of(held, [("of", name)], query_id="q")
+        assert shown.sd_jwt == disclose(held.sd_jwt, [("of", name)])
+
+    assert taken_apart == [held.sd_jwt]
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

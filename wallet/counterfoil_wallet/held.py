@@ -7,6 +7,7 @@ only what the credential does not, so it is not much longer than that.
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Final, NewType
 
 from counterfoil_credentials.encoding import (
@@ -20,7 +21,7 @@ from counterfoil_credentials.encoding import (
     text_at,
 )
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, SdJwt
+from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, Disclosable, Revealed, SdJwt
 from counterfoil_credentials.sdjwt_vc import (
     StatusReference,
     VerifiedCredential,
@@ -38,7 +39,8 @@ _WHERE: Final = "held_credential"
 _MAX_BODY_BYTES: Final = MAX_SD_JWT_BYTES + 16_384
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots: what is found out about a credential once is kept beside its fields.
+@dataclass(frozen=True, kw_only=True)
 class HeldCredential:
     """What `issuer` said about the holder, of type `vct`. Its id is known to this wallet only."""
 
@@ -52,6 +54,16 @@ class HeldCredential:
     status: StatusReference | None
     sd_jwt: SdJwt = field(repr=False)
     signer: MemorySigner = field(repr=False, compare=False)
+
+    @cached_property
+    def revealed(self) -> Revealed:
+        """Give the whole credential's claims, and where each disclosure stands among them."""
+        return read_credential(self.sd_jwt).revealed
+
+    @cached_property
+    def disclosable(self) -> Disclosable:
+        """Give the credential with what each claim needs, to show parts of it."""
+        return Disclosable(self.sd_jwt)
 
     @staticmethod
     def of(

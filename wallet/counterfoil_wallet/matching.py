@@ -23,7 +23,7 @@ from counterfoil_credentials.dcql_match import (
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_credentials.requests import PresentationRequest
-from counterfoil_credentials.sdjwt import SdJwt, disclose
+from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import read_credential
 from counterfoil_credentials.spec import NEVER_CONCEALED
 
@@ -213,8 +213,8 @@ def disclosure_of(
 
     Each claim stands under its path in the whole credential.
     """
-    shown = disclose(credential.sd_jwt, paths)
-    whole = read_credential(credential.sd_jwt).revealed
+    shown = credential.disclosable.disclose(paths)
+    whole = credential.revealed
     kept = frozenset(shown.disclosures)
     withheld = {path for disclosure, path in whole.paths.items() if disclosure not in kept}
     claims = tuple(
