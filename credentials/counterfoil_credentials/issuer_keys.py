@@ -5,6 +5,7 @@ fetcher sees to HTTPS, redirects, addresses and time.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Unavailable
 from counterfoil_credentials.fetch import Fetcher
-from counterfoil_credentials.keys import PublicKey
+from counterfoil_credentials.keys import Curve, PublicKey
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE, WELL_KNOWN_JWT_VC_ISSUER
 
 _WHERE: Final = "jwt-vc-issuer"
@@ -60,7 +61,9 @@ def issuer_keys_document(issuer: str, keys: Sequence[PublicKey]) -> JsonObject:
     }
 
 
-def parse_issuer_keys(document: JsonObject, issuer: str) -> dict[str, PublicKey]:
+def parse_issuer_keys(
+    document: JsonObject, issuer: str, *, algorithm: str | None = None
+) -> dict[str, PublicKey]:
     """Give the keys in the metadata of `issuer` by `kid`; see `parse_signing_keys`.
 
     Raises `Malformed` when the document names another issuer, or has not the keys
@@ -68,33 +71,45 @@ def parse_issuer_keys(document: JsonObject, issuer: str) -> dict[str, PublicKey]
     """
     if _keys_url(document, issuer) is not None:
         raise Malformed("keys", "the address of keys", f"{_WHERE}.jwks_uri")
-    return parse_signing_keys(object_at(document, "jwks", _WHERE), f"{_WHERE}.jwks")
+    where = f"{_WHERE}.jwks"
+    return parse_signing_keys(object_at(document, "jwks", _WHERE), where, algorithm=algorithm)
 
 
-def parse_signing_keys(jwks: JsonObject, where: str) -> dict[str, PublicKey]:
+def parse_signing_keys(
+    jwks: JsonObject, where: str, *, algorithm: str | None = None
+) -> dict[str, PublicKey]:
     """Give the keys of a JWK Set that verify credentials, by `kid`.
 
     A key without `kid` stands under its thumbprint. Keys for other uses, of kinds
     that we do not speak, and broken ones are passed over (RFC 7517, section 5).
 
-    Raises `Malformed` when two of the keys have one `kid`.
+    Keys of different kinds may share a `kid` (section 4.5): `algorithm`, the token's
+    `alg`, tells which of them is meant, and without it such a `kid` means none.
+
+    Raises `Malformed` when two of the keys have one `kid` and one kind.
     """
     listed = list_at(jwks, "keys", where)
     if len(listed) > _MAX_KEYS:
         raise Malformed(f"at most {_MAX_KEYS} keys", f"{len(listed)}", where)
-    keys: dict[str, PublicKey] = {}
+    found: dict[tuple[str, Curve], PublicKey] = {}
     for i, value in enumerate(listed):
         place = f"{where}.keys[{i}]"
-        jwk = as_object(value, place)
         try:
+            jwk = as_object(value, place)
             key = PublicKey.from_jwk(jwk, place)
+            key_id = text_at(jwk, "kid", place) if "kid" in jwk else key.thumbprint()
         except Malformed:
             continue
-        key_id = text_at(jwk, "kid", place) if "kid" in jwk else key.thumbprint()
-        if key_id in keys:
+        if (key_id, key.curve) in found:
             raise Malformed("each kid once", "one twice", place)
-        keys[key_id] = key
-    return keys
+        found[key_id, key.curve] = key
+    fitting = [
+        (key_id, key)
+        for (key_id, _), key in found.items()
+        if algorithm is None or key.accepts(algorithm)
+    ]
+    times = Counter(key_id for key_id, _ in fitting)
+    return {key_id: key for key_id, key in fitting if times[key_id] == 1}
 
 
 def issuer_key_named(keys: Mapping[str, PublicKey], key_id: str | None) -> PublicKey | None:
@@ -104,8 +119,12 @@ def issuer_key_named(keys: Mapping[str, PublicKey], key_id: str | None) -> Publi
     return keys.get(key_id)
 
 
-def fetch_issuer_keys(fetcher: Fetcher, issuer: str) -> dict[str, PublicKey]:
+def fetch_issuer_keys(
+    fetcher: Fetcher, issuer: str, *, algorithm: str | None = None
+) -> dict[str, PublicKey]:
     """Fetch the keys of `issuer` by `kid`, from its metadata or from where that points.
+
+    `algorithm` is that of `parse_signing_keys`.
 
     Raises `Unavailable` when they could not be had, `Malformed` when the answer
     is no such document.
@@ -114,9 +133,10 @@ def fetch_issuer_keys(fetcher: Fetcher, issuer: str) -> dict[str, PublicKey]:
     document = _fetch(fetcher, url, JSON_MEDIA_TYPE, _WHERE)
     keys_url = _keys_url(document, issuer)
     if keys_url is None:
-        return parse_issuer_keys(document, issuer)
+        return parse_issuer_keys(document, issuer, algorithm=algorithm)
     where = f"{_WHERE}.jwks_uri"
-    return parse_signing_keys(_fetch(fetcher, keys_url, _JWKS_MEDIA_TYPES, where), where)
+    jwks = _fetch(fetcher, keys_url, _JWKS_MEDIA_TYPES, where)
+    return parse_signing_keys(jwks, where, algorithm=algorithm)
 
 
 def _keys_url(document: JsonObject, issuer: str) -> str | None:

@@ -96,7 +96,7 @@ def find_issuer_key(
     fetched for an issuer that the policy does not name.
 
     Raises `Refused`: `issuer-not-trusted`, `issuer-not-trusted-for-type`,
-    `issuer-key-unknown` (no such `kid`), `issuer-mismatch` (the certificate is of
+    `issuer-key-unknown` (no such `kid` for the `alg`), `issuer-mismatch` (the certificate is of
     another), `issuer-url-not-normal` (one URL has many spellings), and the codes of
     `certified_key`; `Unavailable` and `Malformed` when the keys cannot be had or read.
     """
@@ -138,10 +138,12 @@ def _require_listed(name: str, names: Collection[str] | None) -> None:
 
 def _published(header: Mapping[str, Json], issuer: str, fetcher: Fetcher) -> PublicKey:
     key_id = optional_text_at(header, "kid", f"{_WHERE}.header")
-    key = issuer_key_named(fetch_issuer_keys(fetcher, issuer), key_id)
+    algorithm = optional_text_at(header, "alg", f"{_WHERE}.header")
+    key = issuer_key_named(fetch_issuer_keys(fetcher, issuer, algorithm=algorithm), key_id)
     if key is None:
+        text = "one of the issuer's keys for this algorithm"
         found = "no key id" if key_id is None else "another key id"
-        raise _refused("issuer-key-unknown", "one of the issuer's keys", found, "header.kid")
+        raise _refused("issuer-key-unknown", text, found, "header.kid")
     return key
 
 

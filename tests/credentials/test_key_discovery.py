@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from counterfoil_credentials.encoding import JsonObject, compact_json
+from counterfoil_credentials.encoding import Json, JsonObject, compact_json
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.issuer_keys import issuer_keys_document
@@ -13,7 +13,7 @@ from counterfoil_credentials.key_discovery import (
     IssuerPolicy,
     find_issuer_key,
 )
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.keys import Curve, MemorySigner, PublicKey
 from cryptography import x509
 
 from tests.credentials.authority import (
@@ -76,6 +76,28 @@ def test_a_key_that_the_issuer_does_not_publish_is_unknown() -> None:
     assert refusal.value.codes == ["issuer-key-unknown"]
     with pytest.raises(Malformed):
         find({**KID, "kid": 1}, policy=BY_METADATA)
+
+
+def test_the_algorithm_tells_which_of_two_keys_of_one_id_signed() -> None:
+    longer = MemorySigner.from_private_bytes(b"\x01" * 48, Curve.P384)
+    keys: list[Json] = [{**one.public.jwk(), "kid": "1"} for one in (SIGNER, longer)]
+    body = compact_json({"issuer": AUDIO, "jwks": {"keys": keys}})
+    fetcher = MemoryFetcher()
+    fetcher.serve(AUDIO, lambda _m, _p, _h, _b: Response(200, "application/json", body))
+
+    def found(head: JsonObject) -> PublicKey:
+        return find_issuer_key(
+            head, AUDIO, WARRANTY, policy=BY_METADATA, fetcher=fetcher, now=NOON
+        ).key
+
+    assert found({"alg": "ES256", "kid": "1"}) == SIGNER.public
+    assert found({"alg": "ES384", "kid": "1"}) == longer.public
+    for head in ({"alg": "ES256K", "kid": "1"}, {"kid": "1"}):
+        with pytest.raises(Refused) as refusal:
+            found({**head})
+        assert refusal.value.codes == ["issuer-key-unknown"]
+    with pytest.raises(Malformed):
+        found({"alg": None, "kid": "1"})
 
 
 def test_keys_that_cannot_be_had_leave_the_question_open() -> None:
