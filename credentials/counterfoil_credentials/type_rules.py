@@ -29,12 +29,13 @@ def check_issued(metadata: TypeMetadata, sd_jwt: SdJwt) -> None:
 
     For the holder, who received it whole: a claim that is not there was not issued.
 
-    Raises `Refused` with every reason: `claim-missing` (a mandatory one),
-    `claim-concealed` (`sd` says never), `claim-not-concealed` (`sd` says always),
-    `claim-path-mismatch` (a path meets a value of another kind). `metadata` is what
-    `resolve_type` gave. Signature and type of the credential are the caller's to check.
+    Raises `Refused`: `type-mismatch` (`metadata` is of another type), or else every
+    reason of `claim-missing` (a mandatory one), `claim-concealed` (`sd` says never),
+    `claim-not-concealed` (`sd` says always), `claim-path-mismatch` (a path meets a
+    value of another kind). `metadata` is what `resolve_type` gave. The credential's
+    signature is the caller's to check.
     """
-    _check(metadata, _Issued(sd_jwt, is_whole=True))
+    _check(metadata, sd_jwt, is_whole=True)
 
 
 def check_presented(metadata: TypeMetadata, sd_jwt: SdJwt) -> None:
@@ -43,10 +44,16 @@ def check_presented(metadata: TypeMetadata, sd_jwt: SdJwt) -> None:
     For the verifier, to whom claims may have been withheld: a mandatory claim is
     missing only where it cannot be among those. Raises like `check_issued`.
     """
-    _check(metadata, _Issued(sd_jwt, is_whole=False))
+    _check(metadata, sd_jwt, is_whole=False)
 
 
-def _check(metadata: TypeMetadata, issued: "_Issued") -> None:
+def _check(metadata: TypeMetadata, sd_jwt: SdJwt, *, is_whole: bool) -> None:
+    payload = unverified_payload(sd_jwt, _WHERE)
+    # A type is never concealed (section 2.2.2.3), and the rules of another say nothing.
+    if payload.get("vct") != metadata.vct:
+        text = "a credential of this type"
+        raise Refused(Reason("type-mismatch", text, "another type, or none", f"{_WHERE}.vct"))
+    issued = _Issued(payload, sd_jwt, is_whole=is_whole)
     reasons = [reason for claim in metadata.claims for reason in _reasons(claim, issued)]
     if reasons:
         raise Refused(*reasons)
@@ -111,8 +118,7 @@ class _Members:
 class _Issued:
     """A credential's claims as they were issued."""
 
-    def __init__(self, sd_jwt: SdJwt, *, is_whole: bool) -> None:
-        payload = unverified_payload(sd_jwt, _WHERE)
+    def __init__(self, payload: JsonObject, sd_jwt: SdJwt, *, is_whole: bool) -> None:
         # After this, every digest and every disclosure is known to be well formed.
         reveal(payload, sd_jwt.disclosures, _WHERE)
         self._contents = {digest(text): _contents(text) for text in sd_jwt.disclosures}

@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection
 
 import pytest
 from counterfoil_credentials.claims import ClaimPath
-from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.encoding import JsonObject, b64url, compact_json
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.sdjwt import SdJwt, disclose
 from counterfoil_credentials.sdjwt_vc import issue_credential
+from counterfoil_credentials.type_chain import resolve_type
 from counterfoil_credentials.type_metadata import (
     TypeMetadata,
 )
@@ -18,7 +19,7 @@ from counterfoil_credentials.type_rules import check_issued, check_presented
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.credentials.type_documents import NOON, VCT, claim, parse
+from tests.credentials.type_documents import BASE, NOON, VCT, claim, parse
 
 CLAIMS: JsonObject = {
     "item": {"model": "A1", "serial": "1", "parts": ["x", "y"]},
@@ -47,6 +48,10 @@ def credential_of(
         random=random.Random("types").randbytes,
         decoys_to=decoys_to,
     )
+
+
+def jwt(payload: JsonObject) -> str:
+    return f"{b64url(b'{}')}.{b64url(compact_json(payload))}.{b64url(b'signature')}"
 
 
 def rules(*claims: JsonObject) -> TypeMetadata:
@@ -90,6 +95,28 @@ class TestRules:
         assert verifier_says(metadata, credential) == []
         assert verifier_says(metadata, disclose(credential, [])) == []
         assert verifier_says(metadata, disclose(credential, [("lines", 1)])) == []
+
+    @pytest.mark.parametrize("vct", [f"{VCT}/", VCT.upper(), f"{VCT}#", VCT[:-1], BASE])
+    def test_the_rules_of_another_type_do_not_speak_of_the_credential(self, vct: str) -> None:
+        for metadata in (parse(vct=vct), parse(vct=vct, claims=[claim("absent", mandatory=True)])):
+            assert holder_says(metadata, issued()) == ["type-mismatch"]
+            assert verifier_says(metadata, issued()) == ["type-mismatch"]
+
+    def test_nor_do_any_rules_speak_of_a_credential_without_a_type(self) -> None:
+        untyped = SdJwt.parse(f"{jwt({'iss': 'https://audio.example'})}~")
+
+        assert verifier_says(rules(), untyped) == ["type-mismatch"]
+        assert verifier_says(rules(), SdJwt.parse(f"{jwt({'vct': [VCT]})}~")) == ["type-mismatch"]
+        assert verifier_says(rules(), SdJwt.parse(f"{jwt({'vct': VCT})}~")) == []
+
+    def test_a_type_that_extends_has_its_own_name(self) -> None:
+        base = compact_json({"vct": BASE, "claims": [claim("item", mandatory=True)]})
+        child = compact_json({"vct": VCT, "extends": BASE})
+        registry = {VCT: child, BASE: base}
+
+        for vct, reasons in ((VCT, []), (BASE, ["type-mismatch"])):
+            found = resolve_type(vct, integrity=None, registry=registry, fetcher=None)
+            assert verifier_says(found.metadata, issued()) == reasons
 
     @pytest.mark.parametrize("path", [("item",), ("item", "serial"), ("lines", 0)])
     def test_a_claim_that_is_never_concealed_arrives_as_no_disclosure(
