@@ -30,9 +30,10 @@ class Candidate:
     """An SD-JWT VC as a query sees it.
 
     `types` holds its own type and, where its type metadata was verified, each one
-    that it extends (appendix B.3.5). `authorities` are the ones that were proved
-    to stand behind its issuer: for `aki`, each authority key identifier in its
-    certificate chain. What nobody has checked is not in it, and does not match.
+    that it extends (appendix B.3.5). `authorities` are the ones behind its issuer:
+    for `aki`, each authority key identifier in its certificate chain. A verifier
+    fills in only what was proved to it; a wallet, which only chooses, what the
+    credential says.
     """
 
     types: tuple[str, ...]

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery
 from counterfoil_credentials.dids import did_jwk
-from counterfoil_credentials.encoding import JsonObject, compact_json, parse_object
+from counterfoil_credentials.encoding import Json, JsonObject, compact_json, parse_object
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.holder_proof import check_proof
 from counterfoil_credentials.issuer_keys import issuer_keys_document
@@ -62,6 +62,7 @@ class StrangeIssuer:
     tx_code: TxCode | None = None
     code: str = "a-code"
     authorization_server: str | None = None
+    header: JsonObject = field(default_factory=dict[str, Json])
     answers: dict[str, Response] = field(default_factory=dict[str, Response])
     bends: dict[str, Bend] = field(default_factory=dict[str, Bend])
     received: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
@@ -128,7 +129,7 @@ class StrangeIssuer:
             status=self.status,
             concealed=self.concealed,
             random=self.random,
-            header={"kid": self.signer.public.thumbprint()},
+            header={"kid": self.signer.public.thumbprint(), **self.header},
         )
         return str(sd_jwt)
 

@@ -13,15 +13,17 @@ from counterfoil_credentials.dcql import (
     DcqlQuery,
 )
 from counterfoil_credentials.dcql_match import Candidate, judge
-from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.encoding import Json, JsonObject, b64url
 from counterfoil_credentials.errors import Refused
 from counterfoil_credentials.fetch import MemoryFetcher
 from counterfoil_credentials.requests import parse_response_form
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import read_credential
 from counterfoil_wallet import CredentialId, Matches, Wallet
+from cryptography import x509
 
 from tests.conftest import Clock
+from tests.credentials.authority import SIGNS, Extension, Party, authority
 from tests.wallet.strangers import TYPE, StrangeIssuer, StrangeShop
 
 ITEM = CredentialQuery("item", (TYPE,), (ClaimQuery(("item", "serial")),))
@@ -34,6 +36,14 @@ MDOC = CredentialQuery(
     format="mso_mdoc",
     foreign_meta={"doctype_value": "org.iso.mDL"},
 )
+
+
+def key_id(value: bytes) -> Extension:
+    return x509.SubjectKeyIdentifier(value), False
+
+
+def named_by(value: bytes) -> Extension:
+    return x509.AuthorityKeyIdentifier(value, None, None), False
 
 
 @pytest.fixture
@@ -235,6 +245,45 @@ def test_an_authority_that_the_wallet_cannot_see_is_no_answer(
 
     assert asked(wallet, shop, under).unanswered == ("item",)
     assert asked(wallet, shop, ITEM).unanswered == ()
+
+
+ROOT = Party("Root", extensions=(*authority(), key_id(b"root")))
+MIDDLE = Party("Middle", by=ROOT, extensions=(*authority(), named_by(b"root")))
+BRAND_PARTY = Party("Brand", by=MIDDLE, extensions=(named_by(b"middle"), *SIGNS))
+CHAIN = [BRAND_PARTY.x5c, MIDDLE.x5c]
+
+
+@pytest.mark.parametrize(
+    ("chain", "named", "answers"),
+    [
+        (CHAIN, b"middle", True),
+        (CHAIN, b"root", True),
+        (CHAIN, b"brand", False),
+        (CHAIN[:1], b"root", False),
+        ([*CHAIN, "AAAA"], b"middle", False),
+        ([*CHAIN, CHAIN[0][:-4]], b"middle", False),
+        ([*CHAIN, "\u00e9"], b"middle", False),
+        ([*CHAIN, 1], b"middle", False),
+        ([Party("Odd").x5c], b"middle", False),
+        (CHAIN * 5, b"middle", False),
+        ("AAAA", b"middle", False),
+    ],
+)
+def test_an_authority_that_the_credentials_chain_names_is_an_answer(  # noqa: PLR0917
+    shop: StrangeShop,
+    clock: Clock,
+    random_bytes: Callable[[int], bytes],
+    chain: Json,
+    named: bytes,
+    answers: bool,  # noqa: FBT001
+) -> None:
+    issuer = StrangeIssuer(shop.network, clock, random_bytes, header={"x5c": chain})
+    wallet = Wallet.in_memory(fetcher=shop.network, clock=clock)
+    wallet.accept(issuer.link)
+    under = replace(ITEM, trusted_authorities=(AuthorityQuery("aki", ("AAAA", b64url(named))),))
+
+    assert asked(wallet, shop, ITEM).unanswered == ()
+    assert (asked(wallet, shop, under).unanswered == ()) == answers
 
 
 def test_binds_its_answer_also_where_the_shop_would_do_without(

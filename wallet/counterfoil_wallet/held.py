@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final, NewType
 
+from counterfoil_credentials.dcql import Authority
 from counterfoil_credentials.encoding import (
     JsonObject,
     b64url,
@@ -29,6 +30,7 @@ from counterfoil_credentials.sdjwt_vc import (
     time_at,
 )
 
+from counterfoil_wallet.authorities import authorities_in
 from counterfoil_wallet.store import Kind, Record
 from counterfoil_wallet.wire import required_time_at
 
@@ -59,6 +61,11 @@ class HeldCredential:
     def revealed(self) -> Revealed:
         """Give the whole credential's claims, and where each disclosure stands among them."""
         return read_credential(self.sd_jwt).revealed
+
+    @cached_property
+    def authorities(self) -> frozenset[Authority]:
+        """Give the authorities that the credential itself names; nobody has verified them."""
+        return authorities_in(read_credential(self.sd_jwt).header)
 
     @cached_property
     def disclosable(self) -> Disclosable:

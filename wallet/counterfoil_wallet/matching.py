@@ -20,7 +20,7 @@ from counterfoil_credentials.dcql_match import (
     claims_to_show,
     ways_to_answer,
 )
-from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.encoding import Json
 from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_credentials.requests import PresentationRequest
 from counterfoil_credentials.sdjwt import SdJwt
@@ -195,7 +195,7 @@ def answers_to(
     """Give a disclosure for every credential that answers `query`: valid first, then newest."""
     answers: list[Disclosure] = []
     for credential in held:
-        paths = claims_to_show(query, _as_candidate(credential, credential.claims))
+        paths = claims_to_show(query, _as_candidate(query, credential))
         if paths is None:
             continue
         disclosure = disclosure_of(credential, paths, query_id=query.id)
@@ -228,7 +228,7 @@ def disclosure_of(
 def _still_answers(
     query: CredentialQuery, disclosure: Disclosure, paths: Sequence[ClaimPath]
 ) -> bool:
-    whole = _as_candidate(disclosure.credential, disclosure.credential.claims)
+    whole = _as_candidate(query, disclosure.credential)
     left = replace(whole, claims=read_credential(disclosure.sd_jwt).revealed.claims)
     # What is left of a list is numbered anew, so the values are compared, not their places.
     return claims_asked(query, left) == claims_asked(query, whole) and [
@@ -236,9 +236,13 @@ def _still_answers(
     ] == [values_at(whole.claims, path) for path in paths]
 
 
-def _as_candidate(credential: HeldCredential, claims: JsonObject) -> Candidate:
+def _as_candidate(query: CredentialQuery, credential: HeldCredential) -> Candidate:
     # Whatever is held is bound to a key of this wallet.
-    return Candidate(types=(credential.vct,), claims=claims)
+    return Candidate(
+        types=(credential.vct,),
+        claims=credential.claims,
+        authorities=credential.authorities if query.trusted_authorities else frozenset(),
+    )
 
 
 def _picked(
