@@ -1,5 +1,6 @@
 """A request with alternatives: the verifier evaluates the whole of it on what arrived."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,9 +12,10 @@ from counterfoil_credentials.dcql import (
     CredentialSet,
     DcqlQuery,
 )
-from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_credentials.requests import PresentationRequest
-from counterfoil_verifier import Accepted, NotRevoked, Verifier
+from counterfoil_verifier import Accepted, NotRevoked, Preset, Verifier
+from counterfoil_verifier.requesting import ask
 
 from tests.verifier.scene import DAY, WARRANTY_TYPE, Scene, warranty_claims
 
@@ -132,6 +134,30 @@ def test_a_shop_that_names_authorities_refuses_what_it_cannot_place_under_one(
     assert refusal(scene, {"paid": (presented(scene, request),)}, request) == [
         "authority-not-asked-for"
     ]
+
+
+class UnderAnAuthority(Preset):
+    """A question that only an issuer under one authority can answer."""
+
+    def query(self) -> DcqlQuery:
+        (asked,) = super().query().credentials
+        named = (AuthorityQuery("aki", ("AAAA",)),)
+        return DcqlQuery((replace(asked, trusted_authorities=named),))
+
+
+def test_a_question_that_no_answer_could_satisfy_is_not_asked(scene: Scene) -> None:
+    fields = {one.name: getattr(scene.preset, one.name) for one in dataclasses.fields(Preset)}
+    under = UnderAnAuthority(**fields)
+    counter = scene.open_counter(presets=[under])
+    waiting = ask(scene.preset, language="en", random=scene.random, now=scene.clock())
+
+    for asking_it in (
+        lambda: counter.ask("warranty"),
+        lambda: scene.shop.signed_request(waiting, under),
+    ):
+        with pytest.raises(Misuse, match=r"found trusted_authorities \(warranty\)"):
+            asking_it()
+    assert scene.counter.ask("warranty").link
 
 
 class TestWithoutTheHoldersProof:

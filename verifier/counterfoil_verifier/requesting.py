@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NewType, TypeAlias
 
+from counterfoil_credentials.dcql import DcqlQuery
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import b64url
-from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_credentials.keys import Signer
 from counterfoil_credentials.requests import (
     PresentationRequest,
@@ -97,13 +98,16 @@ class Shop:
         return client_id_of(did_jwk(self.signer.public))
 
     def request(self, waiting: Waiting, preset: Preset) -> PresentationRequest:
-        """Give the request of a session; the same one every time."""
+        """Give the request of a session; the same one every time.
+
+        Raises `Misuse` like `ask`.
+        """
         return PresentationRequest(
             client_id=self.client_id,
             response_uri=f"{self.origin}/responses/{waiting.request_id}",
             nonce=waiting.nonce,
             state=waiting.state,
-            query=preset.query(),
+            query=_acceptable(preset.query()),
             issued_at=waiting.asked_at,
             expires_at=waiting.expires_at,
             client_name=self.name,
@@ -126,7 +130,11 @@ def ask(
 
     The ids, the nonce and the state have 256 random bits each; 128 are the
     least (OpenID4VP 1.0, section 5.2).
+
+    Raises `Misuse` for a query that names `trusted_authorities`: this verifier trusts
+    issuers by name and verifies no certificate chains, so it could accept no answer.
     """
+    _acceptable(preset.query())
     asked_at = now.replace(microsecond=0)
     return Waiting(
         session_id=SessionId(b64url(random(_ID_BYTES))),
@@ -138,3 +146,11 @@ def ask(
         asked_at=asked_at,
         expires_at=asked_at + REQUEST_LIFE,
     )
+
+
+def _acceptable(query: DcqlQuery) -> DcqlQuery:
+    for credential in query.credentials:
+        if credential.trusted_authorities:
+            expected = "a query that this verifier can see answered"
+            raise Misuse(f"expected {expected}, found trusted_authorities ({credential.id})")
+    return query
