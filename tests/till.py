@@ -110,7 +110,8 @@ def brand(_: str, path: str, __: Mapping[str, str], body: bytes) -> Response:
                 url=LIST,
                 bits=2,
                 signer=brand_key,
-                issued_at=now(),
+                # A change has a later time than what was there, be it in the same second.
+                issued_at=now() + timedelta(seconds=len(revoked)),
                 expires_at=None,
                 ttl_s=0,
             )
