@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from counterfoil_credentials.answers import answer_of
@@ -178,7 +179,8 @@ def types(data: bytes) -> None:
                 found = resolve_type("t0", integrity=None, registry=registry, fetcher=None)
                 assert found.vcts[0] == found.metadata.vct == "t0"
                 assert len(set(found.vcts)) == len(found.vcts)
-                _ruled(found.metadata, body)
+                # Its rules are tried on our credential, whatever type it describes.
+                _ruled(replace(found.metadata, vct=VCT), body)
 
 
 def _ruled(metadata: TypeMetadata, given: bytes) -> None:
