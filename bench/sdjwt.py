@@ -46,6 +46,9 @@ _FRAME: Final = [(name,) for name in _CLAIMS]
 _SHOWN: Final = ("item", "serial", "valid_until")
 _ASKED: Final = [(name,) for name in _SHOWN]
 _NOW: Final = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+_ENDS: Final = _NOW + timedelta(days=730)
+_STATUS: Final = StatusReference("https://auricle.example/status-lists/1", 4711)
+_MAX_AGE: Final = timedelta(minutes=5)
 _VCT: Final = "https://auricle.example/types/warranty"
 _AUDIENCE: Final = "x509_san_dns:till.example"
 _NONCE: Final = "4x2zW1vXtLJq6ZyTq9sHnA"
@@ -104,8 +107,8 @@ def _issue(issuer: MemorySigner, holder: MemorySigner) -> SdJwt:
         signer=issuer,
         holder=holder.public,
         issued_at=_NOW,
-        expires_at=_NOW + timedelta(days=730),
-        status=StatusReference("https://auricle.example/status-lists/1", 4711),
+        expires_at=_ENDS,
+        status=_STATUS,
         concealed=_FRAME,
         random=secrets.token_bytes,
     )
@@ -127,7 +130,7 @@ def _verify(presentation: str, issuer: MemorySigner) -> JsonObject:
         audience=_AUDIENCE,
         nonce=_NONCE,
         now=_NOW,
-        max_age=timedelta(minutes=5),
+        max_age=_MAX_AGE,
     )
     return credential.claims
 
@@ -169,7 +172,7 @@ class _Peer:
             "vct": _VCT,
             "iat": int(_NOW.timestamp()),
             "exp": int(_NOW.timestamp()) + 63_072_000,
-            "status": {"status_list": {"uri": "https://auricle.example/s/1", "idx": 4711}},
+            "status": {"status_list": {"uri": _STATUS.url, "idx": _STATUS.index}},
         }
         return cpu(
             lambda: (

@@ -7,6 +7,7 @@ joined, encoded at once and cut apart again: that halves the cost of issuing.
 
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Final, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
@@ -134,18 +135,15 @@ class _Concealment:
             texts.append(b'["' + salts[begin:salt_end] + text[2:])
             salt_end += _SALT_CHARACTERS
         encoded = b64url(b"".join(texts))
-        disclosures: list[str] = []
-        end = 0
-        for text in texts:
-            begin, end = end, end + len(text) // 3 * 4
-            disclosures.append(encoded[begin:end])
-        self.disclosures += disclosures
-        return digests(disclosures)
+        ends = [0, *accumulate([len(text) // 3 * 4 for text in texts])]
+        self.disclosures += [encoded[begin:end] for begin, end in pairwise(ends)]
+        data = encoded.encode("ascii")
+        return digests([data[begin:end] for begin, end in pairwise(ends)])
 
     def _decoys(self, count: int) -> list[str]:
         """Give the digests of random numbers in place of disclosures (section 4.2.5)."""
         missing = -count % self._decoys_to
-        numbers = [b64url(self._random(_DIGEST_BYTES)) for _ in range(missing)]
+        numbers = [self._random(_DIGEST_BYTES) for _ in range(missing)]
         return digests(numbers) if numbers else []
 
 

@@ -87,7 +87,11 @@ def reveal(payload: JsonObject, disclosures: Sequence[str], where: str = "sd_jwt
     """
     if payload.get(SD_ALG, SHA_256) != SHA_256:
         raise _refused("hash-algorithm-unknown", SHA_256, "another hash", f"{where}.{SD_ALG}")
-    by_digest = dict(zip(digests(disclosures), disclosures, strict=True))
+    try:
+        texts = [disclosure.encode("ascii") for disclosure in disclosures]
+    except UnicodeEncodeError:
+        raise Malformed("base64url", "characters beyond ASCII", where) from None
+    by_digest = dict(zip(digests(texts), disclosures, strict=True))
     if len(by_digest) != len(disclosures):
         raise _refused("disclosure-duplicate", "each disclosure once", "one twice", where)
     revelation = _Revelation(by_digest, where)
@@ -158,23 +162,20 @@ def unverified_payload(sd_jwt: SdJwt, where: str = "sd_jwt") -> JsonObject:
     return parse_object(from_b64url(parts[1], where), where)
 
 
-def digests(disclosures: Sequence[str]) -> list[str]:
+def digests(disclosures: Sequence[bytes]) -> list[str]:
     """Give each disclosure's digest: SHA-256 over its text as sent (section 4.2.3).
 
     They are encoded together: a zero byte makes 33 of 32, which is a whole number of
     threes, and the last of the 44 characters is that byte's alone.
     """
-    try:
-        hashed = [sha256(disclosure.encode("ascii")).digest() for disclosure in disclosures]
-    except UnicodeEncodeError as cause:
-        raise Malformed("base64url", "characters beyond ASCII", "a disclosure") from cause
+    hashed = [sha256(disclosure).digest() for disclosure in disclosures]
     joined = b64url(b"\0".join((*hashed, b"")))
     return [joined[begin : begin + 43] for begin in range(0, len(joined), 44)]
 
 
 def digest(disclosure: str) -> str:
     """Give one disclosure's digest; see `digests`."""
-    return digests((disclosure,))[0]
+    return digests((disclosure.encode("ascii", "replace"),))[0]
 
 
 class _Revelation:
