@@ -10,6 +10,7 @@ from counterfoil_credentials.errors import Malformed
 
 ClaimPath: TypeAlias = tuple[str | int | None, ...]
 
+_PUNCTUATION: Final = frozenset('[]"')
 MAX_PATH_LENGTH: Final = 16
 # Our own bound: a hundred claims of each of nine hundred lines take less.
 MOST_STEPS: Final = 200_000
@@ -30,13 +31,15 @@ def parse_path(value: Json, where: str) -> ClaimPath:
 
 
 def path_text(path: ClaimPath) -> str:
-    """Give a path as people read it: `lines[0].serial`, `lines[*].serial`."""
+    """Give a path as people read it: `lines[0].serial`, `lines[*].serial`, `[""]`."""
     text = ""
     for step in path:
-        if isinstance(step, str):
-            text += f".{step}" if text else step
-        else:
+        if not isinstance(step, str):
             text += "[*]" if step is None else f"[{step}]"
+        elif not step or not _PUNCTUATION.isdisjoint(step):
+            text += f'["{step}"]'
+        else:
+            text += f".{step}" if text else step
     return text
 
 
