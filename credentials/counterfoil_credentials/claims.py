@@ -10,7 +10,6 @@ from counterfoil_credentials.errors import Malformed
 
 ClaimPath: TypeAlias = tuple[str | int | None, ...]
 
-_PUNCTUATION: Final = frozenset('[]"')
 MAX_PATH_LENGTH: Final = 16
 # Our own bound: a hundred claims of each of nine hundred lines take less.
 MOST_STEPS: Final = 200_000
@@ -36,8 +35,8 @@ def path_text(path: ClaimPath) -> str:
     for step in path:
         if not isinstance(step, str):
             text += "[*]" if step is None else f"[{step}]"
-        elif not step or not _PUNCTUATION.isdisjoint(step):
-            text += f'["{step}"]'
+        elif not step:
+            text += '[""]'
         else:
             text += f".{step}" if text else step
     return text

@@ -12,7 +12,6 @@ from counterfoil_credentials.claims import ClaimPath, path_text
         (("org.iso.18013.5.1", "name"), "org.iso.18013.5.1.name"),
         (("",), '[""]'),
         (("a", "", 1), 'a[""][1]'),
-        (("a[0]",), '["a[0]"]'),
     ],
     ids=str,
 )
