@@ -20,6 +20,7 @@ JsonObject: TypeAlias = dict[str, Json]
 
 MAX_JSON_BYTES: Final = 262_144
 MAX_JSON_DEPTH: Final = 32
+_MAX_LEVELS_WRITTEN: Final = 200
 
 _URL_ALPHABET: Final = b"-_"
 # By the number of characters past the last whole four: the padding that they lack, and
@@ -120,11 +121,12 @@ def canonical_json(value: Json) -> bytes:
     For text, whole numbers below 2**53, booleans and null this is RFC 8785 when
     all names are within the basic multilingual plane; anything else is `Misuse`.
     """
+    _require_few_levels(value)
+    _require_canonical(value)
     try:
-        _require_canonical(value)
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except (orjson.JSONEncodeError, RecursionError) as cause:
-        raise Misuse("expected a JSON value, found half a surrogate pair, or a deep one") from cause
+    except orjson.JSONEncodeError as cause:
+        raise Misuse("expected a JSON value, found half a surrogate pair") from cause
 
 
 def numeric_date(at: datetime) -> int:
@@ -263,14 +265,29 @@ def _read_with_care(raw: bytes, where: str) -> Json:
 
 
 def _write_with_care(value: Json) -> bytes:
+    # The standard writer recurses in C, and a value of very many levels ends the process.
+    _require_few_levels(value)
     try:
         return _WRITER.encode(value).encode("utf-8")
     except UnicodeEncodeError:
         raise Misuse("expected whole characters, found half a surrogate pair") from None
     except ValueError as cause:
         raise Misuse("expected a finite number, found another") from cause
-    except RecursionError as cause:
-        raise Misuse("expected a value of few levels, found very many") from cause
+
+
+def _require_few_levels(value: Json) -> None:
+    level: list[Json] = [value]
+    for _ in range(_MAX_LEVELS_WRITTEN):
+        below: list[Json] = []
+        for each in level:
+            if isinstance(each, dict):
+                below.extend(each.values())
+            elif isinstance(each, list):
+                below.extend(each)
+        if not below:
+            return
+        level = below
+    raise Misuse(f"expected a value of at most {_MAX_LEVELS_WRITTEN} levels, found more")
 
 
 class _TwoReadings(Exception):  # never leaves this module

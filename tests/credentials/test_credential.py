@@ -15,7 +15,7 @@ from counterfoil_credentials import (
     read_credential,
     time_reasons,
 )
-from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_json
+from counterfoil_credentials.encoding import Json, JsonObject, b64url, canonical_json, compact_json
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
 from counterfoil_credentials.jws import read_jws, sign_jws
 from counterfoil_credentials.keys import Algorithm, Curve
@@ -366,8 +366,10 @@ def test_claims_too_deep_for_our_own_reader_are_not_signed(
     for levels in (32, 3_000):
         with pytest.raises(Misuse):
             issue(random_bytes, now, claims=nested(levels))
-    with pytest.raises(Misuse):
-        compact_json(nested(100_000))
+    for write in (compact_json, canonical_json):
+        assert write(nested(100)) == compact_json(nested(100))
+        with pytest.raises(Misuse, match="at most 200 levels"):
+            write(nested(100_000))
 
 
 @pytest.mark.parametrize("change", [{"vct": ""}, {"iss": ""}, {"aka_vcts": ["w", ""]}], ids=str)

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tests.credentials.authority import usage
+
 HERE = "https://audio.example"
 
 
@@ -546,7 +548,13 @@ def tls_peer(
         how: Callable[[socket.socket], None] = lambda peer: peer.sendall(JSON),
     ) -> GuardedFetcher:
         root = certify(authority, authority_key.public_key(), today + timedelta(days=1))
-        root = root.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        # Python 3.13 holds a chain to RFC 5280's word: keys are identified, authorities may sign.
+        identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
+        root = (
+            root.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(usage(certifies=True)[0], critical=True)
+            .add_extension(identifier, critical=False)
+        )
         anchors = tmp_path / "anchors.pem"
         signed_root = root.sign(authority_key, hashes.SHA256())
         anchors.write_bytes(signed_root.public_bytes(Encoding.PEM) if trusted else b"")
@@ -554,8 +562,13 @@ def tls_peer(
         monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
 
         key = ec.generate_private_key(ec.SECP256R1())
-        leaf = certify(x509.Name([]), key.public_key(), ends_at).add_extension(
-            x509.SubjectAlternativeName([name]), critical=True
+        leaf = (
+            certify(x509.Name([]), key.public_key(), ends_at)
+            .add_extension(x509.SubjectAlternativeName([name]), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
+                critical=False,
+            )
         )
         identity = tmp_path / "identity.pem"
         identity.write_bytes(
