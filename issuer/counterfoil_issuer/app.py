@@ -84,9 +84,12 @@ def create_app(issuer: Issuer, *, back_office_key: str) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
-        tidying = asyncio.create_task(_tidy_for_ever(issuer))
+        closing = asyncio.Event()
+        tidying = asyncio.create_task(_tidy_until(closing, issuer))
         yield
-        tidying.cancel()
+        # A thread cannot be cancelled: whoever closes the store next finds nobody at work.
+        closing.set()
+        await tidying
 
     app = FastAPI(title="Counterfoil issuer", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_error_handlers(app, max_body_bytes=MAX_FILE_BYTES)
@@ -248,12 +251,13 @@ class _BoundBodies:
         await (self._orders if is_orders else self._small)(scope, receive, send)
 
 
-async def _tidy_for_ever(issuer: Issuer) -> None:
-    while True:
+async def _tidy_until(closing: asyncio.Event, issuer: Issuer) -> None:
+    while not closing.is_set():
         # A busy database waits for the next round.
         with suppress(Unavailable):
             await run_in_threadpool(issuer.tidy)
-        await asyncio.sleep(TIDY_EVERY_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(closing.wait(), TIDY_EVERY_S)
 
 
 async def _body(request: Request) -> bytes:
