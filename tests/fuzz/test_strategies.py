@@ -168,6 +168,8 @@ def test_a_bent_input_ends_in_a_value_or_in_an_error_of_ours(name: str) -> None:
     run(name, settings(COMMON, max_examples=150, derandomize=True))
 
 
+# The largest inputs are too long to print, and need not be: they can be made again.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @pytest.mark.soak
 @pytest.mark.parametrize("name", TARGETS)
 def test_many_bent_inputs_end_in_a_value_or_in_an_error_of_ours(name: str) -> None:
