@@ -7,10 +7,9 @@
 Papers travel as `application/jwt`; answers are JSON objects.
 """
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Final
 from urllib.parse import parse_qs
 
@@ -20,6 +19,7 @@ from counterfoil_credentials.requests import parse_response_form
 from counterfoil_credentials.spec import REQUEST_MEDIA_TYPE
 from counterfoil_service.access import BearerKey
 from counterfoil_service.errors import install_error_handlers
+from counterfoil_service.repeating import repeating
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
@@ -180,25 +180,13 @@ def _form(body: bytes) -> dict[str, str]:
 
 def _sweeping(
     end_due: Callable[[], int], every_s: float
-) -> Callable[[object], contextlib.AbstractAsyncContextManager[None]]:
+) -> Callable[[object], AbstractAsyncContextManager[None]]:
     """Give a lifespan during which `end_due` runs at once and then every `every_s` seconds."""
 
-    async def sweep() -> None:
-        while True:
-            try:
-                await asyncio.to_thread(end_due)
-            except Exception as trouble:  # noqa: BLE001  # a sweep that stops would end nothing more
-                _LOG.warning("a sweep of ended grants failed: %s", type(trouble).__name__)
-            await asyncio.sleep(every_s)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: object) -> AsyncGenerator[None]:
-        task = asyncio.create_task(sweep())
+    def sweep() -> None:
         try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            end_due()
+        except Exception as trouble:  # noqa: BLE001  # a sweep that stops would end nothing more
+            _LOG.warning("a sweep of ended grants failed: %s", type(trouble).__name__)
 
-    return lifespan
+    return repeating(sweep, every_s)

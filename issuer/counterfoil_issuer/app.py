@@ -12,9 +12,8 @@ An identifier with a path (`https://host/audio`) puts every route but the
 well-known ones below it; the well-known names are inserted before the path.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -31,8 +30,8 @@ from counterfoil_credentials.spec import (
 )
 from counterfoil_service.access import BearerKey
 from counterfoil_service.errors import LimitBodySize, error_response, install_error_handlers
+from counterfoil_service.repeating import repeating
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -82,15 +81,12 @@ _Answer = TypeVar("_Answer")
 def create_app(issuer: Issuer, *, back_office_key: str) -> FastAPI:
     """Give the service around `issuer`. Staff calls carry `back_office_key` as bearer key."""
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
-        closing = asyncio.Event()
-        tidying = asyncio.create_task(_tidy_until(closing, issuer))
-        yield
-        # A thread cannot be cancelled: whoever closes the store next finds nobody at work.
-        closing.set()
-        await tidying
+    def tidy() -> None:
+        # A busy database waits for the next round.
+        with suppress(Unavailable):
+            issuer.tidy()
 
+    lifespan = repeating(tidy, TIDY_EVERY_S)
     app = FastAPI(title="Counterfoil issuer", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_error_handlers(app, max_body_bytes=MAX_FILE_BYTES)
     prefix = urlsplit(issuer.url).path
@@ -249,15 +245,6 @@ class _BoundBodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_orders = scope["type"] == "http" and scope["path"] == self._orders_path
         await (self._orders if is_orders else self._small)(scope, receive, send)
-
-
-async def _tidy_until(closing: asyncio.Event, issuer: Issuer) -> None:
-    while not closing.is_set():
-        # A busy database waits for the next round.
-        with suppress(Unavailable):
-            await run_in_threadpool(issuer.tidy)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(closing.wait(), TIDY_EVERY_S)
 
 
 async def _body(request: Request) -> bytes:
