@@ -50,8 +50,12 @@ def conceal(
     """
     if decoys_to < 1:
         raise Misuse(f"expected decoys to a multiple from 1, found {decoys_to}")
+    try:
+        tree = _tree(tuple(concealed))
+    except TypeError as cause:  # a list, which a caller without a type checker may give
+        raise Misuse("expected paths as tuples, found another value") from cause
     concealment = _Concealment(random, decoys_to)
-    payload = concealment.object(claims, _tree(frame_of(concealed)), 1)
+    payload = concealment.object(claims, tree, 1)
     if len(concealment.disclosures) > MAX_DISCLOSURES:
         found = len(concealment.disclosures)
         raise Misuse(f"expected at most {MAX_DISCLOSURES} concealed claims, found {found}")
@@ -145,16 +149,6 @@ class _Concealment:
         missing = -count % self._decoys_to
         numbers = [self._random(_DIGEST_BYTES) for _ in range(missing)]
         return digests(numbers) if numbers else []
-
-
-def frame_of(concealed: Collection[ClaimPath]) -> tuple[ClaimPath, ...]:
-    """Give the paths as one value; `Misuse` for anything that is no path."""
-    frame = tuple(concealed)
-    try:
-        _tree(frame)
-    except TypeError as cause:  # a list, which a caller without a type checker may give
-        raise Misuse("expected paths as tuples, found another value") from cause
-    return frame
 
 
 # The frame of a credential type is the same each time, so its tree is made once.

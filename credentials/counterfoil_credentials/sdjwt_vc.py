@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from counterfoil_credentials.claims import ClaimPath, path_text
-from counterfoil_credentials.concealment import conceal, frame_of
+from counterfoil_credentials.concealment import conceal
 from counterfoil_credentials.encoding import (
     JsonObject,
     int_at,
@@ -151,8 +151,6 @@ def issue_credential(
     Raises `Misuse` when `concealed` names a claim that must never be concealed,
     or `claims` set a registered claim (SD-JWT VC, section 2.2.2).
     """
-    frame = frame_of(concealed)
-    _require_concealable(frame)
     registered: JsonObject = {"iss": issuer, "iat": numeric_date(issued_at), "vct": vct}
     if aka_vcts:
         if isinstance(aka_vcts, str):
@@ -172,7 +170,8 @@ def issue_credential(
     if not _REGISTERED.isdisjoint(claims):
         taken = ", ".join(sorted(_REGISTERED & claims.keys()))
         raise Misuse(f"expected no registered claim, found {taken}")
-    payload, disclosures = conceal(claims, frame, random=random, decoys_to=decoys_to)
+    payload, disclosures = conceal(claims, concealed, random=random, decoys_to=decoys_to)
+    _require_concealable(tuple(concealed))
     token = sign_jws(
         {**registered, **payload},
         typ=SD_JWT_VC_TYP,
