@@ -1,21 +1,17 @@
-"""Conceal claims: put digests in their places and keep the disclosures (RFC 9901, section 4.2).
-
-The disclosures and the digests of one object are encoded together. Base64 turns
-three bytes into four characters, so texts that end with a whole three can be
-joined, encoded at once and cut apart again: that halves the cost of issuing.
-"""
+"""Conceal claims: put digests in their places and keep the disclosures (RFC 9901, section 4.2)."""
 
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from hashlib import sha256
 from typing import Final, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.encoding import MAX_JSON_DEPTH, Json, JsonObject, b64url, compact_each
 from counterfoil_credentials.errors import Misuse
-from counterfoil_credentials.sdjwt import MAX_DISCLOSURES, RESERVED, digests
+from counterfoil_credentials.sdjwt import MAX_DISCLOSURES, RESERVED
 from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
 
+# 144 bits (section 9.3 asks for 128): as base64url 24 characters, whole fours.
 _SALT_BYTES: Final = 18
 _SALT_CHARACTERS: Final = 24
 _DIGEST_BYTES: Final = 32
@@ -78,7 +74,7 @@ class _Concealment:
         if tree and not _is_of_names(tree):
             raise Misuse("expected names on the way to an object's members, found another step")
         open_members: JsonObject = {}
-        contents: list[Json] = []
+        contents: list[list[Json]] = []
         for name, member in value.items():
             if name in RESERVED:
                 raise Misuse(f"expected no claim with a reserved name, found {name}")
@@ -124,31 +120,37 @@ class _Concealment:
         # At the end: a claim path counts placeholders, and must not count decoys first.
         return elements + [{ELLIPSIS: decoy} for decoy in self._decoys(len(hidden_at))]
 
-    def _seal(self, contents: Sequence[Json]) -> list[str]:
+    def _seal(self, contents: Sequence[list[Json]]) -> list[str]:
         """Give the digests of new disclosures: `contents`, each with a salt put first."""
         drawn = self._random(_SALT_BYTES * len(contents))
         if len(drawn) != _SALT_BYTES * len(contents):
             raise Misuse("expected as many random bytes as asked for, found another number")
-        salts = b64url(drawn).encode("ascii")
-        texts: list[bytes] = []
-        salt_end = _SALT_CHARACTERS
-        for text in compact_each(contents):
-            # As much of the salt as makes whole threes with the rest: 22 to 24
-            # characters, at least 132 bits (section 9.3 asks for 128).
-            begin = salt_end - _SALT_CHARACTERS + len(text) % 3
-            texts.append(b'["' + salts[begin:salt_end] + text[2:])
-            salt_end += _SALT_CHARACTERS
-        encoded = b64url(b"".join(texts))
-        ends = [0, *accumulate([len(text) // 3 * 4 for text in texts])]
-        self.disclosures += [encoded[begin:end] for begin, end in pairwise(ends)]
-        data = encoded.encode("ascii")
-        return digests([data[begin:end] for begin, end in pairwise(ends)])
+        salts = b64url(drawn)
+        begin = 0
+        for content in contents:
+            content[0] = salts[begin : begin + _SALT_CHARACTERS]
+            begin += _SALT_CHARACTERS
+        disclosures = [b64url(text) for text in compact_each(contents)]
+        self.disclosures += disclosures
+        return _digests([disclosure.encode("ascii") for disclosure in disclosures])
 
     def _decoys(self, count: int) -> list[str]:
         """Give the digests of random numbers in place of disclosures (section 4.2.5)."""
         missing = -count % self._decoys_to
-        numbers = [self._random(_DIGEST_BYTES) for _ in range(missing)]
-        return digests(numbers) if numbers else []
+        if not missing:
+            return []
+        return _digests([self._random(_DIGEST_BYTES) for _ in range(missing)])
+
+
+def _digests(disclosures: Sequence[bytes]) -> list[str]:
+    """Give each disclosure's digest: SHA-256 over its text as sent (section 4.2.3).
+
+    They are encoded together: a zero byte makes 33 of 32, which is a whole number of
+    threes, and the last of the 44 characters is that byte's alone.
+    """
+    hashed = [sha256(disclosure).digest() for disclosure in disclosures]
+    joined = b64url(b"\0".join((*hashed, b"")))
+    return [joined[begin : begin + 43] for begin in range(0, len(joined), 44)]
 
 
 # The frame of a credential type is the same each time, so its tree is made once.

@@ -46,7 +46,7 @@ def from_b64url(text: str, where: str) -> bytes:
     if "+" in text or "/" in text or "=" in text:
         raise Malformed("unpadded base64url", "other characters", where)
     try:
-        return b64decode(text + _PADDING[rest], _URL_ALPHABET, validate=True)
+        return b64decode(text + _PADDING[rest], _URL_ALPHABET, True)  # noqa: FBT003
     except ValueError:
         raise Malformed("unpadded base64url", "other characters", where) from None
 
@@ -70,13 +70,28 @@ def parse_json(
     if raw.count(b"[") + raw.count(b"{") > max_depth:
         _require_shallow(raw, max_depth, where)
     try:
-        value: object = orjson.loads(raw)
+        value: Json = orjson.loads(raw)
         # What is written again byte for byte has one reading: no name came twice.
         if orjson.dumps(value) == raw:
-            return cast("Json", value)
+            return value
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         pass
     return _read_with_care(raw, where)
+
+
+def parse_each(texts: Sequence[str], where: str) -> list[Json]:
+    """Give the JSON value in each base64url text; see `from_b64url` and `parse_json`."""
+    raw = [from_b64url(text, where) for text in texts]
+    together = b"".join(raw)
+    small = len(together) <= MAX_JSON_BYTES
+    if small and together.count(b"[") + together.count(b"{") <= MAX_JSON_DEPTH:
+        try:
+            values: list[Json] = [orjson.loads(each) for each in raw]
+            if [orjson.dumps(value) for value in values] == raw:
+                return values
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+            pass
+    return [parse_json(each, where) for each in raw]
 
 
 def parse_object(
@@ -106,7 +121,7 @@ def compact_json(value: Json) -> bytes:
     return _write_with_care(value) if b"null" in data else data
 
 
-def compact_each(values: Sequence[Json]) -> list[bytes]:
+def compact_each(values: Sequence[list[Json]]) -> list[bytes]:
     """Give the compact JSON of each of `values`; see `compact_json`."""
     try:
         each = [orjson.dumps(value) for value in values]

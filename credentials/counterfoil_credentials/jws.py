@@ -5,7 +5,7 @@ cryptography, and headers that point elsewhere for a key are refused.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -21,6 +21,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
 from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
+from counterfoil_credentials.records import record
 
 MAX_TOKEN_BYTES: Final = 65_536
 ES256_ONLY: Final = frozenset({Algorithm.ES256})
@@ -32,7 +33,7 @@ _REMOTE_KEYS: Final = ("jku", "x5u")
 _LONGEST_REMEMBERED: Final = 1_024
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class UnverifiedJws:
     """A parsed token whose signature nobody has checked yet."""
 

@@ -121,7 +121,7 @@ class PublicKey:
         if "key_ops" in jwk and "verify" not in list_at(jwk, "key_ops", where):
             raise Malformed("a key that verifies", "other operations", f"{where}.key_ops")
         y = text_at(jwk, "y", where) if kind.curve is not None else ""
-        return _key_met(curve.value, text_at(jwk, "x", where), y, where)
+        return _key_met(curve, text_at(jwk, "x", where), y, where)
 
     @staticmethod
     def from_point(curve: Curve, point: bytes, where: str) -> "PublicKey":
@@ -165,7 +165,7 @@ class PublicKey:
 
     def jwk(self) -> JsonObject:
         """Give the public JWK: the required members alone, in the thumbprint's order."""
-        members: JsonObject = {"crv": self.curve.value, "kty": self._kind.key_type}
+        members: JsonObject = {"crv": str(self.curve), "kty": self._kind.key_type}
         members["x"] = b64url(self.x)
         if self.y:
             members["y"] = b64url(self.y)
@@ -292,8 +292,7 @@ def _curve(jwk: JsonObject, where: str) -> Curve:
 # A key is met again: an issuer's with each credential, a customer's at each visit.
 # Opening one costs a fifth of a verification with it, so those met last stay open.
 @lru_cache(maxsize=1_024)
-def _key_met(name: str, x_text: str, y_text: str, where: str) -> PublicKey:
-    curve = Curve(name)
+def _key_met(curve: Curve, x_text: str, y_text: str, where: str) -> PublicKey:
     kind = _KINDS[curve]
     x = _coordinate(x_text, kind.size, f"{where}.x")
     if kind.curve is None:
@@ -330,18 +329,13 @@ def _ed25519(point: bytes, where: str) -> PublicKey:
 
 
 def _der(signature: bytes, size: int) -> bytes:
-    r, s = _integer(signature[:size]), _integer(signature[size:])
-    return b"\x30%c%b%b" % (len(r) + len(s), r, s)
-
-
-def _integer(number: bytes) -> bytes:
-    digits = number.lstrip(b"\0")
-    # The first bit is the sign.
-    return (
-        b"\x02%c%b" % (len(digits), digits)
-        if digits and digits[0] < 0x80
-        else (b"\x02%c\0%b" % (len(digits) + 1, digits))
-    )
+    r, s = signature[:size].lstrip(b"\0"), signature[size:].lstrip(b"\0")
+    # The first bit is the sign; zero is a zero byte.
+    if not r or r[0] & 0x80:
+        r = b"\0" + r
+    if not s or s[0] & 0x80:
+        s = b"\0" + s
+    return b"\x30%c\x02%c%b\x02%c%b" % (4 + len(r) + len(s), len(r), r, len(s), s)
 
 
 def _joined(der: bytes, size: int) -> bytes:

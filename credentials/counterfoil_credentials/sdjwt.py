@@ -8,8 +8,9 @@ Nothing here signs or checks a signature: `reveal` refuses what section 7.1 says
 and the caller verifies the issuer's signature over the payload.
 """
 
+import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Final, cast
 
@@ -21,21 +22,23 @@ from counterfoil_credentials.encoding import (
     b64url,
     compact_json,
     from_b64url,
-    parse_json,
+    parse_each,
     parse_object,
 )
 from counterfoil_credentials.errors import Malformed, Reason, Refused
+from counterfoil_credentials.records import record
 from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
 
 MAX_SD_JWT_BYTES: Final = 262_144
 MAX_DISCLOSURES: Final = 1_000
 RESERVED: Final = frozenset({SD, SD_ALG, ELLIPSIS})
 _TEXTS: Final = frozenset({str})
-_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 _NESTED: Final = frozenset({dict, list})
+_RESERVED_IN_TEXT: Final = re.compile(rb'"(?:_sd|\.\.\.")')
+_NO_MEMBER: Final[list[Json]] = [None, None, None]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class SdJwt:
     """The parts of `<issuer JWT>~<disclosure>~…~<key binding JWT>` (section 4)."""
 
@@ -50,13 +53,12 @@ class SdJwt:
             raise Malformed(f"at most {MAX_SD_JWT_BYTES} bytes", f"{len(text)} bytes", where)
         if not text.isascii():
             raise Malformed("an SD-JWT", "characters beyond ASCII", where)
-        issuer_jwt, *rest = text.split("~")
-        if not rest:
+        parts = text.split("~")
+        if len(parts) == 1:
             raise Malformed("an SD-JWT", "a text without a tilde", where)
-        *disclosures, key_binding = rest
-        if len(disclosures) > MAX_DISCLOSURES:
-            raise Malformed(f"at most {MAX_DISCLOSURES} disclosures", f"{len(disclosures)}", where)
-        return SdJwt(issuer_jwt, tuple(disclosures), key_binding or None)
+        if len(parts) - 2 > MAX_DISCLOSURES:
+            raise Malformed(f"at most {MAX_DISCLOSURES} disclosures", f"{len(parts) - 2}", where)
+        return SdJwt(parts[0], tuple(parts[1:-1]), parts[-1] or None)
 
     def without_key_binding(self) -> str:
         """Give the text that `sd_hash` covers: everything up to the last tilde."""
@@ -67,7 +69,7 @@ class SdJwt:
         return self.without_key_binding() + (self.key_binding or "")
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Revealed:
     """The processed claims, and where each disclosure's value stands among them."""
 
@@ -85,13 +87,12 @@ def reveal(payload: JsonObject, disclosures: Sequence[str], where: str = "sd_jwt
     Raises `Malformed` for a wrong shape, `Refused` for `hash-algorithm-unknown`,
     `disclosure-duplicate`, `digest-duplicate` or `disclosure-unreferenced`.
     """
-    if payload.get(SD_ALG, SHA_256) != SHA_256:
+    if SD_ALG in payload and payload[SD_ALG] != SHA_256:
         raise _refused("hash-algorithm-unknown", SHA_256, "another hash", f"{where}.{SD_ALG}")
-    try:
-        texts = [disclosure.encode("ascii") for disclosure in disclosures]
-    except UnicodeEncodeError:
-        raise Malformed("base64url", "characters beyond ASCII", where) from None
-    by_digest = dict(zip(digests(texts), disclosures, strict=True))
+    contents = parse_each(disclosures, where)
+    by_digest = {
+        digest(sent): (sent, read) for sent, read in zip(disclosures, contents, strict=True)
+    }
     if len(by_digest) != len(disclosures):
         raise _refused("disclosure-duplicate", "each disclosure once", "one twice", where)
     revelation = _Revelation(by_digest, where)
@@ -162,20 +163,9 @@ def unverified_payload(sd_jwt: SdJwt, where: str = "sd_jwt") -> JsonObject:
     return parse_object(from_b64url(parts[1], where), where)
 
 
-def digests(disclosures: Sequence[bytes]) -> list[str]:
-    """Give each disclosure's digest: SHA-256 over its text as sent (section 4.2.3).
-
-    They are encoded together: a zero byte makes 33 of 32, which is a whole number of
-    threes, and the last of the 44 characters is that byte's alone.
-    """
-    hashed = [sha256(disclosure).digest() for disclosure in disclosures]
-    joined = b64url(b"\0".join((*hashed, b"")))
-    return [joined[begin : begin + 43] for begin in range(0, len(joined), 44)]
-
-
 def digest(disclosure: str) -> str:
-    """Give one disclosure's digest; see `digests`."""
-    return digests((disclosure.encode("ascii", "replace"),))[0]
+    """Give a disclosure's digest: SHA-256 over its text as sent (section 4.2.3)."""
+    return b64url(sha256(disclosure.encode("ascii", "replace")).digest())
 
 
 class _Revelation:
@@ -183,7 +173,7 @@ class _Revelation:
 
     __slots__ = ("_by_digest", "_met", "_where", "paths")
 
-    def __init__(self, by_digest: dict[str, str], where: str) -> None:
+    def __init__(self, by_digest: dict[str, tuple[str, Json]], where: str) -> None:
         self.paths: dict[str, ClaimPath] = {}
         self._by_digest = by_digest
         self._met: set[str] = set()
@@ -206,18 +196,16 @@ class _Revelation:
 
     def _disclose(self, found: Json, path: ClaimPath, result: JsonObject) -> None:
         """Put the members back that the digests in `found` stand for."""
-        for disclosure in self._resolve(found, path):
-            contents = parse_json(from_b64url(disclosure, self._where), self._where)
-            match contents:
-                case [str(), str(name), member] if name not in RESERVED:
-                    if name in result:
-                        raise Malformed("each claim name once", "one twice", self._place(path))
-                    below = self.paths[disclosure] = (*path, name)
-                    plain = type(member) in _PLAIN
-                    result[name] = member if plain else self._value(member, below)
-                case _:
-                    expected = "a disclosure of salt, unreserved name and value"
-                    raise Malformed(expected, "another", self._place(path))
+        for disclosure, read in self._resolve(found, path):
+            contents = read if isinstance(read, list) and len(read) == 3 else _NO_MEMBER
+            salt, name, member = contents
+            if not isinstance(salt, str) or not isinstance(name, str) or name in RESERVED:
+                expected = "a disclosure of salt, unreserved name and value"
+                raise Malformed(expected, "another", self._place(path))
+            if name in result:
+                raise Malformed("each claim name once", "one twice", self._place(path))
+            below = self.paths[disclosure] = (*path, name)
+            result[name] = self._value(member, below) if type(member) in _NESTED else member
 
     def _value(self, value: Json, path: ClaimPath) -> Json:
         # Each disclosure may hide the next: the claims can be deeper than any one of them.
@@ -240,19 +228,20 @@ class _Revelation:
                     raise Malformed(
                         "a placeholder with one member", "more members", self._place(path)
                     )
-                disclosed = self._resolve([value[ELLIPSIS]], path)
-                if not disclosed:
+                resolved = self._resolve([value[ELLIPSIS]], path)
+                if not resolved:
                     continue
-                match parse_json(from_b64url(disclosed[0], self._where), self._where):
+                disclosure, contents = resolved[0]
+                match contents:
                     case [str(), element]:
-                        self.paths[disclosed[0]] = (*path, index)
+                        self.paths[disclosure] = (*path, index)
                     case _:
                         expected = "a disclosure of salt and value"
                         raise Malformed(expected, "another", self._place(path))
             yield self._value(element, (*path, index))
             index += 1
 
-    def _resolve(self, found: Json, path: ClaimPath) -> list[str]:
+    def _resolve(self, found: Json, path: ClaimPath) -> list[tuple[str, Json]]:
         """Give the disclosures that a list of digests refers to, in its order."""
         if not isinstance(found, list) or not _TEXTS.issuperset(map(type, found)):
             raise Malformed("a list of digests", "another", self._place(path))
@@ -274,8 +263,7 @@ def _may_conceal(values: list[Json]) -> bool:
     To look for the names in their text costs a fraction of a walk over their members.
     A text among them that reads like a name is one too many: then they are walked.
     """
-    text = compact_json(values)
-    return b'"_sd' in text or b'"..."' in text
+    return _RESERVED_IN_TEXT.search(compact_json(values)) is not None
 
 
 def _refused(code: str, expected: str, found: str, where: str) -> Refused:

@@ -5,7 +5,7 @@ that nobody has proved yet; `verify` turns it into a `VerifiedCredential`.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -24,6 +24,7 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
 from counterfoil_credentials.jws import ES256_ONLY, Header, UnverifiedJws, read_jws, sign_jws
 from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
+from counterfoil_credentials.records import record
 from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, Revealed, SdJwt, reveal
 from counterfoil_credentials.spec import NEVER_CONCEALED, OLD_SD_JWT_VC_TYP, SD_JWT_VC_TYP
 
@@ -35,7 +36,7 @@ _REGISTERED: Final = NEVER_CONCEALED | {"aud", "iat"}
 _LATEST_TIME: Final = 253_402_300_799  # the last second of the year 9999
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class StatusReference:
     """Where a credential's status stands: entry `index` of the list at `url`."""
 
@@ -43,7 +44,7 @@ class StatusReference:
     index: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class VerifiedCredential:
     """Claims that `issuer` signed. Time, status, trust and holder are not judged yet."""
 
@@ -65,7 +66,7 @@ class VerifiedCredential:
         return (self.vct, *self.aka_vcts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class UnverifiedCredential:
     """A parsed credential whose issuer's signature nobody has checked yet."""
 
