@@ -17,7 +17,7 @@ Sampler: TypeAlias = Callable[[], float]
 
 ROUNDS: Final = 21
 QUICK_ROUNDS: Final = 2
-_SHORTEST_SAMPLE_S: Final = 0.005
+_SHORTEST_SAMPLE_S: Final = 0.02
 _TOO_SHORT_S: Final = 0.000_1
 
 
@@ -90,7 +90,7 @@ class Result:
 def cpu(call: Callable[[], object], *, batch: int | None = None) -> Sampler:
     """Sample the CPU seconds of this process (all its threads) that one `call` takes.
 
-    A sample is a batch of calls of at least 5 ms together; `batch` fixes their
+    A sample is a batch of calls of at least 20 ms together; `batch` fixes their
     number. The first sample warms up and finds it.
     """
     return _timed(call, time.process_time, batch)
