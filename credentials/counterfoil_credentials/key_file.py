@@ -7,7 +7,7 @@ first key file and not by the import.
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -61,6 +61,21 @@ def load_or_create_private(path: Path, make: Callable[[], bytes]) -> bytes:
         raise Misuse(f"expected a file of ours, found: {found} ({path.name})") from cause
 
 
+def replace_private(path: Path, data: bytes) -> None:
+    """Put `data` into the file at `path`, with mode 0600, whole or not at all.
+
+    Whoever reads meanwhile finds the old bytes or the new ones, also after `kill -9`.
+    """
+    with _draft(path, data) as draft:
+        draft.replace(path)
+    # The name is on disk only when the folder is.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def _fresh_pem() -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -69,6 +84,13 @@ def _fresh_pem() -> bytes:
 
 
 def _create(path: Path, data: bytes) -> None:
+    with _draft(path, data) as draft, contextlib.suppress(FileExistsError):
+        # A link fails when the name is taken: the first writer wins, the second reads.
+        os.link(draft, path)
+
+
+@contextlib.contextmanager
+def _draft(path: Path, data: bytes) -> Generator[Path, None, None]:
     # mkstemp gives a fresh name, and a file that only its owner can read.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     draft = Path(name)
@@ -77,9 +99,6 @@ def _create(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # A link fails when the name is taken: the first writer wins, the second reads.
-        os.link(draft, path)
-    except FileExistsError:
-        return
+        yield draft
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
