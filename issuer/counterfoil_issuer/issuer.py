@@ -27,7 +27,7 @@ from counterfoil_issuer.metadata import (
     require_issuer_url,
     type_metadata,
 )
-from counterfoil_issuer.nonces import make_nonce
+from counterfoil_issuer.nonces import NonceUse, make_nonce
 from counterfoil_issuer.offering import Offered, offer_order
 from counterfoil_issuer.orders import Order, OrderNumber
 from counterfoil_issuer.records import (
@@ -242,7 +242,7 @@ class Issuer:
 
     def nonce(self) -> str:
         """Give a fresh nonce for a proof (OpenID4VCI 1.0, section 7)."""
-        return make_nonce(self._secret, now=self._clock(), random=self._random)
+        return make_nonce(self._secret, NonceUse.PROOF, now=self._clock(), random=self._random)
 
     def issue(self, access_token: str | None, request: JsonObject) -> IssuedCredential:
         """Give the credential that `request` asks for (OpenID4VCI 1.0, section 8)."""

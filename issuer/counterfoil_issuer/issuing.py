@@ -30,7 +30,7 @@ from counterfoil_credentials.keys import PublicKey, Signer
 from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
 
 from counterfoil_issuer.catalogue import Catalogue
-from counterfoil_issuer.nonces import check_nonce
+from counterfoil_issuer.nonces import NonceUse, check_nonce
 from counterfoil_issuer.orders import Dataset, claims_of, ends_at, midnight
 from counterfoil_issuer.records import (
     CredentialId,
@@ -292,7 +292,8 @@ def _nonce(proof: Proof, desk: CredentialDesk, now: datetime) -> tuple[str, date
         raise refusal(
             ErrorCode.INVALID_PROOF, "a nonce of the nonce endpoint", "none", "proof.nonce"
         )
-    return proof.nonce, check_nonce(proof.nonce, desk.key, now=now, lasts=desk.nonce_lasts)
+    ends_at = check_nonce(proof.nonce, desk.key, NonceUse.PROOF, now=now, lasts=desk.nonce_lasts)
+    return proof.nonce, ends_at
 
 
 def _issued_before(

@@ -1,19 +1,24 @@
-"""Nonces that prove themselves: time, randomness, and a MAC over both.
+"""Nonces that prove themselves: time, randomness, and a MAC over both and what they are for.
 
-The nonce endpoint is open to everybody. It stores nothing, so that nobody can
-fill the disk through it; only a nonce that came with a good proof and a good
-token is written down, when it is spent, until it would have ended anyway.
+    nonce = make_nonce(key, NonceUse.PROOF, now=now, random=random)
+    ends_at = check_nonce(nonce, key, NonceUse.PROOF, now=now, lasts=lasts)
 
-OpenID4VCI 1.0, sections 7 and 13.8.
+The endpoints that give them are open to everybody. They store nothing, so that
+nobody can fill the disk through them; only a nonce that came with a good proof and a
+good token is written down, when it is spent, until it would have ended anyway. A
+nonce for one use is no nonce for another.
+
+OpenID4VCI 1.0, sections 7 and 13.8; RFC 9449, section 8; Attestation-Based Client
+Authentication, section 8.
 """
 
 import hmac
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from enum import Enum
 from typing import Final
 
 from counterfoil_credentials.encoding import b64url, from_b64url
-from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.errors import Malformed, Refused
 
 from counterfoil_issuer.records import Random
 from counterfoil_issuer.spec import ErrorCode, refusal
@@ -21,43 +26,59 @@ from counterfoil_issuer.spec import ErrorCode, refusal
 _TIME_BYTES: Final = 8
 _RANDOM_BYTES: Final = 16
 _MAC_BYTES: Final = 16
-_WHERE: Final = "proof.nonce"
+_CHARACTERS: Final = (_TIME_BYTES + _RANDOM_BYTES + _MAC_BYTES) * 4 // 3 + 1
 _SKEW: Final = timedelta(seconds=60)
 
 
-def make_nonce(key: bytes, *, now: datetime, random: Random) -> str:
+class NonceUse(Enum):
+    """What a nonce is for: its label under the MAC, where it stands, what a wrong one is called."""
+
+    PROOF = (b"c_nonce", "proof.nonce", ErrorCode.INVALID_NONCE)
+    DPOP = (b"dpop", "dpop.nonce", ErrorCode.USE_DPOP_NONCE)
+    ATTESTATION = (
+        b"attestation",
+        "client_attestation_pop.challenge",
+        ErrorCode.USE_ATTESTATION_CHALLENGE,
+    )
+
+    @property
+    def label(self) -> bytes:
+        """What separates this use from the others under the MAC."""
+        return self.value[0]
+
+    def refused(self, expected: str, found: str) -> Refused:
+        """Give the refusal of a nonce, with the code that its protocol names."""
+        return refusal(self.value[2], expected, found, self.value[1])
+
+
+def make_nonce(key: bytes, use: NonceUse, *, now: datetime, random: Random) -> str:
     """Give a fresh nonce: base64url of eight bytes of time, sixteen random, sixteen of MAC."""
     body = int(now.timestamp()).to_bytes(_TIME_BYTES) + random(_RANDOM_BYTES)
-    return b64url(body + _mac(key, body))
+    return b64url(body + _mac(key, use, body))
 
 
-def check_nonce(nonce: str, key: bytes, *, now: datetime, lasts: timedelta) -> datetime:
+def check_nonce(
+    nonce: str, key: bytes, use: NonceUse, *, now: datetime, lasts: timedelta
+) -> datetime:
     """Give the instant at which `nonce` ends; spending it is the caller's next step.
 
-    Raises `Refused` with `invalid_nonce` for one that is not ours, or is over.
+    Raises `Refused` for one that is not ours, is for another use, or is over: with
+    `invalid_nonce`, `use_dpop_nonce` or `use_attestation_challenge`.
     """
     try:
-        data = from_b64url(nonce, _WHERE)
-    except Malformed as cause:
-        raise refusal(
-            ErrorCode.INVALID_NONCE, "a nonce of the nonce endpoint", "another text", _WHERE
-        ) from cause
-    body, mac = data[: _TIME_BYTES + _RANDOM_BYTES], data[_TIME_BYTES + _RANDOM_BYTES :]
-    if not hmac.compare_digest(mac, _mac(key, body)):
-        raise refusal(
-            ErrorCode.INVALID_NONCE, "a nonce of the nonce endpoint", "another text", _WHERE
-        )
+        data = from_b64url(nonce, "nonce") if len(nonce) == _CHARACTERS else b""
+    except Malformed:
+        data = b""
+    body, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
+    if not data or not hmac.compare_digest(mac, _mac(key, use, body)):
+        raise use.refused("a nonce that this service gave for this use", "another text")
     # The MAC is good, so the time is one that this service wrote.
     made_at = datetime.fromtimestamp(int.from_bytes(body[:_TIME_BYTES]), UTC)
     if not made_at - _SKEW <= now < made_at + lasts:
-        raise refusal(
-            ErrorCode.INVALID_NONCE,
-            f"a nonce of the last {int(lasts.total_seconds())} seconds",
-            "an old one; ask the nonce endpoint again",
-            _WHERE,
-        )
+        seconds = int(lasts.total_seconds())
+        raise use.refused(f"a nonce of the last {seconds} seconds", "an old one; ask for another")
     return made_at + lasts
 
 
-def _mac(key: bytes, body: bytes) -> bytes:
-    return hmac.new(key, b"c_nonce\x00" + body, sha256).digest()[:_MAC_BYTES]
+def _mac(key: bytes, use: NonceUse, body: bytes) -> bytes:
+    return hmac.digest(key, use.label + b"\x00" + body, "sha256")[:_MAC_BYTES]

@@ -12,6 +12,10 @@ class ErrorCode(StrEnum):
     INVALID_REQUEST = "invalid_request"  # RFC 6749, section 5.2
     INVALID_GRANT = "invalid_grant"  # RFC 6749, section 5.2
     UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"  # RFC 6749, section 5.2
+    INVALID_DPOP_PROOF = "invalid_dpop_proof"  # RFC 9449, section 5
+    USE_DPOP_NONCE = "use_dpop_nonce"  # RFC 9449, sections 8 and 9
+    # Attestation-Based Client Authentication, section 8
+    USE_ATTESTATION_CHALLENGE = "use_attestation_challenge"
     INVALID_TOKEN = "invalid_token"  # RFC 6750, section 3.1
     INSUFFICIENT_SCOPE = "insufficient_scope"  # RFC 6750, section 3.1
     # OpenID4VCI 1.0, section 8.3.1.2
@@ -22,6 +26,7 @@ class ErrorCode(StrEnum):
     INVALID_NONCE = "invalid_nonce"
     INVALID_ENCRYPTION_PARAMETERS = "invalid_encryption_parameters"
     CREDENTIAL_REQUEST_DENIED = "credential_request_denied"
+    INVALID_TRANSACTION_ID = "invalid_transaction_id"  # OpenID4VCI 1.0, section 9.3
     # OpenID4VCI 1.0, section 11.3
     INVALID_NOTIFICATION_ID = "invalid_notification_id"
     INVALID_NOTIFICATION_REQUEST = "invalid_notification_request"
@@ -60,6 +65,10 @@ CREDENTIAL_RESPONSE_ENCRYPTION: Final = "credential_response_encryption"
 PROOF: Final = "proof"  # the drafts' singular; refused by name
 PROOFS: Final = "proofs"
 JWT_PROOF_TYPE: Final = "jwt"  # appendix F.1
+ATTESTATION_PROOF_TYPE: Final = "attestation"  # appendix F.3
+KEY_ATTESTATION: Final = "key_attestation"  # appendix F.1, a header
+TRANSACTION_ID: Final = "transaction_id"  # section 9
+INTERVAL: Final = "interval"  # section 8.3
 CREDENTIALS: Final = "credentials"
 CREDENTIAL: Final = "credential"
 NOTIFICATION_ID: Final = "notification_id"

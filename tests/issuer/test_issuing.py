@@ -13,7 +13,7 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import read_credential
 from counterfoil_credentials.token_status_list import INVALID, VALID
-from counterfoil_issuer.nonces import make_nonce
+from counterfoil_issuer.nonces import NonceUse, make_nonce
 from counterfoil_issuer.offering import OpenOffer
 
 from tests.conftest import NOON, Clock
@@ -286,7 +286,7 @@ def test_a_nonce_ends_after_five_minutes(
 
 
 def test_a_nonce_of_another_brand_is_refused(customer: Customer, offer: OpenOffer) -> None:
-    other = make_nonce(b"another secret", now=customer.clock(), random=bytes)
+    other = make_nonce(b"another secret", NonceUse.PROOF, now=customer.clock(), random=bytes)
     request = customer.request(proof=customer.proof(other))
 
     assert refused(customer, customer.token(offer), request) == "invalid_nonce"
