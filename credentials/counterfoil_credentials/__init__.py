@@ -25,6 +25,14 @@ if TYPE_CHECKING:
         path_text,
         values_at,
     )
+    from counterfoil_credentials.client_attestation import (
+        ClientAttestation,
+        ClientAttestationPop,
+        check_client_attestation,
+        check_client_attestation_pop,
+        make_client_attestation,
+        make_client_attestation_pop,
+    )
     from counterfoil_credentials.concealment import (
         conceal,
     )
@@ -75,6 +83,11 @@ if TYPE_CHECKING:
         did_key,
         key_of,
         key_of_did_jwk,
+    )
+    from counterfoil_credentials.dpop import (
+        DpopProof,
+        check_dpop,
+        make_dpop,
     )
     from counterfoil_credentials.encoding import (
         Json,
@@ -127,6 +140,12 @@ if TYPE_CHECKING:
         UnverifiedJws,
         read_jws,
         sign_jws,
+    )
+    from counterfoil_credentials.key_attestation import (
+        KeyAttestation,
+        KeyAttestationPolicy,
+        check_key_attestation,
+        make_key_attestation,
     )
     from counterfoil_credentials.key_binding import (
         bind,
@@ -239,6 +258,8 @@ __all__ = [
     "CertifiedIssuers",
     "ClaimPath",
     "ClaimQuery",
+    "ClientAttestation",
+    "ClientAttestationPop",
     "ContentEncryption",
     "CounterfoilError",
     "CredentialOffer",
@@ -254,6 +275,7 @@ __all__ = [
     "DidError",
     "DidUrl",
     "Disclosable",
+    "DpopProof",
     "Effort",
     "EncryptionKey",
     "FetchedStatusSource",
@@ -264,6 +286,8 @@ __all__ = [
     "IssuerPolicy",
     "Json",
     "JsonObject",
+    "KeyAttestation",
+    "KeyAttestationPolicy",
     "Malformed",
     "MemoryFetcher",
     "MemorySigner",
@@ -299,8 +323,12 @@ __all__ = [
     "answer_of",
     "audience_reasons",
     "bind",
+    "check_client_attestation",
+    "check_client_attestation_pop",
+    "check_dpop",
     "check_integrity",
     "check_issued",
+    "check_key_attestation",
     "check_key_binding",
     "check_presented",
     "check_proof",
@@ -327,6 +355,10 @@ __all__ = [
     "key_of",
     "key_of_did_jwk",
     "load_or_create_signer",
+    "make_client_attestation",
+    "make_client_attestation_pop",
+    "make_dpop",
+    "make_key_attestation",
     "make_proof",
     "mismatches",
     "offline_resolver",
@@ -367,6 +399,9 @@ __all__ = [
 _SHELVES = """\
 answers: answer_of
 claims: ClaimPath path_text values_at
+client_attestation: ClientAttestation ClientAttestationPop check_client_attestation
+client_attestation: check_client_attestation_pop make_client_attestation
+client_attestation: make_client_attestation_pop
 concealment: conceal
 dcql: Authority AuthorityQuery AuthorityType ClaimQuery CredentialQuery CredentialSet
 dcql: DcqlQuery parse_dcql
@@ -377,6 +412,7 @@ did_resolution: Resolver
 did_results: Deactivated DidError NotResolved Resolved
 did_web: DatedKey did_web_document
 dids: Did DidUrl did_jwk did_key key_of key_of_did_jwk
+dpop: DpopProof check_dpop make_dpop
 encoding: Json JsonObject
 errors: CounterfoilError Malformed Misuse Reason Refused Unavailable
 fetch: Fetcher GuardedFetcher MemoryFetcher Response
@@ -388,6 +424,8 @@ issuer_keys: fetch_issuer_keys issuer_key_named issuer_keys_document parse_issue
 issuer_keys: well_known
 jose: ContentEncryption DecryptionKey EncryptionKey decrypt_jwe encrypt_jwe encryption_key
 jws: UnverifiedJws read_jws sign_jws
+key_attestation: KeyAttestation KeyAttestationPolicy check_key_attestation
+key_attestation: make_key_attestation
 key_binding: bind check_key_binding transaction_data_hash
 key_discovery: CertifiedIssuers IssuerKey IssuerPolicy find_issuer_key
 key_file: load_or_create_signer

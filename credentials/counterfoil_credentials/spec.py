@@ -12,6 +12,11 @@ KEY_BINDING_TYP: Final = "kb+jwt"  # RFC 9901, section 4.3
 STATUS_LIST_TYP: Final = "statuslist+jwt"  # Token Status List, section 5.1
 STATUS_LIST_MEDIA_TYPE: Final = "application/statuslist+jwt"  # Token Status List, section 8.1
 PROOF_TYP: Final = "openid4vci-proof+jwt"  # OpenID4VCI 1.0, appendix F.1
+DPOP_TYP: Final = "dpop+jwt"  # RFC 9449, section 4.2
+# OAuth 2.0 Attestation-Based Client Authentication, sections 4 and 5.1
+CLIENT_ATTESTATION_TYP: Final = "oauth-client-attestation+jwt"
+CLIENT_ATTESTATION_POP_TYP: Final = "oauth-client-attestation-pop+jwt"
+KEY_ATTESTATION_TYP: Final = "key-attestation+jwt"  # OpenID4VCI 1.0, appendix D.1
 REQUEST_TYP: Final = "oauth-authz-req+jwt"  # RFC 9101, section 10.8; OpenID4VP 1.0, section 5
 REQUEST_MEDIA_TYPE: Final = "application/oauth-authz-req+jwt"
 JSON_MEDIA_TYPE: Final = "application/json"
@@ -47,6 +52,14 @@ PRE_AUTHORIZED_GRANT: Final = (
 WELL_KNOWN_CREDENTIAL_ISSUER: Final = "openid-credential-issuer"  # OpenID4VCI 1.0, section 12.2.2
 WELL_KNOWN_AUTHORIZATION_SERVER: Final = "oauth-authorization-server"  # RFC 8414, section 3
 WELL_KNOWN_JWT_VC_ISSUER: Final = "jwt-vc-issuer"  # SD-JWT VC, section 4
+
+# Request and response headers.
+DPOP_HEADER: Final = "DPoP"  # RFC 9449, section 4.1
+DPOP_NONCE_HEADER: Final = "DPoP-Nonce"  # RFC 9449, section 8
+# OAuth 2.0 Attestation-Based Client Authentication, sections 4, 5.1 and 6.2
+CLIENT_ATTESTATION_HEADER: Final = "OAuth-Client-Attestation"
+CLIENT_ATTESTATION_POP_HEADER: Final = "OAuth-Client-Attestation-PoP"
+ATTESTATION_CHALLENGE_HEADER: Final = "OAuth-Client-Attestation-Challenge"
 
 # Decentralised identifiers.
 DID_CONTEXTS: Final = (  # DID Core 1.0, section 6.3.1; DID 1.1
