@@ -5,7 +5,8 @@
      "reasons": [{"code": ..., "expected": ..., "found": ..., "where": ...}]}
 
     Malformed, a body that does not fit   400  invalid_request
-    Refused                               400  refused, with its reasons
+    Refused                               400  refused, with its reasons; 422 and 409 for an
+                                               Idempotency-Key that is reused or in use
     Unavailable                           503  temporarily_unavailable
     too large                             413  invalid_request
     anything else                         500  server_error, and no word more
@@ -36,6 +37,8 @@ _NAME_OF_STATUS: Final = {
     405: "method_not_allowed",
     503: "temporarily_unavailable",
 }
+# IETF draft httpapi-idempotency-key-header, section 2.7.
+_STATUS_OF_REASON: Final = {"idempotency-key-reused": 422, "idempotency-key-in-use": 409}
 
 
 def install_error_handlers(app: FastAPI, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
@@ -50,7 +53,8 @@ def install_error_handlers(app: FastAPI, *, max_body_bytes: int = MAX_BODY_BYTES
 
     @app.exception_handler(Refused)
     def refused(_: Request, error: Refused) -> JSONResponse:
-        return error_response(400, "refused", str(error), reasons=error.reasons)
+        status = _STATUS_OF_REASON.get(error.codes[0], 400)
+        return error_response(status, "refused", str(error), reasons=error.reasons)
 
     @app.exception_handler(Unavailable)
     def unavailable(_: Request, error: Unavailable) -> JSONResponse:
