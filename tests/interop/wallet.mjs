@@ -2,7 +2,9 @@
 //
 //     node wallet.mjs accept OFFER_LINK TX_CODE
 //         gets every credential of the offer, verifies it with its issuer's keys and status list,
-//         and prints {"key": private JWK, "credentials": {configuration: {"credential", "claims"}}}
+//         and prints {"key": private JWK, "credentials": {configuration: {"credential", "claims",
+//         "all": a batch's}}, "encrypted": how many answers were}. --batch COUNT, --dpop,
+//         --encrypted; --login CUSTOMER instead of the offer's code (TX_CODE is then "")
 //     node wallet.mjs check CREDENTIAL ISSUER
 //         verifies a credential again and prints {"status": 0}, or {"invalid": why not}
 //     node wallet.mjs present REQUEST_LINK CREDENTIAL KEY
@@ -11,67 +13,18 @@
 // When the peer refuses, {"refused": {"status", "error", "error_description"}} is printed instead;
 // anything unforeseen is a stack trace and exit status 1.
 //
-// Misbehaviour, to be refused: accept --nonce NONCE; present --nonce NONCE, --audience CLIENT_ID,
+// Misbehaviour, to be refused: accept --nonce NONCE, --flaw NAME (receiving.mjs); present --nonce NONCE, --audience CLIENT_ID,
 // --tamper CLAIM (that claim's disclosure goes along with another value), and --twice (the same
 // answer again; {"second": …} says what became of it).
 
 import { parseArgs } from "node:util";
 import { Oauth2ClientErrorResponseError } from "@openid4vc/oauth2";
-import { Openid4vciClient, Openid4vciRetrieveCredentialsError } from "@openid4vc/openid4vci";
+import { Openid4vciRetrieveCredentialsError } from "@openid4vc/openid4vci";
 import { Openid4vpClient } from "@openid4vc/openid4vp";
 import { DcqlQuery } from "dcql";
 import { bindingWith, decodeJwt, verifyCredential } from "./credentials.mjs";
 import { Key, callbacks, hash, nowInSeconds } from "./crypto.mjs";
-
-async function accept(link, txCode, { nonce }) {
-  const key = Key.generate();
-  const client = new Openid4vciClient({ callbacks: callbacks(key) });
-  const offer = await client.resolveCredentialOffer(link);
-  const issuerMetadata = await client.resolveIssuerMetadata(offer.credential_issuer);
-  if (issuerMetadata.originalDraftVersion !== "V1") {
-    throw new Error(`expected OpenID4VCI 1.0, found ${issuerMetadata.originalDraftVersion}`);
-  }
-  const { accessTokenResponse } = await client.retrievePreAuthorizedCodeAccessTokenFromOffer({
-    credentialOffer: offer,
-    issuerMetadata,
-    txCode,
-  });
-  const accessToken = accessTokenResponse.access_token;
-  const credentials = {};
-  for (const credentialConfigurationId of offer.credential_configuration_ids) {
-    const { c_nonce } = await client.requestNonce({ issuerMetadata });
-    const { jwt } = await client.createCredentialRequestJwtProof({
-      issuerMetadata,
-      credentialConfigurationId,
-      nonce: nonce ?? c_nonce,
-      issuedAt: new Date(),
-      signer: { method: "jwk", alg: "ES256", publicJwk: key.publicJwk },
-    });
-    const { credentialResponse } = await client.retrieveCredentials({
-      issuerMetadata,
-      accessToken,
-      credentialConfigurationId,
-      proofs: { jwt: [jwt] },
-    });
-    const [{ credential }] = credentialResponse.credentials;
-    const { payload } = await verifyCredential(credential, { issuer: offer.credential_issuer });
-    if (payload.cnf.jwk.x !== key.publicJwk.x || payload.cnf.jwk.y !== key.publicJwk.y) {
-      throw new Error("expected a credential for the proven key, found another");
-    }
-    if (credentialResponse.notification_id) {
-      await client.sendNotification({
-        issuerMetadata,
-        accessToken,
-        notification: {
-          notificationId: credentialResponse.notification_id,
-          event: "credential_accepted",
-        },
-      });
-    }
-    credentials[credentialConfigurationId] = { credential, claims: payload };
-  }
-  return { key: key.privateJwk, credentials };
-}
+import { accept } from "./receiving.mjs";
 
 async function check(credential, issuer) {
   try {
@@ -168,6 +121,11 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
     audience: { type: "string" },
+    batch: { type: "string" },
+    dpop: { type: "boolean" },
+    encrypted: { type: "boolean" },
+    flaw: { type: "string" },
+    login: { type: "string" },
     nonce: { type: "string" },
     tamper: { type: "string" },
     twice: { type: "boolean" },
