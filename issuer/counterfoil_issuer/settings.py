@@ -1,0 +1,108 @@
+"""How a brand's folder is set up, in its `issuer.json`.
+
+{"allow_plain_http_on_loopback_for_development_only": true}
+
+{"public_url": "https://credentials.audio.example",
+ "database": "postgresql://issuer@db.internal/audio",
+ "may_revoke": ["service", "recall"]}
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from counterfoil_credentials.encoding import compact_json, optional_text_at, parse_object, texts_at
+from counterfoil_credentials.errors import Malformed, Misuse
+
+FILE_NAME: Final = "issuer.json"
+DEVELOPMENT: Final = "allow_plain_http_on_loopback_for_development_only"
+PUBLIC_URL: Final = "public_url"
+DATABASE: Final = "database"
+MAY_REVOKE: Final = "may_revoke"
+_MEMBERS: Final = (DEVELOPMENT, PUBLIC_URL, DATABASE, MAY_REVOKE)
+_MAX_BYTES: Final = 65_536
+ROLES: Final = ("issuer", "service", "recall", "auditer")
+DEFAULT_MAY_REVOKE: Final = ("service", "recall")
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A folder's settings.
+
+    `allows_plain_http_on_loopback`: a development set-up, which no other host may
+    be given. `database` is a PostgreSQL URL; None for the folder's SQLite file.
+    `may_revoke` names the roles that may revoke.
+    """
+
+    allows_plain_http_on_loopback: bool = False
+    public_url: str | None = None
+    database: str | None = None
+    may_revoke: frozenset[str] = frozenset(DEFAULT_MAY_REVOKE)
+
+
+DEVELOPMENT_FILE: Final = compact_json({DEVELOPMENT: True}) + b"\n"
+"""What `init` writes."""
+
+
+def read_settings(folder: Path) -> Settings:
+    """Give the settings in `folder`; a folder without the file is a development set-up.
+
+    Raises `Malformed` for a member that is not known, and for a value of another kind.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        # An earlier version's `init` wrote none, and served loopback alone.
+        return Settings(allows_plain_http_on_loopback=True)
+    return parse_settings(path.read_bytes())
+
+
+def parse_settings(data: bytes) -> Settings:
+    """Give the settings in `data`; see `read_settings`."""
+    document = parse_object(data, FILE_NAME, max_bytes=_MAX_BYTES)
+    if unknown := [name for name in document if name not in _MEMBERS]:
+        raise Malformed(f"only {', '.join(_MEMBERS)}", f"{unknown[0]}", FILE_NAME)
+    develops = document.get(DEVELOPMENT, False)
+    if not isinstance(develops, bool):
+        raise Malformed("true or false", "another value", f"{FILE_NAME}.{DEVELOPMENT}")
+    roles = (
+        texts_at(document, MAY_REVOKE, FILE_NAME) if MAY_REVOKE in document else DEFAULT_MAY_REVOKE
+    )
+    if not roles or set(roles) - set(ROLES):
+        expected = "some of " + ", ".join(ROLES)
+        raise Malformed(expected, "another", f"{FILE_NAME}.{MAY_REVOKE}")
+    return Settings(
+        allows_plain_http_on_loopback=develops,
+        public_url=optional_text_at(document, PUBLIC_URL, FILE_NAME),
+        database=optional_text_at(document, DATABASE, FILE_NAME),
+        may_revoke=frozenset(roles),
+    )
+
+
+def identifier(settings: Settings, *, given: str | None, listens: str | None) -> str:
+    """Give the issuer's identifier: `given`, else the setting's, else where it listens.
+
+    Raises `Misuse` when a development set-up is given another host than this
+    machine, and when any other has no https URL.
+    """
+    url = given or settings.public_url
+    if url is None:
+        if not settings.allows_plain_http_on_loopback:
+            raise Misuse(f"expected an https URL (--public-url, or {PUBLIC_URL} in {FILE_NAME})")
+        if listens is None:
+            raise Misuse("expected an address of `counterfoil issuer serve`, found none yet")
+        return listens
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        host, parts = None, urlsplit("")
+    where = "--public-url" if given else f"{PUBLIC_URL} in {FILE_NAME}"
+    if settings.allows_plain_http_on_loopback:
+        if host not in _LOOPBACK:
+            expected = f"a loopback URL while {FILE_NAME} says {DEVELOPMENT}"
+            raise Misuse(f"expected {expected}, found another host ({where})")
+    elif parts.scheme != "https":
+        raise Misuse(f"expected an https URL, found another scheme ({where})")
+    return url
