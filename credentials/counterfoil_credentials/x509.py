@@ -132,6 +132,17 @@ def certified_key(
     return _certified(chain[0], [*chain, anchor])
 
 
+def first_key(header: Mapping[str, Json]) -> PublicKey:
+    """Give the key of the first certificate in `x5c`, which nobody has vouched for.
+
+    It is for whoever proves to hold the key and is asked for no name. Raises
+    `Malformed`, and `Refused` with `certificate-key-not-allowed`.
+    """
+    with _foreign_errors(_WHERE):
+        chain = _parse_chain(header)
+    return _public_key(chain[0])
+
+
 def _parse_chain(header: Mapping[str, Json]) -> "list[x509.Certificate]":
     from cryptography import x509
 
