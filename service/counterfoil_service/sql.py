@@ -1,27 +1,33 @@
-"""SQLite the way every service uses it: durable, one writer at a time, nothing left half done.
+"""The database of a service: a SQLite file with no set-up, or PostgreSQL through a URL.
 
-    engine = open_database(Path("issuer.sqlite3"), METADATA)
-    with transaction(engine) as connection:
-        is_open = (CODES.c.hash == digest) & (CODES.c.state == "open")
-        taken = connection.execute(update(CODES).where(is_open).values(state="taken"))
-        if taken.rowcount != 1:
+    database = Database.open(data / "issuer.sqlite3", METADATA)
+    with database.transaction() as connection:
+        if connection.change(TAKE, hash=digest) != 1:
             raise Refused(...)
+    with database.reading() as connection:
+        order = connection.row(ORDER, number="#1001")
+    token = await database.write(lambda connection: redeem(connection, form))
 
-A transaction that returns has reached the disk (`synchronous=FULL`): a one-time
-code that was taken stays taken after `kill -9`.
+There is one writer at a time (`BEGIN IMMEDIATE`, or one advisory lock on
+PostgreSQL), so what a transaction read is still true when it writes. A
+transaction that returns has reached the disk (`synchronous=FULL`): a one-time code
+that was taken stays taken after `kill -9`. `write` shares one commit among all who
+wait for one (`group_commit.py`); statements are `statements.py`'s.
+
+`open_database`, `transaction` and `reading` are the same over a SQLAlchemy engine,
+for stores that no wallet waits for; they know SQLite alone.
 """
 
-import os
 import sqlite3
-from collections.abc import Generator
+import threading
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from counterfoil_credentials.errors import Misuse, Unavailable
 from sqlalchemy import (
     Column,
-    Connection,
     Engine,
     Integer,
     MetaData,
@@ -31,27 +37,136 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy import (
+    Connection as EngineConnection,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-BUSY_TIMEOUT_MS: Final = 10_000
-"""How long a writer waits for the one before it."""
+from counterfoil_service.group_commit import GroupCommit
+from counterfoil_service.sessions import Session
+from counterfoil_service.sqlite_session import (
+    BUSY_TIMEOUT_MS,
+    PRAGMAS,
+    SqliteSession,
+    is_of_the_moment,
+    own_file,
+)
+from counterfoil_service.statements import Connection
+
+T = TypeVar("T")
 
 _READ_ONLY: Final = "counterfoil_read_only"
-_TROUBLE_OF_THE_MOMENT: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-    }
-)
+_IDLE: Final = 4
 
 _HOUSE = MetaData()
 _SCHEMA_VERSION = Table("schema_version", _HOUSE, Column("version", Integer, nullable=False))
+
+
+class Database:
+    """A database whose changes all happen, on disk, or none does."""
+
+    def __init__(self, connect: Callable[[bool], Session]) -> None:
+        self._connect = connect
+        self._group = GroupCommit(lambda: connect(False))  # noqa: FBT003  # as its type says
+        self._idle: dict[bool, list[Session]] = {False: [], True: []}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(cls, where: Path | str, metadata: MetaData, *, version: int = 1) -> "Database":
+        """Open the SQLite file at `where` or the database at a `postgresql://` URL.
+
+        Missing tables are created. `version` is the schema that the caller's code
+        knows. Raises `Misuse` for a database of another version, `Unavailable`
+        when the disk, the server or another process does not let us in.
+        """
+        if isinstance(where, str) and where.startswith(("postgresql://", "postgres://")):
+            # psycopg is needed only by those who have a server.
+            from counterfoil_service.postgres_session import (  # noqa: PLC0415
+                PostgresSession,
+                make_tables,
+            )
+
+            url = where
+            make_tables(url, lambda connection: _make(connection, metadata, version, "PostgreSQL"))
+            return cls(lambda read_only: PostgresSession(url, read_only=read_only))
+        path = Path(where)
+        open_database(path, metadata, version=version).dispose()
+        return cls(lambda read_only: SqliteSession(path, read_only=read_only))
+
+    @contextmanager
+    def transaction(self) -> Generator[Connection, None, None]:
+        """Give a connection whose changes all happen when the block ends well, or none does.
+
+        Keep network calls outside: every other writer waits. Raises `Unavailable`
+        when the lock or the disk cannot be had.
+        """
+        with self._session(read_only=False) as session:
+            yield session
+
+    @contextmanager
+    def reading(self) -> Generator[Connection, None, None]:
+        """Give a connection that sees one moment of the database and makes no writer wait.
+
+        A write through it is `Misuse`.
+        """
+        with self._session(read_only=True) as session:
+            yield session
+
+    def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
+        """Run `work` with others in one transaction and give its answer after the commit.
+
+        `work` decides and writes, in another thread, and awaits nothing. What it
+        raises is raised here, and nothing that it wrote remains. Raises
+        `Unavailable` when the commit could not be had (ask again: it may have
+        happened) or too many writes wait.
+        """
+        return self._group.write(work)
+
+    def close(self) -> None:
+        """Finish the writes that wait and close all connections."""
+        self._group.close()
+        with self._lock:
+            self._closed = True
+            idle = [session for sessions in self._idle.values() for session in sessions]
+            self._idle = {False: [], True: []}
+        for session in idle:
+            session.close()
+
+    @contextmanager
+    def _session(self, *, read_only: bool) -> Generator[Session, None, None]:
+        if self._group.is_here:
+            raise Misuse("expected a work to use its own connection, found it open another")
+        with self._lock:
+            idle = self._idle[read_only]
+            session = idle.pop() if idle else None
+        if session is None or not session.usable:
+            session = self._connect(read_only)
+        try:
+            session.begin()
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                session.roll_back()
+                raise
+        except BaseException:
+            if not session.usable:
+                session.close()
+                raise
+            self._give_back(session, read_only=read_only)
+            raise
+        self._give_back(session, read_only=read_only)
+
+    def _give_back(self, session: Session, *, read_only: bool) -> None:
+        with self._lock:
+            if not self._closed and len(self._idle[read_only]) < _IDLE:
+                self._idle[read_only].append(session)
+                return
+        session.close()
 
 
 def open_database(path: Path, metadata: MetaData, *, version: int = 1) -> Engine:
@@ -64,18 +179,13 @@ def open_database(path: Path, metadata: MetaData, *, version: int = 1) -> Engine
     Raises `Misuse` for a file of another schema version, `Unavailable` when the
     disk or another process does not let us in.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its -wal and -shm files the mode of the database beside them. A
-    # file that came from a backup with a wider mode is narrowed before it is used.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    path.chmod(0o600)
+    own_file(path)
     engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)))
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     try:
         with transaction(engine) as connection:
-            _require_version(connection, version, path)
-            metadata.create_all(connection)
+            _make(connection, metadata, version, path.name)
     except BaseException:
         engine.dispose()
         raise
@@ -83,7 +193,7 @@ def open_database(path: Path, metadata: MetaData, *, version: int = 1) -> Engine
 
 
 @contextmanager
-def transaction(engine: Engine) -> Generator[Connection, None, None]:
+def transaction(engine: Engine) -> Generator[EngineConnection, None, None]:
     """Give a connection whose changes all happen, on disk, or none does.
 
     The write lock is taken at the start (`BEGIN IMMEDIATE`), so what was read
@@ -97,7 +207,7 @@ def transaction(engine: Engine) -> Generator[Connection, None, None]:
 
 
 @contextmanager
-def reading(engine: Engine) -> Generator[Connection, None, None]:
+def reading(engine: Engine) -> Generator[EngineConnection, None, None]:
     """Give a connection that sees one moment of the database and makes no writer wait.
 
     A write through it is refused by SQLite.
@@ -107,14 +217,14 @@ def reading(engine: Engine) -> Generator[Connection, None, None]:
         yield connection
 
 
-def _require_version(connection: Connection, version: int, path: Path) -> None:
+def _make(connection: EngineConnection, metadata: MetaData, version: int, where: str) -> None:
     _HOUSE.create_all(connection)
     found = connection.scalar(select(_SCHEMA_VERSION.c.version))
     if found is None:
         connection.execute(insert(_SCHEMA_VERSION).values(version=version))
     elif found != version:
-        text = f"expected schema version {version}, found {found} ({path.name})"
-        raise Misuse(text)
+        raise Misuse(f"expected schema version {version}, found {found} ({where})")
+    metadata.create_all(connection)
 
 
 def _prepare(raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -122,19 +232,12 @@ def _prepare(raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # its own, so that `_begin` decides which lock a transaction starts with.
     raw.isolation_level = None
     cursor = raw.cursor()
-    for pragma in (
-        f"busy_timeout = {BUSY_TIMEOUT_MS}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        # Deleted personal data is overwritten, not only unlinked.
-        "secure_delete = ON",
-    ):
+    for pragma in (f"busy_timeout = {BUSY_TIMEOUT_MS}", *PRAGMAS):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def _begin(connection: Connection) -> None:
+def _begin(connection: EngineConnection) -> None:
     read_only = bool(connection.get_execution_options().get(_READ_ONLY, False))
     connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
@@ -145,9 +248,7 @@ def _naming_trouble() -> Generator[None, None, None]:
     try:
         yield
     except OperationalError as error:
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        # The low byte is the family; the rest says which kind of it.
-        if code is None or code & 0xFF not in _TROUBLE_OF_THE_MOMENT:
+        if not (isinstance(error.orig, sqlite3.Error) and is_of_the_moment(error.orig)):
             raise
         text = f"expected the database to take part, found {error.orig}"
         raise Unavailable(text) from error

@@ -1,0 +1,154 @@
+"""Many writes, one commit: a thread runs what has arrived meanwhile in one transaction.
+
+    answer = await group.write(lambda connection: take(connection, digest))
+
+Each work has a savepoint of its own: its exception is its caller's alone and takes
+no other work with it. Everybody is answered after the commit that contains them,
+so nothing is reported that a `kill -9` could undo, and 50 writers share one sync.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from counterfoil_credentials.errors import Unavailable
+
+from counterfoil_service.sessions import Session
+from counterfoil_service.statements import Connection
+
+T = TypeVar("T")
+
+MAX_WAITING: Final = 1_000
+"""How many works may wait. A thousand that wait are seconds of work: better say so than keep on."""
+
+MAX_GROUP: Final = 100
+"""How many works share a commit. All other processes wait for the whole group."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    work: Callable[[Connection], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    answer: Any = None
+    error: BaseException | None = field(default=None)
+
+    def deliver(self) -> None:
+        # Who was cancelled meanwhile does not wait any more.
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.answer)
+        else:
+            self.future.set_exception(self.error)
+
+
+class GroupCommit:
+    """Runs works in groups on a session that `connect` gives, in a thread of its own."""
+
+    def __init__(self, connect: Callable[[], Session]) -> None:
+        self._connect = connect
+        self._session: Session | None = None
+        self._queue: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the next group and give its answer after the commit.
+
+        `work` runs in another thread and should do nothing but decide and write.
+        Raises what `work` raises, having undone it; `Unavailable` when the commit
+        could not be had (it may have happened: ask again), or too many wait.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        with self._changed:
+            if self._closed:
+                raise Unavailable("expected an open database, found it closed")
+            if len(self._queue) >= MAX_WAITING:
+                raise Unavailable(f"expected fewer than {MAX_WAITING} waiting writes")
+            self._queue.append(_Waiting(work, loop, future))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return await future
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller is a work, in this group's thread."""
+        return threading.current_thread() is self._thread
+
+    def close(self) -> None:
+        """Take no more works, finish those that wait, and end the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            try:
+                self._commit(group)
+            except Exception as error:  # noqa: BLE001  # whatever it was, nobody has a commit
+                self._discard()
+                for waiting in group:
+                    waiting.answer = None
+                    waiting.error = Unavailable("expected the commit to succeed, found it failed")
+                    waiting.error.__cause__ = error
+            _answer(group)
+        self._discard()
+
+    def _next_group(self) -> list[_Waiting]:
+        with self._changed:
+            while not self._queue and not self._closed:
+                self._changed.wait()
+            size = min(len(self._queue), MAX_GROUP)
+            return [self._queue.popleft() for _ in range(size)]
+
+    def _commit(self, group: list[_Waiting]) -> None:
+        session = self._session
+        if session is None or not session.usable:
+            self._discard()
+            session = self._session = self._connect()
+        session.begin()
+        for waiting in group:
+            session.mark()
+            try:
+                waiting.answer = waiting.work(session)
+                session.require_whole()
+            except BaseException as error:  # noqa: BLE001  # its caller raises it
+                waiting.answer, waiting.error = None, error
+                if not session.lost:
+                    session.undo()
+            # Without its transaction the whole group has come to nothing.
+            if session.lost:
+                raise Unavailable("expected the transaction to go on, found it rolled back")
+        session.commit()
+
+    def _discard(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def _answer(group: list[_Waiting]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+    for waiting in group:
+        by_loop.setdefault(waiting.loop, []).append(waiting)
+    for loop, theirs in by_loop.items():
+
+        def deliver(theirs: list[_Waiting] = theirs) -> None:
+            for waiting in theirs:
+                waiting.deliver()
+
+        try:
+            loop.call_soon_threadsafe(deliver)
+        except RuntimeError:
+            # The loop has ended, and with it everybody who waited in it.
+            continue

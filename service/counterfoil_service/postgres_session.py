@@ -1,0 +1,197 @@
+"""A session on PostgreSQL: one round trip a statement, whatever travels ahead of it.
+
+libpq's pipeline carries the beginning, the marks and a statement's first
+preparation together with the statement. psycopg opens the connection; its own
+cursors cost as much again as the server does.
+"""
+
+import select
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import psycopg
+from counterfoil_credentials.errors import Malformed, Misuse, Unavailable
+from psycopg import pq
+from psycopg.pq.abc import PGresult
+from sqlalchemy import Connection as EngineConnection
+from sqlalchemy import create_engine
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.pool import NullPool
+
+from counterfoil_service.sessions import Session
+from counterfoil_service.statements import Compiled, Row, Value, named_row
+
+CONNECT_TIMEOUT_S: Final = 10
+LOCK_TIMEOUT_MS: Final = 10_000
+"""How long a writer waits for the one before it."""
+ANSWER_TIMEOUT_MS: Final = 60_000
+"""How long an answer may take before the server counts as gone."""
+
+# One writer at a time, in every process: what a transaction read stays true until it
+# has written. The lock ends with the transaction.
+_LOCK: Final = "SELECT pg_advisory_xact_lock(7165066918273025887)"
+_WRITING: Final = ("BEGIN", _LOCK)
+_READING: Final = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
+_WHOLE_NUMBERS: Final = frozenset({20, 21, 23, 1700})
+_DIALECT: Final = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
+
+# SQLSTATE classes (PostgreSQL manual, appendix A): connection, transaction rolled back,
+# resources, operator intervention, system error.
+_OF_THE_MOMENT: Final = frozenset({"08", "40", "53", "55", "57", "58"})
+_DATA: Final = "22"
+
+
+def connected(url: str, *, autocommit: bool = True) -> psycopg.Connection:
+    """Open a connection. Raises `Unavailable` without the URL, which may hold a password."""
+    try:
+        return psycopg.connect(
+            url,
+            autocommit=autocommit,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            client_encoding="utf8",
+            options=f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={ANSWER_TIMEOUT_MS}",
+        )
+    except psycopg.OperationalError as error:
+        raise Unavailable("expected the database server to answer, found it did not") from error
+
+
+def make_tables(url: str, make: Callable[[EngineConnection], None]) -> None:
+    """Let `make` work on the schema in one transaction, while no other process writes."""
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: connected(url, autocommit=False),
+        poolclass=NullPool,
+    )
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_LOCK)
+        make(connection)
+
+
+class PostgresSession(Session):
+    """A session on the database at `url`. One that is `read_only` sees one moment of it."""
+
+    def __init__(self, url: str, *, read_only: bool) -> None:
+        super().__init__(_DIALECT, beginning=_READING if read_only else _WRITING)
+        self._opened = connected(url)
+        self._raw = self._opened.pgconn
+        # Sending may wait; receiving waits in `_results`, where other threads go on.
+        self._raw.nonblocking = 0
+        self._raw.enter_pipeline_mode()
+        self._prepared: dict[str, bytes] = {}
+        self._names = 0
+        self._poll = select.poll()
+        self._poll.register(self._raw.socket, select.POLLIN)
+
+    @property
+    def usable(self) -> bool:
+        return self._raw.transaction_status == pq.TransactionStatus.IDLE
+
+    def close(self) -> None:
+        self._opened.close()
+
+    @property
+    def _in_transaction(self) -> bool:
+        status = self._raw.transaction_status
+        return status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
+
+    def _control(self, command: str) -> None:
+        result = self._run([(command, [])])
+        # A transaction that failed before answers COMMIT with a rollback.
+        if command == "COMMIT" and result.command_status != b"COMMIT":
+            raise Unavailable("expected the commit to happen, found it rolled back")
+
+    def _rows(self, compiled: Compiled, values: tuple[Value, ...]) -> list[Row]:
+        result = self._statement(compiled, values)
+        decode = compiled.decode or _decoder(compiled, result)
+        columns, get = range(result.nfields), result.get_value
+        return [decode([get(row, column) for column in columns]) for row in range(result.ntuples)]
+
+    def _change(self, compiled: Compiled, values: tuple[Value, ...]) -> int:
+        return self._statement(compiled, values).command_tuples or 0
+
+    def _statement(self, compiled: Compiled, values: tuple[Value, ...]) -> PGresult:
+        try:
+            texts = [None if value is None else str(value).encode() for value in values]
+        except UnicodeEncodeError as error:
+            raise Malformed("text", "a surrogate", "a value for the database") from error
+        commands = [(command, list[bytes | None]()) for command in self._ahead()]
+        return self._run([*commands, (compiled.sql, texts)], once=compiled.once)
+
+    def _run(
+        self, commands: Sequence[tuple[str, list[bytes | None]]], *, once: bool = False
+    ) -> PGresult:
+        """Send `commands` in one go and give the last one's result."""
+        raw = self._raw
+        preparing: dict[int, tuple[str, bytes]] = {}
+        sent = 0
+        try:
+            for place, (sql, values) in enumerate(commands, start=1):
+                name = self._prepared.get(sql)
+                if name is None:
+                    name = b""
+                    if not (once and place == len(commands)):
+                        self._names += 1
+                        name = b"s%d" % self._names
+                        preparing[sent] = sql, name
+                    raw.send_prepare(name, sql.encode())
+                    sent += 1
+                raw.send_query_prepared(name, values)
+                sent += 1
+            raw.pipeline_sync()
+            results = self._results()
+        except psycopg.OperationalError as error:
+            raise Unavailable("expected the database server to answer, found it gone") from error
+        for place, (sql, name) in preparing.items():
+            if results[place].status == pq.ExecStatus.COMMAND_OK:
+                self._prepared[sql] = name
+        for result in results:
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                raise _named(result)
+        return results[-1]
+
+    def _results(self) -> list[PGresult]:
+        results: list[PGresult] = []
+        while True:
+            while self._raw.is_busy():
+                if not self._poll.poll(ANSWER_TIMEOUT_MS):
+                    self._opened.close()
+                    raise Unavailable("expected the database server to answer, found silence")
+                self._raw.consume_input()
+            result = self._raw.get_result()
+            if result is None:
+                continue
+            if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                return results
+            results.append(result)
+
+
+def _decoder(compiled: Compiled, result: PGresult) -> Callable[[Sequence[Any]], Row]:
+    columns = range(result.nfields)
+    row = named_row([(result.fname(column) or b"").decode() for column in columns])
+    reads: list[Callable[[bytes], Value]] = [
+        int if result.ftype(column) in _WHOLE_NUMBERS else bytes.decode for column in columns
+    ]
+
+    def decode(values: Sequence[bytes | None]) -> Row:
+        return row(
+            [
+                None if value is None else read(value)
+                for read, value in zip(reads, values, strict=True)
+            ]
+        )
+
+    compiled.decode = decode
+    return decode
+
+
+def _named(failed: PGresult) -> Exception:
+    state = (failed.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+    # The primary message names tables and constraints; the detail, which is left
+    # where it is, holds values.
+    primary = failed.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
+    if state[:2] == _DATA:
+        return Malformed("a value of its column", f"another ({state})", "a value for the database")
+    text = f"{primary.decode(errors='replace')} ({state})"
+    if state[:2] in _OF_THE_MOMENT:
+        return Unavailable(f"expected the database to take part, found {text}")
+    return Misuse(f"expected a statement that fits the schema, found {text}")

@@ -1,0 +1,139 @@
+"""One connection's transaction: begun late, divided by marks, ended once.
+
+A work inside a group can be undone alone: it starts at a mark, and undoing
+goes back to that mark. Marks and the beginning travel with the next statement, so
+that a database across a network is asked once where it could be asked four times.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from counterfoil_credentials.errors import Misuse
+from sqlalchemy import ClauseElement
+from sqlalchemy.engine import Dialect
+
+from counterfoil_service.statements import Compiled, Connection, Row, Statement, Value
+
+_MARK: Final = "SAVEPOINT work"
+_RELEASE: Final = "RELEASE SAVEPOINT work"
+_UNDO: Final = "ROLLBACK TO SAVEPOINT work"
+
+
+class Session(Connection):
+    """A connection with the verbs that its owner needs besides the works' own."""
+
+    def __init__(self, dialect: Dialect, *, beginning: Sequence[str]) -> None:
+        self._dialect = dialect
+        self._beginning = tuple(beginning)
+        self._waiting: list[str] = []
+        self._open = False
+        self._begun = False
+        self._marked = False
+        self._touched = False
+        self._failed = False
+
+    def begin(self) -> None:
+        """Begin a transaction; the database hears of it with the first statement."""
+        self._waiting = list(self._beginning)
+        self._open = True
+        self._begun = self._marked = self._touched = self._failed = False
+
+    def mark(self) -> None:
+        """Set the point to which `undo` goes back."""
+        if self._marked and self._touched:
+            self._waiting.append(_RELEASE)
+            self._marked = False
+        if not self._marked:
+            self._waiting.append(_MARK)
+            self._marked = True
+        self._touched = False
+
+    def undo(self) -> None:
+        """Take back what happened since the mark."""
+        if self._touched:
+            self._control(_UNDO)
+        self._touched = self._failed = False
+
+    def require_whole(self) -> None:
+        """Raise `Misuse` when a statement failed since the mark and nobody said so.
+
+        PostgreSQL answers nothing more after a failed statement, so a work that
+        goes on as if nothing had happened would work on SQLite alone.
+        """
+        if self._failed:
+            raise Misuse("expected a failed statement to end its work, found the work went on")
+
+    def commit(self) -> None:
+        """End the transaction; what it changed has reached the disk."""
+        self.require_whole()
+        if self._begun:
+            self._control("COMMIT")
+        self._open = self._begun = False
+
+    def roll_back(self) -> None:
+        """End the transaction; it changed nothing."""
+        if self._begun and not self.lost:
+            self._control("ROLLBACK")
+        self._open = self._begun = False
+
+    def rows(self, statement: Statement | ClauseElement, /, **values: Value) -> list[Row]:
+        compiled, arranged = self._prepare(statement, values)
+        try:
+            return self._rows(compiled, arranged)
+        except BaseException:
+            self._failed = True
+            raise
+
+    def change(self, statement: Statement | ClauseElement, /, **values: Value) -> int:
+        compiled, arranged = self._prepare(statement, values)
+        try:
+            return self._change(compiled, arranged)
+        except BaseException:
+            self._failed = True
+            raise
+
+    @property
+    def lost(self) -> bool:
+        """Whether the transaction that was begun is gone, whoever ended it."""
+        return self._begun and not self._in_transaction
+
+    @property
+    @abstractmethod
+    def usable(self) -> bool:
+        """Whether another transaction may be begun on this connection."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection."""
+
+    @property
+    @abstractmethod
+    def _in_transaction(self) -> bool: ...
+
+    @abstractmethod
+    def _control(self, command: str) -> None: ...
+
+    @abstractmethod
+    def _rows(self, compiled: Compiled, values: tuple[Value, ...]) -> list[Row]: ...
+
+    @abstractmethod
+    def _change(self, compiled: Compiled, values: tuple[Value, ...]) -> int: ...
+
+    def _prepare(
+        self, statement: Statement | ClauseElement, values: Mapping[str, Value]
+    ) -> tuple[Compiled, tuple[Value, ...]]:
+        if not self._open:
+            raise Misuse("expected an open transaction, found it ended")
+        self.require_whole()
+        if not isinstance(statement, Statement):
+            compiled = Compiled(statement, self._dialect, once=True)
+        else:
+            compiled = statement.on(self._dialect)
+        return compiled, compiled.arranged(values)
+
+    def _ahead(self) -> list[str]:
+        """Give the commands that go before the statement that is now sent."""
+        ahead, self._waiting = self._waiting, []
+        self._begun = self._touched = True
+        return ahead
