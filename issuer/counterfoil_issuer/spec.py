@@ -12,10 +12,19 @@ class ErrorCode(StrEnum):
     INVALID_REQUEST = "invalid_request"  # RFC 6749, section 5.2
     INVALID_GRANT = "invalid_grant"  # RFC 6749, section 5.2
     UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"  # RFC 6749, section 5.2
+    INVALID_CLIENT = "invalid_client"  # RFC 6749, section 5.2
+    # RFC 6749, section 4.1.2.1
+    UNSUPPORTED_RESPONSE_TYPE = "unsupported_response_type"
+    INVALID_SCOPE = "invalid_scope"
+    ACCESS_DENIED = "access_denied"
+    INVALID_AUTHORIZATION_DETAILS = "invalid_authorization_details"  # RFC 9396, section 5
+    INVALID_REQUEST_URI = "invalid_request_uri"  # RFC 9101, section 7
     INVALID_DPOP_PROOF = "invalid_dpop_proof"  # RFC 9449, section 5
     USE_DPOP_NONCE = "use_dpop_nonce"  # RFC 9449, sections 8 and 9
-    # Attestation-Based Client Authentication, section 8
+    # Attestation-Based Client Authentication, section 7.4
     USE_ATTESTATION_CHALLENGE = "use_attestation_challenge"
+    USE_FRESH_ATTESTATION = "use_fresh_attestation"
+    INVALID_CLIENT_ATTESTATION = "invalid_client_attestation"
     INVALID_TOKEN = "invalid_token"  # RFC 6750, section 3.1
     INSUFFICIENT_SCOPE = "insufficient_scope"  # RFC 6750, section 3.1
     # OpenID4VCI 1.0, section 8.3.1.2
@@ -73,3 +82,23 @@ CREDENTIALS: Final = "credentials"
 CREDENTIAL: Final = "credential"
 NOTIFICATION_ID: Final = "notification_id"
 EVENT: Final = "event"
+
+# Authorization code grant: RFC 6749, section 4.1; RFC 7636; RFC 9126; RFC 9207; RFC 9449, 10.
+AUTHORIZATION_CODE_GRANT: Final = "authorization_code"
+RESPONSE_TYPE: Final = "response_type"
+CODE: Final = "code"
+CLIENT_ID: Final = "client_id"
+REDIRECT_URI: Final = "redirect_uri"
+STATE: Final = "state"
+SCOPE: Final = "scope"
+ISS: Final = "iss"
+ISSUER_STATE: Final = "issuer_state"  # OpenID4VCI 1.0, section 5.1.3
+CODE_CHALLENGE: Final = "code_challenge"
+CODE_CHALLENGE_METHOD: Final = "code_challenge_method"
+CODE_VERIFIER: Final = "code_verifier"
+S256: Final = "S256"
+REQUEST_URI: Final = "request_uri"
+REQUEST_URI_PREFIX: Final = "urn:ietf:params:oauth:request_uri:"  # RFC 9126, section 2.2
+DPOP_JKT: Final = "dpop_jkt"
+OPENID_CREDENTIAL: Final = "openid_credential"  # OpenID4VCI 1.0, section 5.1.1
+ATTESTATION_CHALLENGE: Final = "attestation_challenge"  # Attestation-Based Client Auth., 6.1
