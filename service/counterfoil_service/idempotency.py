@@ -50,9 +50,8 @@ from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import (
+    BigInteger,
     Column,
-    Connection,
-    Integer,
     MetaData,
     String,
     Table,
@@ -64,6 +63,7 @@ from sqlalchemy import (
 )
 
 from counterfoil_service.sealing import NONCE_BYTES, Seal, derived
+from counterfoil_service.statements import Connection, Statement
 
 HEADER: Final = "Idempotency-Key"
 LASTS: Final = timedelta(days=1)
@@ -82,29 +82,27 @@ KEPT: Final = Table(
     Column("fingerprint", String, nullable=False),
     Column("answer", String),
     Column("claim", String),
-    Column("claim_ends_at", Integer, nullable=False),
-    Column("expires_at", Integer, nullable=False, index=True),
+    Column("claim_ends_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
 )
 
-_FIND: Final = select(
-    KEPT.c.fingerprint, KEPT.c.answer, KEPT.c.claim, KEPT.c.claim_ends_at, KEPT.c.expires_at
-).where(KEPT.c.request_id == bindparam("found_id"))
-_KEEP: Final = insert(KEPT)
-_DROP: Final = delete(KEPT).where(KEPT.c.request_id == bindparam("dropped_id"))
-_FINISH: Final = (
-    update(KEPT)
-    .where((KEPT.c.request_id == bindparam("claimed_id")) & (KEPT.c.claim == bindparam("held")))
-    .values(answer=bindparam("sealed"), claim=None)
+_IS_IT: Final = KEPT.c.request_id == bindparam("kept_id")
+_IS_HELD: Final = _IS_IT & (KEPT.c.claim == bindparam("held"))
+_FIND: Final = Statement(
+    select(KEPT.c.fingerprint, KEPT.c.answer, KEPT.c.claim_ends_at, KEPT.c.expires_at).where(_IS_IT)
 )
-_RELEASE: Final = delete(KEPT).where(
-    (KEPT.c.request_id == bindparam("claimed_id")) & (KEPT.c.claim == bindparam("held"))
+_KEEP: Final = Statement(insert(KEPT))
+_DROP: Final = Statement(delete(KEPT).where(_IS_IT))
+_FINISH: Final = Statement(
+    update(KEPT).where(_IS_HELD).values(answer=bindparam("sealed"), claim=None)
 )
+_RELEASE: Final = Statement(delete(KEPT).where(_IS_HELD))
 _EXPIRED: Final = (
     select(KEPT.c.request_id)
     .where(KEPT.c.expires_at <= bindparam("moment"))
     .limit(_FORGOTTEN_AT_ONCE)
 )
-_FORGET: Final = delete(KEPT).where(KEPT.c.request_id.in_(_EXPIRED.scalar_subquery()))
+_FORGET: Final = Statement(delete(KEPT).where(KEPT.c.request_id.in_(_EXPIRED.scalar_subquery())))
 
 
 def add_tables(metadata: MetaData) -> None:
@@ -229,30 +227,25 @@ class Idempotency:
         Raises `Refused` (`idempotency-key-in-use`) when the claim lapsed and went
         to another: let it undo the transaction.
         """
-        done = connection.execute(
-            _FINISH,
-            {
-                "claimed_id": request.request_id,
-                "held": claim.token,
-                "sealed": self._shut(request, answer),
-            },
-        )
-        if done.rowcount != 1:
+        sealed = self._shut(request, answer)
+        if not connection.change(
+            _FINISH, kept_id=request.request_id, held=claim.token, sealed=sealed
+        ):
             raise _in_use()
 
     def release(self, connection: Connection, request: KeyedRequest, claim: Claim) -> None:
         """Give a claim back after work that failed, so that it can be tried again at once."""
-        connection.execute(_RELEASE, {"claimed_id": request.request_id, "held": claim.token})
+        connection.change(_RELEASE, kept_id=request.request_id, held=claim.token)
 
     def forget(self, connection: Connection) -> int:
         """Delete answers past their time, at most a thousand; give how many."""
-        return connection.execute(_FORGET, {"moment": self._now()}).rowcount
+        return connection.change(_FORGET, moment=self._now())
 
     def _kept(self, connection: Connection, request: KeyedRequest) -> Answer | None:
-        row = connection.execute(_FIND, {"found_id": request.request_id}).first()
+        row = connection.row(_FIND, kept_id=request.request_id)
         if row is None:
             return None
-        fingerprint, sealed, _, claim_ends_at, expires_at = row
+        fingerprint, sealed, claim_ends_at, expires_at = row
         now = self._now()
         if expires_at > now:
             if not hmac.compare_digest(fingerprint, request.fingerprint):
@@ -261,7 +254,7 @@ class Idempotency:
                 return self._open(request, sealed)
             if claim_ends_at > now:
                 raise _in_use()
-        connection.execute(_DROP, {"dropped_id": request.request_id})
+        connection.change(_DROP, kept_id=request.request_id)
         return None
 
     def _keep(
@@ -273,16 +266,14 @@ class Idempotency:
         claim: str | None = None,
         claim_ends_at: int = 0,
     ) -> None:
-        connection.execute(
+        connection.change(
             _KEEP,
-            {
-                "request_id": request.request_id,
-                "fingerprint": request.fingerprint,
-                "answer": answer,
-                "claim": claim,
-                "claim_ends_at": claim_ends_at,
-                "expires_at": self._now() + _seconds(self._lasts),
-            },
+            request_id=request.request_id,
+            fingerprint=request.fingerprint,
+            answer=answer,
+            claim=claim,
+            claim_ends_at=claim_ends_at,
+            expires_at=self._now() + _seconds(self._lasts),
         )
 
     def _shut(self, request: KeyedRequest, answer: Answer) -> str:

@@ -15,10 +15,11 @@ from counterfoil_credentials.errors import Malformed, Misuse, Refused
 from counterfoil_service import idempotency
 from counterfoil_service.errors import install_error_handlers
 from counterfoil_service.idempotency import Answer, Claim, Idempotency, KeyedRequest
-from counterfoil_service.sql import open_database, reading, transaction
+from counterfoil_service.sql import Database
+from counterfoil_service.statements import Connection
 from fastapi import FastAPI, Request, Response
 from fastapi.testclient import TestClient
-from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, func, insert, select
+from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, update
 
 METADATA = MetaData()
 EFFECTS = Table("effects", METADATA, Column("number", Integer, primary_key=True))
@@ -37,10 +38,10 @@ class Clock:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(tmp_path / "writes.sqlite3", METADATA)
-    yield engine
-    engine.dispose()
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database.open(tmp_path / "writes.sqlite3", METADATA)
+    yield database
+    database.close()
 
 
 @pytest.fixture
@@ -66,23 +67,25 @@ def request(
 
 
 def effect(connection: Connection) -> Answer:
-    connection.execute(insert(EFFECTS).values())
+    connection.change(insert(EFFECTS).values(number=None))
     return Answer(201, {"code": CODE}, headers=(("Location", "/offers/7"),))
 
 
-def effects(engine: Engine) -> int:
-    with reading(engine) as connection:
-        return connection.scalars(select(func.count()).select_from(EFFECTS)).one()
+def effects(database: Database) -> int:
+    with database.reading() as connection:
+        return int(connection.value(select(func.count()).select_from(EFFECTS)))
 
 
-def send(engine: Engine, writes: Idempotency, keyed: KeyedRequest) -> Answer:
-    with transaction(engine) as connection:
+def send(database: Database, writes: Idempotency, keyed: KeyedRequest) -> Answer:
+    with database.transaction() as connection:
         return writes.once(connection, keyed, effect)
 
 
-def test_gives_the_same_answer_again_and_does_nothing(engine: Engine, writes: Idempotency) -> None:
-    first = send(engine, writes, request(writes))
-    again = send(engine, writes, request(writes))
+def test_gives_the_same_answer_again_and_does_nothing(
+    database: Database, writes: Idempotency
+) -> None:
+    first = send(database, writes, request(writes))
+    again = send(database, writes, request(writes))
 
     assert (first.replayed, again.replayed) == (False, True)
     assert (again.status, again.content, again.headers) == (
@@ -90,13 +93,13 @@ def test_gives_the_same_answer_again_and_does_nothing(engine: Engine, writes: Id
         {"code": CODE},
         (("Location", "/offers/7"),),
     )
-    assert effects(engine) == 1
+    assert effects(database) == 1
 
 
-def test_takes_a_quoted_key_and_a_bare_one_for_one(engine: Engine, writes: Idempotency) -> None:
-    send(engine, writes, request(writes, key='"order-7"'))
+def test_takes_a_quoted_key_and_a_bare_one_for_one(database: Database, writes: Idempotency) -> None:
+    send(database, writes, request(writes, key='"order-7"'))
 
-    assert send(engine, writes, request(writes, key="order-7")).replayed
+    assert send(database, writes, request(writes, key="order-7")).replayed
 
 
 @pytest.mark.parametrize(
@@ -110,70 +113,70 @@ def test_takes_a_quoted_key_and_a_bare_one_for_one(engine: Engine, writes: Idemp
     ],
 )
 def test_refuses_a_key_that_comes_with_another_request(
-    engine: Engine, writes: Idempotency, other: dict[str, str]
+    database: Database, writes: Idempotency, other: dict[str, str]
 ) -> None:
-    send(engine, writes, request(writes))
+    send(database, writes, request(writes))
 
     with pytest.raises(Refused) as refusal:
-        send(engine, writes, request(writes, **other))  # type: ignore[arg-type]  # one field each
+        send(database, writes, request(writes, **other))  # type: ignore[arg-type]  # one field each
 
     assert refusal.value.codes == ["idempotency-key-reused"]
-    assert effects(engine) == 1
+    assert effects(database) == 1
 
 
 @pytest.mark.parametrize("other", [{"caller": "till"}, {"key": '"another"'}])
 def test_another_caller_or_key_is_another_write(
-    engine: Engine, writes: Idempotency, other: dict[str, str]
+    database: Database, writes: Idempotency, other: dict[str, str]
 ) -> None:
-    send(engine, writes, request(writes))
+    send(database, writes, request(writes))
 
-    assert not send(engine, writes, request(writes, **other)).replayed  # type: ignore[arg-type]
-    assert effects(engine) == 2
+    assert not send(database, writes, request(writes, **other)).replayed  # type: ignore[arg-type]
+    assert effects(database) == 2
 
 
-def test_tries_again_what_failed(engine: Engine, writes: Idempotency) -> None:
+def test_tries_again_what_failed(database: Database, writes: Idempotency) -> None:
     def fail(connection: Connection) -> Answer:
         effect(connection)
         raise Malformed("a type", "none", "type")
 
-    with pytest.raises(Malformed), transaction(engine) as connection:
+    with pytest.raises(Malformed), database.transaction() as connection:
         writes.once(connection, request(writes), fail)
 
-    assert effects(engine) == 0
-    assert not send(engine, writes, request(writes)).replayed
-    assert effects(engine) == 1
+    assert effects(database) == 0
+    assert not send(database, writes, request(writes)).replayed
+    assert effects(database) == 1
 
 
 @pytest.mark.parametrize(("later", "replayed"), [(86_399, True), (86_400, False)])
 def test_keeps_an_answer_for_a_day(
-    engine: Engine, writes: Idempotency, moment: Clock, later: int, *, replayed: bool
+    database: Database, writes: Idempotency, moment: Clock, later: int, *, replayed: bool
 ) -> None:
-    send(engine, writes, request(writes))
+    send(database, writes, request(writes))
     moment.now += timedelta(seconds=later)
 
-    assert send(engine, writes, request(writes)).replayed is replayed
+    assert send(database, writes, request(writes)).replayed is replayed
 
 
 def test_forgets_only_what_is_past_its_time(
-    engine: Engine, writes: Idempotency, moment: Clock
+    database: Database, writes: Idempotency, moment: Clock
 ) -> None:
-    send(engine, writes, request(writes))
+    send(database, writes, request(writes))
     moment.now += timedelta(hours=1)
-    send(engine, writes, request(writes, key="later"))
+    send(database, writes, request(writes, key="later"))
     moment.now += timedelta(hours=23)
 
-    with transaction(engine) as connection:
+    with database.transaction() as connection:
         assert writes.forget(connection) == 1
         assert writes.forget(connection) == 0
-    assert send(engine, writes, request(writes, key="later")).replayed
+    assert send(database, writes, request(writes, key="later")).replayed
 
 
 def test_the_file_holds_neither_the_answer_nor_the_key_nor_a_hash_of_the_request(
-    engine: Engine, writes: Idempotency, tmp_path: Path
+    database: Database, writes: Idempotency, tmp_path: Path
 ) -> None:
     keyed = request(writes)
-    send(engine, writes, keyed)
-    engine.dispose()
+    send(database, writes, keyed)
+    database.close()
 
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
@@ -183,23 +186,23 @@ def test_the_file_holds_neither_the_answer_nor_the_key_nor_a_hash_of_the_request
 
 
 def test_an_answer_moved_to_another_request_does_not_open(
-    engine: Engine, writes: Idempotency
+    database: Database, writes: Idempotency
 ) -> None:
     keyed, other = request(writes), request(writes, key="other")
-    send(engine, writes, keyed)
-    send(engine, writes, other)
+    send(database, writes, keyed)
+    send(database, writes, other)
 
-    with transaction(engine) as connection:
+    with database.transaction() as connection:
         table = idempotency.KEPT
-        found = connection.scalars(
+        found = connection.value(
             select(table.c.answer).where(table.c.request_id == other.request_id)
         )
-        connection.execute(
-            table.update().where(table.c.request_id == keyed.request_id).values(answer=found.one())
+        connection.change(
+            update(table).where(table.c.request_id == keyed.request_id).values(answer=found)
         )
 
     with pytest.raises(Malformed, match="sealed"):
-        send(engine, writes, keyed)
+        send(database, writes, keyed)
 
 
 @pytest.mark.parametrize(
@@ -214,15 +217,15 @@ def test_refuses_a_key_that_is_missing_double_or_misspelled(
 
 
 def test_where_keys_are_optional_a_request_without_one_is_its_own(
-    engine: Engine, moment: Clock, random_bytes: Callable[[int], bytes]
+    database: Database, moment: Clock, random_bytes: Callable[[int], bytes]
 ) -> None:
     writes = Idempotency(SECRET, clock=moment, random=random_bytes, required=False)
 
     for _ in range(2):
         keyed = writes.request(caller="shop", keys=[], method="POST", target="/", body=b"")
-        assert not send(engine, writes, keyed).replayed
+        assert not send(database, writes, keyed).replayed
 
-    assert effects(engine) == 2
+    assert effects(database) == 2
 
 
 def test_refuses_a_short_secret(moment: Clock, random_bytes: Callable[[int], bytes]) -> None:
@@ -232,13 +235,13 @@ def test_refuses_a_short_secret(moment: Clock, random_bytes: Callable[[int], byt
         request(writes)
 
 
-def test_of_many_at_once_one_has_the_effect(engine: Engine, writes: Idempotency) -> None:
+def test_of_many_at_once_one_has_the_effect(database: Database, writes: Idempotency) -> None:
     answers: list[Answer] = []
     start = threading.Barrier(10)
 
     def run() -> None:
         start.wait()
-        answers.append(send(engine, writes, request(writes)))
+        answers.append(send(database, writes, request(writes)))
 
     threads = [threading.Thread(target=run) for _ in range(10)]
     for thread in threads:
@@ -247,51 +250,53 @@ def test_of_many_at_once_one_has_the_effect(engine: Engine, writes: Idempotency)
         thread.join()
 
     assert sorted(answer.replayed for answer in answers) == [False] + [True] * 9
-    assert effects(engine) == 1
+    assert effects(database) == 1
 
 
-def test_a_claim_keeps_others_out_until_it_is_finished(engine: Engine, writes: Idempotency) -> None:
+def test_a_claim_keeps_others_out_until_it_is_finished(
+    database: Database, writes: Idempotency
+) -> None:
     keyed = request(writes)
-    with transaction(engine) as connection:
+    with database.transaction() as connection:
         claim = writes.claim(connection, keyed)
     assert isinstance(claim, Claim)
 
     for _ in range(2):
         with pytest.raises(Refused) as refusal:
-            send(engine, writes, keyed)
+            send(database, writes, keyed)
         assert refusal.value.codes == ["idempotency-key-in-use"]
-        with pytest.raises(Refused), transaction(engine) as connection:
+        with pytest.raises(Refused), database.transaction() as connection:
             writes.claim(connection, keyed)
 
-    with transaction(engine) as connection:
+    with database.transaction() as connection:
         writes.finish(connection, keyed, claim, effect(connection))
-    assert send(engine, writes, keyed).replayed
-    assert effects(engine) == 1
+    assert send(database, writes, keyed).replayed
+    assert effects(database) == 1
 
 
 @pytest.mark.parametrize(("later", "lapsed"), [(59, False), (60, True)])
 def test_a_claim_whose_owner_died_lapses_and_its_late_owner_changes_nothing(
-    engine: Engine, writes: Idempotency, moment: Clock, later: int, *, lapsed: bool
+    database: Database, writes: Idempotency, moment: Clock, later: int, *, lapsed: bool
 ) -> None:
     keyed = request(writes)
-    with transaction(engine) as connection:
+    with database.transaction() as connection:
         claim = writes.claim(connection, keyed)
     assert isinstance(claim, Claim)
     moment.now += timedelta(seconds=later)
 
     if not lapsed:
         with pytest.raises(Refused):
-            send(engine, writes, keyed)
+            send(database, writes, keyed)
         return
-    send(engine, writes, keyed)
-    with pytest.raises(Refused), transaction(engine) as connection:
+    send(database, writes, keyed)
+    with pytest.raises(Refused), database.transaction() as connection:
         writes.finish(connection, keyed, claim, effect(connection))
-    assert effects(engine) == 1
+    assert effects(database) == 1
 
 
-def test_a_released_claim_can_be_had_at_once(engine: Engine, writes: Idempotency) -> None:
+def test_a_released_claim_can_be_had_at_once(database: Database, writes: Idempotency) -> None:
     keyed = request(writes)
-    with transaction(engine) as connection:
+    with database.transaction() as connection:
         claim = writes.claim(connection, keyed)
         assert isinstance(claim, Claim)
         writes.release(connection, keyed, Claim("another"))
@@ -310,10 +315,10 @@ def test_after_a_kill_there_are_both_effect_and_answer_or_neither(
         from pathlib import Path
         sys.path.insert(0, sys.argv[2])
         import test_idempotency as t
-        engine = t.open_database(Path(sys.argv[1]), t.METADATA)
+        database = t.Database.open(Path(sys.argv[1]), t.METADATA)
         writes = t.Idempotency(t.SECRET, clock=t.Clock(), random=os.urandom)
         for i in range(100_000):
-            t.send(engine, writes, t.request(writes, key=f"key-{i}"))
+            t.send(database, writes, t.request(writes, key=f"key-{i}"))
             print(i, flush=True)
         """
     )
@@ -329,25 +334,25 @@ def test_after_a_kill_there_are_both_effect_and_answer_or_neither(
     child.wait()
     child.stdout.close()
 
-    engine = open_database(path, METADATA)
+    database = Database.open(path, METADATA)
     writes = Idempotency(SECRET, clock=moment, random=random_bytes)
-    done = effects(engine)
-    answers = [send(engine, writes, request(writes, key=f"key-{i}")) for i in range(answered + 2)]
-    engine.dispose()
+    done = effects(database)
+    answers = [send(database, writes, request(writes, key=f"key-{i}")) for i in range(answered + 2)]
+    database.close()
 
     assert done in (answered, answered + 1)
     assert [answer.replayed for answer in answers].count(True) == done
 
 
 @pytest.fixture
-def client(engine: Engine, writes: Idempotency) -> TestClient:
+def client(database: Database, writes: Idempotency) -> TestClient:
     app = FastAPI()
     install_error_handlers(app)
 
     @app.post("/offers")
     async def offers(request: Request) -> Response:
         keyed = await writes.read(request, "shop")
-        return send(engine, writes, keyed).response()
+        return send(database, writes, keyed).response()
 
     return TestClient(app)
 
@@ -364,13 +369,13 @@ def test_over_http_the_answer_says_that_it_was_kept(client: TestClient) -> None:
 
 
 def test_over_http_the_refusals_have_the_draft_s_codes(
-    client: TestClient, engine: Engine, writes: Idempotency
+    client: TestClient, database: Database, writes: Idempotency
 ) -> None:
     client.post("/offers", headers={"Idempotency-Key": KEY}, json={"a": 1})
     other = client.post("/offers", headers={"Idempotency-Key": KEY}, json={"a": 2})
     none = client.post("/offers", json={"a": 1})
     busy = writes.request(caller="shop", keys=["busy"], method="POST", target="/offers?", body=b"x")
-    with transaction(engine) as connection:
+    with database.transaction() as connection:
         writes.claim(connection, busy)
     meanwhile = client.post("/offers", headers={"Idempotency-Key": "busy"}, content=b"x")
 
