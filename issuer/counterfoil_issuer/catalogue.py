@@ -1,47 +1,62 @@
-"""What a brand issues, as data: credential types, what each shows, and for how long it lasts.
+"""What a brand issues, as data: its name and products, and its credential types.
 
-A claim is either always disclosed or concealed, so that the holder may withhold
-it. The names follow UBL 2.4's purchase receipt, schema.org's and GS1's
-`WarrantyPromise`.
+    catalogue.json             {"brand": ..., "products": [...]}        see products.py
+    types/membership.json      one credential type each                 see credential_type.py
+
+One file may hold all: `catalogue.json` with `"types": [...]`. A brand that brings no
+types issues the five that ship: membership, receipt, ownership, warranty and tier.
+
+Everything that is wrong is told at once, each with its file, its type and its path.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
-from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.encoding import Json, JsonObject, list_at, parse_object
+from counterfoil_credentials.errors import Malformed
 
-from counterfoil_issuer.products import Assortment, parse_assortment
+from counterfoil_issuer.credential_type import (
+    AcceptedProof,
+    ClaimDescription,
+    CredentialType,
+    KeyProtection,
+    StatusUse,
+    Validity,
+    parse_type,
+)
+from counterfoil_issuer.faults import CatalogueFault, Faults, MalformedCatalogue, require_none
+from counterfoil_issuer.products import MAX_FILE_BYTES, Assortment, read_assortment
 
+__all__ = [
+    "CATALOGUE_FILE",
+    "RECEIPT",
+    "STANDARD_TYPES",
+    "TYPES_FOLDER",
+    "WARRANTY",
+    "AcceptedProof",
+    "Catalogue",
+    "CatalogueFault",
+    "ClaimDescription",
+    "CredentialType",
+    "KeyProtection",
+    "MalformedCatalogue",
+    "StatusUse",
+    "Validity",
+    "load_catalogue",
+    "parse_catalogue",
+    "parse_catalogue_files",
+    "sample_files",
+]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimDescription:
-    """One claim of a credential type: where it stands, whether it is concealed, its names."""
-
-    path: ClaimPath
-    concealed: bool
-    names: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CredentialType:
-    """A kind of credential. `name` is its configuration id and the last part of its `vct`.
-
-    `lasts` counts from the day of issue; a type whose credentials end with what
-    they promise (a warranty) counts from that end.
-    """
-
-    name: str
-    names: Mapping[str, str]
-    descriptions: Mapping[str, str]
-    claims: tuple[ClaimDescription, ...]
-    lasts: timedelta
-
-    @property
-    def concealed(self) -> tuple[ClaimPath, ...]:
-        """The claims that a holder may withhold."""
-        return tuple(claim.path for claim in self.claims if claim.concealed)
+CATALOGUE_FILE: Final = "catalogue.json"
+TYPES_FOLDER: Final = "types"
+MAX_TYPES: Final = 100
+MAX_TYPE_BYTES: Final = 1024 * 1024
+_STANDARD: Final = ("membership", "receipt", "ownership", "warranty", "tier")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,73 +67,110 @@ class Catalogue:
     types: Mapping[str, CredentialType]
 
 
-def _shown(*path: str | None, en: str, zh: str) -> ClaimDescription:
-    return ClaimDescription(path=path, concealed=False, names={"en": en, "zh": zh})
+def sample_files() -> dict[str, bytes]:
+    """Give the sample catalogue, a file's contents by its name below the folder."""
+    here = files("counterfoil_issuer")
+    types = {
+        f"{TYPES_FOLDER}/{name}.json": (here / TYPES_FOLDER / f"{name}.json").read_bytes()
+        for name in _STANDARD
+    }
+    return {CATALOGUE_FILE: (here / "sample_catalogue.json").read_bytes(), **types}
 
 
-def _concealed(*path: str | None, en: str, zh: str) -> ClaimDescription:
-    return ClaimDescription(path=path, concealed=True, names={"en": en, "zh": zh})
-
-
-RECEIPT: Final = CredentialType(
-    name="receipt",
-    names={"en": "Purchase receipt", "zh": "购买凭证"},
-    descriptions={
-        "en": "What was bought, when, and for how much.",
-        "zh": "所购商品、购买时间与金额。",
-    },
-    claims=(
-        _shown("currency", en="Currency", zh="货币"),
-        _concealed("order", en="Order", zh="订单号"),
-        _concealed("paid_at", en="Paid at", zh="付款时间"),
-        # Each line is concealed as a whole and in its parts: a holder can show one
-        # product out of an order, and that product without its price.
-        _concealed("lines", None, en="Products", zh="商品"),
-        _shown("lines", None, "name", en="Product", zh="商品名称"),
-        _shown("lines", None, "gtin", en="GTIN", zh="商品条码"),
-        _concealed("lines", None, "serial", en="Serial number", zh="序列号"),
-        _shown("lines", None, "quantity", en="Quantity", zh="数量"),
-        _concealed("lines", None, "price", en="Price", zh="单价"),
-        _concealed("lines", None, "tax", en="Tax", zh="税额"),
-        _concealed("tax", en="Total tax", zh="税额合计"),
-        _concealed("total", en="Total", zh="总金额"),
-        _concealed("buyer", "name", en="Buyer", zh="购买人"),
-        _concealed("buyer", "email", en="E-mail", zh="电子邮箱"),
-    ),
-    lasts=timedelta(days=3650),
-)
-
-WARRANTY: Final = CredentialType(
-    name="warranty",
-    names={"en": "Warranty", "zh": "保修凭证"},
-    descriptions={
-        "en": "The maker repairs or replaces this item until the day shown.",
-        "zh": "在所示日期之前，制造商负责维修或更换该商品。",
-    },
-    claims=(
-        _shown("item", "name", en="Product", zh="商品名称"),
-        _shown("item", "gtin", en="GTIN", zh="商品条码"),
-        _shown("item", "serial", en="Serial number", zh="序列号"),
-        _shown("valid_until", en="Valid until", zh="有效期至"),
-        _concealed("valid_from", en="Valid from", zh="生效日期"),
-        _concealed("price", en="Price", zh="单价"),
-        _concealed("currency", en="Currency", zh="货币"),
-        _concealed("buyer", "name", en="Buyer", zh="购买人"),
-    ),
-    # The credential outlives the warranty: a counter then says "ended in March",
-    # which helps the customer, and not "expired", which could mean anything.
-    lasts=timedelta(days=365),
-)
-
-STANDARD_TYPES: Final[Mapping[str, CredentialType]] = {
-    RECEIPT.name: RECEIPT,
-    WARRANTY.name: WARRANTY,
-}
+def load_catalogue(place: Path) -> Catalogue:
+    """Give the catalogue in a folder, or in one file; see `parse_catalogue_files`."""
+    if not place.is_dir():
+        return parse_catalogue_files({CATALOGUE_FILE: _read(place, MAX_FILE_BYTES)})
+    found = sorted((place / TYPES_FOLDER).glob("*.json"))
+    types = {f"{TYPES_FOLDER}/{each.name}": _read(each, MAX_TYPE_BYTES) for each in found}
+    return parse_catalogue_files(
+        {CATALOGUE_FILE: _read(place / CATALOGUE_FILE, MAX_FILE_BYTES), **types}
+    )
 
 
 def parse_catalogue(data: bytes) -> Catalogue:
-    """Give the catalogue of the brand whose JSON file holds `data`, with the standard types.
+    """Give the catalogue in one JSON file; see `parse_catalogue_files`."""
+    return parse_catalogue_files({CATALOGUE_FILE: data})
 
-    The file's shape stands in `products.py`. Raises `Malformed`.
+
+def parse_catalogue_files(contents: Mapping[str, bytes]) -> Catalogue:
+    """Give the catalogue in a folder's files: `catalogue.json`, and a type in each other one.
+
+    Raises `MalformedCatalogue`, which is `Malformed` with everything that is wrong.
     """
-    return Catalogue(assortment=parse_assortment(data), types=STANDARD_TYPES)
+    faults: list[CatalogueFault] = []
+    brand = Faults(CATALOGUE_FILE, found=faults)
+    document = brand.attempt(lambda: _object(contents[CATALOGUE_FILE], MAX_FILE_BYTES)) or {}
+    assortment = read_assortment(document, brand) if document else None
+    listed: list[Json] = []
+    if "types" in document:
+        listed = brand.attempt(lambda: list_at(document, "types", "")) or []
+    others = {name: data for name, data in contents.items() if name != CATALOGUE_FILE}
+    if not others and "types" not in document:
+        require_none(faults)
+        types = STANDARD_TYPES
+    else:
+        types = _types(others, {f"types[{i}]": value for i, value in enumerate(listed)}, faults)
+    if assortment is None:
+        require_none(faults)
+        raise Malformed("a catalogue", "none", CATALOGUE_FILE)
+    return Catalogue(assortment=assortment, types=types)
+
+
+def _types(
+    contents: Mapping[str, bytes], listed: Mapping[str, Json], found: list[CatalogueFault]
+) -> Mapping[str, CredentialType]:
+    """Give the types by name; raises when anything is wrong with one, or was before."""
+    if len(contents) + len(listed) > MAX_TYPES:
+        expected = f"at most {MAX_TYPES} credential types"
+        Faults(TYPES_FOLDER, found=found).add("", expected, f"{len(contents) + len(listed)}")
+        require_none(found)
+    types: dict[str, CredentialType] = {}
+    for faults, document in _documents(contents, listed, found):
+        kind = parse_type(document, faults)
+        if kind is not None and kind.name in types:
+            faults.add("name", "each name once", "one that another type has")
+        elif kind is not None:
+            types[kind.name] = kind
+    vcts = [kind.vct for kind in types.values()]
+    for kind in types.values():
+        if vcts.count(kind.vct) > 1:
+            where = Faults(TYPES_FOLDER, kind.name, found)
+            where.add("vct", "a vct that no other type has", "one that another has")
+    require_none(found)
+    return types
+
+
+def _documents(
+    contents: Mapping[str, bytes], listed: Mapping[str, Json], found: list[CatalogueFault]
+) -> Iterator[tuple[Faults, Json]]:
+    for name, data in contents.items():
+        faults = Faults(name, found=found)
+        read = faults.attempt(partial(_object, data, MAX_TYPE_BYTES))
+        if read is not None:
+            yield faults, read
+    for place, document in listed.items():
+        yield Faults(f"{CATALOGUE_FILE}: {place}", found=found), document
+
+
+def _object(data: bytes, most: int) -> JsonObject:
+    return parse_object(data, "", max_bytes=most)
+
+
+def _read(place: Path, most: int) -> bytes:
+    # One byte more than allowed tells a file that is too large.
+    with place.open("rb") as file:
+        return file.read(most + 1)
+
+
+def _standard() -> Mapping[str, CredentialType]:
+    data = {name: value for name, value in sample_files().items() if name != CATALOGUE_FILE}
+    return _types(data, {}, [])
+
+
+STANDARD_TYPES: Final = _standard()
+"""The five types that ship, by name."""
+RECEIPT: Final = STANDARD_TYPES["receipt"]
+"""What an imported order says: what was bought."""
+WARRANTY: Final = STANDARD_TYPES["warranty"]
+"""What each unit of an imported order says whose product has a warranty."""

@@ -15,6 +15,7 @@ from counterfoil_credentials.offers import parse_offer
 from counterfoil_credentials.spec import PRE_AUTHORIZED_GRANT
 from counterfoil_credentials.status_list_aggregation import parse_aggregation
 from counterfoil_issuer.app import MAX_BODY_BYTES, create_app
+from counterfoil_issuer.catalogue import STANDARD_TYPES
 from counterfoil_issuer.importing import MAX_FILE_BYTES
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.store import MemoryStore
@@ -77,7 +78,7 @@ def require_refusal(answer: Response, status: int, error: str) -> None:
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_the_metadata_describes_both_types_in_two_languages(client: TestClient) -> None:
+def test_the_metadata_describes_each_type_in_two_languages(client: TestClient) -> None:
     metadata = client.get("/.well-known/openid-credential-issuer").json()
     warranty = metadata["credential_configurations_supported"]["warranty"]
 
@@ -85,7 +86,7 @@ def test_the_metadata_describes_both_types_in_two_languages(client: TestClient) 
     assert metadata["credential_endpoint"] == f"{AUDIO}/credential"
     assert metadata["nonce_endpoint"] == f"{AUDIO}/nonce"
     assert metadata["notification_endpoint"] == f"{AUDIO}/notification"
-    assert set(metadata["credential_configurations_supported"]) == {"receipt", "warranty"}
+    assert set(metadata["credential_configurations_supported"]) == set(STANDARD_TYPES)
     assert warranty["format"] == "dc+sd-jwt"
     assert warranty["cryptographic_binding_methods_supported"] == ["jwk"]
     assert warranty["proof_types_supported"] == {

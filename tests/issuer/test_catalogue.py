@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 from counterfoil_credentials.claims import values_at
-from counterfoil_credentials.concealment import conceal
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_issuer.catalogue import STANDARD_TYPES, parse_catalogue
+from counterfoil_issuer.catalogue import RECEIPT, STANDARD_TYPES, WARRANTY, parse_catalogue
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.metadata import require_issuer_url
 from counterfoil_issuer.money import DIGITS, amount_text, parse_amount, split_amount
@@ -58,32 +57,30 @@ def test_a_warranty_ends_so_many_months_after_the_payment(
     assert claims_of(dataset, order)["valid_until"] == until
 
 
-@pytest.mark.parametrize("name", STANDARD_TYPES)
-def test_each_described_claim_exists_and_each_claim_is_described(name: str) -> None:
+@pytest.mark.parametrize("name", [RECEIPT.name, WARRANTY.name])
+def test_what_follows_from_an_order_is_what_its_type_says(name: str) -> None:
     order = order_paid_on(datetime(2026, 3, 1, tzinfo=UTC), 24)
     serial = Serial("A1-X") if name == "warranty" else None
     claims = claims_of(Dataset(type_name=name, order_number=order.number, serial=serial), order)
     kind = STANDARD_TYPES[name]
 
+    kind.check_claims(claims)
     for claim in kind.claims:
-        assert values_at(claims, claim.path), claim.path
+        assert values_at(claims, claim.path) or not claim.mandatory, claim.path
         assert set(claim.names) == set(LANGUAGES)
-    assert {claim.path[0] for claim in kind.claims} == set(claims)
-    _, disclosures = conceal(claims, kind.concealed, random=bytes)
-    assert len(disclosures) == len(kind.concealed)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "where"),
     [
-        (b'"id": "audio"', b'"id": "Audio"', "catalogue.brand.id"),
-        (b'"zh"', b'"fr"', "catalogue.brand.name.zh"),
-        (b"4006381333931", b"4006381333932", "catalogue.products[0].gtin"),
-        (b"4006381333931", b"400638133393", "catalogue.products[0].gtin"),
-        (b'"sku": "BUDS"', b'"sku": "ONE"', "catalogue.products[1].sku"),
+        (b'"id": "audio"', b'"id": "Audio"', "catalogue.json: brand.id"),
+        (b'"zh"', b'"fr"', ": brand.name.zh"),
+        (b"4006381333931", b"4006381333932", ": products[0].gtin"),
+        (b"4006381333931", b"400638133393", ": products[0].gtin"),
+        (b'"sku": "BUDS"', b'"sku": "ONE"', ": products[1].sku"),
         (b'"warranty_months": 24', b'"warranty_months": 24.5', "[0].warranty_months"),
         (b'"warranty_months": 24', b'"warranty_months": -1', "[0].warranty_months"),
-        (b'"warranty_months": 0', b'"warranty_months": 6', "catalogue.products[2]"),
+        (b'"warranty_months": 0', b'"warranty_months": 6', ": products[2]"),
         (b'"serial_prefix": "A1"', b'"serial_prefix": "a-1"', "[0].serial_prefix"),
         (b'"products": [', b'"prices_include_tax": 1, "products": [', "prices_include_tax"),
     ],
