@@ -18,6 +18,8 @@ from typing import cast
 
 import pytest
 
+pytest_plugins = ["tests.postgres"]
+
 MAY_BE_SKIPPED: dict[str, tuple[tuple[int, int], ...]] = {}
 """Tests that `.ci/run` lets be skipped: start of the test's id, and on which Pythons."""
 

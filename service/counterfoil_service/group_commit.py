@@ -118,6 +118,8 @@ class GroupCommit:
             session = self._session = self._connect()
         session.begin()
         for waiting in group:
+            if waiting.future.cancelled():
+                continue
             session.mark()
             try:
                 waiting.answer = waiting.work(session)

@@ -20,7 +20,7 @@ for stores that no wallet waits for; they know SQLite alone.
 
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -116,7 +116,7 @@ class Database:
         with self._session(read_only=True) as session:
             yield session
 
-    def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
+    def write(self, work: Callable[[Connection], T]) -> Coroutine[None, None, T]:
         """Run `work` with others in one transaction and give its answer after the commit.
 
         `work` decides and writes, in another thread, and awaits nothing. What it
