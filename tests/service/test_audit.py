@@ -22,8 +22,8 @@ ROWS = 12
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(tmp_path / "log.sqlite3", METADATA)
+def database(where: Path | str) -> Iterator[Database]:
+    database = Database.open(where, METADATA)
     yield database
     database.close()
 
