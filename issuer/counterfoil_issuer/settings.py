@@ -22,7 +22,7 @@ DATABASE: Final = "database"
 MAY_REVOKE: Final = "may_revoke"
 _MEMBERS: Final = (DEVELOPMENT, PUBLIC_URL, DATABASE, MAY_REVOKE)
 _MAX_BYTES: Final = 65_536
-ROLES: Final = ("issuer", "service", "recall", "auditer")
+ROLES: Final = ("issuer", "service", "recall", "auditor")
 DEFAULT_MAY_REVOKE: Final = ("service", "recall")
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
