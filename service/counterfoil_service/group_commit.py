@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from counterfoil_credentials.errors import Unavailable
@@ -34,7 +34,7 @@ class _Waiting:
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     answer: Any = None
-    error: BaseException | None = field(default=None)
+    error: BaseException | None = None
 
     def deliver(self) -> None:
         # Who was cancelled meanwhile does not wait any more.
@@ -52,6 +52,7 @@ class GroupCommit:
     def __init__(self, connect: Callable[[], Session]) -> None:
         self._connect = connect
         self._session: Session | None = None
+        self._arriving: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -65,17 +66,18 @@ class GroupCommit:
         could not be had (it may have happened: ask again), or too many wait.
         """
         loop = asyncio.get_running_loop()
+        if self._closed:
+            raise Unavailable("expected an open database, found it closed")
+        arrived = self._arriving.get(loop)
+        if arrived is None:
+            # All who write in this turn of the loop go over together: handed over one by
+            # one, the first would have a commit of its own, and the others wait for it.
+            arrived = self._arriving[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        if len(self._queue) + len(arrived) >= MAX_WAITING:
+            raise Unavailable(f"expected fewer than {MAX_WAITING} waiting writes")
         future: asyncio.Future[T] = loop.create_future()
-        with self._changed:
-            if self._closed:
-                raise Unavailable("expected an open database, found it closed")
-            if len(self._queue) >= MAX_WAITING:
-                raise Unavailable(f"expected fewer than {MAX_WAITING} waiting writes")
-            self._queue.append(_Waiting(work, loop, future))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+        arrived.append(_Waiting(work, loop, future))
         return await future
 
     @property
@@ -90,6 +92,20 @@ class GroupCommit:
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        arrived = self._arriving.pop(loop)
+        with self._changed:
+            if not self._closed:
+                self._queue.extend(arrived)
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+                    self._thread.start()
+                self._changed.notify()
+                return
+        for waiting in arrived:
+            waiting.error = Unavailable("expected an open database, found it closed")
+            waiting.deliver()
 
     def _run(self) -> None:
         while group := self._next_group():
