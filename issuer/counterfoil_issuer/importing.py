@@ -1,4 +1,4 @@
-"""Read an orders file: the columns of a common shop export, strictly.
+"""Read an orders file: the columns of a common shop export, strictly (other data: batch_rows.py).
 
     Name,Email,Paid at,Currency,Taxes,Billing Name,Lineitem name,Lineitem sku,…
     #1001,a@example.org,2026-03-01 12:34:56 +0100,EUR,55.73,A. Buyer,Auricle One,AUR-ONE,…
@@ -20,10 +20,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from counterfoil_credentials.errors import Malformed
 
+from counterfoil_issuer.batch_rows import MAX_FILE_BYTES, WHOLE_ROW, RowError
 from counterfoil_issuer.money import DIGITS, parse_amount, split_amount
 from counterfoil_issuer.orders import Order, OrderLine, OrderNumber, Serial, serial_of
 from counterfoil_issuer.products import SKU, Assortment, Product
@@ -39,16 +40,16 @@ ITEM_SKU: Final = "Lineitem sku"
 ITEM_QUANTITY: Final = "Lineitem quantity"
 ITEM_PRICE: Final = "Lineitem price"
 
+CellError: TypeAlias = RowError
+
 ORDER_COLUMNS: Final = (EMAIL, BUYER, PAID_AT, CURRENCY, TAXES)
 COLUMNS: Final = (NAME, *ORDER_COLUMNS, ITEM_NAME, ITEM_SKU, ITEM_QUANTITY, ITEM_PRICE)
 
-MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 MAX_COLUMNS: Final = 200
 MAX_ROWS: Final = 100_000
 MAX_ERRORS: Final = 1_000
 MAX_LINES_PER_ORDER: Final = 100
 MAX_UNITS_PER_LINE: Final = 50
-WHOLE_ROW: Final = "(row)"
 
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
@@ -62,24 +63,6 @@ _TIME: Final = re.compile(
 )
 
 _Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellError:
-    """One thing wrong in the file. `row` counts as a spreadsheet does: the header is row 1.
-
-    `found` repeats a cell only when it is made of what its column holds; a row
-    may be shifted, and bring a name or an address into any column.
-    """
-
-    row: int
-    column: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        """Give the sentence that a person reads."""
-        return f"row {self.row}, {self.column}: expected {self.expected}, found {self.found}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
