@@ -33,7 +33,7 @@ class _Now:
 
 def street(tmp_path: Path) -> Mapping[str, object]:
     """Give a brand and a shop that run, a link from each, and an answer to verify."""
-    town = Town(_Now(), secrets.token_bytes)
+    town = Town(_Now(), secrets.token_bytes, tmp_path / "brand")
     offer = town.offer()
     vp_token, request = _answer_to_verify(town)
     return {

@@ -1,13 +1,13 @@
 """What a brand runs: it offers, issues and revokes credentials for what it sold.
 
     issuer = Issuer(url="https://audio.example", catalogue=parse_catalogue(file),
-                    signer=signer, secret=secret, store=MemoryStore())
+                    signer=signer, secret=secret, store=SqlStore(file))
     issuer.import_orders(orders_csv)
     offered = issuer.offer("#1001")            # offered.offers[0].link, .tx_code
     issuer.revoke(credential_id, RevocationReason.GOODS_RETURNED)
 
-The service over HTTP is `counterfoil_issuer.app.create_app(issuer, …)`, the
-durable store `counterfoil_issuer.sql_store.SqlStore`.
+The service over HTTP is `counterfoil_issuer.app.create_app(issuer, …)`, the store
+`counterfoil_issuer.sql_store.SqlStore`.
 """
 
 from counterfoil_issuer.catalogue import (
@@ -17,14 +17,15 @@ from counterfoil_issuer.catalogue import (
     CredentialType,
     parse_catalogue,
 )
+from counterfoil_issuer.deferred import Deferred
 from counterfoil_issuer.importing import CellError
 from counterfoil_issuer.issuer import ImportReport, Issuer, IssuerOptions
-from counterfoil_issuer.issuing import IssuedCredential
-from counterfoil_issuer.offering import Offered, OpenOffer
-from counterfoil_issuer.orders import Dataset, Order, OrderLine
-from counterfoil_issuer.records import CredentialRecord, RevocationReason, Summary
-from counterfoil_issuer.redeeming import AccessToken
-from counterfoil_issuer.store import MemoryStore, Store
+from counterfoil_issuer.issuing import Issued
+from counterfoil_issuer.offering import Grant, Offered, OpenOffer
+from counterfoil_issuer.orders import Order, OrderLine
+from counterfoil_issuer.records import Dataset, Issuance, RevocationReason, Summary
+from counterfoil_issuer.store import Store
+from counterfoil_issuer.tokens import AccessToken, Presented
 
 __all__ = [
     "RECEIPT",
@@ -32,18 +33,20 @@ __all__ = [
     "AccessToken",
     "Catalogue",
     "CellError",
-    "CredentialRecord",
     "CredentialType",
     "Dataset",
+    "Deferred",
+    "Grant",
     "ImportReport",
-    "IssuedCredential",
+    "Issuance",
+    "Issued",
     "Issuer",
     "IssuerOptions",
-    "MemoryStore",
     "Offered",
     "OpenOffer",
     "Order",
     "OrderLine",
+    "Presented",
     "RevocationReason",
     "Store",
     "Summary",

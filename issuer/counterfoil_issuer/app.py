@@ -2,7 +2,8 @@
 
     issuer   GET  /.well-known/{openid-credential-issuer,oauth-authorization-server,jwt-vc-issuer}
              GET  /types/{name}   /status-lists   /status-lists/{n}
-    wallet   POST /token   /nonce   /credential   /notification
+    wallet   GET  /offers/{reference}
+             POST /token   /nonce   /credential   /deferred_credential   /notification
     staff    POST /back-office/orders (text/csv)   GET /back-office/orders?email=
              POST /back-office/orders/{order}/offers
              GET  /back-office/credentials?order=   /back-office/summary
@@ -12,7 +13,7 @@ An identifier with a path (`https://host/audio`) puts every route but the
 well-known ones below it; the well-known names are inserted before the path.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Annotated, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -35,8 +36,10 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from counterfoil_issuer.deferred import Deferred
 from counterfoil_issuer.importing import MAX_FILE_BYTES
 from counterfoil_issuer.issuer import Issuer
+from counterfoil_issuer.issuing import Issued
 from counterfoil_issuer.schemas import (
     CredentialAnswer,
     CredentialsAnswer,
@@ -50,16 +53,21 @@ from counterfoil_issuer.schemas import (
 )
 from counterfoil_issuer.spec import (
     ACCESS_TOKEN,
+    AUTHORIZATION_DETAILS,
     BEARER,
     C_NONCE,
     CREDENTIAL,
+    CREDENTIAL_RESPONSE_ENCRYPTION,
     CREDENTIALS,
     EXPIRES_IN,
+    INTERVAL,
     NOTIFICATION_ID,
     TOKEN_TYPE,
+    TRANSACTION_ID,
     ErrorCode,
     refusal,
 )
+from counterfoil_issuer.tokens import Presented
 
 MAX_BODY_BYTES: Final = 65_536
 MAX_FORM_FIELDS: Final = 50
@@ -149,50 +157,66 @@ def _public_routes(issuer: Issuer) -> APIRouter:
 def _wallet_routes(issuer: Issuer) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/token", response_class=Response)
-    def token(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
-        def redeem() -> Response:
-            access = issuer.redeem(_form(request, body))
-            return _json(
-                {
-                    ACCESS_TOKEN: access.value,
-                    TOKEN_TYPE: BEARER,
-                    EXPIRES_IN: access.expires_in_s,
-                },
-                _NO_STORE,
-            )
+    @router.get("/offers/{reference}", response_class=Response)
+    def offer(reference: str) -> Response:
+        offered = issuer.offered(reference)
+        if offered is None:
+            raise HTTPException(404, "expected an open offer, found none: ask for a new one")
+        return _json(offered, _NO_STORE)
 
-        return _answer(redeem)
+    @router.post("/token", response_class=Response)
+    async def token(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
+        async def redeem() -> Response:
+            access = await issuer.redeem(_form(request, body))
+            answer: JsonObject = {
+                ACCESS_TOKEN: access.value,
+                TOKEN_TYPE: access.token_type,
+                EXPIRES_IN: access.expires_in_s,
+            }
+            if access.authorization_details is not None:
+                answer[AUTHORIZATION_DETAILS] = access.authorization_details
+            return _json(answer, _NO_STORE)
+
+        return await _answer(redeem)
 
     @router.post("/nonce", response_class=Response)
     def nonce() -> Response:
         return _json({C_NONCE: issuer.nonce()}, _NO_STORE)
 
     @router.post("/credential", response_class=Response)
-    def credential(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
-        def issue() -> Response:
-            access_token = _access_token(request)
+    async def credential(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
+        async def issue() -> Response:
+            presented = _presented(request)
             asked = _json_body(request, body, ErrorCode.INVALID_CREDENTIAL_REQUEST)
-            issued = issuer.issue(access_token, asked)
-            return _json(
-                {
-                    CREDENTIALS: [{CREDENTIAL: issued.credential}],
-                    NOTIFICATION_ID: issued.notification_id,
-                },
-                _NO_STORE,
-            )
+            if CREDENTIAL_RESPONSE_ENCRYPTION in asked:
+                raise refusal(
+                    ErrorCode.INVALID_ENCRYPTION_PARAMETERS,
+                    "no encryption: the metadata announces none",
+                    "some",
+                    CREDENTIAL_RESPONSE_ENCRYPTION,
+                )
+            return _credentials(await issuer.issue(presented, asked))
 
-        return _answer(issue)
+        return await _answer(issue)
+
+    @router.post("/deferred_credential", response_class=Response)
+    async def deferred(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
+        async def issue() -> Response:
+            presented = _presented(request)
+            asked = _json_body(request, body, ErrorCode.INVALID_CREDENTIAL_REQUEST)
+            return _credentials(await issuer.deferred(presented, asked))
+
+        return await _answer(issue)
 
     @router.post("/notification", response_class=Response, status_code=204)
-    def notification(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
-        def notify() -> Response:
-            access_token = _access_token(request)
+    async def notification(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
+        async def notify() -> Response:
+            presented = _presented(request)
             said = _json_body(request, body, ErrorCode.INVALID_NOTIFICATION_REQUEST)
-            issuer.notify(access_token, said)
+            await issuer.notify(presented, said)
             return Response(status_code=204, headers=_NO_STORE)
 
-        return _answer(notify)
+        return await _answer(notify)
 
     return router
 
@@ -251,13 +275,13 @@ async def _body(request: Request) -> bytes:
     return await request.body()
 
 
-def _answer(act: Callable[[], Response]) -> Response:
+async def _answer(act: Callable[[], Awaitable[Response]]) -> Response:
     """Give what `act` gives, or the protocol's error for its refusal.
 
     RFC 6749, section 5.2; RFC 6750, section 3; OpenID4VCI 1.0, sections 8.3.1 and 11.3.
     """
     try:
-        return act()
+        return await act()
     except Refused as refused:
         reason = refused.reasons[0]
         status, headers = 400, dict[str, str]()
@@ -278,7 +302,20 @@ def _found(act: Callable[[], _Answer]) -> _Answer:
         raise HTTPException(404, str(refused)) from refused
 
 
-def _access_token(request: Request) -> str | None:
+def _credentials(issued: Issued | Deferred) -> Response:
+    if isinstance(issued, Deferred):
+        waiting: JsonObject = {TRANSACTION_ID: issued.transaction_id, INTERVAL: issued.interval_s}
+        return _json(waiting, _NO_STORE, status=202)
+    return _json(
+        {
+            CREDENTIALS: [{CREDENTIAL: credential} for credential in issued.credentials],
+            NOTIFICATION_ID: issued.notification_id,
+        },
+        _NO_STORE,
+    )
+
+
+def _presented(request: Request) -> Presented:
     """Give the token of the Authorization header, the one place we take it from (RFC 6750, 2)."""
     if ACCESS_TOKEN in request.query_params:
         raise refusal(
@@ -288,7 +325,7 @@ def _access_token(request: Request) -> str | None:
             ACCESS_TOKEN,
         )
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == BEARER.lower() else None
+    return Presented(token.strip() if scheme.lower() == BEARER.lower() else None)
 
 
 def _form(request: Request, body: bytes) -> dict[str, str]:
@@ -329,5 +366,5 @@ def _require_media_type(request: Request, expected: str) -> None:
         raise Malformed(expected, "another media type", "Content-Type")
 
 
-def _json(value: JsonObject, headers: dict[str, str]) -> Response:
-    return Response(compact_json(value), media_type=JSON_MEDIA_TYPE, headers=headers)
+def _json(value: JsonObject, headers: dict[str, str], *, status: int = 200) -> Response:
+    return Response(compact_json(value), status, headers, JSON_MEDIA_TYPE)

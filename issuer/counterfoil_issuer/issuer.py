@@ -4,11 +4,12 @@
                                                                      ─► Issuer.notify
 
 This is the face of the folder. Each method is one step; the decision behind it
-stands in the module named for its verb.
+stands in the module named for its verb. What wallets call often is `async`: it waits
+for the disk together with what others have asked meanwhile.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,29 +19,52 @@ from counterfoil_credentials.errors import Misuse, Reason, Refused
 from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.keys import Signer
 
+from counterfoil_issuer import lifecycle
 from counterfoil_issuer.catalogue import Catalogue
+from counterfoil_issuer.datasets import datasets_of, new_dataset
+from counterfoil_issuer.deferred import Deferrals, Deferred
 from counterfoil_issuer.importing import MAX_ERRORS, NAME, CellError, parse_orders
-from counterfoil_issuer.issuing import CredentialDesk, IssuedCredential, issue, notify
+from counterfoil_issuer.issuing import (
+    CredentialDesk,
+    Issued,
+    issue,
+    issue_deferred,
+    requested_dataset,
+)
 from counterfoil_issuer.metadata import (
     authorization_server_metadata,
     issuer_metadata,
     require_issuer_url,
     type_metadata,
 )
-from counterfoil_issuer.nonces import NonceUse, make_nonce
-from counterfoil_issuer.offering import Offered, offer_order
-from counterfoil_issuer.orders import Order, OrderNumber
+from counterfoil_issuer.nonces import NonceUse, check_nonce, make_nonce
+from counterfoil_issuer.notifying import notify
+from counterfoil_issuer.offering import (
+    Grant,
+    Offered,
+    Offering,
+    OpenOffer,
+    offer,
+    offer_object,
+    offer_order,
+)
+from counterfoil_issuer.orders import Order, OrderNumber, Serial
+from counterfoil_issuer.proofs import ProofPolicy, read_proofs, require_holder
 from counterfoil_issuer.records import (
     Clock,
-    CredentialId,
-    CredentialRecord,
+    Dataset,
+    Issuance,
+    IssuanceId,
     Random,
     RevocationReason,
     Summary,
+    secret_hash,
 )
-from counterfoil_issuer.redeeming import MAX_ATTEMPTS, AccessToken, redeem_code
+from counterfoil_issuer.redeeming import redeem_code
+from counterfoil_issuer.spec import ErrorCode, refusal
 from counterfoil_issuer.statuses import StatusLists
-from counterfoil_issuer.store import Store
+from counterfoil_issuer.store import Held, Store
+from counterfoil_issuer.tokens import AccessToken, Presented, session_of
 
 MIN_SECRET_BYTES: Final = 32
 
@@ -51,7 +75,8 @@ class IssuerOptions:
 
     An access token longer than five minutes would have to be sender-constrained
     (OpenID4VCI 1.0, section 13.10). `status_list_size` may be changed only while
-    nothing has been issued.
+    nothing has been issued. `deferred_lasts` is how long a wallet may wait for what
+    is not ready, `deferred_interval` how often it should ask.
     """
 
     offer_lasts: timedelta = timedelta(hours=24)
@@ -59,6 +84,9 @@ class IssuerOptions:
     nonce_lasts: timedelta = timedelta(minutes=5)
     proof_max_age: timedelta = timedelta(minutes=5)
     notification_lasts: timedelta = timedelta(hours=24)
+    deferred_lasts: timedelta = timedelta(days=30)
+    deferred_interval: timedelta = timedelta(minutes=1)
+    batch_size: int = 10
     status_list_size: int = 131_072
     status_list_lasts: timedelta = timedelta(hours=1)
     status_list_ttl: timedelta = timedelta(minutes=5)
@@ -90,8 +118,11 @@ class Issuer:
 
     `url` is the issuer's identifier: the `iss` of its credentials, and the start
     of every URL it publishes, wherever the service listens. `secret` (32 bytes or
-    more, the same after a restart) keys nonces, transaction codes and serial
-    numbers; it belongs beside the signing key, not in the database.
+    more, the same after a restart) keys nonces, offers, transaction codes and
+    serial numbers; it belongs beside the signing key, not in the database.
+
+    Whoever changes several things at once opens `store.transaction()` and calls the
+    modules' functions with it: `lifecycle.revoke(held, ...)`.
     """
 
     def __init__(
@@ -111,11 +142,13 @@ class Issuer:
         self.url = require_issuer_url(url)
         self.catalogue = catalogue
         self.options = options
+        self.store = store
         self._signer = signer
-        self._secret = secret
-        self._store = store
-        self._clock = clock
-        self._random = random
+        self.secret = secret
+        self.clock = clock
+        self.random = random
+        self.offering = Offering(issuer=url, key=secret, lasts=options.offer_lasts, random=random)
+        self._proofs = ProofPolicy(batch_size=options.batch_size, max_age=options.proof_max_age)
         self._statuses = StatusLists(
             issuer=url,
             signer=signer,
@@ -123,17 +156,16 @@ class Issuer:
             lasts=options.status_list_lasts,
             ttl=options.status_list_ttl,
         )
-        self._desk = CredentialDesk(
+        self.desk = CredentialDesk(
             issuer=url,
             catalogue=catalogue,
             signer=signer,
-            key=secret,
             statuses=self._statuses,
-            nonce_lasts=options.nonce_lasts,
-            proof_max_age=options.proof_max_age,
+            batch_size=options.batch_size,
+            deferrals=Deferrals(secret, options.deferred_lasts, options.deferred_interval),
         )
 
-    # The brand's staff and systems.
+    # The brand's staff and systems: what there is to issue.
 
     def import_orders(self, data: bytes) -> ImportReport:
         """Take in an orders file (see `importing.py`), each good order in its own transaction.
@@ -142,15 +174,15 @@ class Issuer:
         since, so a broken run is repeated, and a corrected file adds what was
         left out. Raises `Malformed` when the bytes are no orders file.
         """
-        parsed = parse_orders(data, self.catalogue.assortment, serial_key=self._secret)
+        parsed = parse_orders(data, self.catalogue.assortment, serial_key=self.secret)
         errors, error_count = list(parsed.errors), parsed.error_count
         imported: list[OrderNumber] = []
         unchanged = 0
         for row, order in parsed.orders:
-            with self._store.transaction() as held:
+            with self.store.transaction() as held:
                 known = held.order(order.number)
                 if known is None:
-                    held.add_order(order, self._clock())
+                    self.add_order(held, order)
                     imported.append(order.number)
                 elif known.as_filed() == order.as_filed():
                     unchanged += 1
@@ -166,10 +198,49 @@ class Issuer:
             error_count=error_count,
         )
 
+    def add_order(self, held: Held, order: Order) -> None:
+        """Record a new order and the datasets that follow from it."""
+        now = self.clock()
+        held.add_order(order, now)
+        for group in datasets_of(order):
+            for dataset in group:
+                held.add_dataset(dataset, now)
+
     def orders_of(self, email: str) -> list[Order]:
         """Give a buyer's orders, the latest payment first."""
-        with self._store.reading() as held:
+        with self.store.reading() as held:
             return held.orders_of(email)
+
+    def add_dataset(
+        self,
+        type_name: str,
+        claims: JsonObject,
+        *,
+        ends_at: datetime | None = None,
+        serial: str | None = None,
+        subject: str | None = None,
+    ) -> Dataset:
+        """Record what a credential of any type will say; see `Dataset`.
+
+        Raises `Refused` with `type-unknown`, or `dataset-known` when there is one
+        of this type and serial.
+        """
+        dataset = new_dataset(
+            self.catalogue,
+            type_name,
+            claims,
+            ends_at=ends_at,
+            serial=serial,
+            subject=subject,
+            random=self.random,
+        )
+        with self.store.transaction() as held:
+            if not held.add_dataset(dataset, self.clock()):
+                text = "an item that has no credential of this type"
+                raise Refused(Reason("dataset-known", text, "one that has", "serial"))
+        return dataset
+
+    # Offers.
 
     def offer(self, order_number: str, *, with_tx_code: bool = True) -> Offered:
         """Offer the credentials of an order that no wallet has stored yet.
@@ -177,44 +248,114 @@ class Issuer:
         Call it as often as needed: earlier offers of the same credentials stop
         working. Raises `Refused` with `order-unknown`.
         """
-        with self._store.transaction() as held:
-            order = held.order(OrderNumber(order_number))
-            if order is None:
-                raise Refused(Reason("order-unknown", "an imported order", "another", "order"))
+        with self.store.transaction() as held:
+            order = lifecycle.known_order(held, OrderNumber(order_number))
             return offer_order(
-                held,
-                order,
-                issuer=self.url,
-                key=self._secret,
-                with_tx_code=with_tx_code,
-                lasts=self.options.offer_lasts,
-                now=self._clock(),
-                random=self._random,
+                held, order, self.offering, with_tx_code=with_tx_code, now=self.clock()
             )
 
-    def credentials_of(self, order_number: str) -> list[CredentialRecord]:
-        """Give what was issued for an order, in the order of issue."""
-        with self._store.reading() as held:
-            return held.credentials_of(OrderNumber(order_number))
+    def offer_datasets(
+        self,
+        datasets: Sequence[Dataset],
+        *,
+        with_tx_code: bool = True,
+        grants: Collection[Grant] = (Grant.PRE_AUTHORIZED,),
+    ) -> OpenOffer:
+        """Offer recorded datasets together; earlier offers of any of them stop working."""
+        with self.store.transaction() as held:
+            return offer(
+                held,
+                datasets,
+                self.offering,
+                with_tx_code=with_tx_code,
+                now=self.clock(),
+                grants=grants,
+            )
 
-    def revoke(self, credential_id: str, reason: RevocationReason) -> CredentialRecord:
-        """Revoke a credential for good; the published status list says so from now on.
+    # What was issued.
+
+    def credentials_of(self, order_number: str) -> list[Issuance]:
+        """Give what was issued for an order, in the order of issue."""
+        with self.store.reading() as held:
+            return held.issuances_of_order(OrderNumber(order_number))
+
+    def revoke(self, credential_id: str, reason: RevocationReason) -> Issuance:
+        """Revoke credentials for good; the published status list says so from now on.
 
         Again is the same as once: the first time and reason stand. Raises
         `Refused` with `credential-unknown`.
         """
-        with self._store.transaction() as held:
-            known = held.credential(CredentialId(credential_id))
-            if known is None:
-                text = "an issued credential's id"
-                raise Refused(Reason("credential-unknown", text, "another", "credential_id"))
-            held.revoke(known.credential_id, self._clock(), reason)
-            return held.credential(known.credential_id) or known
+        with self.store.transaction() as held:
+            return lifecycle.revoke(held, IssuanceId(credential_id), reason, self.clock())
+
+    def suspend(self, credential_id: str) -> Issuance:
+        """Suspend credentials until reinstated; see `lifecycle.suspend`."""
+        with self.store.transaction() as held:
+            return lifecycle.suspend(held, IssuanceId(credential_id), self.clock())
+
+    def reinstate(self, credential_id: str) -> Issuance:
+        """Take a suspension back; see `lifecycle.reinstate`."""
+        with self.store.transaction() as held:
+            return lifecycle.reinstate(held, IssuanceId(credential_id))
+
+    def reissue(self, credential_id: str, *, with_tx_code: bool = True) -> OpenOffer:
+        """Revoke what a holder lost and offer the same again; see `lifecycle.reissue`."""
+        with self.store.transaction() as held:
+            return lifecycle.reissue(
+                held,
+                IssuanceId(credential_id),
+                self.offering,
+                with_tx_code=with_tx_code,
+                now=self.clock(),
+            )
+
+    def transfer(
+        self,
+        credential_id: str,
+        *,
+        claims: JsonObject | None = None,
+        subject: str | None = None,
+        with_tx_code: bool = True,
+    ) -> OpenOffer:
+        """Revoke the old holder's and offer it to another; see `lifecycle.transfer`."""
+        with self.store.transaction() as held:
+            return lifecycle.transfer(
+                held,
+                IssuanceId(credential_id),
+                self.offering,
+                self.catalogue,
+                claims=claims,
+                subject=subject,
+                with_tx_code=with_tx_code,
+                now=self.clock(),
+            )
+
+    def return_units(
+        self,
+        order_number: str,
+        *,
+        line: int,
+        serials: Sequence[str] = (),
+        quantity: int = 1,
+        with_tx_code: bool = True,
+    ) -> OpenOffer | None:
+        """Take back units of an order's line; see `lifecycle.return_units`."""
+        with self.store.transaction() as held:
+            return lifecycle.return_units(
+                held,
+                OrderNumber(order_number),
+                self.offering,
+                line=line,
+                serials=[Serial(serial) for serial in serials],
+                quantity=quantity,
+                with_tx_code=with_tx_code,
+                now=self.clock(),
+            )
 
     def summary(self) -> Summary:
         """Count what the issuer holds."""
-        with self._store.reading() as held:
-            return held.summary(self._clock(), max_attempts=MAX_ATTEMPTS)
+        with self.store.reading() as held:
+            return held.summary(self.clock())
 
     def tidy(self) -> None:
         """Forget what no wallet can ask for any more; call it now and then.
@@ -224,56 +365,106 @@ class Issuer:
         go, and so do the token and the offer. What is offered again after that
         is issued anew.
         """
-        with self._store.transaction() as held:
-            held.forget_dead(self._clock() - self.options.notification_lasts)
+        now = self.clock()
+        with self.store.transaction() as held:
+            held.forget_dead(now - self.options.notification_lasts, now)
 
     # The wallet.
 
-    def redeem(self, form: Mapping[str, str]) -> AccessToken:
-        """Give the access token for a token request (OpenID4VCI 1.0, section 6)."""
-        return redeem_code(
-            self._store,
+    def offered(self, reference: str) -> JsonObject | None:
+        """Give the offer that a `credential_offer_uri` leads to, None when it is not open."""
+        with self.store.reading() as held:
+            return offer_object(held, reference, self.offering, self.clock())
+
+    async def redeem(
+        self,
+        form: Mapping[str, str],
+        *,
+        client_id: str | None = None,
+        dpop_jkt: str | None = None,
+    ) -> AccessToken:
+        """Give the access token for a token request (OpenID4VCI 1.0, section 6).
+
+        `client_id` and `dpop_jkt` are what the caller has checked of the client and
+        its DPoP proof.
+        """
+        return await redeem_code(
+            self.store,
             form,
-            key=self._secret,
+            key=self.secret,
+            client_id=client_id,
+            dpop_jkt=dpop_jkt,
             lasts=self.options.token_lasts,
-            now=self._clock(),
-            random=self._random,
+            now=self.clock(),
+            random=self.random,
         )
 
     def nonce(self) -> str:
         """Give a fresh nonce for a proof (OpenID4VCI 1.0, section 7)."""
-        return make_nonce(self._secret, NonceUse.PROOF, now=self._clock(), random=self._random)
+        return make_nonce(self.secret, NonceUse.PROOF, now=self.clock(), random=self.random)
 
-    def issue(self, access_token: str | None, request: JsonObject) -> IssuedCredential:
-        """Give the credential that `request` asks for (OpenID4VCI 1.0, section 8)."""
-        return issue(
-            self._store,
-            self._desk,
-            access_token,
-            request,
-            now=self._clock(),
-            random=self._random,
+    async def issue(self, presented: Presented, request: JsonObject) -> Issued | Deferred:
+        """Give the credentials that `request` asks for (OpenID4VCI 1.0, section 8)."""
+        now = self.clock()
+        with self.store.reading() as held:
+            # Whoever has no token does not make us check signatures.
+            session = session_of(held, presented, now)
+        requested_dataset(session, request, self.catalogue)
+        proofs = read_proofs(request, issuer=self.url, policy=self._proofs, now=now)
+        require_holder(proofs, session.token.client_id)
+        nonce_ends_at = check_nonce(
+            proofs.nonce, self.secret, NonceUse.PROOF, now=now, lasts=self.options.nonce_lasts
         )
 
-    def notify(self, access_token: str | None, request: JsonObject) -> None:
+        def work(held: Held) -> Issued | Deferred:
+            # Another transaction may have replaced the offer since the token was read.
+            session = session_of(held, presented, now)
+            if not held.spend_nonce(secret_hash(proofs.nonce), nonce_ends_at):
+                raise refusal(
+                    ErrorCode.INVALID_NONCE, "a nonce not used before", "a used one", "proof.nonce"
+                )
+            return issue(
+                held, self.desk, session, request, proofs.keys, now=now, random=self.random
+            )
+
+        return await self.store.write(work)
+
+    async def deferred(self, presented: Presented, request: JsonObject) -> Issued | Deferred:
+        """Give the credentials of a request that waited (OpenID4VCI 1.0, section 9)."""
+        now = self.clock()
+        grace = self.options.deferred_lasts
+
+        def work(held: Held) -> Issued | Deferred:
+            session = session_of(held, presented, now, grace=grace)
+            return issue_deferred(held, self.desk, session, request, now=now, random=self.random)
+
+        return await self.store.write(work)
+
+    async def notify(self, presented: Presented, request: JsonObject) -> None:
         """Take the wallet's notification (OpenID4VCI 1.0, section 11)."""
-        notify(
-            self._store,
-            access_token,
-            request,
-            lasts=self.options.notification_lasts,
-            now=self._clock(),
-        )
+        now = self.clock()
+
+        def work(held: Held) -> None:
+            notify(
+                held,
+                presented,
+                request,
+                lasts=self.options.notification_lasts,
+                token_may_be_over=self.options.deferred_lasts,
+                now=now,
+            )
+
+        await self.store.write(work)
 
     # Everybody.
 
     def status_list(self, number: int) -> str | None:
         """Give the signed status list of that number, or None when there is none."""
-        return self._statuses.signed(self._store, number, now=self._clock())
+        return self._statuses.signed(self.store, number, now=self.clock())
 
     def status_lists(self) -> JsonObject:
         """Give the document that leads to all status lists (Token Status List, section 9)."""
-        return self._statuses.aggregation(self._store)
+        return self._statuses.aggregation(self.store)
 
     def metadata(self) -> JsonObject:
         """Give the Credential Issuer Metadata."""

@@ -1,74 +1,59 @@
-"""Issue a credential to whoever holds the access token and proves a key.
+"""Issue credentials to whoever holds the access token and proves keys: one for each key.
 
-    token ─► session ─► request ─► proof ─► nonce ─► one transaction:
-        spend the nonce, allot a status index, sign, record
+    session ─► request ─► dataset ─► issued before? ─► status indices ─► sign, record
 
-The transaction makes a lost answer harmless. Asked again with the same token and
-the same key, the service gives the same credential: no second one, no second
-status index. The kept copy is erased when the wallet says that it has stored it.
+All of it is one transaction, and that makes a lost answer harmless: asked again
+with the same token and the same keys, the service gives the same credentials, no
+second ones, no second status index. The kept copies are erased when the wallet
+says that it has stored them.
 
-OpenID4VCI 1.0, sections 8 and 11, appendix F.
+OpenID4VCI 1.0, section 8.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from counterfoil_credentials.encoding import (
-    JsonObject,
-    as_text,
-    b64url,
-    list_at,
-    object_at,
-    optional_text_at,
-    text_at,
-)
+from counterfoil_credentials.encoding import JsonObject, b64url, optional_text_at
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
-from counterfoil_credentials.holder_proof import Proof, check_proof
 from counterfoil_credentials.keys import PublicKey, Signer
 from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
 
 from counterfoil_issuer.catalogue import Catalogue
-from counterfoil_issuer.nonces import NonceUse, check_nonce
-from counterfoil_issuer.orders import Dataset, claims_of, ends_at, midnight
+from counterfoil_issuer.datasets import claims_of, ends_at
+from counterfoil_issuer.deferred import Deferrals, Deferred, keys_of, transaction_id_of
+from counterfoil_issuer.orders import midnight
 from counterfoil_issuer.records import (
-    CredentialId,
     CredentialRecord,
-    OfferState,
+    Dataset,
+    DatasetState,
+    Issuance,
+    IssuanceId,
     Random,
-    SecretHash,
     Session,
-    secret_hash,
 )
 from counterfoil_issuer.spec import (
-    ACCESS_TOKEN,
     CREDENTIAL_CONFIGURATION_ID,
     CREDENTIAL_IDENTIFIER,
-    CREDENTIAL_RESPONSE_ENCRYPTION,
-    EVENT,
-    JWT_PROOF_TYPE,
-    NOTIFICATION_ID,
-    PROOF,
+    CREDENTIAL_REQUEST,
     PROOFS,
     ErrorCode,
-    NotificationEvent,
     refusal,
 )
-from counterfoil_issuer.statuses import StatusLists, allot_index
-from counterfoil_issuer.store import Held, Store
+from counterfoil_issuer.statuses import StatusLists, allot_indices
+from counterfoil_issuer.store import Held
 
-_REQUEST: Final = "credential_request"
-_NOTIFICATION: Final = "notification_request"
 _ID_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class IssuedCredential:
-    """What goes to the wallet: the credential, and the id under which to acknowledge it."""
+class Issued:
+    """What goes to the wallet: a credential for each key, and the id to acknowledge them under."""
 
-    credential: str = field(repr=False)
-    notification_id: CredentialId
+    credentials: tuple[str, ...] = field(repr=False)
+    notification_id: IssuanceId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +63,9 @@ class CredentialDesk:
     issuer: str
     catalogue: Catalogue
     signer: Signer
-    key: bytes = field(repr=False)
     statuses: StatusLists
-    nonce_lasts: timedelta
-    proof_max_age: timedelta
+    batch_size: int
+    deferrals: Deferrals
 
 
 def vct_of(issuer: str, type_name: str) -> str:
@@ -89,286 +73,225 @@ def vct_of(issuer: str, type_name: str) -> str:
     return f"{issuer}/types/{type_name}"
 
 
-def issue(
-    store: Store,
-    desk: CredentialDesk,
-    access_token: str | None,
-    request: JsonObject,
-    *,
-    now: datetime,
-    random: Random,
-) -> IssuedCredential:
-    """Give the credential that `request` asks for.
+def requested_dataset(session: Session, request: JsonObject, catalogue: Catalogue) -> Dataset:
+    """Give the dataset of the token that `request` names (section 8.2).
 
-    Raises `Refused` with the code of RFC 6750 or OpenID4VCI 1.0, section 8.3.1.
-    """
-    with store.reading() as held:
-        session = _session(held, access_token, now)
-    type_name = _requested_type(request, desk.catalogue)
-    dataset = session.offer.dataset_of(type_name)
-    if dataset is None:
-        raise refusal(
-            ErrorCode.INSUFFICIENT_SCOPE,
-            "a credential of the offer",
-            "another that this issuer knows",
-            CREDENTIAL_CONFIGURATION_ID,
-        )
-    proof = _proof(request, desk, now)
-    nonce, nonce_ends_at = _nonce(proof, desk, now)
-    token_hash = session.token.token_hash
-    with store.transaction() as held:
-        # Another transaction may have replaced the offer since the token was read.
-        _require_live(held.session_of(token_hash), now)
-        if not held.spend_nonce(secret_hash(nonce), nonce_ends_at, now):
-            raise refusal(
-                ErrorCode.INVALID_NONCE, "a nonce not used before", "a used one", "proof.nonce"
-            )
-        record = _issued_before(held, token_hash, dataset, proof.key, now)
-        if record is None:
-            record = _sign(
-                held, desk, dataset, token_hash=token_hash, holder=proof.key, now=now, random=random
-            )
-            held.add_credential(record)
-    if record.copy is None:
-        raise Misuse("expected the credential just issued, found its copy erased")
-    return IssuedCredential(record.copy, record.credential_id)
-
-
-def notify(
-    store: Store,
-    access_token: str | None,
-    request: JsonObject,
-    *,
-    lasts: timedelta,
-    now: datetime,
-) -> None:
-    """Take the wallet's word on what became of a credential (section 11).
-
-    The token may be `lasts` past its end here: a wallet that was away must still
-    be able to say that it has the credential, and all it gains is our forgetting.
-    The first event counts; the same again changes nothing.
+    Raises `Refused` with the code of RFC 6750, or of section 8.3.1.2.
     """
     try:
-        notification_id = CredentialId(text_at(request, NOTIFICATION_ID, _NOTIFICATION))
-        name = text_at(request, EVENT, _NOTIFICATION)
+        configuration = optional_text_at(request, CREDENTIAL_CONFIGURATION_ID, CREDENTIAL_REQUEST)
+        identifier = optional_text_at(request, CREDENTIAL_IDENTIFIER, CREDENTIAL_REQUEST)
     except Malformed as error:
-        raise _malformed(ErrorCode.INVALID_NOTIFICATION_REQUEST, error) from error
-    if name not in set(NotificationEvent):
         raise refusal(
-            ErrorCode.INVALID_NOTIFICATION_REQUEST,
-            "one of " + ", ".join(NotificationEvent),
-            "another text",
-            f"{_NOTIFICATION}.{EVENT}",
-        )
-    event = NotificationEvent(name)
-    with store.transaction() as held:
-        session = _token_session(held, access_token)
-        if now >= session.token.expires_at + lasts:
-            raise _invalid_token("a token in time", "one long over")
-        record = held.credential(notification_id)
-        if record is None or record.token_hash != session.token.token_hash:
-            raise refusal(
-                ErrorCode.INVALID_NOTIFICATION_ID,
-                "an id given with this token",
-                "another text",
-                f"{_NOTIFICATION}.{NOTIFICATION_ID}",
-            )
-        _note(held, record, event, now)
-
-
-def _note(held: Held, record: CredentialRecord, event: NotificationEvent, now: datetime) -> None:
-    match event:
-        case NotificationEvent.ACCEPTED:
-            if record.dropped_at is None:
-                held.acknowledge(record.credential_id, now)
-                return
-            before = NotificationEvent.FAILED
-        case NotificationEvent.FAILED | NotificationEvent.DELETED:
-            if record.acknowledged_at is None:
-                # Nobody holds it: it ends, and the dataset may be offered again.
-                held.drop(record.credential_id, now)
-                return
-            before = NotificationEvent.ACCEPTED
-    raise refusal(
-        ErrorCode.INVALID_NOTIFICATION_REQUEST,
-        f"no other event after {before}",
-        event,
-        f"{_NOTIFICATION}.{EVENT}",
-    )
-
-
-def _session(held: Held, access_token: str | None, now: datetime) -> Session:
-    return _require_live(_token_session(held, access_token), now)
-
-
-def _token_session(held: Held, access_token: str | None) -> Session:
-    session = held.session_of(secret_hash(access_token)) if access_token else None
-    if session is None:
-        found = "another text" if access_token else "nothing"
-        raise _invalid_token("an access token of this issuer", found)
-    return session
-
-
-def _require_live(session: Session | None, now: datetime) -> Session:
-    if session is None or now >= session.token.expires_at:
-        raise _invalid_token("a token in time", "an expired one")
-    if session.offer.state is not OfferState.REDEEMED:
-        raise _invalid_token("a token of the latest offer", "one that a newer offer has replaced")
-    return session
-
-
-def _invalid_token(expected: str, found: str) -> Refused:
-    return refusal(ErrorCode.INVALID_TOKEN, expected, found, ACCESS_TOKEN)
-
-
-def _requested_type(request: JsonObject, catalogue: Catalogue) -> str:
-    if CREDENTIAL_RESPONSE_ENCRYPTION in request:
-        raise refusal(
-            ErrorCode.INVALID_ENCRYPTION_PARAMETERS,
-            "no encryption: the metadata announces none",
-            "some",
-            f"{_REQUEST}.{CREDENTIAL_RESPONSE_ENCRYPTION}",
-        )
-    try:
-        configuration = optional_text_at(request, CREDENTIAL_CONFIGURATION_ID, _REQUEST)
-        identifier = optional_text_at(request, CREDENTIAL_IDENTIFIER, _REQUEST)
-    except Malformed as error:
-        raise _malformed(ErrorCode.INVALID_CREDENTIAL_REQUEST, error) from error
+            ErrorCode.INVALID_CREDENTIAL_REQUEST, error.expected, error.found, error.where
+        ) from error
     if (configuration is None) == (identifier is None):
         raise refusal(
             ErrorCode.INVALID_CREDENTIAL_REQUEST,
-            f"{CREDENTIAL_CONFIGURATION_ID}, and no {CREDENTIAL_IDENTIFIER}",
+            f"{CREDENTIAL_CONFIGURATION_ID} or {CREDENTIAL_IDENTIFIER}",
             "neither" if configuration is None else "both",
-            _REQUEST,
+            CREDENTIAL_REQUEST,
         )
-    if configuration is None:
-        raise refusal(
-            ErrorCode.UNKNOWN_CREDENTIAL_IDENTIFIER,
-            f"{CREDENTIAL_CONFIGURATION_ID}: the token response gave no identifiers",
-            CREDENTIAL_IDENTIFIER,
-            _REQUEST,
-        )
+    if identifier is not None:
+        return _identified(session, identifier)
     if configuration not in catalogue.types:
         raise refusal(
             ErrorCode.UNKNOWN_CREDENTIAL_CONFIGURATION,
             "a configuration of the issuer's metadata",
             "another",
-            f"{_REQUEST}.{CREDENTIAL_CONFIGURATION_ID}",
+            f"{CREDENTIAL_REQUEST}.{CREDENTIAL_CONFIGURATION_ID}",
         )
-    return configuration
-
-
-def _proof(request: JsonObject, desk: CredentialDesk, now: datetime) -> Proof:
-    """Give the one checked proof. Whatever is wrong with it is `invalid_proof`."""
-    where = f"{_REQUEST}.{PROOFS}"
-    if PROOF in request:
+    if session.token.by_identifier:
         raise refusal(
-            ErrorCode.INVALID_PROOF, "proofs, as in OpenID4VCI 1.0", "a draft's proof", where
+            ErrorCode.INVALID_CREDENTIAL_REQUEST,
+            f"a {CREDENTIAL_IDENTIFIER} of the token response",
+            CREDENTIAL_CONFIGURATION_ID,
+            CREDENTIAL_REQUEST,
         )
-    try:
-        token = _proof_token(request, where)
-        return check_proof(token, issuer=desk.issuer, now=now, max_age=desk.proof_max_age)
-    except Malformed as error:
-        raise _malformed(ErrorCode.INVALID_PROOF, error) from error
-    except Refused as error:
-        reason = error.reasons[0]
+    for dataset in session.datasets:
+        if dataset.type_name == configuration:
+            return dataset
+    raise refusal(
+        ErrorCode.INSUFFICIENT_SCOPE,
+        "a credential that the token is for",
+        "another that this issuer knows",
+        CREDENTIAL_CONFIGURATION_ID,
+    )
+
+
+def issue(
+    held: Held,
+    desk: CredentialDesk,
+    session: Session,
+    request: JsonObject,
+    keys: Sequence[PublicKey],
+    *,
+    now: datetime,
+    random: Random,
+) -> Issued | Deferred:
+    """Give the credentials that `request` asks for, one for each of the proven `keys`.
+
+    Raises `Refused` with the code of RFC 6750 or of section 8.3.1.2.
+    """
+    dataset = requested_dataset(session, request, desk.catalogue)
+    if not 1 <= len(set(keys)) == len(keys) <= desk.batch_size:
         raise refusal(
-            ErrorCode.INVALID_PROOF, reason.expected, reason.found, reason.where
-        ) from error
-
-
-def _proof_token(request: JsonObject, where: str) -> str:
-    proofs = object_at(request, PROOFS, _REQUEST)
-    if list(proofs) != [JWT_PROOF_TYPE]:
-        raise Malformed("exactly one proof type, jwt", f"{len(proofs)} types", where)
-    tokens = list_at(proofs, JWT_PROOF_TYPE, where)
-    if len(tokens) != 1:
-        raise Malformed("one proof: no batch is announced", f"{len(tokens)}", where)
-    return as_text(tokens[0], f"{where}.{JWT_PROOF_TYPE}[0]")
-
-
-def _nonce(proof: Proof, desk: CredentialDesk, now: datetime) -> tuple[str, datetime]:
-    if proof.nonce is None:
-        raise refusal(
-            ErrorCode.INVALID_PROOF, "a nonce of the nonce endpoint", "none", "proof.nonce"
+            ErrorCode.INVALID_PROOF,
+            f"1 to {desk.batch_size} proofs, each of another key",
+            f"{len(keys)}",
+            f"{CREDENTIAL_REQUEST}.{PROOFS}",
         )
-    ends_at = check_nonce(proof.nonce, desk.key, NonceUse.PROOF, now=now, lasts=desk.nonce_lasts)
-    return proof.nonce, ends_at
+    if dataset.state is DatasetState.WAITING:
+        return desk.deferrals.defer(held, session, dataset, keys, now)
+    return _issue(held, desk, session, dataset, keys, now=now, random=random)
+
+
+def issue_deferred(
+    held: Held,
+    desk: CredentialDesk,
+    session: Session,
+    request: JsonObject,
+    *,
+    now: datetime,
+    random: Random,
+) -> Issued | Deferred:
+    """Give the credentials of a request that waited, or tell the wallet to ask again (section 9).
+
+    Raises `Refused` with `invalid_transaction_id`, or `credential_request_denied`
+    when the brand has decided against it.
+    """
+    transaction_id = transaction_id_of(request)
+    waiting = desk.deferrals.waiting(held, session, transaction_id, now)
+    dataset = held.dataset(waiting.dataset_id)
+    if dataset is None:
+        raise Misuse("expected the dataset of a request that waits, found none")
+    if dataset.state is DatasetState.WAITING:
+        return desk.deferrals.again(transaction_id)
+    issued = _issue(held, desk, session, dataset, keys_of(waiting), now=now, random=random)
+    held.end_deferral(waiting.transaction_hash, now)
+    return issued
+
+
+def _issue(
+    held: Held,
+    desk: CredentialDesk,
+    session: Session,
+    dataset: Dataset,
+    keys: Sequence[PublicKey],
+    *,
+    now: datetime,
+    random: Random,
+) -> Issued:
+    """Give the credentials of a dataset that does not wait: those issued before, or new ones."""
+    if dataset.state is DatasetState.DENIED:
+        raise _denied("a credential that the brand agreed to", "one that it refused")
+    issuance = _issued_before(held, session, dataset, keys, now)
+    if issuance is None:
+        issuance = _sign(held, desk, session, dataset, keys, now=now, random=random)
+        held.add_issuance(issuance)
+    copies = tuple(one.copy for one in issuance.credentials if one.copy is not None)
+    return Issued(copies, issuance.issuance_id)
+
+
+def _identified(session: Session, identifier: str) -> Dataset:
+    if session.token.by_identifier:
+        for dataset in session.datasets:
+            if dataset.dataset_id == identifier:
+                return dataset
+        expected = "an identifier of the token response"
+    else:
+        expected = f"{CREDENTIAL_CONFIGURATION_ID}: the token response gave no identifiers"
+    raise refusal(
+        ErrorCode.UNKNOWN_CREDENTIAL_IDENTIFIER,
+        expected,
+        "another" if session.token.by_identifier else CREDENTIAL_IDENTIFIER,
+        f"{CREDENTIAL_REQUEST}.{CREDENTIAL_IDENTIFIER}",
+    )
 
 
 def _issued_before(
-    held: Held, token_hash: SecretHash, dataset: Dataset, holder: PublicKey, now: datetime
-) -> CredentialRecord | None:
-    """Give the credential that already answers this request, if one does.
+    held: Held, session: Session, dataset: Dataset, keys: Sequence[PublicKey], now: datetime
+) -> Issuance | None:
+    """Give the issuance that already answers this request, if one does.
 
     Raises `Refused` with `credential_request_denied` when the dataset is taken.
     """
-    mine = held.credential_of_token(token_hash, dataset.type_name)
+    token_hash, dataset_id = session.token.token_hash, dataset.dataset_id
+    mine = held.issuance_of_token(token_hash, dataset_id)
     if mine is not None:
-        if mine.copy is None:
+        if any(one.copy is None for one in mine.credentials):
             raise _denied("a credential not yet stored or ended", "one that is")
-        if mine.holder != holder.thumbprint():
-            raise _denied("the key of the first request", "another key")
+        if not _is_for(mine, keys):
+            raise _denied("the keys of the first request", "other keys")
         return mine
-    current = held.current_credential(dataset.dataset_id)
+    current = held.current_issuance(dataset_id)
     if current is None:
         return None
     if current.acknowledged_at is not None or current.revoked_at is not None:
         raise _denied("a credential not issued before", "one that a wallet has stored, or revoked")
-    if current.holder == holder.thumbprint():
-        held.hand_to_token(current.credential_id, token_hash)
+    if _is_for(current, keys):
+        held.hand_to_token(current.issuance_id, token_hash)
         return current
     # It was sent and never acknowledged, and the brand has offered again since. If a
     # wallet kept it in silence, that one ends here: never are two in force.
-    held.drop(current.credential_id, now)
+    held.drop(current.issuance_id, now)
     return None
+
+
+def _is_for(issuance: Issuance, keys: Sequence[PublicKey]) -> bool:
+    holders = {credential.holder for credential in issuance.credentials}
+    return holders == {key.thumbprint() for key in keys}
 
 
 def _sign(
     held: Held,
     desk: CredentialDesk,
+    session: Session,
     dataset: Dataset,
+    keys: Sequence[PublicKey],
     *,
-    token_hash: SecretHash,
-    holder: PublicKey,
     now: datetime,
     random: Random,
-) -> CredentialRecord:
-    order = held.order(dataset.order_number)
-    if order is None:
-        raise Misuse("expected the order of an offer, found none")
+) -> Issuance:
     kind = desk.catalogue.types[dataset.type_name]
-    number, index = allot_index(held, size=desk.statuses.size, random=random)
-    expires_at = ends_at(dataset, order, kind, now)
-    credential = issue_credential(
-        claims_of(dataset, order),
-        vct=vct_of(desk.issuer, kind.name),
-        issuer=desk.issuer,
-        signer=desk.signer,
-        holder=holder,
-        issued_at=midnight(now),
-        expires_at=expires_at,
-        status=StatusReference(desk.statuses.url(number), index),
-        concealed=kind.concealed,
-        random=random,
-    )
-    return CredentialRecord(
-        credential_id=CredentialId(b64url(random(_ID_BYTES))),
-        dataset=dataset,
-        token_hash=token_hash,
-        holder=holder.thumbprint(),
-        list_number=number,
-        index=index,
-        digest=sha256(credential.issuer_jwt.encode()).hexdigest(),
-        copy=str(credential),
+    claims = claims_of(held, dataset)
+    expires_at = ends_at(held, dataset, kind, now)
+    places = allot_indices(held, len(keys), size=desk.statuses.size, random=random)
+    credentials: list[CredentialRecord] = []
+    for key, (list_number, index) in zip(keys, places, strict=True):
+        credential = issue_credential(
+            claims,
+            vct=vct_of(desk.issuer, kind.name),
+            issuer=desk.issuer,
+            signer=desk.signer,
+            holder=key,
+            issued_at=midnight(now),
+            expires_at=expires_at,
+            status=StatusReference(desk.statuses.url(list_number), index),
+            concealed=kind.concealed,
+            random=random,
+        )
+        credentials.append(
+            CredentialRecord(
+                list_number=list_number,
+                index=index,
+                digest=sha256(credential.issuer_jwt.encode()).hexdigest(),
+                holder=key.thumbprint(),
+                copy=str(credential),
+            )
+        )
+    return Issuance(
+        issuance_id=IssuanceId(b64url(random(_ID_BYTES))),
+        dataset_id=dataset.dataset_id,
+        type_name=dataset.type_name,
+        order_number=dataset.order_number,
+        serial=dataset.serial,
+        token_hash=session.token.token_hash,
         issued_at=now,
         expires_at=expires_at,
+        credentials=tuple(credentials),
     )
 
 
 def _denied(expected: str, found: str) -> Refused:
-    return refusal(ErrorCode.CREDENTIAL_REQUEST_DENIED, expected, found, _REQUEST)
-
-
-def _malformed(code: ErrorCode, error: Malformed) -> Refused:
-    return refusal(code, error.expected, error.found, error.where)
+    return refusal(ErrorCode.CREDENTIAL_REQUEST_DENIED, expected, found, CREDENTIAL_REQUEST)

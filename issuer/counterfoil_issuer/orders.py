@@ -1,30 +1,23 @@
-"""An order as the shop recorded it, and the credentials that follow from it.
-
-A dataset is what one credential will say: the receipt of an order, or the
-warranty of one unit. At most one credential per dataset is ever in force.
-"""
+"""An order as the shop recorded it, and what its receipt and its warranties say."""
 
 import calendar
 import hmac
 from base64 import b32encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Final, NewType
 
 from counterfoil_credentials.encoding import JsonObject, canonical_json
 from counterfoil_credentials.errors import Misuse
 
-from counterfoil_issuer.catalogue import RECEIPT, WARRANTY, CredentialType
 from counterfoil_issuer.money import amount_text
 from counterfoil_issuer.products import Brand, Product
 
 OrderNumber = NewType("OrderNumber", str)
 Serial = NewType("Serial", str)
-DatasetId = NewType("DatasetId", str)
 
 _SERIAL_CHARACTERS: Final = 12
-_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +25,7 @@ class OrderLine:
     """`quantity` units of one product at `price` each; `tax` is the whole line's.
 
     Amounts are whole minor units. `serials` names each unit, or none does.
+    `returned` counts the units that came back, `returned_serials` among them.
     """
 
     gtin: str
@@ -41,6 +35,27 @@ class OrderLine:
     tax: int
     warranty_months: int
     serials: tuple[Serial, ...]
+    returned: int = 0
+    returned_serials: frozenset[Serial] = frozenset()
+
+    def kept(self) -> "OrderLine":
+        """Give the line of the units that did not come back."""
+        share, left_over = divmod(self.tax, self.quantity)
+        taxes = [share + (i < left_over) for i in range(self.quantity)]
+        if self.serials:
+            stay = [
+                i for i, serial in enumerate(self.serials) if serial not in self.returned_serials
+            ]
+        else:
+            stay = [*range(self.quantity - self.returned)]
+        return replace(
+            self,
+            quantity=len(stay),
+            tax=sum(taxes[i] for i in stay),
+            serials=tuple(self.serials[i] for i in stay) if self.serials else (),
+            returned=0,
+            returned_serials=frozenset(),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,22 +77,31 @@ class Order:
         The catalogue and the keys of the day added the rest: months of warranty,
         serial numbers, whether tax comes on top.
         """
-        lines = tuple(replace(it, warranty_months=0, serials=()) for it in self.lines)
+        lines = tuple(
+            replace(
+                it, warranty_months=0, serials=(), returned=0, returned_serials=frozenset[Serial]()
+            )
+            for it in self.lines
+        )
         return replace(self, total=0, lines=lines)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dataset:
-    """What one credential will say: an order's receipt, or one unit's warranty."""
-
-    type_name: str
-    order_number: OrderNumber
-    serial: Serial | None
-
-    @property
-    def dataset_id(self) -> DatasetId:
-        """Give the stable name under which at most one credential is in force."""
-        return DatasetId(f"{self.type_name}:{self.serial or self.order_number}")
+    def kept(self) -> "Order":
+        """Give the order without the units that came back: what was bought in the end."""
+        if not any(line.returned for line in self.lines):
+            return self
+        lines = [line.kept() for line in self.lines]
+        tax = self.tax - sum(
+            before.tax - line.tax for before, line in zip(self.lines, lines, strict=True)
+        )
+        values = [sum(line.price * line.quantity for line in some) for some in (self.lines, lines)]
+        # The total says whether tax was in the prices when the order was taken.
+        tax_on_top = self.total != values[0]
+        return replace(
+            self,
+            tax=tax,
+            total=values[1] + (tax if tax_on_top else 0),
+            lines=tuple(line for line in lines if line.quantity),
+        )
 
 
 def serial_of(
@@ -94,37 +118,6 @@ def serial_of(
     return Serial(f"{product.serial_prefix}-{digits}")
 
 
-def datasets_of(order: Order) -> list[tuple[Dataset, ...]]:
-    """Give the datasets of `order`, grouped as they are offered.
-
-    The receipt goes with the first unit's warranty. Every further unit stands
-    alone: it may be a present for somebody else's wallet.
-    """
-    receipt = Dataset(type_name=RECEIPT.name, order_number=order.number, serial=None)
-    warranties = [
-        Dataset(type_name=WARRANTY.name, order_number=order.number, serial=serial)
-        for line in order.lines
-        if line.warranty_months
-        for serial in line.serials
-    ]
-    return [(receipt, *warranties[:1]), *((warranty,) for warranty in warranties[1:])]
-
-
-def claims_of(dataset: Dataset, order: Order) -> JsonObject:
-    """Give what the credential for `dataset` says."""
-    if dataset.type_name == RECEIPT.name:
-        return _receipt(order)
-    return _warranty(order, _line_of(order, dataset.serial), dataset.serial)
-
-
-def ends_at(dataset: Dataset, order: Order, kind: CredentialType, now: datetime) -> datetime:
-    """Give when the credential for `dataset` expires: a midnight, alike for a day's credentials."""
-    if dataset.serial is None:
-        return midnight(now) + kind.lasts
-    until = _warranty_ends_on(order, _line_of(order, dataset.serial))
-    return datetime.combine(until, time(), UTC) + _DAY + kind.lasts
-
-
 def midnight(now: datetime) -> datetime:
     """Give the day's first instant, so that a credential's time tells two customers not apart.
 
@@ -133,7 +126,8 @@ def midnight(now: datetime) -> datetime:
     return datetime.combine(now.astimezone(UTC).date(), time(), UTC)
 
 
-def _receipt(order: Order) -> JsonObject:
+def receipt_claims(order: Order) -> JsonObject:
+    """Give what the order's receipt says."""
     return {
         "currency": order.currency,
         "order": order.number,
@@ -159,19 +153,22 @@ def _receipt_lines(order: Order) -> Iterator[JsonObject]:
             yield {**about, "serial": serial, "quantity": 1, "price": price, "tax": tax}
 
 
-def _warranty(order: Order, line: OrderLine, serial: Serial | None) -> JsonObject:
+def warranty_claims(order: Order, serial: Serial) -> JsonObject:
+    """Give what the warranty of one unit says."""
+    line = _line_of(order, serial)
     return {
         "item": {"gtin": line.gtin, "serial": serial, "name": line.name},
         "valid_from": order.paid_at.astimezone(UTC).date().isoformat(),
-        "valid_until": _warranty_ends_on(order, line).isoformat(),
+        "valid_until": warranty_ends_on(order, serial).isoformat(),
         "price": amount_text(line.price, order.currency),
         "currency": order.currency,
         "buyer": {"name": order.buyer_name},
     }
 
 
-def _warranty_ends_on(order: Order, line: OrderLine) -> date:
-    """Give the last day of the warranty: the day of payment, so many months on."""
+def warranty_ends_on(order: Order, serial: Serial) -> date:
+    """Give the last day of a unit's warranty: the day of payment, so many months on."""
+    line = _line_of(order, serial)
     bought = order.paid_at.astimezone(UTC).date()
     years, month = divmod(bought.month - 1 + line.warranty_months, 12)
     year = bought.year + years
@@ -179,7 +176,7 @@ def _warranty_ends_on(order: Order, line: OrderLine) -> date:
     return date(year, month + 1, min(bought.day, last_day))
 
 
-def _line_of(order: Order, serial: Serial | None) -> OrderLine:
+def _line_of(order: Order, serial: Serial) -> OrderLine:
     for line in order.lines:
         if serial in line.serials:
             return line

@@ -1,31 +1,46 @@
-"""What the issuer writes down: offers, tokens, issued credentials. Secrets only as hashes."""
+"""What the issuer writes down: datasets, offers, tokens, issuances. Secrets only as hashes."""
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final, NewType
 
-from counterfoil_issuer.orders import Dataset, DatasetId, OrderNumber
+from counterfoil_credentials.encoding import JsonObject
+
+from counterfoil_issuer.orders import OrderNumber, Serial
 
 Random = Callable[[int], bytes]
 Clock = Callable[[], datetime]
 
+DatasetId = NewType("DatasetId", str)
 OfferId = NewType("OfferId", str)
-CredentialId = NewType("CredentialId", str)
+IssuanceId = NewType("IssuanceId", str)
 SecretHash = NewType("SecretHash", str)
 
 SECRET_BYTES: Final = 32
 
 
+class DatasetState(StrEnum):
+    """Whether a dataset may be issued now, later, or never."""
+
+    READY = "ready"
+    WAITING = "waiting"
+    DENIED = "denied"
+
+
 class OfferState(StrEnum):
-    """Where an offer stands. Only `open` ones can be redeemed; none ever opens again."""
+    """Where an offer stands. Only `open` ones can be redeemed; none ever opens again.
+
+    `replaced` by a newer offer, or `ended` by too many guesses at its code.
+    """
 
     OPEN = "open"
     REDEEMED = "redeemed"
     REPLACED = "replaced"
+    ENDED = "ended"
 
 
 class RevocationReason(StrEnum):
@@ -34,7 +49,29 @@ class RevocationReason(StrEnum):
     GOODS_RETURNED = "goods-returned"
     ISSUED_IN_ERROR = "issued-in-error"
     DEVICE_LOST = "device-lost"
+    TRANSFERRED = "transferred"
     FRAUD = "fraud"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """What one credential will say.
+
+    `claims` is None while they follow from the order (a receipt, a unit's
+    warranty), and after they were erased. `ends_at` is when its credentials
+    expire, None for the type's validity counted from the day of issue.
+    `subject` may fetch it by logging in: the brand's own customer id, or a
+    verified e-mail address in lower case.
+    """
+
+    dataset_id: DatasetId
+    type_name: str
+    claims: JsonObject | None = field(default=None, repr=False)
+    ends_at: datetime | None = None
+    order_number: OrderNumber | None = None
+    serial: Serial | None = None
+    subject: str | None = field(default=None, repr=False)
+    state: DatasetState = DatasetState.READY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,77 +79,122 @@ class OfferRecord:
     """An offer of credentials. `attempts` counts guesses at the transaction code."""
 
     offer_id: OfferId
-    order_number: OrderNumber
-    code_hash: SecretHash = field(repr=False)
+    reference_hash: SecretHash | None = field(repr=False)
+    code_hash: SecretHash | None = field(repr=False)
+    issuer_state_hash: SecretHash | None = field(repr=False)
     tx_code_mac: str | None = field(repr=False)
     attempts: int
     state: OfferState
     expires_at: datetime
     datasets: tuple[Dataset, ...]
 
-    def dataset_of(self, type_name: str) -> Dataset | None:
-        """Give the one dataset of `type_name` that this offer holds."""
-        for dataset in self.datasets:
-            if dataset.type_name == type_name:
-                return dataset
-        return None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRecord:
-    """An access token for one offer's datasets."""
+    """An access token for datasets, which the record of its session names.
+
+    Whoever presents it proves the key of `dpop_jkt` (a thumbprint), if it has one.
+    `by_identifier`: its datasets are asked for by identifier, not by configuration.
+    `ended`: what it was for has been offered again.
+    """
 
     token_hash: SecretHash = field(repr=False)
-    offer_id: OfferId
+    offer_id: OfferId | None
+    client_id: str | None
+    dpop_jkt: str | None = field(repr=False)
+    by_identifier: bool
+    ended: bool = False
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A token together with the datasets that it was given for."""
+
+    token: TokenRecord
+    datasets: tuple[Dataset, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialRecord:
-    """An issued credential, as far as its issuer remembers it.
+    """One credential of an issuance, as far as its issuer remembers it.
 
     `copy` and `holder` (the key's thumbprint) stand until the wallet has said
     that it stored the credential, so that a request whose answer was lost can be
     answered again, or until the token is past its every use; then both are
-    erased. `dropped_at` is set when the credential
-    never reached a wallet, or another took its place before it did.
+    erased.
     """
 
-    credential_id: CredentialId
-    dataset: Dataset
-    token_hash: SecretHash = field(repr=False)
-    holder: str | None = field(repr=False)
     list_number: int
     index: int
     digest: str
+    holder: str | None = field(repr=False)
     copy: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuance:
+    """One answer to a wallet: credentials that say the same, each with a key of its own.
+
+    `dropped_at` is set when it never reached a wallet, or another took its place
+    before it did; `replaced_at` when it was revoked to make room for another. A
+    dataset has one issuance at most that is neither: the current one.
+    """
+
+    issuance_id: IssuanceId
+    dataset_id: DatasetId
+    type_name: str
+    order_number: OrderNumber | None
+    serial: Serial | None
+    token_hash: SecretHash = field(repr=False)
     issued_at: datetime
     expires_at: datetime
+    credentials: tuple[CredentialRecord, ...]
     acknowledged_at: datetime | None = None
     dropped_at: datetime | None = None
+    suspended_at: datetime | None = None
     revoked_at: datetime | None = None
     revocation_reason: RevocationReason | None = None
+    replaced_at: datetime | None = None
 
     @property
     def in_force(self) -> bool:
-        """Say whether the status list calls this credential valid."""
+        """Say whether the status list calls these credentials valid, or suspended for now."""
         return self.dropped_at is None and self.revoked_at is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferral:
+    """A request that waits: for what dataset, under which token, for whose keys (public JWKs)."""
+
+    transaction_hash: SecretHash = field(repr=False)
+    dataset_id: DatasetId
+    token_hash: SecretHash = field(repr=False)
+    keys: tuple[JsonObject, ...] = field(repr=False)
+    expires_at: datetime
+    done_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a status list said when it was last published, by its time and its `ended` entries.
+    """What a status list said when it was last published: how many changes it had had by then."""
 
-    Entries only ever go from valid to invalid, so their count tells the contents.
-    """
-
-    ended: int
+    changes: int
     listed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListState:
+    """A status list now: entries allotted, changes of entries so far, what was published last."""
+
+    used: int
+    changes: int
+    listing: Listing | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeCounts:
-    """How many credentials of one type are in force, were revoked, were dropped."""
+    """How many issuances of one type are in force, were revoked, were dropped."""
 
     in_force: int = 0
     revoked: int = 0
@@ -134,14 +216,6 @@ class Summary:
     status_indices_used: int
     datasets_issued_twice: int
     personal_data: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A token together with the offer that it was given for."""
-
-    token: TokenRecord
-    offer: OfferRecord
 
 
 def secret_hash(secret: str) -> SecretHash:
@@ -172,6 +246,6 @@ def random_below(limit: int, random: Random) -> int:
             return number % limit
 
 
-def dataset_ids(datasets: tuple[Dataset, ...]) -> frozenset[DatasetId]:
+def dataset_ids(datasets: Sequence[Dataset]) -> frozenset[DatasetId]:
     """Give the ids of `datasets`."""
     return frozenset(dataset.dataset_id for dataset in datasets)

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from counterfoil_issuer.issuer import ImportReport
 from counterfoil_issuer.money import amount_text
 from counterfoil_issuer.offering import Offered, OpenOffer
-from counterfoil_issuer.orders import Dataset, Order
-from counterfoil_issuer.records import CredentialRecord, RevocationReason, Summary
+from counterfoil_issuer.orders import Order
+from counterfoil_issuer.records import Dataset, Issuance, RevocationReason, Summary
 
 
 class Body(BaseModel):
@@ -150,19 +150,21 @@ class OpenOfferAnswer(BaseModel):
 
 
 class CredentialAnswer(BaseModel):
-    """An issued credential, without what it says.
+    """What was issued in one answer, without what it says: credentials that say the same.
 
+    `status_list` and `status_index` are the first one's; `credentials` counts them.
     `state`: `sent` until the wallet says that it stored it, then `stored`;
     `revoked`; `dropped` when no wallet ever stored it.
     """
 
     credential_id: str
     type: str
-    order: str
+    order: str | None
     serial: str | None
-    state: Literal["sent", "stored", "revoked", "dropped"]
+    state: Literal["sent", "stored", "suspended", "revoked", "dropped"]
     issued_at: datetime
     expires_at: datetime
+    credentials: int
     status_list: int
     status_index: int
     acknowledged_at: datetime | None
@@ -170,18 +172,19 @@ class CredentialAnswer(BaseModel):
     revocation_reason: RevocationReason | None
 
     @classmethod
-    def of(cls, record: CredentialRecord) -> Self:
+    def of(cls, record: Issuance) -> Self:
         """Give the answer for `record`."""
         return cls(
-            credential_id=record.credential_id,
-            type=record.dataset.type_name,
-            order=record.dataset.order_number,
-            serial=record.dataset.serial,
+            credential_id=record.issuance_id,
+            type=record.type_name,
+            order=record.order_number,
+            serial=record.serial,
             state=_state(record),
             issued_at=record.issued_at,
             expires_at=record.expires_at,
-            status_list=record.list_number,
-            status_index=record.index,
+            credentials=len(record.credentials),
+            status_list=record.credentials[0].list_number,
+            status_index=record.credentials[0].index,
             acknowledged_at=record.acknowledged_at,
             revoked_at=record.revoked_at,
             revocation_reason=record.revocation_reason,
@@ -247,9 +250,11 @@ class SummaryAnswer(BaseModel):
         )
 
 
-def _state(record: CredentialRecord) -> Literal["sent", "stored", "revoked", "dropped"]:
+def _state(record: Issuance) -> Literal["sent", "stored", "suspended", "revoked", "dropped"]:
     if record.revoked_at is not None:
         return "revoked"
     if record.dropped_at is not None:
         return "dropped"
+    if record.suspended_at is not None:
+        return "suspended"
     return "sent" if record.acknowledged_at is None else "stored"

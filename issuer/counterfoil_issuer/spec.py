@@ -60,6 +60,7 @@ PRE_AUTHORIZED_CODE: Final = "pre-authorized_code"
 TX_CODE: Final = "tx_code"
 ACCESS_TOKEN: Final = "access_token"
 BEARER: Final = "Bearer"
+DPOP: Final = "DPoP"  # RFC 9449, section 5
 TOKEN_TYPE: Final = "token_type"
 EXPIRES_IN: Final = "expires_in"
 AUTHORIZATION_DETAILS: Final = "authorization_details"
@@ -70,6 +71,8 @@ C_NONCE: Final = "c_nonce"
 # Credential request and response: OpenID4VCI 1.0, section 8.
 CREDENTIAL_CONFIGURATION_ID: Final = "credential_configuration_id"
 CREDENTIAL_IDENTIFIER: Final = "credential_identifier"
+CREDENTIAL_IDENTIFIERS: Final = "credential_identifiers"  # section 6.2
+CREDENTIAL_REQUEST: Final = "credential_request"  # where an error is, in our own words
 CREDENTIAL_RESPONSE_ENCRYPTION: Final = "credential_response_encryption"
 PROOF: Final = "proof"  # the drafts' singular; refused by name
 PROOFS: Final = "proofs"

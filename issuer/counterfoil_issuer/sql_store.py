@@ -1,50 +1,41 @@
-"""The issuer's state in SQLite.
+"""The issuer's state in a database; what it looks like there stands in `tables.py`."""
 
-What must never happen twice is a constraint of the schema, not a habit of the
-code: a status index is allotted once, a dataset has one credential that was not
-dropped, a token gets one credential of a type, a nonce is spent once.
-"""
-
-from collections.abc import Collection, Generator
+import json
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
-from counterfoil_service.sql import open_database, reading, transaction
+from counterfoil_credentials.encoding import compact_json, parse_object
+from counterfoil_service.sql import Database
+from counterfoil_service.statements import Connection, Row, Statement, Value
 from sqlalchemy import (
-    Column,
+    ClauseElement,
     ColumnElement,
-    Connection,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Row,
-    String,
     Table,
-    UniqueConstraint,
-    and_,
     delete,
+    exists,
     func,
     insert,
+    or_,
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
-from counterfoil_issuer.orders import (
+from counterfoil_issuer.orders import Order, OrderLine, OrderNumber, Serial
+from counterfoil_issuer.records import (
+    CredentialRecord,
     Dataset,
     DatasetId,
-    Order,
-    OrderLine,
-    OrderNumber,
-    Serial,
-)
-from counterfoil_issuer.records import (
-    CredentialId,
-    CredentialRecord,
+    DatasetState,
+    Deferral,
+    Issuance,
+    IssuanceId,
     Listing,
+    ListState,
     OfferId,
     OfferRecord,
     OfferState,
@@ -55,153 +46,70 @@ from counterfoil_issuer.records import (
     TokenRecord,
     TypeCounts,
 )
-from counterfoil_issuer.store import Held
-
-METADATA: Final = MetaData()
-
-# Amounts are whole minor units, times whole seconds since 1970.
-ORDERS: Final = Table(
-    "orders",
+from counterfoil_issuer.tables import (
+    CREDENTIALS,
+    CURRENT,
+    DATASETS,
+    DEFERRALS,
+    ISSUANCES,
     METADATA,
-    Column("number", String, primary_key=True),
-    Column("paid_at", Integer, nullable=False),
-    Column("currency", String, nullable=False),
-    Column("tax", Integer, nullable=False),
-    Column("total", Integer, nullable=False),
-    Column("buyer_name", String, nullable=False),
-    Column("buyer_email", String, nullable=False),
-    Column("imported_at", Integer, nullable=False),
-)
-Index("orders_by_email", func.lower(ORDERS.c.buyer_email))
-
-ORDER_LINES: Final = Table(
-    "order_lines",
-    METADATA,
-    Column("order_number", String, ForeignKey(ORDERS.c.number), primary_key=True),
-    Column("line", Integer, primary_key=True),
-    Column("gtin", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("quantity", Integer, nullable=False),
-    Column("price", Integer, nullable=False),
-    Column("tax", Integer, nullable=False),
-    Column("warranty_months", Integer, nullable=False),
+    OFFER_DATASETS,
+    OFFERS,
+    ORDER_LINES,
+    ORDERS,
+    SPENT_NONCES,
+    STATUS_LISTS,
+    TOKEN_DATASETS,
+    TOKENS,
+    UNITS,
 )
 
-UNITS: Final = Table(
-    "units",
-    METADATA,
-    Column("serial", String, primary_key=True),
-    Column("order_number", String, ForeignKey(ORDERS.c.number), nullable=False, index=True),
-    Column("line", Integer, nullable=False),
-    Column("unit", Integer, nullable=False),
-)
+__all__ = ["METADATA", "SqlHeld", "SqlStore"]
 
-OFFERS: Final = Table(
-    "offers",
-    METADATA,
-    Column("offer_id", String, primary_key=True),
-    Column("order_number", String, ForeignKey(ORDERS.c.number), nullable=False, index=True),
-    Column("code_hash", String, nullable=False, unique=True),
-    Column("tx_code_mac", String),
-    Column("attempts", Integer, nullable=False),
-    Column("state", String, nullable=False),
-    Column("expires_at", Integer, nullable=False),
-)
+T = TypeVar("T")
 
-OFFER_DATASETS: Final = Table(
-    "offer_datasets",
-    METADATA,
-    Column("offer_id", String, ForeignKey(OFFERS.c.offer_id), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("dataset_id", String, nullable=False),
-    Column("type_name", String, nullable=False),
-    Column("serial", String),
-)
-
-TOKENS: Final = Table(
-    "tokens",
-    METADATA,
-    Column("token_hash", String, primary_key=True),
-    Column("offer_id", String, ForeignKey(OFFERS.c.offer_id), nullable=False),
-    Column("expires_at", Integer, nullable=False),
-)
-
-SPENT_NONCES: Final = Table(
-    "spent_nonces",
-    METADATA,
-    Column("nonce_hash", String, primary_key=True),
-    Column("expires_at", Integer, nullable=False, index=True),
-)
-
-CREDENTIALS: Final = Table(
-    "credentials",
-    METADATA,
-    Column("position", Integer, primary_key=True, autoincrement=True),
-    Column("credential_id", String, nullable=False, unique=True),
-    Column("dataset_id", String, nullable=False),
-    Column("type_name", String, nullable=False),
-    Column("order_number", String, ForeignKey(ORDERS.c.number), nullable=False, index=True),
-    Column("serial", String),
-    Column("token_hash", String, nullable=False),
-    Column("holder", String),
-    Column("list_number", Integer, nullable=False),
-    Column("status_index", Integer, nullable=False),
-    Column("digest", String, nullable=False),
-    Column("copy", String),
-    Column("issued_at", Integer, nullable=False),
-    Column("expires_at", Integer, nullable=False),
-    Column("acknowledged_at", Integer),
-    Column("dropped_at", Integer),
-    Column("revoked_at", Integer),
-    Column("revocation_reason", String),
-    UniqueConstraint("list_number", "status_index"),
-    UniqueConstraint("token_hash", "type_name"),
-)
-_NOT_DROPPED: Final = CREDENTIALS.c.dropped_at.is_(None)
-_IN_FORCE: Final = and_(_NOT_DROPPED, CREDENTIALS.c.revoked_at.is_(None))
-Index(
-    "one_credential_per_dataset",
-    CREDENTIALS.c.dataset_id,
-    unique=True,
-    sqlite_where=_NOT_DROPPED,
-    postgresql_where=_NOT_DROPPED,
-)
-
-LISTINGS: Final = Table(
-    "listings",
-    METADATA,
-    Column("list_number", Integer, primary_key=True, autoincrement=False),
-    Column("ended", Integer, nullable=False),
-    Column("listed_at", Integer, nullable=False),
-)
+_VALID: Final = 0
+_INVALID: Final = 1
+_SUSPENDED: Final = 2
 
 
 class SqlStore:
-    """Keeps the issuer's state in the SQLite file at `path`, made when missing."""
+    """Keeps the issuer's state in a database, made when missing.
 
-    def __init__(self, path: Path) -> None:
-        self._engine = open_database(path, METADATA)
+    `where` is the path of a SQLite file, or the `postgresql://` URL of a database.
+    """
+
+    def __init__(self, where: Path | str) -> None:
+        self._database = Database.open(where, METADATA)
 
     @contextmanager
-    def transaction(self) -> Generator[Held, None, None]:
+    def transaction(self) -> Generator["SqlHeld", None, None]:
         """Hold the state for a change; it is on disk when this ends."""
-        with transaction(self._engine) as connection:
-            yield _SqlHeld(connection)
+        with self._database.transaction() as connection:
+            yield SqlHeld(connection)
 
     @contextmanager
-    def reading(self) -> Generator[Held, None, None]:
+    def reading(self) -> Generator["SqlHeld", None, None]:
         """Hold one moment of the state, to read."""
-        with reading(self._engine) as connection:
-            yield _SqlHeld(connection)
+        with self._database.reading() as connection:
+            yield SqlHeld(connection)
+
+    async def write(self, work: Callable[["SqlHeld"], T]) -> T:
+        """Give what `work` gives, once its change is on disk, with those of others."""
+        return await self._database.write(lambda connection: work(SqlHeld(connection)))
 
     def close(self) -> None:
-        """Close the database's connections."""
-        self._engine.dispose()
+        """Finish the writes that wait and close the database."""
+        self._database.close()
 
 
-class _SqlHeld:
+class SqlHeld:
+    """The state as one transaction holds it. Others read and write through `connection` too."""
+
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
+
+    # Orders and what follows from them.
 
     def order(self, number: OrderNumber) -> Order | None:
         row = self._one(select(ORDERS).where(ORDERS.c.number == number))
@@ -213,309 +121,481 @@ class _SqlHeld:
             .where(func.lower(ORDERS.c.buyer_email) == email.lower())
             .order_by(ORDERS.c.paid_at.desc())
         )
-        return [self._order(row) for row in self._connection.execute(query)]
+        return [self._order(row) for row in self._all(query)]
 
     def add_order(self, order: Order, imported_at: datetime) -> None:
-        self._connection.execute(
-            insert(ORDERS).values(
-                number=order.number,
-                paid_at=_seconds(order.paid_at),
-                currency=order.currency,
-                tax=order.tax,
-                total=order.total,
-                buyer_name=order.buyer_name,
-                buyer_email=order.buyer_email,
-                imported_at=_seconds(imported_at),
-            )
+        self._add(
+            ORDERS,
+            number=order.number,
+            paid_at=_seconds(order.paid_at),
+            currency=order.currency,
+            tax=order.tax,
+            total=order.total,
+            buyer_name=order.buyer_name,
+            buyer_email=order.buyer_email,
+            imported_at=_seconds(imported_at),
         )
         for i, line in enumerate(order.lines, start=1):
-            self._connection.execute(
-                insert(ORDER_LINES).values(
-                    order_number=order.number,
-                    line=i,
-                    gtin=line.gtin,
-                    name=line.name,
-                    quantity=line.quantity,
-                    price=line.price,
-                    tax=line.tax,
-                    warranty_months=line.warranty_months,
-                )
+            self._add(
+                ORDER_LINES,
+                order_number=order.number,
+                line=i,
+                gtin=line.gtin,
+                name=line.name,
+                quantity=line.quantity,
+                price=line.price,
+                tax=line.tax,
+                warranty_months=line.warranty_months,
+                returned=line.returned,
             )
             for unit, serial in enumerate(line.serials, start=1):
-                values = {"serial": serial, "order_number": order.number, "line": i, "unit": unit}
-                self._connection.execute(insert(UNITS).values(**values))
+                self._add(UNITS, serial=serial, order_number=order.number, line=i, unit=unit)
+
+    def return_units(
+        self,
+        number: OrderNumber,
+        *,
+        line: int,
+        serials: Collection[Serial],
+        count: int,
+        at: datetime,
+    ) -> None:
+        self._run(
+            update(ORDER_LINES)
+            .where(ORDER_LINES.c.order_number == number, ORDER_LINES.c.line == line)
+            .values(returned=ORDER_LINES.c.returned + count)
+        )
+        self._run(
+            update(UNITS)
+            .where(UNITS.c.order_number == number, UNITS.c.serial.in_(serials))
+            .values(returned_at=_seconds(at))
+        )
+
+    # Datasets.
+
+    def dataset(self, dataset_id: DatasetId) -> Dataset | None:
+        row = self._one(select(DATASETS).where(DATASETS.c.dataset_id == dataset_id))
+        return None if row is None else _dataset(row)
+
+    def datasets_of_order(self, number: OrderNumber) -> list[Dataset]:
+        return [
+            _dataset(row)
+            for row in self._all(select(DATASETS).where(DATASETS.c.order_number == number))
+        ]
+
+    def datasets_of_subject(self, subject: str) -> list[Dataset]:
+        query = (
+            select(DATASETS)
+            .where(DATASETS.c.subject == subject)
+            .order_by(DATASETS.c.created_at, DATASETS.c.dataset_id)
+        )
+        return [_dataset(row) for row in self._all(query)]
+
+    def add_dataset(self, dataset: Dataset, at: datetime) -> bool:
+        return self._add_if_new(
+            DATASETS,
+            dataset_id=dataset.dataset_id,
+            created_at=_seconds(at),
+            **_dataset_values(dataset),
+        )
+
+    def change_dataset(self, dataset: Dataset) -> None:
+        self._run(
+            update(DATASETS)
+            .where(DATASETS.c.dataset_id == dataset.dataset_id)
+            .values(**_dataset_values(dataset))
+        )
+
+    def release_dataset(self, dataset_id: DatasetId) -> bool:
+        waits = (DATASETS.c.dataset_id == dataset_id) & (
+            DATASETS.c.state == DatasetState.WAITING.value
+        )
+        return self._run(update(DATASETS).where(waits).values(state=DatasetState.READY.value)) == 1
+
+    def deny_dataset(self, dataset_id: DatasetId) -> bool:
+        may = (DATASETS.c.dataset_id == dataset_id) & (
+            DATASETS.c.state != DatasetState.DENIED.value
+        )
+        return self._run(update(DATASETS).where(may).values(state=DatasetState.DENIED.value)) == 1
+
+    # Offers and tokens.
 
     def add_offer(self, offer: OfferRecord) -> None:
-        self._connection.execute(
-            insert(OFFERS).values(
-                offer_id=offer.offer_id,
-                order_number=offer.order_number,
-                code_hash=offer.code_hash,
-                tx_code_mac=offer.tx_code_mac,
-                attempts=offer.attempts,
-                state=offer.state,
-                expires_at=_seconds(offer.expires_at),
-            )
+        self._add(
+            OFFERS,
+            offer_id=offer.offer_id,
+            reference_hash=offer.reference_hash,
+            code_hash=offer.code_hash,
+            issuer_state_hash=offer.issuer_state_hash,
+            tx_code_mac=offer.tx_code_mac,
+            attempts=offer.attempts,
+            state=offer.state.value,
+            expires_at=_seconds(offer.expires_at),
         )
         for position, dataset in enumerate(offer.datasets):
-            self._connection.execute(
-                insert(OFFER_DATASETS).values(
-                    offer_id=offer.offer_id,
-                    position=position,
-                    dataset_id=dataset.dataset_id,
-                    type_name=dataset.type_name,
-                    serial=dataset.serial,
-                )
+            self._add(
+                OFFER_DATASETS,
+                offer_id=offer.offer_id,
+                position=position,
+                dataset_id=dataset.dataset_id,
             )
 
-    def offer_of_code(self, code_hash: SecretHash) -> OfferRecord | None:
-        row = self._one(select(OFFERS).where(OFFERS.c.code_hash == code_hash))
-        return None if row is None else self._offer(row)
+    def offer(self, offer_id: OfferId) -> OfferRecord | None:
+        return self._offer(OFFERS.c.offer_id == offer_id)
 
-    def replace_offers(self, order: OrderNumber, datasets: Collection[DatasetId]) -> int:
-        holding = select(OFFER_DATASETS.c.offer_id).where(OFFER_DATASETS.c.dataset_id.in_(datasets))
-        return self._changed(
+    def offer_of_code(self, code_hash: SecretHash) -> OfferRecord | None:
+        return self._offer(OFFERS.c.code_hash == code_hash)
+
+    def offer_of_issuer_state(self, issuer_state_hash: SecretHash) -> OfferRecord | None:
+        return self._offer(OFFERS.c.issuer_state_hash == issuer_state_hash)
+
+    def offer_of_reference(self, reference_hash: SecretHash) -> OfferRecord | None:
+        return self._offer(OFFERS.c.reference_hash == reference_hash)
+
+    def replace_offers(self, datasets: Collection[DatasetId]) -> None:
+        offered = select(OFFER_DATASETS.c.offer_id).where(OFFER_DATASETS.c.dataset_id.in_(datasets))
+        self._run(
             update(OFFERS)
-            .where(OFFERS.c.order_number == order)
-            .where(OFFERS.c.state != OfferState.REPLACED)
-            .where(OFFERS.c.offer_id.in_(holding))
-            .values(state=OfferState.REPLACED)
+            .where(OFFERS.c.offer_id.in_(offered))
+            .values(state=OfferState.REPLACED.value)
+        )
+        given = select(TOKEN_DATASETS.c.token_hash).where(TOKEN_DATASETS.c.dataset_id.in_(datasets))
+        self._run(
+            update(TOKENS)
+            .where(or_(TOKENS.c.offer_id.in_(offered), TOKENS.c.token_hash.in_(given)))
+            .values(ended=1)
         )
 
     def count_attempt(self, offer_id: OfferId, at_most: int) -> bool:
-        counted = self._changed(
+        is_open = (OFFERS.c.offer_id == offer_id) & (OFFERS.c.state == OfferState.OPEN.value)
+        counted = self._run(
             update(OFFERS)
-            .where(OFFERS.c.offer_id == offer_id)
-            .where(OFFERS.c.state == OfferState.OPEN)
-            .where(OFFERS.c.attempts < at_most)
+            .where(is_open, OFFERS.c.attempts < at_most)
             .values(attempts=OFFERS.c.attempts + 1)
         )
+        if not counted:
+            self._run(update(OFFERS).where(is_open).values(state=OfferState.ENDED.value))
         return counted == 1
 
     def redeem_offer(self, offer_id: OfferId) -> bool:
-        taken = self._changed(
+        taken = self._run(
             update(OFFERS)
-            .where(OFFERS.c.offer_id == offer_id)
-            .where(OFFERS.c.state == OfferState.OPEN)
-            .values(state=OfferState.REDEEMED)
+            .where(OFFERS.c.offer_id == offer_id, OFFERS.c.state == OfferState.OPEN.value)
+            .values(state=OfferState.REDEEMED.value)
         )
         return taken == 1
 
-    def add_token(self, token: TokenRecord) -> None:
-        self._connection.execute(
-            insert(TOKENS).values(
-                token_hash=token.token_hash,
-                offer_id=token.offer_id,
-                expires_at=_seconds(token.expires_at),
-            )
+    def add_token(self, token: TokenRecord, datasets: Sequence[DatasetId]) -> None:
+        self._add(
+            TOKENS,
+            token_hash=token.token_hash,
+            offer_id=token.offer_id,
+            client_id=token.client_id,
+            dpop_jkt=token.dpop_jkt,
+            by_identifier=int(token.by_identifier),
+            ended=int(token.ended),
+            expires_at=_seconds(token.expires_at),
         )
+        for position, dataset_id in enumerate(datasets):
+            self._add(
+                TOKEN_DATASETS,
+                token_hash=token.token_hash,
+                position=position,
+                dataset_id=dataset_id,
+            )
 
     def session_of(self, token_hash: SecretHash) -> Session | None:
         row = self._one(select(TOKENS).where(TOKENS.c.token_hash == token_hash))
         if row is None:
             return None
-        offer = self._one(select(OFFERS).where(OFFERS.c.offer_id == row.offer_id))
-        if offer is None:
-            return None
         token = TokenRecord(
             token_hash=SecretHash(row.token_hash),
-            offer_id=OfferId(row.offer_id),
+            offer_id=row.offer_id,
+            client_id=row.client_id,
+            dpop_jkt=row.dpop_jkt,
+            by_identifier=bool(row.by_identifier),
+            ended=bool(row.ended),
             expires_at=_instant(row.expires_at),
         )
-        return Session(token, self._offer(offer))
-
-    def spend_nonce(self, nonce_hash: SecretHash, expires_at: datetime, now: datetime) -> bool:
-        self._connection.execute(
-            delete(SPENT_NONCES).where(SPENT_NONCES.c.expires_at <= _seconds(now))
+        datasets = self._all(
+            select(DATASETS)
+            .join(TOKEN_DATASETS, TOKEN_DATASETS.c.dataset_id == DATASETS.c.dataset_id)
+            .where(TOKEN_DATASETS.c.token_hash == token_hash)
+            .order_by(TOKEN_DATASETS.c.position)
         )
-        spent = self._changed(
-            sqlite_insert(SPENT_NONCES)
-            .values(nonce_hash=nonce_hash, expires_at=_seconds(expires_at))
-            .on_conflict_do_nothing()
+        return Session(token, tuple(_dataset(dataset) for dataset in datasets))
+
+    def spend_nonce(self, nonce_hash: SecretHash, expires_at: datetime) -> bool:
+        return self._add_if_new(
+            SPENT_NONCES,
+            nonce_hash=nonce_hash,
+            expires_at=_seconds(expires_at),
         )
-        return spent == 1
 
-    def credential(self, credential_id: CredentialId) -> CredentialRecord | None:
-        return self._credential(CREDENTIALS.c.credential_id == credential_id)
+    # Issuances.
 
-    def credential_of_token(
-        self, token_hash: SecretHash, type_name: str
-    ) -> CredentialRecord | None:
-        same_token = CREDENTIALS.c.token_hash == token_hash
-        return self._credential(same_token & (CREDENTIALS.c.type_name == type_name))
+    def issuance(self, issuance_id: IssuanceId) -> Issuance | None:
+        return self._issuance(ISSUANCES.c.issuance_id == issuance_id)
 
-    def current_credential(self, dataset: DatasetId) -> CredentialRecord | None:
-        return self._credential((CREDENTIALS.c.dataset_id == dataset) & _NOT_DROPPED)
+    def issuance_of_token(self, token_hash: SecretHash, dataset_id: DatasetId) -> Issuance | None:
+        same_token = ISSUANCES.c.token_hash == token_hash
+        return self._issuance(same_token & (ISSUANCES.c.dataset_id == dataset_id))
 
-    def credentials_of(self, order: OrderNumber) -> list[CredentialRecord]:
+    def current_issuance(self, dataset_id: DatasetId) -> Issuance | None:
+        return self._issuance((ISSUANCES.c.dataset_id == dataset_id) & CURRENT)
+
+    def issuances_of_order(self, order: OrderNumber) -> list[Issuance]:
         query = (
-            select(CREDENTIALS)
-            .where(CREDENTIALS.c.order_number == order)
-            .order_by(CREDENTIALS.c.position)
+            select(ISSUANCES)
+            .where(ISSUANCES.c.order_number == order)
+            .order_by(ISSUANCES.c.position)
         )
-        return [_credential(row) for row in self._connection.execute(query)]
+        return [self._with_credentials(row) for row in self._all(query)]
 
-    def add_credential(self, record: CredentialRecord) -> None:
-        self._connection.execute(
-            insert(CREDENTIALS).values(
-                credential_id=record.credential_id,
-                dataset_id=record.dataset.dataset_id,
-                type_name=record.dataset.type_name,
-                order_number=record.dataset.order_number,
-                serial=record.dataset.serial,
-                token_hash=record.token_hash,
-                holder=record.holder,
-                list_number=record.list_number,
-                status_index=record.index,
-                digest=record.digest,
-                copy=record.copy,
-                issued_at=_seconds(record.issued_at),
-                expires_at=_seconds(record.expires_at),
+    def add_issuance(self, issuance: Issuance) -> None:
+        self._add(
+            ISSUANCES,
+            issuance_id=issuance.issuance_id,
+            dataset_id=issuance.dataset_id,
+            type_name=issuance.type_name,
+            order_number=issuance.order_number,
+            serial=issuance.serial,
+            token_hash=issuance.token_hash,
+            issued_at=_seconds(issuance.issued_at),
+            expires_at=_seconds(issuance.expires_at),
+        )
+        used: dict[int, int] = {}
+        for number, credential in enumerate(issuance.credentials):
+            self._add(
+                CREDENTIALS,
+                issuance_id=issuance.issuance_id,
+                number=number,
+                list_number=credential.list_number,
+                status_index=credential.index,
+                status=_VALID,
+                digest=credential.digest,
+                holder=credential.holder,
+                copy=credential.copy,
             )
-        )
+            used[credential.list_number] = used.get(credential.list_number, 0) + 1
+        for list_number, count in used.items():
+            self._run(
+                upsert(STATUS_LISTS)
+                .values(list_number=list_number, used=count, changes=0)
+                .on_conflict_do_update(
+                    index_elements=[STATUS_LISTS.c.list_number],
+                    set_={"used": STATUS_LISTS.c.used + count},
+                )
+            )
 
-    def hand_to_token(self, credential_id: CredentialId, token_hash: SecretHash) -> None:
-        self._connection.execute(
-            update(CREDENTIALS)
-            .where(CREDENTIALS.c.credential_id == credential_id)
+    def hand_to_token(self, issuance_id: IssuanceId, token_hash: SecretHash) -> None:
+        self._run(
+            update(ISSUANCES)
+            .where(ISSUANCES.c.issuance_id == issuance_id)
             .values(token_hash=token_hash)
         )
 
-    def acknowledge(self, credential_id: CredentialId, at: datetime) -> bool:
-        noted = self._changed(
-            update(CREDENTIALS)
-            .where(CREDENTIALS.c.credential_id == credential_id)
-            .where(CREDENTIALS.c.acknowledged_at.is_(None), _NOT_DROPPED)
-            .values(acknowledged_at=_seconds(at), copy=None, holder=None)
-        )
-        return noted == 1
+    def acknowledge(self, issuance_id: IssuanceId, at: datetime) -> bool:
+        not_yet = ISSUANCES.c.acknowledged_at.is_(None) & ISSUANCES.c.dropped_at.is_(None)
+        if not self._changed(issuance_id, not_yet, acknowledged_at=_seconds(at)):
+            return False
+        self._forget_copies(issuance_id)
+        return True
 
-    def drop(self, credential_id: CredentialId, at: datetime) -> bool:
-        dropped = self._changed(
-            update(CREDENTIALS)
-            .where(CREDENTIALS.c.credential_id == credential_id)
-            .where(CREDENTIALS.c.acknowledged_at.is_(None), _IN_FORCE)
-            .values(dropped_at=_seconds(at), copy=None, holder=None)
-        )
-        return dropped == 1
+    def drop(self, issuance_id: IssuanceId, at: datetime) -> bool:
+        nobodys = ISSUANCES.c.acknowledged_at.is_(None) & _IN_FORCE
+        if not self._changed(issuance_id, nobodys, dropped_at=_seconds(at)):
+            return False
+        self._forget_copies(issuance_id)
+        self._set_status(issuance_id, _INVALID)
+        return True
 
-    def revoke(self, credential_id: CredentialId, at: datetime, why: RevocationReason) -> bool:
-        revoked = self._changed(
-            update(CREDENTIALS)
-            .where(CREDENTIALS.c.credential_id == credential_id, _IN_FORCE)
-            .values(revoked_at=_seconds(at), revocation_reason=why, copy=None, holder=None)
+    def revoke(self, issuance_id: IssuanceId, at: datetime, why: RevocationReason) -> bool:
+        at_s = _seconds(at)
+        if not self._changed(issuance_id, _IN_FORCE, revoked_at=at_s, revocation_reason=why.value):
+            return False
+        self._forget_copies(issuance_id)
+        self._set_status(issuance_id, _INVALID)
+        return True
+
+    def suspend(self, issuance_id: IssuanceId, at: datetime) -> bool:
+        unsuspended = ISSUANCES.c.suspended_at.is_(None) & _IN_FORCE
+        if not self._changed(issuance_id, unsuspended, suspended_at=_seconds(at)):
+            return False
+        self._set_status(issuance_id, _SUSPENDED)
+        return True
+
+    def reinstate(self, issuance_id: IssuanceId) -> bool:
+        suspended = ISSUANCES.c.suspended_at.is_not(None) & _IN_FORCE
+        if not self._changed(issuance_id, suspended, suspended_at=None):
+            return False
+        self._set_status(issuance_id, _VALID)
+        return True
+
+    def replace(self, issuance_id: IssuanceId, at: datetime) -> None:
+        self._changed(issuance_id, CURRENT, replaced_at=_seconds(at))
+
+    # Requests that wait.
+
+    def add_deferral(self, deferral: Deferral) -> None:
+        self._add_if_new(
+            DEFERRALS,
+            transaction_hash=deferral.transaction_hash,
+            dataset_id=deferral.dataset_id,
+            token_hash=deferral.token_hash,
+            keys=json.dumps(deferral.keys),
+            expires_at=_seconds(deferral.expires_at),
         )
-        return revoked == 1
+
+    def deferral(self, transaction_hash: SecretHash) -> Deferral | None:
+        row = self._one(select(DEFERRALS).where(DEFERRALS.c.transaction_hash == transaction_hash))
+        if row is None:
+            return None
+        return Deferral(
+            transaction_hash=SecretHash(row.transaction_hash),
+            dataset_id=DatasetId(row.dataset_id),
+            token_hash=SecretHash(row.token_hash),
+            keys=tuple(json.loads(row.keys)),
+            expires_at=_instant(row.expires_at),
+            done_at=_optional_instant(row.done_at),
+        )
+
+    def end_deferral(self, transaction_hash: SecretHash, at: datetime) -> bool:
+        ended = self._run(
+            update(DEFERRALS)
+            .where(DEFERRALS.c.transaction_hash == transaction_hash, DEFERRALS.c.done_at.is_(None))
+            .values(done_at=_seconds(at), keys="[]")
+        )
+        return ended == 1
+
+    # Status lists.
 
     def last_status_list(self) -> int:
-        return self._count(select(func.coalesce(func.max(CREDENTIALS.c.list_number), 0)))
+        return self._count(select(func.coalesce(func.max(STATUS_LISTS.c.list_number), 0)))
 
-    def status_indices_used(self, list_number: int) -> int:
-        return self._count(_counting(CREDENTIALS.c.list_number == list_number))
+    def list_state(self, list_number: int) -> ListState | None:
+        row = self._one(select(STATUS_LISTS).where(STATUS_LISTS.c.list_number == list_number))
+        if row is None:
+            return None
+        listing = (
+            None if row.listed_at is None else Listing(row.listed_changes, _instant(row.listed_at))
+        )
+        return ListState(used=row.used, changes=row.changes, listing=listing)
 
     def status_index_is_free(self, list_number: int, index: int) -> bool:
-        same_list = CREDENTIALS.c.list_number == list_number
-        return not self._count(_counting(same_list & (CREDENTIALS.c.status_index == index)))
-
-    def ended_indices(self, list_number: int, since: datetime | None = None) -> list[int]:
-        ended = ~_IN_FORCE
-        if since is not None:
-            at = _seconds(since)
-            ended = (CREDENTIALS.c.dropped_at >= at) | (CREDENTIALS.c.revoked_at >= at)
-        query = select(CREDENTIALS.c.status_index).where(
-            CREDENTIALS.c.list_number == list_number, ended
+        taken = select(func.count()).where(
+            CREDENTIALS.c.list_number == list_number, CREDENTIALS.c.status_index == index
         )
-        return [int(index) for index in self._connection.scalars(query)]
+        return not self._count(taken)
 
-    def ended_count(self, list_number: int) -> int:
-        return self._count(_counting((CREDENTIALS.c.list_number == list_number) & ~_IN_FORCE))
-
-    def last_ended_at(self, list_number: int) -> datetime | None:
-        latest = select(
-            func.max(CREDENTIALS.c.dropped_at), func.max(CREDENTIALS.c.revoked_at)
-        ).where(CREDENTIALS.c.list_number == list_number)
-        ended = [at for at in self._connection.execute(latest).one() if at is not None]
-        return _optional_instant(max(ended, default=None))
-
-    def listing(self, list_number: int) -> Listing | None:
-        row = self._one(select(LISTINGS).where(LISTINGS.c.list_number == list_number))
-        return None if row is None else Listing(row.ended, _instant(row.listed_at))
+    def statuses(self, list_number: int, after: int) -> Mapping[int, int]:
+        query = select(CREDENTIALS.c.status_index, CREDENTIALS.c.status).where(
+            CREDENTIALS.c.list_number == list_number, CREDENTIALS.c.change_number > after
+        )
+        return {row.status_index: row.status for row in self._all(query)}
 
     def put_listing(self, list_number: int, listing: Listing) -> None:
-        said = {"ended": listing.ended, "listed_at": _seconds(listing.listed_at)}
-        self._connection.execute(
-            sqlite_insert(LISTINGS)
-            .values(list_number=list_number, **said)
-            .on_conflict_do_update(index_elements=[LISTINGS.c.list_number], set_=said)
+        self._run(
+            update(STATUS_LISTS)
+            .where(STATUS_LISTS.c.list_number == list_number)
+            .values(listed_changes=listing.changes, listed_at=_seconds(listing.listed_at))
         )
 
-    def forget_dead(self, before: datetime) -> None:
-        dead = TOKENS.c.expires_at <= _seconds(before)
-        self._connection.execute(
+    # Housekeeping.
+
+    def forget_dead(self, before: datetime, now: datetime) -> None:
+        at = _seconds(before)
+        self._run(delete(SPENT_NONCES).where(SPENT_NONCES.c.expires_at <= _seconds(now)))
+        self._run(delete(DEFERRALS).where(DEFERRALS.c.expires_at <= at))
+        waiting = select(DEFERRALS.c.token_hash)
+        dead = (TOKENS.c.expires_at <= at) & TOKENS.c.token_hash.not_in(waiting)
+        dead_tokens = select(TOKENS.c.token_hash).where(dead)
+        theirs = select(ISSUANCES.c.issuance_id).where(ISSUANCES.c.token_hash.in_(dead_tokens))
+        self._run(
             update(CREDENTIALS)
-            .where(CREDENTIALS.c.token_hash.in_(select(TOKENS.c.token_hash).where(dead)))
+            .where(CREDENTIALS.c.issuance_id.in_(theirs), CREDENTIALS.c.copy.is_not(None))
             .values(copy=None, holder=None)
         )
-        self._connection.execute(delete(TOKENS).where(dead))
-        ended = (OFFERS.c.expires_at <= _seconds(before)) & OFFERS.c.offer_id.not_in(
-            select(TOKENS.c.offer_id)
+        self._run(delete(TOKEN_DATASETS).where(TOKEN_DATASETS.c.token_hash.in_(dead_tokens)))
+        self._run(delete(TOKENS).where(dead))
+        ended = (OFFERS.c.expires_at <= at) & ~exists().where(
+            TOKENS.c.offer_id == OFFERS.c.offer_id
         )
-        theirs = OFFER_DATASETS.c.offer_id.in_(select(OFFERS.c.offer_id).where(ended))
-        self._connection.execute(delete(OFFER_DATASETS).where(theirs))
-        self._connection.execute(delete(OFFERS).where(ended))
+        of_ended = OFFER_DATASETS.c.offer_id.in_(select(OFFERS.c.offer_id).where(ended))
+        self._run(delete(OFFER_DATASETS).where(of_ended))
+        self._run(delete(OFFERS).where(ended))
+        revoked = select(ISSUANCES.c.dataset_id).where(CURRENT, ISSUANCES.c.revoked_at.is_not(None))
+        over = or_(
+            DATASETS.c.dataset_id.in_(revoked),
+            DATASETS.c.ends_at <= at,
+            DATASETS.c.state == DatasetState.DENIED.value,
+        )
+        self._run(
+            update(DATASETS)
+            .where(over, DATASETS.c.claims.is_not(None))
+            .values(claims=None, subject=None)
+        )
 
-    def summary(self, now: datetime, *, max_attempts: int) -> Summary:
-        is_open = (
-            (OFFERS.c.state == OfferState.OPEN)
-            & (OFFERS.c.expires_at > _seconds(now))
-            & (OFFERS.c.attempts < max_attempts)
-        )
+    def summary(self, now: datetime) -> Summary:
+        is_open = (OFFERS.c.state == OfferState.OPEN.value) & (OFFERS.c.expires_at > _seconds(now))
         orders = self._count(select(func.count()).select_from(ORDERS))
         twice = (
-            select(CREDENTIALS.c.dataset_id)
-            .where(_NOT_DROPPED)
-            .group_by(CREDENTIALS.c.dataset_id)
+            select(ISSUANCES.c.dataset_id)
+            .where(CURRENT)
+            .group_by(ISSUANCES.c.dataset_id)
             .having(func.count() > 1)
             .subquery()
         )
-        indices = select(CREDENTIALS.c.list_number, CREDENTIALS.c.status_index).distinct()
         return Summary(
             orders=orders,
-            offers_open=self._count(select(func.count()).select_from(OFFERS).where(is_open)),
+            offers_open=self._count(_counting(OFFERS, is_open)),
             credentials=self._type_counts(),
-            status_indices_used=self._count(select(func.count()).select_from(indices.subquery())),
+            status_indices_used=self._count(select(func.count()).select_from(CREDENTIALS)),
             datasets_issued_twice=self._count(select(func.count()).select_from(twice)),
             personal_data={
                 "orders.buyer_name": orders,
                 "orders.buyer_email": orders,
-                "credentials.copy": self._count(_counting(CREDENTIALS.c.copy.is_not(None))),
-                "credentials.holder": self._count(_counting(CREDENTIALS.c.holder.is_not(None))),
+                "datasets.claims": self._count(_counting(DATASETS, DATASETS.c.claims.is_not(None))),
+                "datasets.subject": self._count(
+                    _counting(DATASETS, DATASETS.c.subject.is_not(None))
+                ),
+                "credentials.copy": self._count(
+                    _counting(CREDENTIALS, CREDENTIALS.c.copy.is_not(None))
+                ),
+                "credentials.holder": self._count(
+                    _counting(CREDENTIALS, CREDENTIALS.c.holder.is_not(None))
+                ),
+                "deferrals.keys": self._count(_counting(DEFERRALS, DEFERRALS.c.done_at.is_(None))),
             },
         )
 
     def _type_counts(self) -> dict[str, TypeCounts]:
         query = (
             select(
-                CREDENTIALS.c.type_name,
-                func.count(),
-                func.count(CREDENTIALS.c.revoked_at),
-                func.count(CREDENTIALS.c.dropped_at),
+                ISSUANCES.c.type_name,
+                func.count().label("issued"),
+                func.count(ISSUANCES.c.revoked_at).label("revoked"),
+                func.count(ISSUANCES.c.dropped_at).label("dropped"),
             )
-            .group_by(CREDENTIALS.c.type_name)
-            .order_by(CREDENTIALS.c.type_name)
+            .group_by(ISSUANCES.c.type_name)
+            .order_by(ISSUANCES.c.type_name)
         )
         return {
-            name: TypeCounts(in_force=issued - revoked - dropped, revoked=revoked, dropped=dropped)
-            for name, issued, revoked, dropped in self._connection.execute(query)
+            row.type_name: TypeCounts(
+                in_force=row.issued - row.revoked - row.dropped,
+                revoked=row.revoked,
+                dropped=row.dropped,
+            )
+            for row in self._all(query)
         }
 
-    def _order(self, row: Row[Any]) -> Order:
-        units: dict[int, list[Serial]] = {}
-        for unit in self._connection.execute(
+    def _order(self, row: Row) -> Order:
+        units: dict[int, list[Row]] = {}
+        for unit in self._all(
             select(UNITS).where(UNITS.c.order_number == row.number).order_by(UNITS.c.unit)
         ):
-            units.setdefault(unit.line, []).append(Serial(unit.serial))
-        lines = self._connection.execute(
+            units.setdefault(unit.line, []).append(unit)
+        lines = self._all(
             select(ORDER_LINES)
             .where(ORDER_LINES.c.order_number == row.number)
             .order_by(ORDER_LINES.c.line)
@@ -528,82 +608,172 @@ class _SqlHeld:
             total=row.total,
             buyer_name=row.buyer_name,
             buyer_email=row.buyer_email,
-            lines=tuple(
-                OrderLine(
-                    gtin=line.gtin,
-                    name=line.name,
-                    quantity=line.quantity,
-                    price=line.price,
-                    tax=line.tax,
-                    warranty_months=line.warranty_months,
-                    serials=tuple(units.get(line.line, [])),
-                )
-                for line in lines
-            ),
+            lines=tuple(_line(line, units.get(line.line, [])) for line in lines),
         )
 
-    def _offer(self, row: Row[Any]) -> OfferRecord:
-        datasets = self._connection.execute(
-            select(OFFER_DATASETS)
+    def _offer(self, condition: ColumnElement[bool]) -> OfferRecord | None:
+        row = self._one(select(OFFERS).where(condition))
+        if row is None:
+            return None
+        datasets = self._all(
+            select(DATASETS)
+            .join(OFFER_DATASETS, OFFER_DATASETS.c.dataset_id == DATASETS.c.dataset_id)
             .where(OFFER_DATASETS.c.offer_id == row.offer_id)
             .order_by(OFFER_DATASETS.c.position)
         )
         return OfferRecord(
             offer_id=OfferId(row.offer_id),
-            order_number=OrderNumber(row.order_number),
-            code_hash=SecretHash(row.code_hash),
+            reference_hash=row.reference_hash,
+            code_hash=row.code_hash,
+            issuer_state_hash=row.issuer_state_hash,
             tx_code_mac=row.tx_code_mac,
             attempts=row.attempts,
             state=OfferState(row.state),
             expires_at=_instant(row.expires_at),
-            datasets=tuple(_dataset(dataset, row.order_number) for dataset in datasets),
+            datasets=tuple(_dataset(dataset) for dataset in datasets),
         )
 
-    def _credential(self, condition: ColumnElement[bool]) -> CredentialRecord | None:
-        row = self._one(select(CREDENTIALS).where(condition))
-        return None if row is None else _credential(row)
+    def _issuance(self, condition: ColumnElement[bool]) -> Issuance | None:
+        row = self._one(select(ISSUANCES).where(condition))
+        return None if row is None else self._with_credentials(row)
 
-    def _one(self, query: Any) -> Row[Any] | None:  # noqa: ANN401  # SQLAlchemy's own generic
-        return self._connection.execute(query).one_or_none()
+    def _with_credentials(self, row: Row) -> Issuance:
+        credentials = self._all(
+            select(CREDENTIALS)
+            .where(CREDENTIALS.c.issuance_id == row.issuance_id)
+            .order_by(CREDENTIALS.c.number)
+        )
+        return Issuance(
+            issuance_id=IssuanceId(row.issuance_id),
+            dataset_id=DatasetId(row.dataset_id),
+            type_name=row.type_name,
+            order_number=row.order_number,
+            serial=row.serial,
+            token_hash=SecretHash(row.token_hash),
+            issued_at=_instant(row.issued_at),
+            expires_at=_instant(row.expires_at),
+            credentials=tuple(
+                CredentialRecord(
+                    list_number=credential.list_number,
+                    index=credential.status_index,
+                    digest=credential.digest,
+                    holder=credential.holder,
+                    copy=credential.copy,
+                )
+                for credential in credentials
+            ),
+            acknowledged_at=_optional_instant(row.acknowledged_at),
+            dropped_at=_optional_instant(row.dropped_at),
+            suspended_at=_optional_instant(row.suspended_at),
+            revoked_at=_optional_instant(row.revoked_at),
+            revocation_reason=RevocationReason(row.revocation_reason)
+            if row.revocation_reason
+            else None,
+            replaced_at=_optional_instant(row.replaced_at),
+        )
 
-    def _count(self, query: Any) -> int:  # noqa: ANN401  # SQLAlchemy's own generic
-        return int(self._connection.scalar(query) or 0)
+    def _changed(
+        self, issuance_id: IssuanceId, condition: ColumnElement[bool], **values: str | int | None
+    ) -> bool:
+        statement = update(ISSUANCES).where(ISSUANCES.c.issuance_id == issuance_id, condition)
+        return self._run(statement.values(**values)) == 1
 
-    def _changed(self, statement: Any) -> int:  # noqa: ANN401  # SQLAlchemy's own generic
-        return int(self._connection.execute(statement).rowcount)
+    def _forget_copies(self, issuance_id: IssuanceId) -> None:
+        self._run(
+            update(CREDENTIALS)
+            .where(CREDENTIALS.c.issuance_id == issuance_id)
+            .values(copy=None, holder=None)
+        )
+
+    def _set_status(self, issuance_id: IssuanceId, status: int) -> None:
+        mine = CREDENTIALS.c.issuance_id == issuance_id
+        for row in self._all(select(CREDENTIALS.c.number, CREDENTIALS.c.list_number).where(mine)):
+            same_list = STATUS_LISTS.c.list_number == row.list_number
+            self._run(
+                update(STATUS_LISTS).where(same_list).values(changes=STATUS_LISTS.c.changes + 1)
+            )
+            number = select(STATUS_LISTS.c.changes).where(same_list).scalar_subquery()
+            self._run(
+                update(CREDENTIALS)
+                .where(mine, CREDENTIALS.c.number == row.number)
+                .values(status=status, change_number=number)
+            )
+
+    def _one(self, query: ClauseElement | Statement, **values: Value) -> Row | None:
+        return self.connection.row(query, **values)
+
+    def _all(self, query: ClauseElement | Statement, **values: Value) -> list[Row]:
+        return self.connection.rows(query, **values)
+
+    def _count(self, query: ClauseElement | Statement, **values: Value) -> int:
+        return int(self.connection.value(query, **values) or 0)
+
+    def _run(self, statement: ClauseElement | Statement, **values: Value) -> int:
+        return self.connection.change(statement, **values)
+
+    def _add(self, table: Table, **values: Value) -> None:
+        self.connection.change(_adding(table, tuple(values)), **values)
+
+    def _add_if_new(self, table: Table, **values: Value) -> bool:
+        return self.connection.change(_adding_if_new(table, tuple(values)), **values) == 1
 
 
-def _credential(row: Row[Any]) -> CredentialRecord:
-    return CredentialRecord(
-        credential_id=CredentialId(row.credential_id),
-        dataset=_dataset(row, row.order_number),
-        token_hash=SecretHash(row.token_hash),
-        holder=row.holder,
-        list_number=row.list_number,
-        index=row.status_index,
-        digest=row.digest,
-        copy=row.copy,
-        issued_at=_instant(row.issued_at),
-        expires_at=_instant(row.expires_at),
-        acknowledged_at=_optional_instant(row.acknowledged_at),
-        dropped_at=_optional_instant(row.dropped_at),
-        revoked_at=_optional_instant(row.revoked_at),
-        revocation_reason=RevocationReason(row.revocation_reason)
-        if row.revocation_reason
-        else None,
+_IN_FORCE: Final = ISSUANCES.c.dropped_at.is_(None) & ISSUANCES.c.revoked_at.is_(None)
+
+
+@cache
+def _adding(table: Table, columns: tuple[str, ...]) -> Statement:
+    return Statement(insert(table), columns=columns)
+
+
+@cache
+def _adding_if_new(table: Table, columns: tuple[str, ...]) -> Statement:
+    return Statement(upsert(table).on_conflict_do_nothing(), columns=columns)
+
+
+def _line(row: Row, units: Sequence[Row]) -> OrderLine:
+    return OrderLine(
+        gtin=row.gtin,
+        name=row.name,
+        quantity=row.quantity,
+        price=row.price,
+        tax=row.tax,
+        warranty_months=row.warranty_months,
+        serials=tuple(Serial(unit.serial) for unit in units),
+        returned=row.returned,
+        returned_serials=frozenset(
+            Serial(unit.serial) for unit in units if unit.returned_at is not None
+        ),
     )
 
 
-def _dataset(row: Row[Any], order_number: str) -> Dataset:
+def _dataset(row: Row) -> Dataset:
     return Dataset(
+        dataset_id=DatasetId(row.dataset_id),
         type_name=row.type_name,
-        order_number=OrderNumber(order_number),
-        serial=None if row.serial is None else Serial(row.serial),
+        claims=None if row.claims is None else parse_object(row.claims, "datasets.claims"),
+        ends_at=_optional_instant(row.ends_at),
+        order_number=row.order_number,
+        serial=row.serial,
+        subject=row.subject,
+        state=DatasetState(row.state),
     )
 
 
-def _counting(condition: ColumnElement[bool]) -> Any:  # noqa: ANN401  # SQLAlchemy's own generic
-    return select(func.count()).select_from(CREDENTIALS).where(condition)
+def _dataset_values(dataset: Dataset) -> dict[str, str | int | None]:
+    return {
+        "type_name": dataset.type_name,
+        "claims": None if dataset.claims is None else compact_json(dataset.claims).decode(),
+        "ends_at": None if dataset.ends_at is None else _seconds(dataset.ends_at),
+        "order_number": dataset.order_number,
+        "serial": dataset.serial,
+        "subject": dataset.subject,
+        "state": dataset.state.value,
+    }
+
+
+def _counting(table: Table, condition: ColumnElement[bool]) -> ClauseElement:
+    return select(func.count()).select_from(table).where(condition)
 
 
 def _seconds(instant: datetime) -> int:

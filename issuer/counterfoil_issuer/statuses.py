@@ -20,30 +20,43 @@ from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.keys import Signer
 from counterfoil_credentials.status_entries import StatusEntries
 from counterfoil_credentials.status_list_aggregation import MAX_LISTS, aggregation_document
-from counterfoil_credentials.token_status_list import INVALID, sign_status_entries
+from counterfoil_credentials.token_status_list import sign_status_entries
 
-from counterfoil_issuer.records import Listing, Random, random_below
+from counterfoil_issuer.records import Listing, ListState, Random, random_below
 from counterfoil_issuer.store import Held, Store
 
 BITS: Final = 2
 _DRAWS: Final = 200
+_LAST_LIST: Final = 2**31 - 1
 # Verifiers allow a clock to be a minute wrong.
 _AHEAD_AT_MOST: Final = timedelta(seconds=30)
 
 
-def allot_index(held: Held, *, size: int, random: Random) -> tuple[int, int]:
-    """Give a list's number and a free entry of it, to be recorded in the same transaction.
+def allot_indices(held: Held, count: int, *, size: int, random: Random) -> list[tuple[int, int]]:
+    """Give so many free entries, each with its list's number, to be recorded with the credentials.
 
     A list is left for the next when three quarters are used, so that a free
     entry is found in a few draws.
     """
     number = max(held.last_status_list(), 1)
-    if held.status_indices_used(number) * 4 >= size * 3:
-        number += 1
+    state = held.list_state(number)
+    used = 0 if state is None else state.used
+    taken: list[tuple[int, int]] = []
+    for _ in range(count):
+        if used * 4 >= size * 3:
+            number, used = number + 1, 0
+        taken.append((number, _free_index(held, number, taken, size=size, random=random)))
+        used += 1
+    return taken
+
+
+def _free_index(
+    held: Held, number: int, taken: Sequence[tuple[int, int]], *, size: int, random: Random
+) -> int:
     for _ in range(_DRAWS):
         index = random_below(size, random)
-        if held.status_index_is_free(number, index):
-            return number, index
+        if (number, index) not in taken and held.status_index_is_free(number, index):
+            return index
     # At three quarters full, so many misses in a row are less likely than 1 in 10**24.
     raise Misuse("expected randomness that varies, found a source that repeats itself")
 
@@ -66,31 +79,25 @@ class _Live:
     list, and one that is taken again by the same thread.
     """
 
-    __slots__ = ("_ended", "_last_ended_at", "entries", "lock", "published")
+    __slots__ = ("_changes", "entries", "lock", "published")
 
     def __init__(self, size: int) -> None:
         self.lock = threading.RLock()
         self.entries = StatusEntries.blank(size, bits=BITS)
         self.published: _Published | None = None
-        self._ended = 0
-        self._last_ended_at: datetime | None = None
+        self._changes = 0
 
-    def follow(self, held: Held, number: int) -> None:
-        """Set what has ended since the last look, whichever worker ended it."""
-        ended = held.ended_count(number)
-        if ended != self._ended:
-            self._set(held.ended_indices(number, self._last_ended_at))
-        if ended != self._ended:
-            # A clock that was set back dates what is new before what is old, and a
-            # backup that was put back knows less: begin again.
-            self.entries, self._ended = StatusEntries.blank(len(self.entries), bits=BITS), 0
-            self._set(held.ended_indices(number))
-        self._last_ended_at = held.last_ended_at(number)
-
-    def _set(self, indices: Sequence[int]) -> None:
-        new = [index for index in indices if self.entries[index] != INVALID]
-        self.entries.set_all(new, INVALID)
-        self._ended += len(new)
+    def follow(self, held: Held, number: int, changes: int) -> None:
+        """Take over what has changed since the last look, whichever worker changed it."""
+        if changes < self._changes:
+            # A backup that was put back knows less: begin again.
+            self.entries, self._changes = StatusEntries.blank(len(self.entries), bits=BITS), 0
+        by_status: dict[int, list[int]] = {}
+        for index, status in held.statuses(number, self._changes).items():
+            by_status.setdefault(status, []).append(index)
+        for status, indices in by_status.items():
+            self.entries.set_all(indices, status)
+        self._changes = changes
 
 
 @dataclass(slots=True)
@@ -130,26 +137,29 @@ class StatusLists:
     def signed(self, store: Store, number: int, *, now: datetime) -> str | None:
         """Give the signed list, or None when there is no list of that number.
 
-        An ended credential shows at once.
+        A change shows at once.
         """
         with store.reading() as held:
-            if not 1 <= number <= held.last_status_list():
+            state = held.list_state(number) if 1 <= number <= _LAST_LIST else None
+            if state is None:
                 return None
             live = self._live_list(number)
-            if kept := self._still_true(live, held, number, now):
+            if kept := self._still_true(live, state, now):
                 return kept.token
         # One worker signs a list once, however many ask for it meanwhile.
         with live.lock:
             with store.transaction() as held:
-                if kept := self._still_true(live, held, number, now):
+                state = held.list_state(number)
+                if state is None:
+                    return None
+                if kept := self._still_true(live, state, now):
                     return kept.token
-                known = held.listing(number)
-                listing = self._next(known, held.ended_count(number), now)
+                listing = self._next(state, now)
                 if live.published and listing.listed_at - now > _AHEAD_AT_MOST:
                     return live.published.token
-                if listing != known:
+                if listing != state.listing:
                     held.put_listing(number, listing)
-                live.follow(held, number)
+                live.follow(held, number, state.changes)
             token = sign_status_entries(
                 live.entries,
                 url=self.url(number),
@@ -168,17 +178,18 @@ class StatusLists:
                 self._live[number] = _Live(self.size)
             return self._live[number]
 
-    def _still_true(self, live: _Live, held: Held, number: int, now: datetime) -> _Published | None:
-        kept, known = live.published, held.listing(number)
-        if kept is None or kept.listing != known:
+    def _still_true(self, live: _Live, state: ListState, now: datetime) -> _Published | None:
+        kept = live.published
+        if kept is None or kept.listing != state.listing:
             return None
-        return kept if self._next(known, held.ended_count(number), now) == known else None
+        return kept if self._next(state, now) == state.listing else None
 
-    def _next(self, known: Listing | None, ended: int, now: datetime) -> Listing:
-        """Give what is to be published now, of a list with so many ended entries."""
+    def _next(self, state: ListState, now: datetime) -> Listing:
+        """Give what is to be published now of a list in that state."""
         now = now.replace(microsecond=0)
+        known = state.listing
         if known is None:
-            return Listing(ended, now)
-        if known.ended != ended:
-            return Listing(ended, max(now, known.listed_at + timedelta(seconds=1)))
-        return known if now - known.listed_at < self.lasts / 2 else Listing(ended, now)
+            return Listing(state.changes, now)
+        if known.changes != state.changes:
+            return Listing(state.changes, max(now, known.listed_at + timedelta(seconds=1)))
+        return known if now - known.listed_at < self.lasts / 2 else Listing(state.changes, now)

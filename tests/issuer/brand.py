@@ -1,8 +1,10 @@
 """A brand with a catalogue and an orders file, and a customer's wallet reduced to its bytes."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, TypeVar
 
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.holder_proof import make_proof
@@ -15,9 +17,10 @@ from counterfoil_credentials.spec import PRE_AUTHORIZED_GRANT
 from counterfoil_credentials.token_status_list import read_status_list
 from counterfoil_issuer.catalogue import parse_catalogue
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
-from counterfoil_issuer.issuing import IssuedCredential
+from counterfoil_issuer.issuing import Issued
 from counterfoil_issuer.offering import OpenOffer
 from counterfoil_issuer.store import Store
+from counterfoil_issuer.tokens import AccessToken, Presented
 
 AUDIO = "https://audio.example"
 SECRET = b"a secret of the audio brand only"
@@ -43,6 +46,14 @@ ORDER_1001 = (f"#1001,{_MIRA},Auricle One,ONE,1,349.00", "#1001,,,,,,Ear pads,PA
 ORDER_1002 = (
     "#1002,jun@example.org,2026-03-02 08:15:00 +0800,JPY,2710,Jun Sample,Auricle Buds,BUDS,2,14900",
 )
+
+
+T = TypeVar("T")
+
+
+def wait(answer: Coroutine[Any, Any, T]) -> T:
+    """Give what an `async` verb gives."""
+    return asyncio.run(answer)
 
 
 def orders_file(*rows: str, header: str = HEADER) -> bytes:
@@ -82,7 +93,7 @@ class Customer:
     issuer: Issuer
     clock: Callable[[], datetime]
     key: Signer
-    received: list[IssuedCredential] = field(default_factory=list[IssuedCredential])
+    received: list[Issued] = field(default_factory=list[Issued])
 
     def form(self, offer: OpenOffer) -> dict[str, str]:
         """Give a good token request for `offer`."""
@@ -96,7 +107,11 @@ class Customer:
 
     def token(self, offer: OpenOffer) -> str:
         """Redeem `offer`."""
-        return self.issuer.redeem(self.form(offer)).value
+        return self.redeemed(self.form(offer)).value
+
+    def redeemed(self, form: dict[str, str]) -> AccessToken:
+        """Send a token request."""
+        return wait(self.issuer.redeem(form))
 
     def proof(self, nonce: str | None = None, *, key: Signer | None = None) -> str:
         """Give a good proof, with a fresh nonce unless one is given."""
@@ -114,22 +129,32 @@ class Customer:
             "proofs": {"jwt": [proof or self.proof()]},
         }
 
-    def issued(self, token: str, type_name: str = "warranty") -> IssuedCredential:
+    def issued(self, token: str, type_name: str = "warranty") -> Issued:
         """Ask for a credential with a fresh proof."""
-        issued = self.issuer.issue(token, self.request(type_name))
+        issued = self.asked(token, self.request(type_name))
         if issued not in self.received:
             self.keep(issued)
         return issued
 
-    def keep(self, issued: IssuedCredential) -> None:
+    def asked(self, token: str | None, request: JsonObject) -> Issued:
+        """Send a credential request that is answered at once."""
+        issued = wait(self.issuer.issue(Presented(token), request))
+        assert isinstance(issued, Issued)
+        return issued
+
+    def keep(self, issued: Issued) -> None:
         """Keep what came, before the issuer hears of it."""
         self.received.append(issued)
 
-    def store(self, token: str, issued: IssuedCredential) -> None:
+    def store(self, token: str, issued: Issued) -> None:
         """Tell the issuer that the credential was stored."""
-        self.issuer.notify(token, notification(issued))
+        self.told(token, notification(issued))
 
-    def accept(self, offer: OpenOffer) -> list[IssuedCredential]:
+    def told(self, token: str | None, said: JsonObject) -> None:
+        """Send a notification."""
+        wait(self.issuer.notify(Presented(token), said))
+
+    def accept(self, offer: OpenOffer) -> list[Issued]:
         """Walk an offer to its end: every credential issued and acknowledged."""
         token = self.token(offer)
         credentials = [self.issued(token, dataset.type_name) for dataset in offer.datasets]
@@ -137,13 +162,14 @@ class Customer:
             self.store(token, issued)
         return credentials
 
-    def verified(self, issued: IssuedCredential) -> VerifiedCredential:
+    def verified(self, issued: Issued) -> VerifiedCredential:
         """Verify a credential with the keys that the issuer publishes."""
-        credential = read_credential(SdJwt.parse(issued.credential))
+        (text,) = issued.credentials
+        credential = read_credential(SdJwt.parse(text))
         keys = parse_issuer_keys(self.issuer.keys_document(), self.issuer.url)
         return credential.verify(keys[credential.key_id or ""])
 
-    def status(self, issued: IssuedCredential) -> int:
+    def status(self, issued: Issued) -> int:
         """Give the credential's entry of the list that is published now."""
         reference = status_of(self.verified(issued))
         token = self.issuer.status_list(int(reference.url.rpartition("/")[2]))
@@ -154,7 +180,7 @@ class Customer:
         return listed.status_at(reference.index)
 
 
-def notification(issued: IssuedCredential, event: str = "credential_accepted") -> JsonObject:
+def notification(issued: Issued, event: str = "credential_accepted") -> JsonObject:
     """Give a wallet's notification."""
     return {"notification_id": issued.notification_id, "event": event}
 
@@ -165,6 +191,6 @@ def status_of(credential: VerifiedCredential) -> StatusReference:
     return credential.status
 
 
-def status_indices(customer: Customer, issued: Sequence[IssuedCredential]) -> list[int]:
+def status_indices(customer: Customer, issued: Sequence[Issued]) -> list[int]:
     """Give the credentials' status indices."""
     return [status_of(customer.verified(one)).index for one in issued]

@@ -1,4 +1,4 @@
-"""An issuer on either store, with the orders in it, and a customer."""
+"""An issuer with the orders in it, and a customer."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,18 +8,15 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.offering import OpenOffer
 from counterfoil_issuer.sql_store import SqlStore
-from counterfoil_issuer.store import MemoryStore, Store
+from counterfoil_issuer.store import Store
 
 from tests.conftest import Clock
 from tests.issuer.brand import ORDERS, Customer, issuer_on
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Give an empty store: each test that asks runs on both kinds."""
-    if request.param == "memory":
-        yield MemoryStore()
-        return
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Give an empty store."""
     on_disk = SqlStore(tmp_path / "issuer.sqlite3")
     yield on_disk
     on_disk.close()

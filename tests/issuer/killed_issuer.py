@@ -19,7 +19,8 @@ from pathlib import Path
 
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_issuer.issuer import utc_now
-from counterfoil_issuer.issuing import IssuedCredential
+from counterfoil_issuer.issuing import Issued
+from counterfoil_issuer.records import IssuanceId
 from counterfoil_issuer.sql_store import SqlStore
 
 from tests.issuer.brand import ORDERS, Customer, issuer_on
@@ -33,10 +34,10 @@ class Survivor(Customer):
 
     wallet: Path
 
-    def keep(self, issued: IssuedCredential) -> None:
+    def keep(self, issued: Issued) -> None:
         """Write it down, on disk, before the issuer hears of it."""
         super().keep(issued)
-        line = {"credential": issued.credential, "notification_id": issued.notification_id}
+        line = {"credentials": issued.credentials, "notification_id": issued.notification_id}
         with self.wallet.open("a") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
@@ -48,11 +49,14 @@ def wallet_beside(database: Path) -> Path:
     return database.with_suffix(".wallet")
 
 
-def received_before(database: Path) -> list[IssuedCredential]:
+def received_before(database: Path) -> list[Issued]:
     """Give what the customer of a killed program had received."""
     wallet = wallet_beside(database)
     lines = wallet.read_text().splitlines() if wallet.exists() else []
-    return [IssuedCredential(**json.loads(line)) for line in lines]
+    return [
+        Issued(tuple(one["credentials"]), IssuanceId(one["notification_id"]))
+        for one in map(json.loads, lines)
+    ]
 
 
 def randomness_until(fatal_call: int, end: Callable[[], None]) -> Callable[[int], bytes]:

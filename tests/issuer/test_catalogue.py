@@ -10,9 +10,16 @@ from counterfoil_issuer.catalogue import RECEIPT, STANDARD_TYPES, WARRANTY, pars
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.metadata import require_issuer_url
 from counterfoil_issuer.money import DIGITS, amount_text, parse_amount, split_amount
-from counterfoil_issuer.orders import Dataset, Order, OrderLine, OrderNumber, Serial, claims_of
+from counterfoil_issuer.orders import (
+    Order,
+    OrderLine,
+    OrderNumber,
+    Serial,
+    receipt_claims,
+    warranty_claims,
+)
 from counterfoil_issuer.products import LANGUAGES, require_gtin
-from counterfoil_issuer.store import MemoryStore
+from counterfoil_issuer.store import Store
 
 from tests.issuer.brand import CATALOGUE
 
@@ -52,16 +59,15 @@ def test_a_warranty_ends_so_many_months_after_the_payment(
     paid: tuple[int, int, int], months: int, until: str
 ) -> None:
     order = order_paid_on(datetime(*paid, 12, tzinfo=UTC), months)
-    dataset = Dataset(type_name="warranty", order_number=order.number, serial=Serial("A1-X"))
 
-    assert claims_of(dataset, order)["valid_until"] == until
+    assert warranty_claims(order, Serial("A1-X"))["valid_until"] == until
 
 
 @pytest.mark.parametrize("name", [RECEIPT.name, WARRANTY.name])
 def test_what_follows_from_an_order_is_what_its_type_says(name: str) -> None:
     order = order_paid_on(datetime(2026, 3, 1, tzinfo=UTC), 24)
-    serial = Serial("A1-X") if name == "warranty" else None
-    claims = claims_of(Dataset(type_name=name, order_number=order.number, serial=serial), order)
+    is_warranty = name == WARRANTY.name
+    claims = warranty_claims(order, Serial("A1-X")) if is_warranty else receipt_claims(order)
     kind = STANDARD_TYPES[name]
 
     kind.check_claims(claims)
@@ -168,14 +174,14 @@ def test_anything_else_is_no_identifier(url: str) -> None:
         require_issuer_url(url)
 
 
-def test_a_short_secret_is_refused() -> None:
+def test_a_short_secret_is_refused(store: Store) -> None:
     def with_secret(secret: bytes) -> Issuer:
         return Issuer(
             url="https://audio.example",
             catalogue=parse_catalogue(CATALOGUE),
             signer=MemorySigner.generate(),
             secret=secret,
-            store=MemoryStore(),
+            store=store,
         )
 
     assert with_secret(bytes(32)).nonce()

@@ -66,7 +66,7 @@ def test_each_issued_credential_keeps_the_rules_of_its_type(
 
     assert len(issued) == 2
     for one in issued:
-        credential = SdJwt.parse(one.credential)
+        credential = SdJwt.parse(one.credentials[0])
         vct = read_credential(credential).unverified_vct
         metadata = published(fetcher, vct.rpartition("/")[2]).metadata
 

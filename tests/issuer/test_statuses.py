@@ -21,7 +21,7 @@ from counterfoil_credentials.token_status_list import (
 )
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
 from counterfoil_issuer.offering import OpenOffer
-from counterfoil_issuer.records import CredentialId, RevocationReason
+from counterfoil_issuer.records import IssuanceId, RevocationReason
 from counterfoil_issuer.statuses import StatusLists
 from counterfoil_issuer.store import Store
 
@@ -210,12 +210,14 @@ def test_another_workers_changes_are_seen_whatever_its_clock_said(
     signer = MemorySigner.generate()
     one, other = (issuer_on(store, clock, random_bytes, signer=signer) for _ in range(2))
     issued = revocable(one, clock, 6)
-    places = {r.credential_id: r.index for n in range(6) for r in one.credentials_of(f"#{n}")}
+    places = {
+        r.issuance_id: r.credentials[0].index for n in range(6) for r in one.credentials_of(f"#{n}")
+    }
     ended: set[int] = set()
     for n, (step, credential_id) in enumerate(zip((0, 1, 0, -10, -10, 30), issued, strict=True)):
         clock.advance(timedelta(seconds=step))
         (one if n % 2 else other).revoke(credential_id, RETURNED)
-        ended.add(places[CredentialId(credential_id)])
+        ended.add(places[IssuanceId(credential_id)])
         for worker in (one, other):
             listed = read_list(worker)
             found = {i for i in range(len(listed.entries) * 4) if listed.status_at(i) == INVALID}
@@ -379,5 +381,5 @@ def test_randomness_that_repeats_itself_stops_the_issuer_instead_of_reusing_an_i
     customer.issued(token, "receipt")
 
     with pytest.raises((Misuse, Refused)):
-        customer.issuer.issue(token, customer.request("warranty"))
+        customer.asked(token, customer.request("warranty"))
     assert issuer.summary().status_indices_used == 1

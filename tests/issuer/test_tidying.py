@@ -25,7 +25,7 @@ def copies(customer: Customer) -> tuple[int, int]:
 
 def refused(customer: Customer, form: dict[str, str]) -> str:
     with pytest.raises(Refused) as refusal:
-        customer.issuer.redeem(form)
+        customer.redeemed(form)
     (reason,) = refusal.value.reasons
     return reason.found
 

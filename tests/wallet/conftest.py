@@ -67,8 +67,10 @@ def place(
 
 
 @pytest.fixture
-def town(clock: Clock, random_bytes: Callable[[int], bytes]) -> Town:
-    return Town(clock, random_bytes)
+def town(clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path) -> Iterator[Town]:
+    town = Town(clock, random_bytes, tmp_path / "brand")
+    yield town
+    town.issuer_store.close()
 
 
 @pytest.fixture

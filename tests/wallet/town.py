@@ -7,6 +7,7 @@ can be cut at any one call, before it is sent or before its answer arrives.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from counterfoil_consent import (
@@ -38,7 +39,7 @@ from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 from counterfoil_credentials.token_status_list import FetchedStatusSource
 from counterfoil_issuer.app import create_app as create_issuer_app
 from counterfoil_issuer.offering import OpenOffer
-from counterfoil_issuer.store import MemoryStore as IssuerStore
+from counterfoil_issuer.sql_store import SqlStore as IssuerStore
 from counterfoil_service.errors import install_error_handlers
 from counterfoil_verifier import WARRANTY, Counter, PinnedTrust, Shop, Statuses, TrustedIssuer
 from counterfoil_verifier import MemoryStore as SessionStore
@@ -135,14 +136,14 @@ class Wire:
 
 
 class Town:
-    """The services, and the network between them."""
+    """The services, and the network between them; the brand keeps its books in `folder`."""
 
-    def __init__(self, clock: MovingClock, random: Random) -> None:
+    def __init__(self, clock: MovingClock, random: Random, folder: Path) -> None:
         self.clock = clock
         self.random = random
         self.network = MemoryFetcher()
         self.audio_signer = MemorySigner.generate()
-        self.issuer_store = IssuerStore()
+        self.issuer_store = IssuerStore(folder / "issuer.sqlite3")
         self.issuer = issuer_on(self.issuer_store, clock, random, signer=self.audio_signer)
         self.issuer.import_orders(ORDERS)
         self.shop = Shop(name="Corner Shop", origin=TILL, signer=MemorySigner.generate())

@@ -1,0 +1,115 @@
+"""What one credential will say: claims given by the brand, or following from an order.
+
+An order leads to its receipt and to the warranty of each unit. Anything else that
+the catalogue knows (a membership, a tier, an ownership) is given directly. A
+dataset has at most one issuance in force.
+"""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+
+from counterfoil_credentials.encoding import JsonObject, b64url
+from counterfoil_credentials.errors import Reason, Refused
+
+from counterfoil_issuer.catalogue import RECEIPT, WARRANTY, Catalogue, CredentialType
+from counterfoil_issuer.orders import (
+    Order,
+    Serial,
+    midnight,
+    receipt_claims,
+    warranty_claims,
+    warranty_ends_on,
+)
+from counterfoil_issuer.records import Dataset, DatasetId, DatasetState, Random
+from counterfoil_issuer.spec import CREDENTIAL_REQUEST, ErrorCode, refusal
+from counterfoil_issuer.store import Held
+
+_ID_BYTES: Final = 16
+_DAY: Final = timedelta(days=1)
+
+
+def datasets_of(order: Order) -> list[tuple[Dataset, ...]]:
+    """Give the datasets of `order`, grouped as they are offered.
+
+    The receipt goes with the first unit's warranty. Every further unit stands
+    alone: it may be a present for somebody else's wallet.
+    """
+    receipt = _of_order(order, RECEIPT, None)
+    warranties = [
+        _of_order(order, WARRANTY, serial)
+        for line in order.lines
+        if line.warranty_months
+        for serial in line.serials
+    ]
+    return [(receipt, *warranties[:1]), *((warranty,) for warranty in warranties[1:])]
+
+
+def new_dataset(
+    catalogue: Catalogue,
+    type_name: str,
+    claims: JsonObject,
+    *,
+    ends_at: datetime | None,
+    serial: str | None,
+    subject: str | None,
+    random: Random,
+) -> Dataset:
+    """Give a dataset of any type with the claims as they are.
+
+    A dataset with a `serial` is the only one of its type for that item.
+    Raises `Refused` with `type-unknown`.
+    """
+    kind = catalogue.types.get(type_name)
+    if kind is None:
+        raise Refused(Reason("type-unknown", "a type of the catalogue", "another", "type"))
+    return Dataset(
+        dataset_id=DatasetId(f"{type_name}:{serial or b64url(random(_ID_BYTES))}"),
+        type_name=type_name,
+        claims=claims,
+        ends_at=None if ends_at is None else midnight(ends_at),
+        serial=None if serial is None else Serial(serial),
+        subject=None if subject is None else subject.lower(),
+        state=DatasetState.READY,
+    )
+
+
+def claims_of(held: Held, dataset: Dataset) -> JsonObject:
+    """Give what the credentials for `dataset` say.
+
+    Raises `Refused` with `credential_request_denied` when its claims were erased.
+    """
+    if dataset.claims is not None:
+        return dataset.claims
+    order = None if dataset.order_number is None else held.order(dataset.order_number)
+    if order is None:
+        raise refusal(
+            ErrorCode.CREDENTIAL_REQUEST_DENIED,
+            "a credential that can still be issued",
+            "one whose claims were erased",
+            CREDENTIAL_REQUEST,
+        )
+    if dataset.serial is None:
+        return receipt_claims(order.kept())
+    return warranty_claims(order, dataset.serial)
+
+
+def ends_at(held: Held, dataset: Dataset, kind: CredentialType, now: datetime) -> datetime:
+    """Give when the credentials for `dataset` expire: a midnight, alike for a day's credentials."""
+    if dataset.ends_at is not None:
+        return dataset.ends_at
+    if dataset.serial is not None and dataset.order_number is not None:
+        order = held.order(dataset.order_number)
+        if order is not None:
+            until = warranty_ends_on(order, dataset.serial)
+            return datetime.combine(until, time(), UTC) + _DAY + kind.lasts
+    return midnight(now) + kind.lasts
+
+
+def _of_order(order: Order, kind: CredentialType, serial: Serial | None) -> Dataset:
+    return Dataset(
+        dataset_id=DatasetId(f"{kind.name}:{serial or order.number}"),
+        type_name=kind.name,
+        order_number=order.number,
+        serial=serial,
+        subject=order.buyer_email.lower(),
+    )
