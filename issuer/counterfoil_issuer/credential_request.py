@@ -82,6 +82,7 @@ class DeferredRequest:
 
     transaction_id: str = field(repr=False)
     reply: Reply | None
+    content: JsonObject = field(repr=False)
 
 
 def read_credential_request(
@@ -123,7 +124,7 @@ def read_deferred_request(
     """Give the deferred credential request in `body`; raises as `read_credential_request` does."""
     content, reply = _read(body, media_type, keys, secrecy, _DEFERRED)
     try:
-        return DeferredRequest(text_at(content, TRANSACTION_ID, _DEFERRED), reply)
+        return DeferredRequest(text_at(content, TRANSACTION_ID, _DEFERRED), reply, content)
     except Malformed as error:
         raise _malformed(error) from error
 

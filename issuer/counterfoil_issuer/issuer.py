@@ -31,6 +31,7 @@ from counterfoil_issuer.issuing import (
     issue_deferred,
     requested_dataset,
 )
+from counterfoil_issuer.key_ring import Keys, keys_of
 from counterfoil_issuer.metadata import (
     authorization_server_metadata,
     issuer_metadata,
@@ -64,7 +65,7 @@ from counterfoil_issuer.redeeming import redeem_code
 from counterfoil_issuer.spec import ErrorCode, refusal
 from counterfoil_issuer.statuses import StatusLists
 from counterfoil_issuer.store import Held, Store
-from counterfoil_issuer.tokens import AccessToken, Presented, session_of
+from counterfoil_issuer.tokens import AccessToken, Once, Presented, session_of, spend_once
 
 MIN_SECRET_BYTES: Final = 32
 
@@ -119,7 +120,8 @@ class Issuer:
     `url` is the issuer's identifier: the `iss` of its credentials, and the start
     of every URL it publishes, wherever the service listens. `secret` (32 bytes or
     more, the same after a restart) keys nonces, offers, transaction codes and
-    serial numbers; it belongs beside the signing key, not in the database.
+    serial numbers; it belongs beside the signing key, not in the database. `keys`
+    rotate; `signer` is for an issuer whose one key does not.
 
     Whoever changes several things at once opens `store.transaction()` and calls the
     modules' functions with it: `lifecycle.revoke(held, ...)`.
@@ -130,7 +132,8 @@ class Issuer:
         *,
         url: str,
         catalogue: Catalogue,
-        signer: Signer,
+        signer: Signer | None = None,
+        keys: Keys | None = None,
         secret: bytes,
         store: Store,
         options: IssuerOptions = DEFAULT_OPTIONS,
@@ -143,7 +146,11 @@ class Issuer:
         self.catalogue = catalogue
         self.options = options
         self.store = store
-        self._signer = signer
+        if signer is not None:
+            keys = keys_of(signer)
+        if keys is None:
+            raise Misuse("expected a signer, or the source of a key ring, found neither")
+        self.keys = keys
         self.secret = secret
         self.clock = clock
         self.random = random
@@ -151,7 +158,7 @@ class Issuer:
         self._proofs = ProofPolicy(batch_size=options.batch_size, max_age=options.proof_max_age)
         self._statuses = StatusLists(
             issuer=url,
-            signer=signer,
+            keys=keys,
             size=options.status_list_size,
             lasts=options.status_list_lasts,
             ttl=options.status_list_ttl,
@@ -159,7 +166,7 @@ class Issuer:
         self.desk = CredentialDesk(
             issuer=url,
             catalogue=catalogue,
-            signer=signer,
+            keys=keys,
             statuses=self._statuses,
             batch_size=options.batch_size,
             deferrals=Deferrals(secret, options.deferred_lasts, options.deferred_interval),
@@ -382,11 +389,12 @@ class Issuer:
         *,
         client_id: str | None = None,
         dpop_jkt: str | None = None,
+        once: Once = (),
     ) -> AccessToken:
         """Give the access token for a token request (OpenID4VCI 1.0, section 6).
 
         `client_id` and `dpop_jkt` are what the caller has checked of the client and
-        its DPoP proof.
+        its DPoP proof; `once` is spent with the code.
         """
         return await redeem_code(
             self.store,
@@ -394,6 +402,7 @@ class Issuer:
             key=self.secret,
             client_id=client_id,
             dpop_jkt=dpop_jkt,
+            once=once,
             lasts=self.options.token_lasts,
             now=self.clock(),
             random=self.random,
@@ -423,6 +432,7 @@ class Issuer:
                 raise refusal(
                     ErrorCode.INVALID_NONCE, "a nonce not used before", "a used one", "proof.nonce"
                 )
+            spend_once(held, presented.once)
             return issue(
                 held, self.desk, session, request, proofs.keys, now=now, random=self.random
             )
@@ -436,6 +446,7 @@ class Issuer:
 
         def work(held: Held) -> Issued | Deferred:
             session = session_of(held, presented, now, grace=grace)
+            spend_once(held, presented.once)
             return issue_deferred(held, self.desk, session, request, now=now, random=self.random)
 
         return await self.store.write(work)
@@ -445,6 +456,7 @@ class Issuer:
         now = self.clock()
 
         def work(held: Held) -> None:
+            spend_once(held, presented.once)
             notify(
                 held,
                 presented,
@@ -476,7 +488,7 @@ class Issuer:
 
     def keys_document(self) -> JsonObject:
         """Give the `jwt-vc-issuer` metadata: the keys that verify its credentials."""
-        return issuer_keys_document(self.url, [self._signer.public])
+        return issuer_keys_document(self.url, self.keys.ring().published)
 
     def type_metadata(self, name: str) -> JsonObject | None:
         """Give a credential type's metadata, or None when there is no such type."""

@@ -37,7 +37,7 @@ from counterfoil_issuer.spec import (
     refusal,
 )
 from counterfoil_issuer.store import Held, Store
-from counterfoil_issuer.tokens import AccessToken, grant_token
+from counterfoil_issuer.tokens import AccessToken, Once, grant_token, spend_once
 
 MAX_ATTEMPTS: Final = 5
 _LONGEST_SECRET: Final = 512
@@ -52,6 +52,7 @@ async def redeem_code(
     key: bytes,
     client_id: str | None,
     dpop_jkt: str | None,
+    once: Once,
     lasts: timedelta,
     now: datetime,
     random: Random,
@@ -59,9 +60,9 @@ async def redeem_code(
     """Give the access token for the token request in `form`.
 
     The token is bound to the DPoP key `dpop_jkt` when there is one, whose proof
-    the caller has checked. Raises `Refused` with `unsupported_grant_type`,
-    `invalid_request`, `invalid_authorization_details` or `invalid_grant`.
-    Parameters that we do not know are ignored (RFC 6749, 3.2).
+    the caller has checked; `once` is spent with the code. Raises `Refused` with
+    `unsupported_grant_type`, `invalid_request`, `invalid_authorization_details`,
+    `invalid_grant` or `invalid_dpop_proof`. Parameters that we do not know are ignored (RFC 6749, 3.2).
     """
     code, tx_code = _read(form)
     details = form.get(AUTHORIZATION_DETAILS)
@@ -82,6 +83,7 @@ async def redeem_code(
     def take(held: Held) -> AccessToken:
         if not held.redeem_offer(offer.offer_id):
             raise _invalid_grant("a code not used before", "a used code", PRE_AUTHORIZED_CODE)
+        spend_once(held, once)
         return grant_token(
             held,
             datasets=datasets,

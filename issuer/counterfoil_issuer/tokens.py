@@ -10,7 +10,7 @@ OpenID4VCI 1.0, sections 6.2 and 13.10; RFC 6750, section 3.1.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from counterfoil_credentials.encoding import Json, b64url
 from counterfoil_credentials.errors import Refused
@@ -20,6 +20,7 @@ from counterfoil_issuer.records import (
     Dataset,
     OfferId,
     Random,
+    SecretHash,
     Session,
     TokenRecord,
     secret_hash,
@@ -36,6 +37,7 @@ from counterfoil_issuer.spec import (
 )
 from counterfoil_issuer.store import Held
 
+Once: TypeAlias = tuple[tuple[SecretHash, datetime], ...]
 _LONGEST_TOKEN: Final = 512
 
 
@@ -55,10 +57,23 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """The token of a request, and the thumbprint of the DPoP key proved with it, if any."""
+    """The token of a request, and the thumbprint of the DPoP key proved with it, if any.
+
+    `once` are hashes of proofs that must not come again, each with when it is over.
+    """
 
     value: str | None = field(repr=False)
     dpop_jkt: str | None = field(default=None, repr=False)
+    once: Once = field(default=(), repr=False)
+
+
+def spend_once(held: Held, once: Once) -> None:
+    """Take the proofs of a request; raises `Refused` with `invalid_dpop_proof` for a used one."""
+    for proof_hash, ends_at in once:
+        if not held.spend_nonce(proof_hash, ends_at):
+            raise refusal(
+                ErrorCode.INVALID_DPOP_PROOF, "a proof made for this request", "a used one", "jti"
+            )
 
 
 def grant_token(
