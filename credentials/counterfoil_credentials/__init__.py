@@ -118,6 +118,9 @@ if TYPE_CHECKING:
         check_proof,
         make_proof,
     )
+    from counterfoil_credentials.id_tokens import (
+        check_id_token,
+    )
     from counterfoil_credentials.integrity import (
         check_integrity,
     )
@@ -326,6 +329,7 @@ __all__ = [
     "check_client_attestation",
     "check_client_attestation_pop",
     "check_dpop",
+    "check_id_token",
     "check_integrity",
     "check_issued",
     "check_key_attestation",
@@ -419,6 +423,7 @@ fetch: Fetcher GuardedFetcher MemoryFetcher Response
 fetch_cache: CachingFetcher
 fetch_redirects: FollowingFetcher
 holder_proof: Proof check_proof make_proof
+id_tokens: check_id_token
 integrity: check_integrity
 issuer_keys: fetch_issuer_keys issuer_key_named issuer_keys_document parse_issuer_keys
 issuer_keys: well_known
