@@ -68,7 +68,8 @@ def new_dataset(
         claims=claims,
         ends_at=None if ends_at is None else midnight(ends_at),
         serial=None if serial is None else Serial(serial),
-        subject=None if subject is None else subject.lower(),
+        # A provider's customer ids may differ in case alone; addresses do not.
+        subject=subject.lower() if subject is not None and "@" in subject else subject,
         state=DatasetState.READY,
     )
 
