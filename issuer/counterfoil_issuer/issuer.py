@@ -33,9 +33,12 @@ from counterfoil_issuer.issuing import (
 )
 from counterfoil_issuer.key_ring import Keys, keys_of
 from counterfoil_issuer.metadata import (
+    Features,
     authorization_server_metadata,
     issuer_metadata,
     require_issuer_url,
+    signed_issuer_metadata,
+    type_at,
     type_metadata,
 )
 from counterfoil_issuer.nonces import NonceUse, check_nonce, make_nonce
@@ -145,6 +148,8 @@ class Issuer:
         self.url = require_issuer_url(url)
         self.catalogue = catalogue
         self.options = options
+        # The service around the issuer says here what else it takes.
+        self.features = Features(batch_size=options.batch_size)
         self.store = store
         if signer is not None:
             keys = keys_of(signer)
@@ -211,7 +216,8 @@ class Issuer:
         held.add_order(order, now)
         for group in datasets_of(order):
             for dataset in group:
-                held.add_dataset(dataset, now)
+                if dataset.type_name in self.catalogue.types:
+                    held.add_dataset(dataset, now)
 
     def orders_of(self, email: str) -> list[Order]:
         """Give a buyer's orders, the latest payment first."""
@@ -480,17 +486,22 @@ class Issuer:
 
     def metadata(self) -> JsonObject:
         """Give the Credential Issuer Metadata."""
-        return issuer_metadata(self.url, self.catalogue)
+        return issuer_metadata(self.url, self.catalogue, self.features)
+
+    def signed_metadata(self) -> str:
+        """Give the Credential Issuer Metadata as a signed JWT."""
+        now = self.clock()
+        return signed_issuer_metadata(self.metadata(), signer=self.keys.ring().signer(now), now=now)
 
     def authorization_server_metadata(self) -> JsonObject:
         """Give the metadata of the issuer's own authorization server."""
-        return authorization_server_metadata(self.url)
+        return authorization_server_metadata(self.url, self.catalogue, self.features)
 
     def keys_document(self) -> JsonObject:
         """Give the `jwt-vc-issuer` metadata: the keys that verify its credentials."""
         return issuer_keys_document(self.url, self.keys.ring().published)
 
     def type_metadata(self, name: str) -> JsonObject | None:
-        """Give a credential type's metadata, or None when there is no such type."""
-        kind = self.catalogue.types.get(name)
+        """Give the metadata of the type at `/types/{name}`, or None when there is none."""
+        kind = type_at(self.url, self.catalogue, name)
         return None if kind is None else type_metadata(self.url, kind)

@@ -18,12 +18,14 @@ from typing import Final
 
 from counterfoil_credentials.encoding import JsonObject, b64url, optional_text_at
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
-from counterfoil_credentials.keys import PublicKey, Signer
+from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
 
-from counterfoil_issuer.catalogue import Catalogue
+from counterfoil_issuer.catalogue import Catalogue, StatusUse
 from counterfoil_issuer.datasets import claims_of, ends_at
 from counterfoil_issuer.deferred import Deferrals, Deferred, keys_of, transaction_id_of
+from counterfoil_issuer.key_ring import Keys
+from counterfoil_issuer.metadata import type_integrity
 from counterfoil_issuer.orders import midnight
 from counterfoil_issuer.records import (
     CredentialRecord,
@@ -62,15 +64,10 @@ class CredentialDesk:
 
     issuer: str
     catalogue: Catalogue
-    signer: Signer
+    keys: Keys
     statuses: StatusLists
     batch_size: int
     deferrals: Deferrals
-
-
-def vct_of(issuer: str, type_name: str) -> str:
-    """Give the type's identifier, which is also the URL of its metadata."""
-    return f"{issuer}/types/{type_name}"
 
 
 def requested_dataset(session: Session, request: JsonObject, catalogue: Catalogue) -> Dataset:
@@ -134,10 +131,11 @@ def issue(
     Raises `Refused` with the code of RFC 6750 or of section 8.3.1.2.
     """
     dataset = requested_dataset(session, request, desk.catalogue)
-    if not 1 <= len(set(keys)) == len(keys) <= desk.batch_size:
+    batch_size = desk.catalogue.types[dataset.type_name].batch_size
+    if not 1 <= len(set(keys)) == len(keys) <= min(batch_size, desk.batch_size):
         raise refusal(
             ErrorCode.INVALID_PROOF,
-            f"1 to {desk.batch_size} proofs, each of another key",
+            f"1 to {batch_size} proofs, each of another key",
             f"{len(keys)}",
             f"{CREDENTIAL_REQUEST}.{PROOFS}",
         )
@@ -255,20 +253,24 @@ def _sign(
 ) -> Issuance:
     kind = desk.catalogue.types[dataset.type_name]
     claims = claims_of(held, dataset)
-    expires_at = ends_at(held, dataset, kind, now)
+    expires_at = ends_at(dataset, claims, kind, now)
+    has_status = kind.status is not StatusUse.NONE
+    signer = desk.keys.ring().signer(now)
     places = allot_indices(held, len(keys), size=desk.statuses.size, random=random)
     credentials: list[CredentialRecord] = []
     for key, (list_number, index) in zip(keys, places, strict=True):
         credential = issue_credential(
             claims,
-            vct=vct_of(desk.issuer, kind.name),
+            vct=kind.vct_of(desk.issuer),
+            vct_integrity=type_integrity(desk.issuer, kind),
             issuer=desk.issuer,
-            signer=desk.signer,
+            signer=signer,
             holder=key,
             issued_at=midnight(now),
             expires_at=expires_at,
-            status=StatusReference(desk.statuses.url(list_number), index),
+            status=StatusReference(desk.statuses.url(list_number), index) if has_status else None,
             concealed=kind.concealed,
+            decoys_to=kind.decoys_to,
             random=random,
         )
         credentials.append(

@@ -17,11 +17,12 @@ from typing import Final
 
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse
-from counterfoil_credentials.keys import Signer
+from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.status_entries import StatusEntries
 from counterfoil_credentials.status_list_aggregation import MAX_LISTS, aggregation_document
 from counterfoil_credentials.token_status_list import sign_status_entries
 
+from counterfoil_issuer.key_ring import Keys
 from counterfoil_issuer.records import Listing, ListState, Random, random_below
 from counterfoil_issuer.store import Held, Store
 
@@ -70,6 +71,7 @@ def aggregation_url(issuer: str) -> str:
 class _Published:
     listing: Listing
     token: str
+    key: PublicKey
 
 
 class _Live:
@@ -113,7 +115,7 @@ class StatusLists:
     """
 
     issuer: str
-    signer: Signer
+    keys: Keys
     size: int
     lasts: timedelta
     ttl: timedelta
@@ -160,16 +162,17 @@ class StatusLists:
                 if listing != state.listing:
                     held.put_listing(number, listing)
                 live.follow(held, number, state.changes)
+            signer = self.keys.ring().signer(now)
             token = sign_status_entries(
                 live.entries,
                 url=self.url(number),
-                signer=self.signer,
+                signer=signer,
                 issued_at=listing.listed_at,
                 expires_at=listing.listed_at + self.lasts,
                 ttl_s=int(self.ttl.total_seconds()),
                 aggregation_url=aggregation_url(self.issuer),
             )
-            live.published = _Published(listing, token)
+            live.published = _Published(listing, token, signer.public)
             return token
 
     def _live_list(self, number: int) -> _Live:
@@ -181,6 +184,9 @@ class StatusLists:
     def _still_true(self, live: _Live, state: ListState, now: datetime) -> _Published | None:
         kept = live.published
         if kept is None or kept.listing != state.listing:
+            return None
+        if kept.key not in self.keys.ring().published:
+            # Somebody else has that key, and nobody believes it any more.
             return None
         return kept if self._next(state, now) == state.listing else None
 

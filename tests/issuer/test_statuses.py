@@ -20,6 +20,7 @@ from counterfoil_credentials.token_status_list import (
     read_status_list,
 )
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
+from counterfoil_issuer.key_ring import keys_of
 from counterfoil_issuer.offering import OpenOffer
 from counterfoil_issuer.records import IssuanceId, RevocationReason
 from counterfoil_issuer.statuses import StatusLists
@@ -359,7 +360,7 @@ class Grown:
 def test_the_newest_thousand_lists_are_found_in_the_aggregation(last: int, listed: int) -> None:
     statuses = StatusLists(
         issuer="https://audio.example",
-        signer=MemorySigner.generate(),
+        keys=keys_of(MemorySigner.generate()),
         size=64,
         lasts=timedelta(hours=1),
         ttl=MINUTE,
