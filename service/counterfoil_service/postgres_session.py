@@ -5,6 +5,7 @@ preparation together with the statement. psycopg opens the connection; its own
 cursors cost as much again as the server does.
 """
 
+import itertools
 import select
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -18,7 +19,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.pool import NullPool
 
-from counterfoil_service.sessions import Session
+from counterfoil_service.sessions import COMMIT, MARK, RELEASE, ROLL_BACK, UNDO, Session
 from counterfoil_service.statements import Compiled, Row, Value, named_row
 
 CONNECT_TIMEOUT_S: Final = 10
@@ -39,6 +40,11 @@ _DIALECT: Final = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-unty
 # resources, operator intervention, system error.
 _OF_THE_MOMENT: Final = frozenset({"08", "40", "53", "55", "57", "58"})
 _DATA: Final = "22"
+
+# As numbers: an enumeration's names are looked up slowly, and each statement asks.
+_COMMAND_OK: Final = int(pq.ExecStatus.COMMAND_OK)
+_PIPELINE_SYNC: Final = int(pq.ExecStatus.PIPELINE_SYNC)
+_FAILED: Final = frozenset({int(pq.ExecStatus.FATAL_ERROR), int(pq.ExecStatus.PIPELINE_ABORTED)})
 
 
 def connected(url: str, *, autocommit: bool = True) -> psycopg.Connection:
@@ -74,11 +80,14 @@ class PostgresSession(Session):
         super().__init__(_DIALECT, beginning=_READING if read_only else _WRITING)
         self._opened = connected(url)
         self._raw = self._opened.pgconn
+        self._prepared: dict[str, bytes] = {}
+        for command in (*self._beginning, MARK, RELEASE, UNDO, COMMIT, ROLL_BACK):
+            name = self._prepared[command] = b"c%d" % len(self._prepared)
+            self._raw.prepare(name, command.encode())
         # Sending may wait; receiving waits in `_results`, where other threads go on.
         self._raw.nonblocking = 0
         self._raw.enter_pipeline_mode()
-        self._prepared: dict[str, bytes] = {}
-        self._names = 0
+        self._numbers = itertools.count()
         self._poll = select.poll()
         self._poll.register(self._raw.socket, select.POLLIN)
 
@@ -95,74 +104,64 @@ class PostgresSession(Session):
         return status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
     def _control(self, command: str) -> None:
-        result = self._run([(command, [])])
+        self._raw.send_query_prepared(self._prepared[command], None)
+        (result,) = self._results()
+        _require_success(result)
         # A transaction that failed before answers COMMIT with a rollback.
-        if command == "COMMIT" and result.command_status != b"COMMIT":
+        if command == COMMIT and result.command_status != b"COMMIT":
             raise Unavailable("expected the commit to happen, found it rolled back")
 
     def _rows(self, compiled: Compiled, values: tuple[Value, ...]) -> list[Row]:
-        result = self._statement(compiled, values)
+        result = self._run(compiled, values)
         decode = compiled.decode or _decoder(compiled, result)
         columns, get = range(result.nfields), result.get_value
         return [decode([get(row, column) for column in columns]) for row in range(result.ntuples)]
 
     def _change(self, compiled: Compiled, values: tuple[Value, ...]) -> int:
-        return self._statement(compiled, values).command_tuples or 0
+        return self._run(compiled, values).command_tuples or 0
 
-    def _statement(self, compiled: Compiled, values: tuple[Value, ...]) -> PGresult:
-        try:
-            texts = [None if value is None else str(value).encode() for value in values]
-        except UnicodeEncodeError as error:
-            raise Malformed("text", "a surrogate", "a value for the database") from error
-        commands = [(command, list[bytes | None]()) for command in self._ahead()]
-        return self._run([*commands, (compiled.sql, texts)], once=compiled.once)
-
-    def _run(
-        self, commands: Sequence[tuple[str, list[bytes | None]]], *, once: bool = False
-    ) -> PGresult:
-        """Send `commands` in one go and give the last one's result."""
-        raw = self._raw
-        preparing: dict[int, tuple[str, bytes]] = {}
-        sent = 0
-        try:
-            for place, (sql, values) in enumerate(commands, start=1):
-                name = self._prepared.get(sql)
-                if name is None:
-                    name = b""
-                    if not (once and place == len(commands)):
-                        self._names += 1
-                        name = b"s%d" % self._names
-                        preparing[sent] = sql, name
-                    raw.send_prepare(name, sql.encode())
-                    sent += 1
-                raw.send_query_prepared(name, values)
-                sent += 1
-            raw.pipeline_sync()
-            results = self._results()
-        except psycopg.OperationalError as error:
-            raise Unavailable("expected the database server to answer, found it gone") from error
-        for place, (sql, name) in preparing.items():
-            if results[place].status == pq.ExecStatus.COMMAND_OK:
-                self._prepared[sql] = name
+    def _run(self, compiled: Compiled, values: tuple[Value, ...]) -> PGresult:
+        """Send a statement, after what waits to go ahead of it, and give its result."""
+        texts = [None if value is None else str(value).encode() for value in values]
+        raw, sql = self._raw, compiled.sql
+        for command in self._ahead():
+            raw.send_query_prepared(self._prepared[command], None)
+        name = self._prepared.get(sql)
+        fresh = name is None
+        if name is None:
+            name = b"" if compiled.once else b"s%d" % next(self._numbers)
+            raw.send_prepare(name, sql.encode())
+        raw.send_query_prepared(name, texts)
+        results = self._results()
+        if fresh and name and results[-2].status == _COMMAND_OK:
+            self._prepared[sql] = name
         for result in results:
-            if result.status == pq.ExecStatus.FATAL_ERROR:
-                raise _named(result)
+            _require_success(result)
         return results[-1]
 
     def _results(self) -> list[PGresult]:
-        results: list[PGresult] = []
+        """Give what the server answers to all that was sent."""
+        raw, results = self._raw, list[PGresult]()
+        raw.pipeline_sync()
         while True:
-            while self._raw.is_busy():
+            while raw.is_busy():
                 if not self._poll.poll(ANSWER_TIMEOUT_MS):
-                    self._opened.close()
+                    self.close()
                     raise Unavailable("expected the database server to answer, found silence")
-                self._raw.consume_input()
-            result = self._raw.get_result()
-            if result is None:
-                continue
-            if result.status == pq.ExecStatus.PIPELINE_SYNC:
-                return results
-            results.append(result)
+                raw.consume_input()
+            result = raw.get_result()
+            # Nothing stands between the answers to two commands.
+            if result is not None:
+                if result.status == _PIPELINE_SYNC:
+                    return results
+                results.append(result)
+
+    def _named(self, error: Exception) -> Exception:
+        if isinstance(error, UnicodeEncodeError):
+            return Malformed("text", "a surrogate", "a value for the database")
+        if isinstance(error, psycopg.OperationalError):
+            return Unavailable("expected the database server to answer, found it gone")
+        return error
 
 
 def _decoder(compiled: Compiled, result: PGresult) -> Callable[[Sequence[Any]], Row]:
@@ -184,14 +183,17 @@ def _decoder(compiled: Compiled, result: PGresult) -> Callable[[Sequence[Any]], 
     return decode
 
 
-def _named(failed: PGresult) -> Exception:
-    state = (failed.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+def _require_success(result: PGresult) -> None:
+    if result.status not in _FAILED:
+        return
+    state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
     # The primary message names tables and constraints; the detail, which is left
     # where it is, holds values.
-    primary = failed.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
+    primary = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
     if state[:2] == _DATA:
-        return Malformed("a value of its column", f"another ({state})", "a value for the database")
+        found = f"another ({state})"
+        raise Malformed("a value of its column", found, "a value for the database")
     text = f"{primary.decode(errors='replace')} ({state})"
     if state[:2] in _OF_THE_MOMENT:
-        return Unavailable(f"expected the database to take part, found {text}")
-    return Misuse(f"expected a statement that fits the schema, found {text}")
+        raise Unavailable(f"expected the database to take part, found {text}")
+    raise Misuse(f"expected a statement that fits the schema, found {text}")

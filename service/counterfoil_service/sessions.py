@@ -15,9 +15,11 @@ from sqlalchemy.engine import Dialect
 
 from counterfoil_service.statements import Compiled, Connection, Row, Statement, Value
 
-_MARK: Final = "SAVEPOINT work"
-_RELEASE: Final = "RELEASE SAVEPOINT work"
-_UNDO: Final = "ROLLBACK TO SAVEPOINT work"
+MARK: Final = "SAVEPOINT work"
+RELEASE: Final = "RELEASE SAVEPOINT work"
+UNDO: Final = "ROLLBACK TO SAVEPOINT work"
+COMMIT: Final = "COMMIT"
+ROLL_BACK: Final = "ROLLBACK"
 
 
 class Session(Connection):
@@ -42,17 +44,17 @@ class Session(Connection):
     def mark(self) -> None:
         """Set the point to which `undo` goes back."""
         if self._marked and self._touched:
-            self._waiting.append(_RELEASE)
+            self._waiting.append(RELEASE)
             self._marked = False
         if not self._marked:
-            self._waiting.append(_MARK)
+            self._waiting.append(MARK)
             self._marked = True
         self._touched = False
 
     def undo(self) -> None:
         """Take back what happened since the mark."""
         if self._touched:
-            self._control(_UNDO)
+            self._command(UNDO)
         self._touched = self._failed = False
 
     def require_whole(self) -> None:
@@ -68,30 +70,28 @@ class Session(Connection):
         """End the transaction; what it changed has reached the disk."""
         self.require_whole()
         if self._begun:
-            self._control("COMMIT")
+            self._command(COMMIT)
         self._open = self._begun = False
 
     def roll_back(self) -> None:
         """End the transaction; it changed nothing."""
         if self._begun and not self.lost:
-            self._control("ROLLBACK")
+            self._command(ROLL_BACK)
         self._open = self._begun = False
 
     def rows(self, statement: Statement | ClauseElement, /, **values: Value) -> list[Row]:
         compiled, arranged = self._prepare(statement, values)
         try:
             return self._rows(compiled, arranged)
-        except BaseException:
-            self._failed = True
-            raise
+        except Exception as error:
+            raise self._failure(error) from error
 
     def change(self, statement: Statement | ClauseElement, /, **values: Value) -> int:
         compiled, arranged = self._prepare(statement, values)
         try:
             return self._change(compiled, arranged)
-        except BaseException:
-            self._failed = True
-            raise
+        except Exception as error:
+            raise self._failure(error) from error
 
     @property
     def lost(self) -> bool:
@@ -115,6 +115,10 @@ class Session(Connection):
     def _control(self, command: str) -> None: ...
 
     @abstractmethod
+    def _named(self, error: Exception) -> Exception:
+        """Give the driver's error as one of ours."""
+
+    @abstractmethod
     def _rows(self, compiled: Compiled, values: tuple[Value, ...]) -> list[Row]: ...
 
     @abstractmethod
@@ -125,15 +129,28 @@ class Session(Connection):
     ) -> tuple[Compiled, tuple[Value, ...]]:
         if not self._open:
             raise Misuse("expected an open transaction, found it ended")
-        self.require_whole()
-        if not isinstance(statement, Statement):
-            compiled = Compiled(statement, self._dialect, once=True)
-        else:
+        if self._failed:
+            self.require_whole()
+        if isinstance(statement, Statement):
             compiled = statement.on(self._dialect)
+        else:
+            compiled = Compiled(statement, self._dialect, once=True)
         return compiled, compiled.arranged(values)
+
+    def _command(self, command: str) -> None:
+        try:
+            self._control(command)
+        except Exception as error:
+            raise self._named(error) from error
+
+    def _failure(self, error: Exception) -> Exception:
+        self._failed = True
+        return self._named(error)
 
     def _ahead(self) -> list[str]:
         """Give the commands that go before the statement that is now sent."""
-        ahead, self._waiting = self._waiting, []
         self._begun = self._touched = True
+        ahead = self._waiting
+        if ahead:
+            self._waiting = []
         return ahead

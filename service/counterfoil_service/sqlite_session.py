@@ -2,8 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,7 +56,7 @@ class SqliteSession(Session):
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         super().__init__(_DIALECT, beginning=["BEGIN" if read_only else "BEGIN IMMEDIATE"])
-        with _naming_trouble():
+        try:
             self._raw = sqlite3.connect(
                 path,
                 timeout=BUSY_TIMEOUT_MS / 1000,
@@ -67,6 +66,8 @@ class SqliteSession(Session):
             )
             for pragma in (*PRAGMAS, f"query_only = {'ON' if read_only else 'OFF'}"):
                 self._raw.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error as error:
+            raise self._named(error) from error
 
     @property
     def usable(self) -> bool:
@@ -81,39 +82,32 @@ class SqliteSession(Session):
         return self._raw.in_transaction
 
     def _control(self, command: str) -> None:
-        with _naming_trouble():
-            self._raw.execute(command)
+        self._raw.execute(command)
 
     def _rows(self, compiled: Compiled, values: tuple[Value, ...]) -> list[Row]:
-        with _naming_trouble():
-            cursor = self._run(compiled, values)
-            return [*map(compiled.decode or _decoder(compiled, cursor), cursor)]
+        cursor = self._run(compiled, values)
+        return [*map(compiled.decode or _decoder(compiled, cursor), cursor)]
 
     def _change(self, compiled: Compiled, values: tuple[Value, ...]) -> int:
-        with _naming_trouble():
-            return self._run(compiled, values).rowcount
+        return self._run(compiled, values).rowcount
 
     def _run(self, compiled: Compiled, values: tuple[Value, ...]) -> sqlite3.Cursor:
         for command in self._ahead():
             self._raw.execute(command)
         return self._raw.execute(compiled.sql, values)
 
+    def _named(self, error: Exception) -> Exception:
+        if isinstance(error, (UnicodeEncodeError, OverflowError)):
+            found = "a surrogate or a number beyond 64 bits"
+            return Malformed("text and whole numbers", found, "a value for the database")
+        if not isinstance(error, sqlite3.Error):
+            return error
+        if is_of_the_moment(error):
+            return Unavailable(f"expected the database to take part, found {error}")
+        # SQLite's texts name tables and columns, never a value.
+        return Misuse(f"expected a statement that fits the schema, found {error}")
+
 
 def _decoder(compiled: Compiled, cursor: sqlite3.Cursor) -> Callable[[Sequence[Any]], Row]:
     compiled.decode = named_row([column[0] for column in cursor.description])
     return compiled.decode
-
-
-@contextmanager
-def _naming_trouble() -> Generator[None, None, None]:
-    try:
-        yield
-    except (UnicodeEncodeError, OverflowError) as error:
-        found = "a surrogate or a number beyond 64 bits"
-        raise Malformed("text and whole numbers", found, "a value for the database") from error
-    except sqlite3.Error as error:
-        if is_of_the_moment(error):
-            text = f"expected the database to take part, found {error}"
-            raise Unavailable(text) from error
-        # SQLite's texts name tables and columns, never a value.
-        raise Misuse(f"expected a statement that fits the schema, found {error}") from error
