@@ -69,7 +69,8 @@ def _reasons(claim: ClaimMetadata, issued: "_Issued") -> list[Reason]:
     reasons: list[Reason] = []
     # A claim that is never concealed and is not there is missing even if others are withheld.
     never = claim.concealment is Concealment.NEVER
-    is_known = not selected.may_lack or (never and not above.may_lack)
+    is_above = not above.may_lack and not any(place.is_withheld for place in above.places)
+    is_known = not selected.may_lack or (never and is_above)
     if claim.mandatory and not selected.places and is_known:
         reasons.append(Reason("claim-missing", "a mandatory claim", "none", where))
     if never and any(place.is_concealed for place in selected.places):

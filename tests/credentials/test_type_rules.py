@@ -196,8 +196,11 @@ class TestRules:
             assert verifier_says(second, found) == []
             assert verifier_says(third, found) == ["claim-missing"]
         assert verifier_says(rules(claim("lines", 0, sd="never")), shown) == ["claim-concealed"]
-        inside = rules(claim("lines", 0, "sku", mandatory=True))
-        assert verifier_says(inside, shown) == []
+        for path in (("lines", 0, "sku"), ("lines", None, "sku")):
+            for sd in ("never", "allowed"):
+                inside = rules(claim(*path, mandatory=True, sd=sd))
+                assert verifier_says(inside, shown) == []
+                assert verifier_says(inside, disclose(issued(("lines", None)), [])) == []
 
     @pytest.mark.parametrize(
         "path",
