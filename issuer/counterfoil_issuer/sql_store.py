@@ -46,13 +46,13 @@ from counterfoil_issuer.records import (
     TokenRecord,
     TypeCounts,
 )
+from counterfoil_issuer.sql_back_office import METADATA
 from counterfoil_issuer.tables import (
     CREDENTIALS,
     CURRENT,
     DATASETS,
     DEFERRALS,
     ISSUANCES,
-    METADATA,
     OFFER_DATASETS,
     OFFERS,
     ORDER_LINES,
@@ -80,27 +80,27 @@ class SqlStore:
     """
 
     def __init__(self, where: Path | str) -> None:
-        self._database = Database.open(where, METADATA)
+        self.database = Database.open(where, METADATA)
 
     @contextmanager
     def transaction(self) -> Generator["SqlHeld", None, None]:
         """Hold the state for a change; it is on disk when this ends."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             yield SqlHeld(connection)
 
     @contextmanager
     def reading(self) -> Generator["SqlHeld", None, None]:
         """Hold one moment of the state, to read."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             yield SqlHeld(connection)
 
     async def write(self, work: Callable[["SqlHeld"], T]) -> T:
         """Give what `work` gives, once its change is on disk, with those of others."""
-        return await self._database.write(lambda connection: work(SqlHeld(connection)))
+        return await self.database.write(lambda connection: work(SqlHeld(connection)))
 
     def close(self) -> None:
         """Finish the writes that wait and close the database."""
-        self._database.close()
+        self.database.close()
 
 
 class SqlHeld:
