@@ -5,7 +5,7 @@ the catalogue knows (a membership, a tier, an ownership) is given directly. A
 dataset has at most one issuance in force.
 """
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from typing import Final
 
 from counterfoil_credentials.encoding import JsonObject, b64url
@@ -18,14 +18,12 @@ from counterfoil_issuer.orders import (
     midnight,
     receipt_claims,
     warranty_claims,
-    warranty_ends_on,
 )
 from counterfoil_issuer.records import Dataset, DatasetId, DatasetState, Random
 from counterfoil_issuer.spec import CREDENTIAL_REQUEST, ErrorCode, refusal
 from counterfoil_issuer.store import Held
 
 _ID_BYTES: Final = 16
-_DAY: Final = timedelta(days=1)
 
 
 def datasets_of(order: Order) -> list[tuple[Dataset, ...]]:
@@ -56,12 +54,14 @@ def new_dataset(
 ) -> Dataset:
     """Give a dataset of any type with the claims as they are.
 
-    A dataset with a `serial` is the only one of its type for that item.
-    Raises `Refused` with `type-unknown`.
+    A dataset with a `serial` is the only one of its type for that item; one of a
+    deferred type waits until staff approves it. Raises `Refused` with `type-unknown`,
+    and `Malformed` with each claim that is not as the type's schema says.
     """
     kind = catalogue.types.get(type_name)
     if kind is None:
         raise Refused(Reason("type-unknown", "a type of the catalogue", "another", "type"))
+    kind.check_claims(claims)
     return Dataset(
         dataset_id=DatasetId(f"{type_name}:{serial or b64url(random(_ID_BYTES))}"),
         type_name=type_name,
@@ -70,7 +70,7 @@ def new_dataset(
         serial=None if serial is None else Serial(serial),
         # A provider's customer ids may differ in case alone; addresses do not.
         subject=subject.lower() if subject is not None and "@" in subject else subject,
-        state=DatasetState.READY,
+        state=DatasetState.WAITING if kind.deferred else DatasetState.READY,
     )
 
 
@@ -94,16 +94,9 @@ def claims_of(held: Held, dataset: Dataset) -> JsonObject:
     return warranty_claims(order, dataset.serial)
 
 
-def ends_at(held: Held, dataset: Dataset, kind: CredentialType, now: datetime) -> datetime:
+def ends_at(dataset: Dataset, claims: JsonObject, kind: CredentialType, now: datetime) -> datetime:
     """Give when the credentials for `dataset` expire: a midnight, alike for a day's credentials."""
-    if dataset.ends_at is not None:
-        return dataset.ends_at
-    if dataset.serial is not None and dataset.order_number is not None:
-        order = held.order(dataset.order_number)
-        if order is not None:
-            until = warranty_ends_on(order, dataset.serial)
-            return datetime.combine(until, time(), UTC) + _DAY + kind.lasts
-    return midnight(now) + kind.lasts
+    return dataset.ends_at or kind.validity.ends_at(claims, now)
 
 
 def _of_order(order: Order, kind: CredentialType, serial: Serial | None) -> Dataset:

@@ -105,3 +105,7 @@ REQUEST_URI_PREFIX: Final = "urn:ietf:params:oauth:request_uri:"  # RFC 9126, se
 DPOP_JKT: Final = "dpop_jkt"
 OPENID_CREDENTIAL: Final = "openid_credential"  # OpenID4VCI 1.0, section 5.1.1
 ATTESTATION_CHALLENGE: Final = "attestation_challenge"  # Attestation-Based Client Auth., 6.1
+
+# Metadata.
+ISSUER_METADATA_TYP: Final = "openidvci-issuer-metadata+jwt"  # OpenID4VCI 1.0, section 12.2.3
+ATTESTATION_CLIENT_AUTH: Final = "attest_jwt_client_auth"  # Attestation-Based Client Auth., 13.4

@@ -219,7 +219,7 @@ def test_a_bad_object_of_json_takes_no_other_with_it() -> None:
         (csv(GOOD, header=HEADER.replace("item.gtin", "item")), "batch file, row 1, column 2"),
         (csv(GOOD, header=HEADER.replace("scope[1]", "scope[x]")), "batch file, row 1, column 8"),
         (csv(GOOD, header=HEADER.replace("scope[1]", "scope[0]")), "batch file, row 1"),
-        (csv(GOOD, header=HEADER.replace("valid_from", "region")), "batch file, row 1"),
+        (csv(GOOD, header=HEADER.replace("valid_until", "region")), "batch file, row 1"),
         (csv('"'), None),
         (b'"', "batch file, row 1"),
         (b'["' + b"x" * MAX_FILE_BYTES + b'"]', "batch file"),
