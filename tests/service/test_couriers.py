@@ -453,7 +453,7 @@ class _Hooks(BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
         """Say nothing."""
 
 
