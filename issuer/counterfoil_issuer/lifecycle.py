@@ -112,18 +112,21 @@ def transfer(
 
     The new credential says `claims`. Without them it says what the old one showed
     to everybody: whatever its holder could withhold was his own affair. `subject`
-    is the new holder's, as in `Dataset`. Raises as `reissue`.
+    is the new holder's, as in `Dataset`. Raises as `reissue`, and `Malformed` for
+    claims that the type does not have.
     """
     known = known_issuance(held, issuance_id)
     _require_in_force(known)
     dataset = _dataset(held, known.dataset_id)
     kind = catalogue.types[dataset.type_name]
+    said = claims_of(held, dataset)
     if claims is None:
-        claims = without(claims_of(held, dataset), kind.concealed)
+        claims = without(said, kind.concealed)
+    kind.check_claims(claims)
     passed_on = replace(
         dataset,
         claims=claims,
-        ends_at=ends_at(held, dataset, kind, now),
+        ends_at=ends_at(dataset, said, kind, now),
         order_number=None,
         subject=None if subject is None else subject.lower(),
     )

@@ -27,6 +27,7 @@ from counterfoil_issuer.orders import Order
 from counterfoil_issuer.records import (
     SECRET_BYTES,
     Dataset,
+    DatasetState,
     Issuance,
     OfferId,
     OfferRecord,
@@ -100,7 +101,9 @@ def offer_order(
     issued: list[Issuance] = []
     offers: list[OpenOffer] = []
     still_its_own = {
-        dataset.dataset_id: dataset for dataset in held.datasets_of_order(order.number)
+        dataset.dataset_id: dataset
+        for dataset in held.datasets_of_order(order.number)
+        if dataset.state is not DatasetState.DENIED
     }
     for group in datasets_of(order):
         wanted: list[Dataset] = []

@@ -62,7 +62,8 @@ async def redeem_code(
     The token is bound to the DPoP key `dpop_jkt` when there is one, whose proof
     the caller has checked; `once` is spent with the code. Raises `Refused` with
     `unsupported_grant_type`, `invalid_request`, `invalid_authorization_details`,
-    `invalid_grant` or `invalid_dpop_proof`. Parameters that we do not know are ignored (RFC 6749, 3.2).
+    `invalid_grant` or `invalid_dpop_proof`. Parameters that we do not know are
+    ignored (RFC 6749, 3.2).
     """
     code, tx_code = _read(form)
     details = form.get(AUTHORIZATION_DETAILS)
