@@ -14,10 +14,12 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.offers import parse_offer
 from counterfoil_credentials.spec import PRE_AUTHORIZED_GRANT
 from counterfoil_credentials.status_list_aggregation import parse_aggregation
-from counterfoil_issuer.app import MAX_BODY_BYTES, create_app
+from counterfoil_issuer.app import create_app
+from counterfoil_issuer.batch_rows import MAX_FILE_BYTES
 from counterfoil_issuer.catalogue import STANDARD_TYPES
-from counterfoil_issuer.importing import MAX_FILE_BYTES
+from counterfoil_issuer.exchange import MAX_BODY_BYTES
 from counterfoil_issuer.issuer import Issuer
+from counterfoil_issuer.records import RevocationReason
 from counterfoil_issuer.store import Store
 from fastapi.testclient import TestClient
 from httpx2 import Response
@@ -170,8 +172,34 @@ def test_the_status_list_is_served_signed_and_cacheable(phone: Phone) -> None:
     assert answer.headers["cache-control"] == "max-age=300"
     assert answer.text.count(".") == 2
     require_refusal(phone.client.get("/status-lists/2"), 404, "not_found")
-    require_refusal(phone.client.get("/status-lists/one"), 400, "invalid_request")
-    require_refusal(phone.client.get(f"/status-lists/{'9' * 5000}"), 400, "invalid_request")
+    for other in ("0", "01", "-1", "one", "1/", "%201", "\u0661", "9" * 5000, ""):
+        require_refusal(phone.client.get(f"/status-lists/{other}"), 404, "not_found")
+
+
+def test_who_has_the_latest_status_list_gets_no_body(phone: Phone) -> None:
+    phone.client.post("/credential", json=phone.request(), headers=phone.token())
+    first = phone.client.get("/status-lists/1")
+    tag = first.headers["etag"]
+    assert tag.startswith('"')
+
+    for known in (tag, f"W/{tag}", f'"another", {tag}', "*"):
+        again = phone.client.get("/status-lists/1", headers={"If-None-Match": known})
+        assert (again.status_code, again.content) == (304, b"")
+        assert (again.headers["etag"], again.headers["cache-control"]) == (tag, "max-age=300")
+    for other in ('"another"', tag.strip('"'), ""):
+        again = phone.client.get("/status-lists/1", headers={"If-None-Match": other})
+        assert (again.status_code, again.text) == (200, first.text)
+
+
+def test_a_revocation_makes_another_list_with_another_tag(phone: Phone, issuer: Issuer) -> None:
+    given = phone.client.post("/credential", json=phone.request(), headers=phone.token()).json()
+    before = phone.client.get("/status-lists/1")
+    issuer.revoke(given["notification_id"], RevocationReason.FRAUD)
+    known = {"If-None-Match": before.headers["etag"]}
+    after = phone.client.get("/status-lists/1", headers=known)
+
+    assert after.status_code == 200
+    assert after.headers["etag"] != before.headers["etag"]
 
 
 def test_all_status_lists_are_found_from_the_metadata_and_from_each_list(phone: Phone) -> None:
