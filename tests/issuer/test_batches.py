@@ -25,8 +25,9 @@ def signers(count: int) -> list[Signer]:
 def batch(customer: Customer, keys: Sequence[Signer], type_name: str = "warranty") -> JsonObject:
     """Give a good request for a credential for each of `keys`, all proofs with one nonce."""
     nonce = customer.issuer.nonce()
-    proofs = [customer.proof(nonce, key=key) for key in keys]
-    return customer.request(type_name) | {"proofs": {"jwt": [*proofs]}}
+    request = customer.request(type_name)
+    request["proofs"] = {"jwt": [customer.proof(nonce, key=key) for key in keys]}
+    return request
 
 
 def refused(customer: Customer, token: str, request: JsonObject) -> str:
@@ -154,7 +155,8 @@ def test_a_wallet_that_names_what_it_wants_asks_by_identifier(customer: Customer
     del by_name["credential_configuration_id"]
     unknown = by_name | {"credential_identifier": "membership:another"}
     assert refused(customer, token.value, unknown) == "unknown_credential_identifier"
-    assert customer.asked(token.value, by_name | {"credential_identifier": dataset.dataset_id})
+    by_identifier = by_name | {"credential_identifier": dataset.dataset_id}
+    assert customer.asked(token.value, by_identifier).credentials
 
 
 def test_two_datasets_of_one_type_are_told_apart_by_identifiers(customer: Customer) -> None:
@@ -204,4 +206,4 @@ def test_a_token_for_part_of_an_offer_is_good_for_that_part(
 
     asked = request | {"credential_identifier": receipt}
     assert refused(customer, token.value, asked) == "unknown_credential_identifier"
-    assert customer.asked(token.value, request | {"credential_identifier": warranty})
+    assert customer.asked(token.value, request | {"credential_identifier": warranty}).credentials

@@ -1,4 +1,4 @@
-"""Fifty at once: two workers on one database, and what is for once happens once."""
+"""Two hundred at once: two workers on one database, and what is for once happens once."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,17 +17,19 @@ from counterfoil_issuer.tokens import Presented
 
 from tests.conftest import Clock
 from tests.issuer.brand import ORDERS, Customer, issuer_on, wait
+from tests.postgres import *  # noqa: F403
 
-AT_ONCE = 50
+AT_ONCE = 200
+pytestmark = pytest.mark.loopback
 
 
 @pytest.fixture
 def workers(
-    tmp_path: Path, clock: Clock, random_bytes: Callable[[int], bytes]
+    where: Path | str, clock: Clock, random_bytes: Callable[[int], bytes]
 ) -> Iterator[list[Issuer]]:
     """Give two issuers with one key on one database, as two processes would be."""
     signer = MemorySigner.generate()
-    stores = [SqlStore(tmp_path / "issuer.sqlite3") for _ in range(2)]
+    stores = [SqlStore(where) for _ in range(2)]
     issuers = [issuer_on(store, clock, random_bytes, signer=signer) for store in stores]
     issuers[0].import_orders(ORDERS)
     yield issuers
@@ -76,7 +78,9 @@ def test_one_code_gives_one_token(workers: list[Issuer], customer: Customer) -> 
     }
 
 
-def test_fifty_guesses_are_compared_five_times(workers: list[Issuer], customer: Customer) -> None:
+def test_two_hundred_guesses_are_compared_five_times(
+    workers: list[Issuer], customer: Customer
+) -> None:
     (offer,) = workers[0].offer("#1001").offers
     form = customer.form(offer) | {"tx_code": "wrong"}
 
