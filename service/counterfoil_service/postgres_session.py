@@ -7,7 +7,8 @@ cursors cost as much again as the server does.
 
 import itertools
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
@@ -61,8 +62,9 @@ def connected(url: str, *, autocommit: bool = True) -> psycopg.Connection:
         raise Unavailable("expected the database server to answer, found it did not") from error
 
 
-def make_tables(url: str, make: Callable[[EngineConnection], None]) -> None:
-    """Let `make` work on the schema in one transaction, while no other process writes."""
+@contextmanager
+def changing_schema(url: str) -> Generator[EngineConnection, None, None]:
+    """Give a connection that may change tables, in one transaction, while nobody else writes."""
     engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: connected(url, autocommit=False),
@@ -70,7 +72,7 @@ def make_tables(url: str, make: Callable[[EngineConnection], None]) -> None:
     )
     with engine.begin() as connection:
         connection.exec_driver_sql(_LOCK)
-        make(connection)
+        yield connection
 
 
 class PostgresSession(Session):

@@ -46,6 +46,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from counterfoil_service.group_commit import GroupCommit
+from counterfoil_service.migrations import Migrations
 from counterfoil_service.sessions import Session
 from counterfoil_service.sqlite_session import (
     BUSY_TIMEOUT_MS,
@@ -76,25 +77,27 @@ class Database:
         self._closed = False
 
     @classmethod
-    def open(cls, where: Path | str, metadata: MetaData, *, version: int = 1) -> "Database":
+    def open(
+        cls, where: Path | str, schema: MetaData | Migrations, *, version: int = 1
+    ) -> "Database":
         """Open the SQLite file at `where` or the database at a `postgresql://` URL.
 
-        Missing tables are created. `version` is the schema that the caller's code
-        knows. Raises `Misuse` for a database of another version, `Unavailable`
-        when the disk, the server or another process does not let us in.
+        `schema` brings the tables: `Migrations` to their latest revision, a
+        `MetaData` where they are missing, and then `version` is what the caller's
+        code knows. Raises `Misuse` for a database that our code is too old for,
+        `Unavailable` when the disk, the server or another process does not let us in.
         """
         if isinstance(where, str) and where.startswith(("postgresql://", "postgres://")):
             # psycopg is needed only by those who have a server.
-            from counterfoil_service.postgres_session import (  # noqa: PLC0415
-                PostgresSession,
-                make_tables,
-            )
+            from counterfoil_service import postgres_session  # noqa: PLC0415
 
-            url = where
-            make_tables(url, lambda connection: _make(connection, metadata, version, "PostgreSQL"))
-            return cls(lambda read_only: PostgresSession(url, read_only=read_only))
+            url, connect = where, postgres_session.PostgresSession
+            with postgres_session.changing_schema(url) as connection:
+                _bring(connection, schema, version, "PostgreSQL")
+            return cls(lambda read_only: connect(url, read_only=read_only))
         path = Path(where)
-        open_database(path, metadata, version=version).dispose()
+        with changing_schema(path) as connection:
+            _bring(connection, schema, version, path.name)
         return cls(lambda read_only: SqliteSession(path, read_only=read_only))
 
     @contextmanager
@@ -179,17 +182,25 @@ def open_database(path: Path, metadata: MetaData, *, version: int = 1) -> Engine
     Raises `Misuse` for a file of another schema version, `Unavailable` when the
     disk or another process does not let us in.
     """
+    with changing_schema(path) as connection:
+        _make(connection, metadata, version, path.name)
+    return _engine(path)
+
+
+@contextmanager
+def changing_schema(path: Path) -> Generator[EngineConnection, None, None]:
+    """Give a connection that may rebuild tables, in one transaction, while nobody else writes.
+
+    A file that is missing is made. Whether rows point to rows that are there is the
+    caller's to check: a table that is rebuilt is gone for a moment.
+    """
     own_file(path)
-    engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)))
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
+    engine = _engine(path, foreign_keys=False)
     try:
         with transaction(engine) as connection:
-            _make(connection, metadata, version, path.name)
-    except BaseException:
+            yield connection
+    finally:
         engine.dispose()
-        raise
-    return engine
 
 
 @contextmanager
@@ -217,6 +228,15 @@ def reading(engine: Engine) -> Generator[EngineConnection, None, None]:
         yield connection
 
 
+def _bring(
+    connection: EngineConnection, schema: MetaData | Migrations, version: int, where: str
+) -> None:
+    if isinstance(schema, Migrations):
+        schema.upgrade(connection)
+    else:
+        _make(connection, schema, version, where)
+
+
 def _make(connection: EngineConnection, metadata: MetaData, version: int, where: str) -> None:
     _HOUSE.create_all(connection)
     found = connection.scalar(select(_SCHEMA_VERSION.c.version))
@@ -227,14 +247,23 @@ def _make(connection: EngineConnection, metadata: MetaData, version: int, where:
     metadata.create_all(connection)
 
 
-def _prepare(raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # Both events are SQLAlchemy's documented recipe: sqlite3 begins nothing on
-    # its own, so that `_begin` decides which lock a transaction starts with.
-    raw.isolation_level = None
-    cursor = raw.cursor()
-    for pragma in (f"busy_timeout = {BUSY_TIMEOUT_MS}", *PRAGMAS):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _engine(path: Path, *, foreign_keys: bool = True) -> Engine:
+    engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)))
+
+    def prepare(raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # Both events are SQLAlchemy's documented recipe: sqlite3 begins nothing on
+        # its own, so that `_begin` decides which lock a transaction starts with.
+        raw.isolation_level = None
+        cursor = raw.cursor()
+        for pragma in (f"busy_timeout = {BUSY_TIMEOUT_MS}", *PRAGMAS):
+            cursor.execute(f"PRAGMA {pragma}")
+        if not foreign_keys:
+            cursor.execute("PRAGMA foreign_keys = OFF")
+        cursor.close()
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
 
 
 def _begin(connection: EngineConnection) -> None:
