@@ -2,8 +2,8 @@
 
     sender = identify(headers, client_id, url=..., policy=policy, issuer=..., key=..., now=now)
     with store.transaction() as held:
-        ...                       # every other check
-        spend(held, sender)       # no proof counts twice
+        ...                                # every other check
+        spend_once(held, sender.once)      # tokens.py: no proof counts twice
 
 What is demanded is the brand's policy, and never follows from what a request happens
 to carry. A proof's `jti` is written down only together with what the request was good
@@ -40,7 +40,7 @@ from counterfoil_credentials.spec import (
 from counterfoil_issuer.nonces import NonceUse, check_nonce, make_nonce
 from counterfoil_issuer.records import Random, SecretHash, secret_hash
 from counterfoil_issuer.spec import CLIENT_ID, ErrorCode, refusal
-from counterfoil_issuer.store import Held
+from counterfoil_issuer.tokens import Once
 
 Headers = Callable[[str], Sequence[str]]
 """Every value of one request header, such as Starlette's `request.headers.getlist`."""
@@ -93,13 +93,13 @@ class Sender:
     """Who sent a request, as far as it was proved.
 
     `client_id` is only what the request says of itself unless it was `attested`.
-    `once` is what `spend` takes: hashes of proofs, and when each is forgotten.
+    `once` is what `tokens.spend_once` takes: hashes of proofs, and when each is forgotten.
     """
 
     client_id: str | None = None
     attested: ClientAttestation | None = None
     dpop_jkt: str | None = field(default=None, repr=False)
-    once: tuple[tuple[SecretHash, datetime], ...] = field(default=(), repr=False)
+    once: Once = field(default=(), repr=False)
 
     @property
     def instance_jkt(self) -> str | None:
@@ -188,18 +188,6 @@ def read_dpop(
 def spent_dpop(proof: DpopProof) -> tuple[SecretHash, datetime]:
     """Give what is remembered of a proof, and until when."""
     return secret_hash(f"dpop {proof.jkt} {proof.jti}"), proof.ends_at
-
-
-def spend(held: Held, sender: Sender) -> None:
-    """Take the sender's proofs; the last step before the request takes effect.
-
-    Raises `Refused` with `invalid_dpop_proof` for a proof that was taken before.
-    """
-    for proof_hash, ends_at in sender.once:
-        if not held.spend_nonce(proof_hash, ends_at):
-            raise refusal(
-                ErrorCode.INVALID_DPOP_PROOF, "a proof made for this request", "a used one", "jti"
-            )
 
 
 def fresh_nonces(

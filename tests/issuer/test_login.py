@@ -1,74 +1,28 @@
 """Who the customer is: the brand's provider says so, or a sample is picked in development."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_json
+from counterfoil_credentials.encoding import Json, b64url
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
-from counterfoil_credentials.fetch import MemoryFetcher, Response
-from counterfoil_credentials.jws import sign_jws
-from counterfoil_credentials.keys import MemorySigner
 from counterfoil_issuer.dev_login import DevLogin
 from counterfoil_issuer.login import LoginAttempt, Subject, attempt_of, subject_named
 from counterfoil_issuer.oidc_login import OidcLogin
 
+from tests.issuer.provider import PROVIDER, Provider
+
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
-PROVIDER = "https://login.example/realms/audio"
 CALLBACK = "https://audio.example/login/callback"
-SIGNER = MemorySigner.from_private_bytes(b"\x01" * 32)
 ATTEMPT = attempt_of(b"k" * 32, "a-visit", callback=CALLBACK, language="zh")
-
-
-class Provider:
-    """A provider that answers over the in-memory fetcher, and remembers what it was sent."""
-
-    def __init__(self) -> None:
-        self.claims: JsonObject = {
-            "iss": PROVIDER,
-            "sub": "customer-7",
-            "aud": "counterfoil",
-            "nonce": ATTEMPT.nonce,
-            "iat": int(NOON.timestamp()),
-            "exp": int(NOON.timestamp()) + 300,
-            "name": "Lin Yue",
-            "email": "Lin@Example.com",
-            "email_verified": True,
-        }
-        self.configuration: JsonObject = {
-            "issuer": PROVIDER,
-            "authorization_endpoint": "https://login.example/authorize?brand=audio",
-            "token_endpoint": "https://login.example/token",
-            "jwks_uri": "https://login.example/jwks",
-        }
-        self.token_status = 200
-        self.form: dict[str, str] = {}
-        self.headers: Mapping[str, str] = {}
-
-    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
-        documents: dict[str, JsonObject] = {
-            "/realms/audio/.well-known/openid-configuration": self.configuration,
-            "/jwks": {"keys": [SIGNER.public.jwk()]},
-        }
-        if method == "GET":
-            if path not in documents:
-                return Response(404, "application/json", b"{}")
-            return Response(200, "application/json", compact_json(documents[path]))
-        self.form, self.headers = dict(parse_qsl(body.decode())), headers
-        token = sign_jws(self.claims, typ="JWT", signer=SIGNER)
-        return Response(self.token_status, "application/json", compact_json({"id_token": token}))
-
-    def login(self, secret: str | None = None) -> OidcLogin:
-        fetcher = MemoryFetcher()
-        fetcher.serve("https://login.example", self.answer)
-        return OidcLogin(PROVIDER, "counterfoil", fetcher, secret)
 
 
 @pytest.fixture
 def provider() -> Provider:
-    return Provider()
+    provider = Provider(NOON)
+    provider.claims["nonce"] = ATTEMPT.nonce
+    return provider
 
 
 def finish(login: OidcLogin, **query: str) -> Subject:
@@ -111,7 +65,7 @@ class TestOidcLogin:
     ) -> None:
         subject = finish(provider.login())
 
-        assert subject == Subject(("customer-7", "lin@example.com"), "Lin Yue")
+        assert subject == Subject(("customer-7", "mira@example.org"), "Mira Sample")
         assert provider.form == {
             "grant_type": "authorization_code",
             "code": "a-code",

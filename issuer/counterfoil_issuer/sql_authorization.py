@@ -1,0 +1,225 @@
+"""Pushed requests, visits and codes in the database."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from counterfoil_credentials.errors import Misuse
+from counterfoil_service.statements import Connection, Row, Statement
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from counterfoil_issuer.authorization_request import AuthorizationRequest
+from counterfoil_issuer.grants import CodeRecord, Pushed, Visit
+from counterfoil_issuer.login import Subject
+from counterfoil_issuer.records import DatasetId, OfferId, SecretHash
+from counterfoil_issuer.sql_store import SqlHeld
+from counterfoil_issuer.store import Held
+from counterfoil_issuer.tables import METADATA, TOKENS
+
+MOST_WAITING: Final = 10_000
+"""How many pushed requests, and how many visits, are kept at once."""
+
+# A code is remembered past its end, so that a second use ends the token of the first.
+_REMEMBERED: Final = timedelta(minutes=10)
+
+PUSHED: Final = Table(
+    "pushed_requests",
+    METADATA,
+    Column("uri_hash", String, primary_key=True),
+    Column("request", String, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+VISITS: Final = Table(
+    "visits",
+    METADATA,
+    Column("visit_hash", String, primary_key=True),
+    Column("request", String, nullable=False),
+    Column("language", String, nullable=False),
+    Column("subject_names", String),
+    Column("subject_label", String),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+CODES: Final = Table(
+    "authorization_codes",
+    METADATA,
+    Column("code_hash", String, primary_key=True),
+    Column("client_id", String, nullable=False),
+    Column("redirect_uri", String, nullable=False),
+    Column("code_challenge", String, nullable=False),
+    Column("dpop_jkt", String),
+    Column("instance_jkt", String),
+    Column("by_identifier", Integer, nullable=False),
+    Column("dataset_ids", String, nullable=False),
+    Column("offer_id", String),
+    Column("token_hash", String),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+_PUSH: Final = Statement(insert(PUSHED))
+_FIND_PUSHED: Final = Statement(select(PUSHED).where(PUSHED.c.uri_hash == bindparam("uri")))
+_FORGET_PUSHED: Final = Statement(delete(PUSHED).where(PUSHED.c.uri_hash == bindparam("uri")))
+_DROP_PUSHED: Final = Statement(delete(PUSHED).where(PUSHED.c.expires_at <= bindparam("now")))
+_COUNT_PUSHED: Final = Statement(select(func.count()).select_from(PUSHED))
+
+_ADD_VISIT: Final = Statement(insert(VISITS))
+_FIND_VISIT: Final = Statement(select(VISITS).where(VISITS.c.visit_hash == bindparam("visit")))
+_LOG_IN: Final = Statement(
+    update(VISITS)
+    .where(VISITS.c.visit_hash == bindparam("visit"), VISITS.c.subject_names.is_(None))
+    .values(subject_names=bindparam("names"), subject_label=bindparam("label"))
+)
+_END_VISIT: Final = Statement(delete(VISITS).where(VISITS.c.visit_hash == bindparam("visit")))
+_DROP_VISITS: Final = Statement(delete(VISITS).where(VISITS.c.expires_at <= bindparam("now")))
+_COUNT_VISITS: Final = Statement(select(func.count()).select_from(VISITS))
+
+_ADD_CODE: Final = Statement(insert(CODES))
+_FIND_CODE: Final = Statement(select(CODES).where(CODES.c.code_hash == bindparam("code")))
+_REDEEM: Final = Statement(
+    update(CODES)
+    .where(CODES.c.code_hash == bindparam("code"), CODES.c.token_hash.is_(None))
+    .values(token_hash=bindparam("token"))
+)
+_DROP_CODES: Final = Statement(delete(CODES).where(CODES.c.expires_at <= bindparam("before")))
+_END_TOKEN: Final = Statement(
+    update(TOKENS).where(TOKENS.c.token_hash == bindparam("token")).values(ended=1)
+)
+
+
+class SqlGrants:
+    """`Grants` inside the transaction of `connection`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def push(self, pushed: Pushed, now: datetime) -> bool:
+        self._connection.change(_DROP_PUSHED, now=_seconds(now))
+        if self._connection.value(_COUNT_PUSHED) >= MOST_WAITING:
+            return False
+        self._connection.change(
+            _PUSH,
+            uri_hash=pushed.uri_hash,
+            request=pushed.request.to_text(),
+            expires_at=_seconds(pushed.expires_at),
+        )
+        return True
+
+    def pushed(self, uri_hash: SecretHash) -> Pushed | None:
+        row = self._connection.row(_FIND_PUSHED, uri=uri_hash)
+        if row is None:
+            return None
+        request = AuthorizationRequest.from_text(row.request)
+        return Pushed(uri_hash, request, _instant(row.expires_at))
+
+    def forget_pushed(self, uri_hash: SecretHash) -> None:
+        self._connection.change(_FORGET_PUSHED, uri=uri_hash)
+
+    def add_visit(self, visit: Visit, now: datetime) -> bool:
+        self._connection.change(_DROP_VISITS, now=_seconds(now))
+        if self._connection.value(_COUNT_VISITS) >= MOST_WAITING:
+            return False
+        self._connection.change(
+            _ADD_VISIT,
+            visit_hash=visit.visit_hash,
+            request=visit.request.to_text(),
+            language=visit.language,
+            subject_names=None,
+            subject_label=None,
+            expires_at=_seconds(visit.expires_at),
+        )
+        return True
+
+    def visit(self, visit_hash: SecretHash) -> Visit | None:
+        row = self._connection.row(_FIND_VISIT, visit=visit_hash)
+        if row is None:
+            return None
+        return Visit(
+            visit_hash=visit_hash,
+            request=AuthorizationRequest.from_text(row.request),
+            language=row.language,
+            subject=None
+            if row.subject_names is None
+            else Subject(tuple(json.loads(row.subject_names)), row.subject_label),
+            expires_at=_instant(row.expires_at),
+        )
+
+    def log_in(self, visit_hash: SecretHash, subject: Subject) -> bool:
+        names = json.dumps(subject.names)
+        changed = self._connection.change(
+            _LOG_IN, visit=visit_hash, names=names, label=subject.label
+        )
+        return changed == 1
+
+    def end_visit(self, visit_hash: SecretHash) -> bool:
+        return self._connection.change(_END_VISIT, visit=visit_hash) == 1
+
+    def add_code(self, code: CodeRecord, now: datetime) -> None:
+        self._connection.change(_DROP_CODES, before=_seconds(now - _REMEMBERED))
+        self._connection.change(
+            _ADD_CODE,
+            code_hash=code.code_hash,
+            client_id=code.client_id,
+            redirect_uri=code.redirect_uri,
+            code_challenge=code.code_challenge,
+            dpop_jkt=code.dpop_jkt,
+            instance_jkt=code.instance_jkt,
+            by_identifier=int(code.by_identifier),
+            dataset_ids=json.dumps(code.dataset_ids),
+            offer_id=code.offer_id,
+            token_hash=code.token_hash,
+            expires_at=_seconds(code.expires_at),
+        )
+
+    def code(self, code_hash: SecretHash) -> CodeRecord | None:
+        row = self._connection.row(_FIND_CODE, code=code_hash)
+        return None if row is None else _code(row)
+
+    def redeem_code(self, code_hash: SecretHash, token_hash: SecretHash) -> bool:
+        return self._connection.change(_REDEEM, code=code_hash, token=token_hash) == 1
+
+    def end_token(self, token_hash: SecretHash) -> None:
+        self._connection.change(_END_TOKEN, token=token_hash)
+
+
+def grants_of(held: Held) -> SqlGrants:
+    """Give the grants inside the transaction of `held`."""
+    if not isinstance(held, SqlHeld):
+        raise Misuse("expected the state in a database, found another")
+    return SqlGrants(held.connection)
+
+
+def _code(row: Row) -> CodeRecord:
+    return CodeRecord(
+        code_hash=SecretHash(row.code_hash),
+        client_id=row.client_id,
+        redirect_uri=row.redirect_uri,
+        code_challenge=row.code_challenge,
+        dpop_jkt=row.dpop_jkt,
+        instance_jkt=row.instance_jkt,
+        by_identifier=bool(row.by_identifier),
+        dataset_ids=tuple(DatasetId(each) for each in json.loads(row.dataset_ids)),
+        offer_id=None if row.offer_id is None else OfferId(row.offer_id),
+        token_hash=None if row.token_hash is None else SecretHash(row.token_hash),
+        expires_at=_instant(row.expires_at),
+    )
+
+
+def _seconds(at: datetime) -> int:
+    return int(at.timestamp())
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
