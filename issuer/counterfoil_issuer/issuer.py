@@ -10,7 +10,7 @@ for the disk together with what others have asked meanwhile.
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -57,6 +57,8 @@ from counterfoil_issuer.proofs import ProofPolicy, read_proofs, require_holder
 from counterfoil_issuer.records import (
     Clock,
     Dataset,
+    DatasetId,
+    DatasetState,
     Issuance,
     IssuanceId,
     Random,
@@ -216,8 +218,10 @@ class Issuer:
         held.add_order(order, now)
         for group in datasets_of(order):
             for dataset in group:
-                if dataset.type_name in self.catalogue.types:
-                    held.add_dataset(dataset, now)
+                kind = self.catalogue.types.get(dataset.type_name)
+                if kind is not None:
+                    state = DatasetState.WAITING if kind.deferred else DatasetState.READY
+                    held.add_dataset(replace(dataset, state=state), now)
 
     def orders_of(self, email: str) -> list[Order]:
         """Give a buyer's orders, the latest payment first."""
@@ -252,6 +256,16 @@ class Issuer:
                 text = "an item that has no credential of this type"
                 raise Refused(Reason("dataset-known", text, "one that has", "serial"))
         return dataset
+
+    def approve(self, dataset_id: str) -> None:
+        """Let what waits be issued; see `lifecycle.approve`."""
+        with self.store.transaction() as held:
+            lifecycle.approve(held, DatasetId(dataset_id))
+
+    def deny(self, dataset_id: str) -> None:
+        """Let what waits never be issued; see `lifecycle.deny`."""
+        with self.store.transaction() as held:
+            lifecycle.deny(held, DatasetId(dataset_id))
 
     # Offers.
 

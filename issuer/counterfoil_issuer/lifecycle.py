@@ -1,5 +1,6 @@
 """What happens to credentials after they were issued: each change is one transaction.
 
+    approve, deny                   what waits may be issued, or never
     revoke, suspend, reinstate      the status list says so from now on
     reissue                         lost: the old ones end, the same is offered anew
     transfer                        sold on: the old ones end, another holder is offered it
@@ -24,6 +25,7 @@ from counterfoil_issuer.orders import Order, OrderLine, OrderNumber, Serial
 from counterfoil_issuer.records import (
     Dataset,
     DatasetId,
+    DatasetState,
     Issuance,
     IssuanceId,
     RevocationReason,
@@ -55,6 +57,30 @@ def revoke(
     known_issuance(held, issuance_id)
     held.revoke(issuance_id, now, reason)
     return known_issuance(held, issuance_id)
+
+
+def approve(held: Held, dataset_id: DatasetId) -> None:
+    """Let a dataset that waits be issued. Again is the same as once.
+
+    Raises `Refused` with `dataset-unknown`, or `dataset-denied`.
+    """
+    known = _known_dataset(held, dataset_id)
+    if known.state is DatasetState.DENIED:
+        raise Refused(Reason("dataset-denied", "a dataset that waits", "a denied one", "dataset"))
+    held.release_dataset(dataset_id)
+
+
+def deny(held: Held, dataset_id: DatasetId) -> None:
+    """Let a dataset that waits never be issued: its wallet is told so. Again is the same as once.
+
+    Raises `Refused` with `dataset-unknown`, or `dataset-ready` for one that was approved.
+    """
+    known = _known_dataset(held, dataset_id)
+    if known.state is DatasetState.READY:
+        raise Refused(
+            Reason("dataset-ready", "a dataset that waits", "one that may be issued", "dataset")
+        )
+    held.deny_dataset(dataset_id)
 
 
 def suspend(held: Held, issuance_id: IssuanceId, now: datetime) -> Issuance:
@@ -213,6 +239,13 @@ def _units(line: OrderLine, serials: Sequence[Serial], quantity: int) -> int:
         text = "units of the line that have not come back, each once"
         raise Refused(Reason("units-unknown", text, "others", "units"))
     return quantity
+
+
+def _known_dataset(held: Held, dataset_id: DatasetId) -> Dataset:
+    known = held.dataset(dataset_id)
+    if known is None:
+        raise Refused(Reason("dataset-unknown", "a recorded dataset's id", "another", "dataset"))
+    return known
 
 
 def _end(held: Held, dataset_id: DatasetId, now: datetime) -> None:

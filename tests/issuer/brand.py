@@ -15,7 +15,7 @@ from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import StatusReference, VerifiedCredential, read_credential
 from counterfoil_credentials.spec import PRE_AUTHORIZED_GRANT
 from counterfoil_credentials.token_status_list import read_status_list
-from counterfoil_issuer.catalogue import parse_catalogue
+from counterfoil_issuer.catalogue import Catalogue, parse_catalogue
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
 from counterfoil_issuer.issuing import Issued
 from counterfoil_issuer.offering import OpenOffer
@@ -72,11 +72,12 @@ def issuer_on(
     url: str = AUDIO,
     signer: Signer | None = None,
     options: IssuerOptions | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Issuer:
     """Give the audio brand's issuer on `store`."""
     return Issuer(
         url=url,
-        catalogue=parse_catalogue(CATALOGUE),
+        catalogue=catalogue or parse_catalogue(CATALOGUE),
         signer=signer or MemorySigner.generate(),
         secret=SECRET,
         store=store,
