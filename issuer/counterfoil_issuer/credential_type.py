@@ -63,9 +63,13 @@ _LEVEL: Final = re.compile(r"[!-~]{1,200}\Z")
 _PROOF_TYPES: Final = (JWT_PROOF_TYPE, ATTESTATION_PROOF_TYPE)
 _ALGORITHMS: Final = "proof_signing_alg_values_supported"
 _ATTESTED: Final = "key_attestations_required"
-_NEEDED: Final = ("name", "vct", "display", "claims", "schema", "validity", "sample")
+_NEEDED: Final = ("display", "claims", "validity")
 _MEMBERS: Final = (
+    "name",
+    "vct",
     *_NEEDED,
+    "schema",
+    "sample",
     "decoys_to",
     "status",
     "deferred",
@@ -200,7 +204,7 @@ def parse_type(document: Json, faults: Faults) -> CredentialType | None:
     name = faults.attempt(lambda: _matching(obj, "name", _NAME))
     faults.type_name = name
     faults.only(obj, _MEMBERS, "")
-    for missing in [member for member in _NEEDED[2:] if member not in obj]:
+    for missing in [member for member in _NEEDED if member not in obj]:
         faults.add(missing, "a value", "nothing")
     vct = faults.attempt(lambda: _matching(obj, "vct", _VCT))
     shown = _displays(obj, faults)
@@ -258,7 +262,8 @@ def _displays(obj: JsonObject, faults: Faults) -> list[tuple[JsonObject, TypeDis
         read = _read_as_metadata({"display": [value]}, "display[0]", where, faults)
         if read is not None and isinstance(value, dict):
             found += [(value, shown) for shown in read.display or ()]
-    _require_languages([shown.locale for _, shown in found], "display", faults)
+    if "display" in obj:
+        _require_languages([shown.locale for _, shown in found], "display", faults)
     for i, (_, shown) in enumerate(found):
         if not shown.description:
             faults.add(f"display[{i}].description", "a description", "nothing")

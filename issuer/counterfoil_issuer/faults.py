@@ -66,7 +66,7 @@ class Faults:
         try:
             return read()
         except Malformed as error:
-            self.add(error.where, error.expected, error.found)
+            self.add(error.where.removeprefix("."), error.expected, error.found)
             return None
 
     def only(self, names: Iterable[str], known: Iterable[str], where: str) -> None:
