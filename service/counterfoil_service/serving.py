@@ -10,13 +10,8 @@ its lifeline. Nobody writes to that pipe. When the parent dies, even by
 """
 
 import errno
-import json
-import logging
-import os
 import signal
 import socket
-import time
-import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from types import FrameType
 from typing import Any, BinaryIO, Final
@@ -24,6 +19,7 @@ from typing import Any, BinaryIO, Final
 import uvicorn
 
 from counterfoil_service.lifeline import end_with
+from counterfoil_service.logs import log_as_json
 
 LOOPBACK: Final = "127.0.0.1"
 GRACE_S: Final = 5
@@ -82,37 +78,8 @@ def serve(app: AsgiApp, *, listener: socket.socket, lifeline: BinaryIO | None) -
     # stopped. Ours takes the early ones, and lets the repeated ones end in a plain return.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    log_errors_as_json()
+    log_as_json()
     server.run(sockets=[listener])
-
-
-def log_errors_as_json() -> None:
-    """Send warnings and errors of this process to its standard error, one JSON object a line.
-
-    A line says what class of error happened where in the code. The error's own
-    text stays inside: a library may quote a request in it.
-    """
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JsonFormatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-
-
-class _JsonFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
-        }
-        if record.exc_info and record.exc_info[0] is not None:
-            # uvicorn appends the traceback, with its quotations, to nothing but `exc_info`.
-            line["error"] = record.exc_info[0].__name__
-            line["at_code"] = [
-                f"{frame.name} ({os.path.basename(frame.filename)}:{frame.lineno})"  # noqa: PTH119
-                for frame in traceback.extract_tb(record.exc_info[2])[-5:]
-            ]
-        return json.dumps(line)
 
 
 def _listen(port: int) -> socket.socket:
