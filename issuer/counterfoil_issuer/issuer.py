@@ -17,7 +17,7 @@ from typing import Final
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse, Reason, Refused
 from counterfoil_credentials.issuer_keys import issuer_keys_document
-from counterfoil_credentials.keys import Signer
+from counterfoil_credentials.keys import PublicKey, Signer
 
 from counterfoil_issuer import lifecycle
 from counterfoil_issuer.catalogue import Catalogue
@@ -53,7 +53,7 @@ from counterfoil_issuer.offering import (
     offer_order,
 )
 from counterfoil_issuer.orders import Order, OrderNumber, Serial
-from counterfoil_issuer.proofs import ProofPolicy, read_proofs, require_holder
+from counterfoil_issuer.proofs import policy_for, read_proofs, require_holder
 from counterfoil_issuer.records import (
     Clock,
     Dataset,
@@ -82,7 +82,8 @@ class IssuerOptions:
     An access token longer than five minutes would have to be sender-constrained
     (OpenID4VCI 1.0, section 13.10). `status_list_size` may be changed only while
     nothing has been issued. `deferred_lasts` is how long a wallet may wait for what
-    is not ready, `deferred_interval` how often it should ask.
+    is not ready, `deferred_interval` how often it should ask. `key_attesters` are
+    believed when they vouch for how a wallet keeps its keys.
     """
 
     offer_lasts: timedelta = timedelta(hours=24)
@@ -93,6 +94,7 @@ class IssuerOptions:
     deferred_lasts: timedelta = timedelta(days=30)
     deferred_interval: timedelta = timedelta(minutes=1)
     batch_size: int = 10
+    key_attesters: frozenset[PublicKey] = frozenset()
     status_list_size: int = 131_072
     status_list_lasts: timedelta = timedelta(hours=1)
     status_list_ttl: timedelta = timedelta(minutes=5)
@@ -162,7 +164,6 @@ class Issuer:
         self.clock = clock
         self.random = random
         self.offering = Offering(issuer=url, key=secret, lasts=options.offer_lasts, random=random)
-        self._proofs = ProofPolicy(batch_size=options.batch_size, max_age=options.proof_max_age)
         self._statuses = StatusLists(
             issuer=url,
             keys=keys,
@@ -438,8 +439,15 @@ class Issuer:
         with self.store.reading() as held:
             # Whoever has no token does not make us check signatures.
             session = session_of(held, presented, now)
-        requested_dataset(session, request, self.catalogue)
-        proofs = read_proofs(request, issuer=self.url, policy=self._proofs, now=now)
+        dataset = requested_dataset(session, request, self.catalogue)
+        policy = policy_for(
+            request,
+            self.catalogue.types[dataset.type_name],
+            attesters=self.options.key_attesters,
+            batch_size=self.options.batch_size,
+            max_age=self.options.proof_max_age,
+        )
+        proofs = read_proofs(request, issuer=self.url, policy=policy, now=now)
         require_holder(proofs, session.token.client_id)
         nonce_ends_at = check_nonce(
             proofs.nonce, self.secret, NonceUse.PROOF, now=now, lasts=self.options.nonce_lasts

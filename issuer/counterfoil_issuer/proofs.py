@@ -36,6 +36,7 @@ from counterfoil_credentials.key_attestation import (
 from counterfoil_credentials.keys import Algorithm, PublicKey
 from counterfoil_credentials.x509 import first_key
 
+from counterfoil_issuer.credential_type import CredentialType, KeyProtection
 from counterfoil_issuer.spec import (
     ATTESTATION_PROOF_TYPE,
     JWT_PROOF_TYPE,
@@ -75,6 +76,44 @@ class Proofs:
     keys: tuple[PublicKey, ...]
     nonce: str = field(repr=False)
     client_id: str | None
+
+
+def policy_for(
+    request: JsonObject,
+    kind: CredentialType,
+    *,
+    attesters: frozenset[PublicKey],
+    batch_size: int,
+    max_age: timedelta,
+) -> ProofPolicy:
+    """Give what a type of credential takes as proof, for the proof type that `request` names.
+
+    `attesters` are believed to keep keys well; a type that asks for attestations takes
+    nothing while there are none. Raises `Refused` with `invalid_proof`.
+    """
+    proofs = request.get(PROOFS)
+    named = next(iter(proofs), JWT_PROOF_TYPE) if isinstance(proofs, dict) else JWT_PROOF_TYPE
+    accepted = kind.proofs.get(named)
+    if accepted is None or (accepted.attested is not None and not attesters):
+        expected = " or ".join(sorted(kind.proofs))
+        raise refusal(ErrorCode.INVALID_PROOF, f"proof type {expected}", "another type", _WHERE)
+    attestation = None
+    if attesters:
+        protection = accepted.attested or KeyProtection()
+        attestation = KeyAttestationPolicy(
+            attesters=attesters,
+            key_storage=frozenset(protection.key_storage),
+            user_authentication=frozenset(protection.user_authentication),
+            algorithms=accepted.algorithms,
+        )
+    return ProofPolicy(
+        batch_size=batch_size,
+        max_age=max_age,
+        algorithms=accepted.algorithms,
+        binds_dids=any(name.startswith(_DID) for name in kind.binds),
+        attestation=attestation,
+        attestation_required=accepted.attested is not None,
+    )
 
 
 def read_proofs(request: JsonObject, *, issuer: str, policy: ProofPolicy, now: datetime) -> Proofs:
