@@ -26,6 +26,7 @@ from counterfoil_service.repeating import repeating
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from counterfoil_issuer.authorization_request import needs_pushing
 from counterfoil_issuer.batch_rows import MAX_FILE_BYTES
 from counterfoil_issuer.clients import ClientPolicy, Demand
 from counterfoil_issuer.credential_request import OPTIONAL, Secrecy, encryption_metadata
@@ -109,7 +110,7 @@ def _features(desk: WalletDesk) -> Features:
         batch_size=issuer.options.batch_size,
         encryption=lambda: encryption_metadata(issuer.keys.ring().announced, desk.secrecy),
         authorization_codes=AUTHORIZATION_CODE_GRANT in desk.grants,
-        pushed_only=clients.pushed is Demand.REQUIRED,
+        pushed_only=needs_pushing(clients),
         dpop=() if clients.dpop is Demand.OFF else algorithms,
         anonymous=clients.attestation is not Demand.REQUIRED,
         attestation=() if clients.attestation is Demand.OFF else algorithms,

@@ -224,7 +224,12 @@ def _proof_type(kind: CredentialType, name: str) -> JsonObject:
 
 def _client_authentication(features: Features) -> list[Json]:
     methods: list[Json] = ["none"] if features.anonymous or not features.attestation else []
-    return methods + ([ATTESTATION_CLIENT_AUTH] if features.attestation else [])
+    if features.attestation:
+        methods.append(ATTESTATION_CLIENT_AUTH)
+        if features.dpop:
+            # One DPoP proof may stand for the attested key's own (draft 10, section 5.2).
+            methods.append(f"{ATTESTATION_CLIENT_AUTH}_dpop")
+    return methods
 
 
 def _brand_display(brand: Brand) -> list[JsonObject]:

@@ -211,7 +211,10 @@ def test_the_authorization_server_says_all_that_it_demands(catalogue: Catalogue)
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "dpop_signing_alg_values_supported": ["ES256"],
-        "token_endpoint_auth_methods_supported": ["attest_jwt_client_auth"],
+        "token_endpoint_auth_methods_supported": [
+            "attest_jwt_client_auth",
+            "attest_jwt_client_auth_dpop",
+        ],
         "client_attestation_signing_alg_values_supported": ["ES256"],
         "client_attestation_pop_signing_alg_values_supported": ["ES256"],
         "pre-authorized_grant_anonymous_access_supported": False,
@@ -223,7 +226,7 @@ def test_the_authorization_server_says_all_that_it_demands(catalogue: Catalogue)
 
 def test_without_a_challenge_there_is_no_address_for_one(catalogue: Catalogue) -> None:
     server = authorization_server_metadata(AUDIO, catalogue, replace(ALL, challenges=False))
-    both = authorization_server_metadata(AUDIO, catalogue, replace(ALL, anonymous=True))
+    both = authorization_server_metadata(AUDIO, catalogue, replace(ALL, anonymous=True, dpop=()))
 
     assert "challenge_endpoint" not in server
     assert both["token_endpoint_auth_methods_supported"] == ["none", "attest_jwt_client_auth"]
