@@ -15,6 +15,7 @@ from sqlalchemy import (
     ClauseElement,
     ColumnElement,
     Table,
+    bindparam,
     delete,
     exists,
     func,
@@ -71,6 +72,44 @@ T = TypeVar("T")
 _VALID: Final = 0
 _INVALID: Final = 1
 _SUSPENDED: Final = 2
+
+
+# What every credential request runs is compiled once: it costs more than to run it.
+_TOKEN: Final = Statement(select(TOKENS).where(TOKENS.c.token_hash == bindparam("token_hash")))
+_DATASETS_OF_TOKEN: Final = Statement(
+    select(DATASETS)
+    .join(TOKEN_DATASETS, TOKEN_DATASETS.c.dataset_id == DATASETS.c.dataset_id)
+    .where(TOKEN_DATASETS.c.token_hash == bindparam("token_hash"))
+    .order_by(TOKEN_DATASETS.c.position)
+)
+_SAME_DATASET: Final = ISSUANCES.c.dataset_id == bindparam("dataset_id")
+_ISSUANCE_OF_TOKEN: Final = Statement(
+    select(ISSUANCES).where(_SAME_DATASET, ISSUANCES.c.token_hash == bindparam("token_hash"))
+)
+_CURRENT_ISSUANCE: Final = Statement(select(ISSUANCES).where(_SAME_DATASET, CURRENT))
+_CREDENTIALS_OF: Final = Statement(
+    select(CREDENTIALS)
+    .where(CREDENTIALS.c.issuance_id == bindparam("issuance_id"))
+    .order_by(CREDENTIALS.c.number)
+)
+_LAST_LIST: Final = Statement(select(func.coalesce(func.max(STATUS_LISTS.c.list_number), 0)))
+_LIST: Final = Statement(
+    select(STATUS_LISTS).where(STATUS_LISTS.c.list_number == bindparam("list_number"))
+)
+_ENTRIES_AT: Final = Statement(
+    select(func.count()).where(
+        CREDENTIALS.c.list_number == bindparam("list_number"),
+        CREDENTIALS.c.status_index == bindparam("status_index"),
+    )
+)
+_USE: Final = upsert(STATUS_LISTS)
+_USE_ENTRIES: Final = Statement(
+    _USE.on_conflict_do_update(
+        index_elements=[STATUS_LISTS.c.list_number],
+        set_={"used": STATUS_LISTS.c.used + _USE.excluded.used},
+    ),
+    columns=("list_number", "used", "changes"),
+)
 
 
 class SqlStore:
@@ -305,7 +344,7 @@ class SqlHeld:
             )
 
     def session_of(self, token_hash: SecretHash) -> Session | None:
-        row = self._one(select(TOKENS).where(TOKENS.c.token_hash == token_hash))
+        row = self._one(_TOKEN, token_hash=token_hash)
         if row is None:
             return None
         token = TokenRecord(
@@ -317,12 +356,7 @@ class SqlHeld:
             ended=bool(row.ended),
             expires_at=_instant(row.expires_at),
         )
-        datasets = self._all(
-            select(DATASETS)
-            .join(TOKEN_DATASETS, TOKEN_DATASETS.c.dataset_id == DATASETS.c.dataset_id)
-            .where(TOKEN_DATASETS.c.token_hash == token_hash)
-            .order_by(TOKEN_DATASETS.c.position)
-        )
+        datasets = self._all(_DATASETS_OF_TOKEN, token_hash=token_hash)
         return Session(token, tuple(_dataset(dataset) for dataset in datasets))
 
     def spend_nonce(self, nonce_hash: SecretHash, expires_at: datetime) -> bool:
@@ -338,11 +372,12 @@ class SqlHeld:
         return self._issuance(ISSUANCES.c.issuance_id == issuance_id)
 
     def issuance_of_token(self, token_hash: SecretHash, dataset_id: DatasetId) -> Issuance | None:
-        same_token = ISSUANCES.c.token_hash == token_hash
-        return self._issuance(same_token & (ISSUANCES.c.dataset_id == dataset_id))
+        row = self._one(_ISSUANCE_OF_TOKEN, token_hash=token_hash, dataset_id=dataset_id)
+        return None if row is None else self._with_credentials(row)
 
     def current_issuance(self, dataset_id: DatasetId) -> Issuance | None:
-        return self._issuance((ISSUANCES.c.dataset_id == dataset_id) & CURRENT)
+        row = self._one(_CURRENT_ISSUANCE, dataset_id=dataset_id)
+        return None if row is None else self._with_credentials(row)
 
     def issuances_of_order(self, order: OrderNumber) -> list[Issuance]:
         query = (
@@ -379,14 +414,7 @@ class SqlHeld:
             )
             used[credential.list_number] = used.get(credential.list_number, 0) + 1
         for list_number, count in used.items():
-            self._run(
-                upsert(STATUS_LISTS)
-                .values(list_number=list_number, used=count, changes=0)
-                .on_conflict_do_update(
-                    index_elements=[STATUS_LISTS.c.list_number],
-                    set_={"used": STATUS_LISTS.c.used + count},
-                )
-            )
+            self._run(_USE_ENTRIES, list_number=list_number, used=count, changes=0)
 
     def hand_to_token(self, issuance_id: IssuanceId, token_hash: SecretHash) -> None:
         self._run(
@@ -471,10 +499,10 @@ class SqlHeld:
     # Status lists.
 
     def last_status_list(self) -> int:
-        return self._count(select(func.coalesce(func.max(STATUS_LISTS.c.list_number), 0)))
+        return self._count(_LAST_LIST)
 
     def list_state(self, list_number: int) -> ListState | None:
-        row = self._one(select(STATUS_LISTS).where(STATUS_LISTS.c.list_number == list_number))
+        row = self._one(_LIST, list_number=list_number)
         if row is None:
             return None
         listing = (
@@ -483,10 +511,7 @@ class SqlHeld:
         return ListState(used=row.used, changes=row.changes, listing=listing)
 
     def status_index_is_free(self, list_number: int, index: int) -> bool:
-        taken = select(func.count()).where(
-            CREDENTIALS.c.list_number == list_number, CREDENTIALS.c.status_index == index
-        )
-        return not self._count(taken)
+        return not self._count(_ENTRIES_AT, list_number=list_number, status_index=index)
 
     def statuses(self, list_number: int, after: int) -> Mapping[int, int]:
         query = select(CREDENTIALS.c.status_index, CREDENTIALS.c.status).where(
@@ -638,11 +663,7 @@ class SqlHeld:
         return None if row is None else self._with_credentials(row)
 
     def _with_credentials(self, row: Row) -> Issuance:
-        credentials = self._all(
-            select(CREDENTIALS)
-            .where(CREDENTIALS.c.issuance_id == row.issuance_id)
-            .order_by(CREDENTIALS.c.number)
-        )
+        credentials = self._all(_CREDENTIALS_OF, issuance_id=row.issuance_id)
         return Issuance(
             issuance_id=IssuanceId(row.issuance_id),
             dataset_id=DatasetId(row.dataset_id),
