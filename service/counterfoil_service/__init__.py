@@ -1,4 +1,4 @@
-"""What every service shares: its database, its socket, its keys and its answers to errors.
+"""What every service shares: how it stores, answers, is called, and is watched.
 
     engine = open_database(data / "issuer.sqlite3", METADATA)
     with transaction(engine) as connection:
@@ -7,5 +7,5 @@
         serve(app, listener=listener, lifeline=None)
 
 Nothing is imported here: a till that needs no database loads none. Take what
-you need from `sql`, `serving`, `access` and `errors`.
+you need from its modules; the folder's README says what each is for.
 """

@@ -15,13 +15,17 @@ each worker is asked for its own.
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from math import nan
 from typing import Final
 
+from counterfoil_credentials.errors import Unavailable
 from fastapi import Depends, FastAPI, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from counterfoil_service.couriers import Outcome
+from counterfoil_service.outbox import Endpoint, Webhooks
+from counterfoil_service.sql import Database
 
 OTHER: Final = "other"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -79,6 +83,27 @@ class Metrics:
             values=frozenset(Outcome),
         )
         return counted.add
+
+    def webhook_backlog(self, database: Database, webhooks: Webhooks) -> None:
+        """Show how many events wait, how many are dead letters, and how many endpoints rest."""
+
+        def total(count: Callable[[Endpoint], int]) -> Callable[[], float]:
+            def read() -> float:
+                try:
+                    with database.reading() as connection:
+                        return sum(map(count, webhooks.endpoints(connection)))
+                except Unavailable:
+                    return nan
+
+            return read
+
+        counts: dict[str, tuple[str, Callable[[Endpoint], int]]] = {
+            "waiting": ("Events that an endpoint has not got yet", lambda each: each.waiting),
+            "dead": ("Dead letters", lambda each: each.dead),
+            "paused": ("Endpoints that get nothing until resumed", lambda each: not each.is_active),
+        }
+        for name, (what, count) in counts.items():
+            self.measured(f"counterfoil_webhook_{name}", what, read=total(count))
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request. `route` is a template of the application, never a path."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from counterfoil_credentials.errors import Malformed, Unavailable
-from counterfoil_service import audit
+from counterfoil_service import audit, outbox
 from counterfoil_service.access import Access, Role, owner
 from counterfoil_service.audit import LOG, AuditLog, Checkpoint
 from counterfoil_service.audit_watch import AuditWatch
@@ -17,6 +17,7 @@ from counterfoil_service.couriers import Outcome
 from counterfoil_service.errors import install_error_handlers
 from counterfoil_service.logs import REQUESTS, JsonFormatter, log_as_json, say
 from counterfoil_service.metrics import Metrics
+from counterfoil_service.outbox import Webhooks, publish
 from counterfoil_service.request_log import RequestLog
 from counterfoil_service.sql import Database
 from fastapi import APIRouter, FastAPI, Request
@@ -29,6 +30,7 @@ from starlette.routing import Route
 
 METADATA = MetaData()
 audit.add_tables(METADATA)
+outbox.add_tables(METADATA)
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 KEY = "the-owner-s-key"
 
@@ -239,6 +241,28 @@ def test_couriers_tell_their_outcomes(metrics: Metrics) -> None:
 
     for outcome, count in (("delivered", 1), ("dead", 1), ("failed", 0)):
         assert value_of(metrics, "counterfoil_webhook_attempts_total", outcome=outcome) == count
+
+
+def test_a_backlog_of_webhooks_is_shown(
+    database: Database, metrics: Metrics, random_bytes: Callable[[int], bytes]
+) -> None:
+    webhooks = Webhooks(bytes(32), clock=lambda: NOON, random=random_bytes)
+    metrics.webhook_backlog(database, webhooks)
+    with database.transaction() as connection:
+        ids = [
+            webhooks.add(connection, f"https://{name}.example/").endpoint_id
+            for name in ("shop", "till")
+        ]
+        publish(connection, "credential.revoked", {}, at=NOON, random=random_bytes)
+        webhooks.pause(connection, ids[0])
+        connection.change(
+            outbox.LETTERS.insert().values(
+                endpoint_id=ids[1], sequence=1, state="dead", failure="status 500", died_at=0
+            )
+        )
+
+    for name, count in (("waiting", 2), ("dead", 1), ("paused", 1)):
+        assert value_of(metrics, f"counterfoil_webhook_{name}") == count
 
 
 @pytest.fixture
