@@ -7,11 +7,6 @@ from typing import Final
 from counterfoil_credentials.errors import Misuse
 from counterfoil_service.statements import Connection, Row, Statement
 from sqlalchemy import (
-    BigInteger,
-    Column,
-    Integer,
-    String,
-    Table,
     bindparam,
     delete,
     func,
@@ -26,48 +21,13 @@ from counterfoil_issuer.login import Subject
 from counterfoil_issuer.records import DatasetId, OfferId, SecretHash
 from counterfoil_issuer.sql_store import SqlHeld
 from counterfoil_issuer.store import Held
-from counterfoil_issuer.tables import METADATA, TOKENS
+from counterfoil_issuer.tables import CODES, PUSHED, TOKENS, VISITS
 
 MOST_WAITING: Final = 10_000
 """How many pushed requests, and how many visits, are kept at once."""
 
 # A code is remembered past its end, so that a second use ends the token of the first.
 _REMEMBERED: Final = timedelta(minutes=10)
-
-PUSHED: Final = Table(
-    "pushed_requests",
-    METADATA,
-    Column("uri_hash", String, primary_key=True),
-    Column("request", String, nullable=False),
-    Column("expires_at", BigInteger, nullable=False, index=True),
-)
-
-VISITS: Final = Table(
-    "visits",
-    METADATA,
-    Column("visit_hash", String, primary_key=True),
-    Column("request", String, nullable=False),
-    Column("language", String, nullable=False),
-    Column("subject_names", String),
-    Column("subject_label", String),
-    Column("expires_at", BigInteger, nullable=False, index=True),
-)
-
-CODES: Final = Table(
-    "authorization_codes",
-    METADATA,
-    Column("code_hash", String, primary_key=True),
-    Column("client_id", String, nullable=False),
-    Column("redirect_uri", String, nullable=False),
-    Column("code_challenge", String, nullable=False),
-    Column("dpop_jkt", String),
-    Column("instance_jkt", String),
-    Column("by_identifier", Integer, nullable=False),
-    Column("dataset_ids", String, nullable=False),
-    Column("offer_id", String),
-    Column("token_hash", String),
-    Column("expires_at", BigInteger, nullable=False, index=True),
-)
 
 _PUSH: Final = Statement(insert(PUSHED))
 _FIND_PUSHED: Final = Statement(select(PUSHED).where(PUSHED.c.uri_hash == bindparam("uri")))

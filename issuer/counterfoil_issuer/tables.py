@@ -192,3 +192,39 @@ STATUS_LISTS: Final = Table(
     Column("listed_changes", Integer),
     Column("listed_at", BigInteger),
 )
+
+# A customer who logs in.
+PUSHED: Final = Table(
+    "pushed_requests",
+    METADATA,
+    Column("uri_hash", String, primary_key=True),
+    Column("request", String, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+VISITS: Final = Table(
+    "visits",
+    METADATA,
+    Column("visit_hash", String, primary_key=True),
+    Column("request", String, nullable=False),
+    Column("language", String, nullable=False),
+    Column("subject_names", String),
+    Column("subject_label", String),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+CODES: Final = Table(
+    "authorization_codes",
+    METADATA,
+    Column("code_hash", String, primary_key=True),
+    Column("client_id", String, nullable=False),
+    Column("redirect_uri", String, nullable=False),
+    Column("code_challenge", String, nullable=False),
+    Column("dpop_jkt", String),
+    Column("instance_jkt", String),
+    Column("by_identifier", Integer, nullable=False),
+    Column("dataset_ids", String, nullable=False),
+    Column("offer_id", String),
+    Column("token_hash", String),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
