@@ -215,16 +215,18 @@ def _issued_before(
     Raises `Refused` with `credential_request_denied` when the dataset is taken.
     """
     token_hash, dataset_id = session.token.token_hash, dataset.dataset_id
-    mine = held.issuance_of_token(token_hash, dataset_id)
-    if mine is not None:
+    known = held.issuances_of(dataset_id, token_hash)
+    for mine in known:
+        if mine.token_hash != token_hash:
+            continue
         if any(one.copy is None for one in mine.credentials):
             raise _denied("a credential not yet stored or ended", "one that is")
         if not _is_for(mine, keys):
             raise _denied("the keys of the first request", "other keys")
         return mine
-    current = held.current_issuance(dataset_id)
-    if current is None:
+    if not known:
         return None
+    (current,) = known
     if current.acknowledged_at is not None or current.revoked_at is not None:
         raise _denied("a credential not issued before", "one that a wallet has stored, or revoked")
     if _is_for(current, keys):

@@ -187,6 +187,7 @@ class Listing:
 class ListState:
     """A status list now: entries allotted, changes of entries so far, what was published last."""
 
+    number: int
     used: int
     changes: int
     listing: Listing | None

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from counterfoil_issuer import sql_statements as do
 from counterfoil_issuer.orders import Order, OrderLine, OrderNumber, Serial
 from counterfoil_issuer.records import (
     CredentialRecord,
@@ -151,7 +152,7 @@ class SqlHeld:
     # Orders and what follows from them.
 
     def order(self, number: OrderNumber) -> Order | None:
-        row = self._one(select(ORDERS).where(ORDERS.c.number == number))
+        row = self._one(do.ORDER, number=number)
         return None if row is None else self._order(row)
 
     def orders_of(self, email: str) -> list[Order]:
@@ -213,7 +214,7 @@ class SqlHeld:
     # Datasets.
 
     def dataset(self, dataset_id: DatasetId) -> Dataset | None:
-        row = self._one(select(DATASETS).where(DATASETS.c.dataset_id == dataset_id))
+        row = self._one(do.DATASET, dataset=dataset_id)
         return None if row is None else _dataset(row)
 
     def datasets_of_order(self, number: OrderNumber) -> list[Dataset]:
@@ -280,16 +281,16 @@ class SqlHeld:
             )
 
     def offer(self, offer_id: OfferId) -> OfferRecord | None:
-        return self._offer(OFFERS.c.offer_id == offer_id)
+        return self._offer("offer_id", offer_id)
 
     def offer_of_code(self, code_hash: SecretHash) -> OfferRecord | None:
-        return self._offer(OFFERS.c.code_hash == code_hash)
+        return self._offer("code_hash", code_hash)
 
     def offer_of_issuer_state(self, issuer_state_hash: SecretHash) -> OfferRecord | None:
-        return self._offer(OFFERS.c.issuer_state_hash == issuer_state_hash)
+        return self._offer("issuer_state_hash", issuer_state_hash)
 
     def offer_of_reference(self, reference_hash: SecretHash) -> OfferRecord | None:
-        return self._offer(OFFERS.c.reference_hash == reference_hash)
+        return self._offer("reference_hash", reference_hash)
 
     def replace_offers(self, datasets: Collection[DatasetId]) -> None:
         offered = select(OFFER_DATASETS.c.offer_id).where(OFFER_DATASETS.c.dataset_id.in_(datasets))
@@ -306,23 +307,13 @@ class SqlHeld:
         )
 
     def count_attempt(self, offer_id: OfferId, at_most: int) -> bool:
-        is_open = (OFFERS.c.offer_id == offer_id) & (OFFERS.c.state == OfferState.OPEN.value)
-        counted = self._run(
-            update(OFFERS)
-            .where(is_open, OFFERS.c.attempts < at_most)
-            .values(attempts=OFFERS.c.attempts + 1)
-        )
+        counted = self._run(do.COUNT_ATTEMPT, offer=offer_id, at_most=at_most)
         if not counted:
-            self._run(update(OFFERS).where(is_open).values(state=OfferState.ENDED.value))
+            self._run(do.END_OFFER, offer=offer_id)
         return counted == 1
 
     def redeem_offer(self, offer_id: OfferId) -> bool:
-        taken = self._run(
-            update(OFFERS)
-            .where(OFFERS.c.offer_id == offer_id, OFFERS.c.state == OfferState.OPEN.value)
-            .values(state=OfferState.REDEEMED.value)
-        )
-        return taken == 1
+        return self._run(do.REDEEM, offer=offer_id) == 1
 
     def add_token(self, token: TokenRecord, datasets: Sequence[DatasetId]) -> None:
         self._add(
@@ -344,9 +335,10 @@ class SqlHeld:
             )
 
     def session_of(self, token_hash: SecretHash) -> Session | None:
-        row = self._one(_TOKEN, token_hash=token_hash)
-        if row is None:
+        rows = self._all(do.SESSION, token=token_hash)
+        if not rows:
             return None
+        row = rows[0]
         token = TokenRecord(
             token_hash=SecretHash(row.token_hash),
             offer_id=row.offer_id,
@@ -356,8 +348,7 @@ class SqlHeld:
             ended=bool(row.ended),
             expires_at=_instant(row.expires_at),
         )
-        datasets = self._all(_DATASETS_OF_TOKEN, token_hash=token_hash)
-        return Session(token, tuple(_dataset(dataset) for dataset in datasets))
+        return Session(token, tuple(_dataset(dataset) for dataset in rows))
 
     def spend_nonce(self, nonce_hash: SecretHash, expires_at: datetime) -> bool:
         return self._add_if_new(
@@ -369,15 +360,16 @@ class SqlHeld:
     # Issuances.
 
     def issuance(self, issuance_id: IssuanceId) -> Issuance | None:
-        return self._issuance(ISSUANCES.c.issuance_id == issuance_id)
-
-    def issuance_of_token(self, token_hash: SecretHash, dataset_id: DatasetId) -> Issuance | None:
-        row = self._one(_ISSUANCE_OF_TOKEN, token_hash=token_hash, dataset_id=dataset_id)
+        row = self._one(do.ISSUANCE, issuance=issuance_id)
         return None if row is None else self._with_credentials(row)
 
     def current_issuance(self, dataset_id: DatasetId) -> Issuance | None:
-        row = self._one(_CURRENT_ISSUANCE, dataset_id=dataset_id)
+        row = self._one(do.CURRENT_ISSUANCE, dataset=dataset_id)
         return None if row is None else self._with_credentials(row)
+
+    def issuances_of(self, dataset_id: DatasetId, token_hash: SecretHash) -> list[Issuance]:
+        rows = self._all(do.ISSUANCES_OF, dataset=dataset_id, token=token_hash)
+        return [self._with_credentials(row) for row in rows]
 
     def issuances_of_order(self, order: OrderNumber) -> list[Issuance]:
         query = (
@@ -414,7 +406,7 @@ class SqlHeld:
             )
             used[credential.list_number] = used.get(credential.list_number, 0) + 1
         for list_number, count in used.items():
-            self._run(_USE_ENTRIES, list_number=list_number, used=count, changes=0)
+            self._run(do.COUNT_USED, list_number=list_number, used=count, changes=0)
 
     def hand_to_token(self, issuance_id: IssuanceId, token_hash: SecretHash) -> None:
         self._run(
@@ -424,8 +416,7 @@ class SqlHeld:
         )
 
     def acknowledge(self, issuance_id: IssuanceId, at: datetime) -> bool:
-        not_yet = ISSUANCES.c.acknowledged_at.is_(None) & ISSUANCES.c.dropped_at.is_(None)
-        if not self._changed(issuance_id, not_yet, acknowledged_at=_seconds(at)):
+        if not self._run(do.ACKNOWLEDGE, issuance=issuance_id, at=_seconds(at)):
             return False
         self._forget_copies(issuance_id)
         return True
@@ -498,32 +489,27 @@ class SqlHeld:
 
     # Status lists.
 
-    def last_status_list(self) -> int:
-        return self._count(_LAST_LIST)
+    def last_list(self) -> ListState | None:
+        row = self._one(do.LAST_LIST)
+        return None if row is None else _list_state(row)
 
     def list_state(self, list_number: int) -> ListState | None:
-        row = self._one(_LIST, list_number=list_number)
-        if row is None:
-            return None
-        listing = (
-            None if row.listed_at is None else Listing(row.listed_changes, _instant(row.listed_at))
-        )
-        return ListState(used=row.used, changes=row.changes, listing=listing)
+        row = self._one(do.LIST, list_number=list_number)
+        return None if row is None else _list_state(row)
 
     def status_index_is_free(self, list_number: int, index: int) -> bool:
-        return not self._count(_ENTRIES_AT, list_number=list_number, status_index=index)
+        return not self._count(do.INDEX_TAKEN, list_number=list_number, index=index)
 
     def statuses(self, list_number: int, after: int) -> Mapping[int, int]:
-        query = select(CREDENTIALS.c.status_index, CREDENTIALS.c.status).where(
-            CREDENTIALS.c.list_number == list_number, CREDENTIALS.c.change_number > after
-        )
-        return {row.status_index: row.status for row in self._all(query)}
+        rows = self._all(do.CHANGED_ENTRIES, list=list_number, after=after)
+        return {row.status_index: row.status for row in rows}
 
     def put_listing(self, list_number: int, listing: Listing) -> None:
         self._run(
-            update(STATUS_LISTS)
-            .where(STATUS_LISTS.c.list_number == list_number)
-            .values(listed_changes=listing.changes, listed_at=_seconds(listing.listed_at))
+            do.PUT_LISTING,
+            list=list_number,
+            changes_now=listing.changes,
+            at=_seconds(listing.listed_at),
         )
 
     # Housekeeping.
@@ -616,15 +602,9 @@ class SqlHeld:
 
     def _order(self, row: Row) -> Order:
         units: dict[int, list[Row]] = {}
-        for unit in self._all(
-            select(UNITS).where(UNITS.c.order_number == row.number).order_by(UNITS.c.unit)
-        ):
+        for unit in self._all(do.UNITS_OF, number=row.number):
             units.setdefault(unit.line, []).append(unit)
-        lines = self._all(
-            select(ORDER_LINES)
-            .where(ORDER_LINES.c.order_number == row.number)
-            .order_by(ORDER_LINES.c.line)
-        )
+        lines = self._all(do.LINES, number=row.number)
         return Order(
             number=OrderNumber(row.number),
             paid_at=_instant(row.paid_at),
@@ -636,16 +616,11 @@ class SqlHeld:
             lines=tuple(_line(line, units.get(line.line, [])) for line in lines),
         )
 
-    def _offer(self, condition: ColumnElement[bool]) -> OfferRecord | None:
-        row = self._one(select(OFFERS).where(condition))
+    def _offer(self, column: str, value: str) -> OfferRecord | None:
+        row = self._one(do.OFFER_OF[column], value=value)
         if row is None:
             return None
-        datasets = self._all(
-            select(DATASETS)
-            .join(OFFER_DATASETS, OFFER_DATASETS.c.dataset_id == DATASETS.c.dataset_id)
-            .where(OFFER_DATASETS.c.offer_id == row.offer_id)
-            .order_by(OFFER_DATASETS.c.position)
-        )
+        datasets = self._all(do.OFFERED, offer=row.offer_id)
         return OfferRecord(
             offer_id=OfferId(row.offer_id),
             reference_hash=row.reference_hash,
@@ -658,12 +633,8 @@ class SqlHeld:
             datasets=tuple(_dataset(dataset) for dataset in datasets),
         )
 
-    def _issuance(self, condition: ColumnElement[bool]) -> Issuance | None:
-        row = self._one(select(ISSUANCES).where(condition))
-        return None if row is None else self._with_credentials(row)
-
     def _with_credentials(self, row: Row) -> Issuance:
-        credentials = self._all(_CREDENTIALS_OF, issuance_id=row.issuance_id)
+        credentials = self._all(do.CREDENTIALS_OF, issuance=row.issuance_id)
         return Issuance(
             issuance_id=IssuanceId(row.issuance_id),
             dataset_id=DatasetId(row.dataset_id),
@@ -700,24 +671,17 @@ class SqlHeld:
         return self._run(statement.values(**values)) == 1
 
     def _forget_copies(self, issuance_id: IssuanceId) -> None:
-        self._run(
-            update(CREDENTIALS)
-            .where(CREDENTIALS.c.issuance_id == issuance_id)
-            .values(copy=None, holder=None)
-        )
+        self._run(do.FORGET_COPIES, issuance=issuance_id)
 
     def _set_status(self, issuance_id: IssuanceId, status: int) -> None:
-        mine = CREDENTIALS.c.issuance_id == issuance_id
-        for row in self._all(select(CREDENTIALS.c.number, CREDENTIALS.c.list_number).where(mine)):
-            same_list = STATUS_LISTS.c.list_number == row.list_number
+        for row in self._all(do.PLACES, issuance=issuance_id):
+            self._run(do.COUNT_CHANGE, list=row.list_number)
             self._run(
-                update(STATUS_LISTS).where(same_list).values(changes=STATUS_LISTS.c.changes + 1)
-            )
-            number = select(STATUS_LISTS.c.changes).where(same_list).scalar_subquery()
-            self._run(
-                update(CREDENTIALS)
-                .where(mine, CREDENTIALS.c.number == row.number)
-                .values(status=status, change_number=number)
+                do.SET_STATUS,
+                issuance=issuance_id,
+                place=row.number,
+                status_now=status,
+                list=row.list_number,
             )
 
     def _one(self, query: ClauseElement | Statement, **values: Value) -> Row | None:
@@ -765,6 +729,16 @@ def _line(row: Row, units: Sequence[Row]) -> OrderLine:
         returned_serials=frozenset(
             Serial(unit.serial) for unit in units if unit.returned_at is not None
         ),
+    )
+
+
+def _list_state(row: Row) -> ListState:
+    listed_at = row.listed_at
+    return ListState(
+        number=row.list_number,
+        used=row.used,
+        changes=row.changes,
+        listing=None if listed_at is None else Listing(row.listed_changes, _instant(listed_at)),
     )
 
 

@@ -39,9 +39,8 @@ def allot_indices(held: Held, count: int, *, size: int, random: Random) -> list[
     A list is left for the next when three quarters are used, so that a free
     entry is found in a few draws.
     """
-    number = max(held.last_status_list(), 1)
-    state = held.list_state(number)
-    used = 0 if state is None else state.used
+    last = held.last_list()
+    number, used = (1, 0) if last is None else (last.number, last.used)
     taken: list[tuple[int, int]] = []
     for _ in range(count):
         if used * 4 >= size * 3:
@@ -132,7 +131,8 @@ class StatusLists:
         It tells no more than the numbers in the lists' URLs do.
         """
         with store.reading() as held:
-            last = held.last_status_list()
+            newest = held.last_list()
+        last = 0 if newest is None else newest.number
         oldest = max(last - MAX_LISTS + 1, 1)
         return aggregation_document([self.url(number) for number in range(oldest, last + 1)])
 

@@ -147,12 +147,12 @@ class Held(Protocol):
         """Give what was issued in one answer, or None."""
         ...
 
-    def issuance_of_token(self, token_hash: SecretHash, dataset_id: DatasetId) -> Issuance | None:
-        """Give what was issued of a dataset under one token, dropped or not."""
-        ...
-
     def current_issuance(self, dataset_id: DatasetId) -> Issuance | None:
         """Give the one issuance of a dataset that was neither dropped nor replaced."""
+        ...
+
+    def issuances_of(self, dataset_id: DatasetId, token_hash: SecretHash) -> list[Issuance]:
+        """Give the current issuance of a dataset, and what else it has under one token."""
         ...
 
     def issuances_of_order(self, order: OrderNumber) -> list[Issuance]:
@@ -207,8 +207,8 @@ class Held(Protocol):
 
     # Status lists.
 
-    def last_status_list(self) -> int:
-        """Give the number of the newest status list in use, zero when none is."""
+    def last_list(self) -> ListState | None:
+        """Give where the newest status list in use stands, or None when none is."""
         ...
 
     def list_state(self, list_number: int) -> ListState | None:

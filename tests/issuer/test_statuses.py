@@ -22,7 +22,7 @@ from counterfoil_credentials.token_status_list import (
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
 from counterfoil_issuer.key_ring import keys_of
 from counterfoil_issuer.offering import OpenOffer
-from counterfoil_issuer.records import IssuanceId, RevocationReason
+from counterfoil_issuer.records import IssuanceId, ListState, RevocationReason
 from counterfoil_issuer.statuses import StatusLists
 from counterfoil_issuer.store import Store
 
@@ -352,8 +352,8 @@ class Grown:
     def reading(self) -> Generator["Grown", None, None]:
         yield self
 
-    def last_status_list(self) -> int:
-        return self._last
+    def last_list(self) -> ListState | None:
+        return ListState(number=self._last, used=0, changes=0, listing=None) if self._last else None
 
 
 @pytest.mark.parametrize(("last", "listed"), [(0, 0), (1, 1), (1000, 1000), (1500, 1000)])
