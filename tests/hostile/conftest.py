@@ -1,0 +1,3 @@
+"""The brands that are attacked."""
+
+from tests.issuer.conformance.stages import *  # noqa: F403
