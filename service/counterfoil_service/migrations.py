@@ -1,11 +1,12 @@
 """A schema that moves from revision to revision, up when a database is opened.
 
-    MIGRATIONS = Migrations(folder=Path(__file__).parent, head="2")
+    MIGRATIONS = Migrations(METADATA, folder=Path(__file__).parent / "migrations", head="2")
     database = Database.open(where, MIGRATIONS)
 
 `folder` is an alembic environment whose `env.py` takes the connection that it is
 given; all steps happen in one transaction, under the writers' lock, or none does.
-alembic is slow to import, so a database that stands at `head` is opened without it.
+alembic is slow to import, so that an empty database, and one that stands at `head`,
+are opened without it.
 """
 
 from dataclasses import dataclass
@@ -13,23 +14,45 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil_credentials.errors import Misuse
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, inspect, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    insert,
+    inspect,
+    select,
+)
 
 _HOUSE: Final = MetaData()
-_REVISION: Final = Table("alembic_version", _HOUSE, Column("version_num", String, nullable=False))
-_SCHEMA_VERSION: Final = Table("schema_version", _HOUSE, Column("version", Integer))
+_REVISION: Final = Table(
+    "alembic_version",
+    _HOUSE,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+_SCHEMA_VERSION: Final = Table("schema_version", MetaData(), Column("version", Integer))
 
 
 @dataclass(frozen=True, slots=True)
 class Migrations:
-    """The revisions in `folder`, the latest of which is `head`."""
+    """The revisions in `folder`, the latest of which is `head` and leads to `tables`."""
 
+    tables: MetaData
     folder: Path
     head: str
 
     def upgrade(self, connection: Connection) -> None:
         """Bring the schema to `head`. Raises `Misuse` for a revision that is not known."""
-        if revision_of(connection) != self.head:
+        current = revision_of(connection)
+        if current is None:
+            self.tables.create_all(connection)
+            _HOUSE.create_all(connection)
+            connection.execute(insert(_REVISION).values(version_num=self.head))
+        elif current != self.head:
             self.move(connection, self.head)
 
     def move(self, connection: Connection, revision: str) -> None:

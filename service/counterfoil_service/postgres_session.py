@@ -18,6 +18,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection as EngineConnection
 from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from counterfoil_service.sessions import COMMIT, MARK, RELEASE, ROLL_BACK, UNDO, Session
@@ -70,9 +71,13 @@ def changing_schema(url: str) -> Generator[EngineConnection, None, None]:
         creator=lambda: connected(url, autocommit=False),
         poolclass=NullPool,
     )
-    with engine.begin() as connection:
-        connection.exec_driver_sql(_LOCK)
-        yield connection
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(_LOCK)
+            yield connection
+    except OperationalError as error:
+        text = f"expected the database to take part, found {type(error.orig).__name__}"
+        raise Unavailable(text) from error
 
 
 class PostgresSession(Session):
