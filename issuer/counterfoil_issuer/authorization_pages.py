@@ -12,9 +12,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from counterfoil_issuer.dev_login import CUSTOMER, SampleCustomer
+from counterfoil_issuer.products import LANGUAGES
 from counterfoil_issuer.spec import STATE
 
-LANGUAGES: Final = ("en", "zh")
 TICKET: Final = "ticket"
 ANSWER: Final = "answer"
 AGREE: Final = "agree"

@@ -4,6 +4,12 @@
     browser  GET  /authorize   GET /login/callback   POST /authorize/answer
              GET  /login/sample (development)   GET /login/style.css
 
+    desk = AuthorizationDesk(issuer=issuer, clients=policy, login=login, grants_of=grants_of)
+    app = create_app(
+        issuer, ..., clients=desk.clients, grants={AUTHORIZATION_CODE_GRANT: desk.redeem},
+        routers=[authorization_router(desk)], working=[repeating(desk.tidy, 60)],
+    )
+
 The browser's secret is in a cookie of its own, and everything that it does is bound to
 that: the answer of the login, the page it saw, the button it pressed. Errors go back to
 the wallet only when its address is known to be its own.
@@ -13,6 +19,7 @@ RFC 6749, section 4.1; RFC 9126; RFC 9207; OpenID4VCI 1.0, sections 5 and 13.
 
 import hmac
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -119,6 +126,12 @@ class AuthorizationDesk:
             now=issuer.clock(),
             random=issuer.random,
         )
+
+    def tidy(self) -> None:
+        """Forget who came and went; call it every minute or so."""
+        # A busy database waits for the next round.
+        with suppress(Unavailable), self.issuer.store.transaction() as held:
+            self.grants_of(held).forget(self.issuer.clock())
 
     @property
     def is_https(self) -> bool:

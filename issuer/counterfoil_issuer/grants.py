@@ -96,3 +96,7 @@ class Grants(Protocol):
     def end_token(self, token_hash: SecretHash) -> None:
         """Make a token useless."""
         ...
+
+    def forget(self, now: datetime) -> None:
+        """Forget what nobody can use any more at `now`."""
+        ...

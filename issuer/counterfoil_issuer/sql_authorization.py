@@ -153,6 +153,11 @@ class SqlGrants:
     def end_token(self, token_hash: SecretHash) -> None:
         self._connection.change(_END_TOKEN, token=token_hash)
 
+    def forget(self, now: datetime) -> None:
+        for statement in (_DROP_PUSHED, _DROP_VISITS):
+            self._connection.change(statement, now=_seconds(now))
+        self._connection.change(_DROP_CODES, before=_seconds(now - _REMEMBERED))
+
 
 def grants_of(held: Held) -> SqlGrants:
     """Give the grants inside the transaction of `held`."""

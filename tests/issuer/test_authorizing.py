@@ -1,6 +1,5 @@
 """The authorization code grant, from a wallet's request to its token."""
 
-import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -23,7 +22,7 @@ from counterfoil_issuer.offering import Grant, OpenOffer
 from counterfoil_issuer.offering import offer as offer_datasets
 from counterfoil_issuer.records import SecretHash
 from counterfoil_issuer.store import Store
-from counterfoil_issuer.tokens import AccessToken, Presented
+from counterfoil_issuer.tokens import Presented
 from fastapi.testclient import TestClient
 
 from tests.conftest import Clock
@@ -170,20 +169,6 @@ class TestCode:
         with pytest.raises(Refused) as refusal:
             wait(customer.issuer.issue(Presented(token.value), customer.request("receipt")))
         assert refusal.value.codes == ["invalid_token"]
-
-    def test_of_twenty_redemptions_at_once_one_gets_a_token(self, visitor: Visitor) -> None:
-        form = visitor.token_form(visitor.code())
-
-        async def redeem_all() -> list[AccessToken | BaseException]:
-            sender = Sender(client_id=CLIENT)
-            tries = [visitor.desk.redeem(form, sender) for _ in range(20)]
-            return await asyncio.gather(*tries, return_exceptions=True)
-
-        answers = asyncio.run(redeem_all())
-
-        refused = [each for each in answers if isinstance(each, Refused)]
-        assert len(refused) == 19
-        assert {code for each in refused for code in each.codes} == {"invalid_grant"}
 
     @pytest.mark.parametrize(
         ("name", "value"),
