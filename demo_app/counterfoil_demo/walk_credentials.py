@@ -141,7 +141,8 @@ def _require_once(scene: Scene, step: Step, purchase: Purchase, held: list[HeldC
     """Compare wallet and brand: each dataset issued once, each index used once, nothing lost."""
     answer = scene.auricle.get(f"/back-office/credentials?order={segment(purchase.order)}")
     issued = [c for c in objects_at(answer, "credentials") if c["state"] != "dropped"]
-    indices = {(int_at(c, "status_list", "c"), int_at(c, "status_index", "c")) for c in issued}
+    statuses = [status for c in issued for status in objects_at(c, "statuses")]
+    indices = {(int_at(s, "list", "status"), int_at(s, "index", "status")) for s in statuses}
     must(len(issued) == len(held), f"{len(issued)} credentials held", len(held))
     must(len(indices) == len(issued), "a status index each", f"{len(indices)}")
     must(len(issued) == 1 + len(purchase.serials), "a receipt and each warranty", len(issued))

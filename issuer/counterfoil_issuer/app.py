@@ -3,10 +3,7 @@
     public   GET  /.well-known/{openid-credential-issuer,oauth-authorization-server,jwt-vc-issuer}
              GET  /types/{name}   /status-lists   /status-lists/{n}   /offers/{reference}
     wallet   POST /token   /nonce   /credential   /deferred_credential   /notification
-    staff    POST /back-office/orders (text/csv)   GET /back-office/orders?email=
-             POST /back-office/orders/{order}/offers
-             GET  /back-office/credentials?order=   /back-office/summary
-             POST /back-office/credentials/{id}/revoke
+    staff    /back-office/...                                       see back_office_routes.py
 
 An identifier with a path (`https://host/audio`) puts every route but the
 well-known ones below it; the well-known names are inserted before the path.
@@ -14,19 +11,19 @@ well-known ones below it; the well-known names are inserted before the path.
 What wallets and everybody may ask is answered by `hot_routes`, before FastAPI sees it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from counterfoil_credentials.errors import Malformed, Refused, Unavailable
-from counterfoil_service.access import BearerKey
+from counterfoil_credentials.errors import Misuse, Unavailable
 from counterfoil_service.errors import LimitBodySize, install_error_handlers
 from counterfoil_service.repeating import repeating
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil_issuer.authorization_request import needs_pushing
+from counterfoil_issuer.back_office_routes import back_office_routes
 from counterfoil_issuer.batch_rows import MAX_FILE_BYTES
 from counterfoil_issuer.clients import ClientPolicy, Demand
 from counterfoil_issuer.credential_request import OPTIONAL, Secrecy, encryption_metadata
@@ -35,26 +32,17 @@ from counterfoil_issuer.hot_routes import HotRoutes
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.metadata import Features
 from counterfoil_issuer.public_routes import public_paths, public_trees
-from counterfoil_issuer.schemas import (
-    CredentialAnswer,
-    CredentialsAnswer,
-    ImportAnswer,
-    OfferedAnswer,
-    OfferRequest,
-    OrderAnswer,
-    OrdersAnswer,
-    RevocationRequest,
-    SummaryAnswer,
-)
 from counterfoil_issuer.spec import AUTHORIZATION_CODE_GRANT
+from counterfoil_issuer.sql_store import SqlStore
+from counterfoil_issuer.staff import Staff, staff_of
 from counterfoil_issuer.wallet_routes import Redeem, WalletDesk, wallet_paths
 from counterfoil_issuer.wallet_schemas import access_token_scheme, hot_path_items
 
 TIDY_EVERY_S: Final = 3_600
-CSV_MEDIA_TYPE: Final = "text/csv"
-_NOT_FOUND: Final = frozenset({"order-unknown", "credential-unknown"})
+JOBS_EVERY_S: Final = 1.0
 
-_Answer = TypeVar("_Answer")
+Lifespan: TypeAlias = Callable[[object], AbstractAsyncContextManager[None]]
+"""Something that works while the service does."""
 
 
 def create_app(
@@ -65,12 +53,15 @@ def create_app(
     secrecy: Secrecy = OPTIONAL,
     grants: Mapping[str, Redeem] | None = None,
     routers: Sequence[APIRouter] = (),
+    staff: Staff | None = None,
+    working: Sequence[Lifespan] = (),
 ) -> FastAPI:
     """Give the service around `issuer`. Staff calls carry `back_office_key` as bearer key.
 
     `clients` says which wallets are let in how, `secrecy` what must be encrypted.
     `grants` are the grant types of the token endpoint besides the pre-authorized code,
     by their names, and `routers` the paths that belong to them, below the identifier's.
+    `staff` says who may do what in the back office, `working` what runs beside it.
     """
 
     def tidy() -> None:
@@ -81,18 +72,24 @@ def create_app(
     desk = WalletDesk(
         issuer=issuer, clients=clients or ClientPolicy(), secrecy=secrecy, grants=grants or {}
     )
-    lifespan = repeating(tidy, TIDY_EVERY_S)
+    if staff is None:
+        if not isinstance(issuer.store, SqlStore):
+            raise Misuse("expected an issuer whose state is in a database, found another")
+        staff = staff_of(issuer, issuer.store, back_office_key=back_office_key)
+
+    def do_jobs() -> None:
+        with suppress(Unavailable):
+            staff.desk.run_waiting()
+
+    lifespan = _together(repeating(tidy, TIDY_EVERY_S), repeating(do_jobs, JOBS_EVERY_S), *working)
     app = FastAPI(title="Counterfoil issuer", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_error_handlers(app, max_body_bytes=MAX_FILE_BYTES)
     prefix = urlsplit(issuer.url).path
-    app.add_middleware(_BoundBodies, orders_path=f"{prefix}/back-office/orders")
+    files = frozenset(f"{prefix}/back-office/{name}" for name in ("orders", "jobs"))
+    app.add_middleware(_BoundBodies, file_paths=files)
     for router in routers:
         app.include_router(router, prefix=prefix)
-    app.include_router(
-        _back_office_routes(issuer),
-        prefix=f"{prefix}/back-office",
-        dependencies=[Depends(BearerKey(back_office_key))],
-    )
+    app.include_router(back_office_routes(staff), prefix=f"{prefix}/back-office")
     app.add_middleware(
         HotRoutes,
         paths=public_paths(issuer, _features(desk)) | wallet_paths(desk),
@@ -100,6 +97,17 @@ def create_app(
     )
     _document_hot_routes(app, issuer.url)
     return app
+
+
+def _together(*lifespans: Lifespan) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(app: object) -> AsyncGenerator[None, None]:
+        async with AsyncExitStack() as stack:
+            for each in lifespans:
+                await stack.enter_async_context(each(app))
+            yield
+
+    return lifespan
 
 
 def _features(desk: WalletDesk) -> Features:
@@ -133,71 +141,17 @@ def _document_hot_routes(app: FastAPI, issuer_url: str) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
 
-def _back_office_routes(issuer: Issuer) -> APIRouter:
-    router = APIRouter()
-
-    @router.post("/orders")
-    def import_orders(request: Request, body: Annotated[bytes, Depends(_body)]) -> ImportAnswer:
-        _require_media_type(request, CSV_MEDIA_TYPE)
-        return ImportAnswer.of(issuer.import_orders(body))
-
-    @router.get("/orders")
-    def orders(email: Annotated[str, Query(min_length=3, max_length=254)]) -> OrdersAnswer:
-        return OrdersAnswer(orders=[OrderAnswer.of(order) for order in issuer.orders_of(email)])
-
-    @router.post("/orders/{order}/offers")
-    def offer(order: str, request: OfferRequest | None = None) -> OfferedAnswer:
-        asked = request or OfferRequest()
-        offered = _found(lambda: issuer.offer(order, with_tx_code=asked.tx_code))
-        return OfferedAnswer.of(order, offered)
-
-    @router.get("/credentials")
-    def credentials(order: Annotated[str, Query(min_length=1, max_length=40)]) -> CredentialsAnswer:
-        records = issuer.credentials_of(order)
-        return CredentialsAnswer(credentials=[CredentialAnswer.of(record) for record in records])
-
-    @router.post("/credentials/{credential_id}/revoke")
-    def revoke(credential_id: str, request: RevocationRequest) -> CredentialAnswer:
-        return CredentialAnswer.of(_found(lambda: issuer.revoke(credential_id, request.reason)))
-
-    @router.get("/summary")
-    def summary() -> SummaryAnswer:
-        return SummaryAnswer.of(issuer.summary())
-
-    return router
-
-
 class _BoundBodies:
-    """ASGI middleware: the orders file may be large, and every other body is small.
+    """ASGI middleware: a file may be large, and every other body is small.
 
     FastAPI reads a JSON body before it asks for the key, so the bound must not wait for it.
     """
 
-    def __init__(self, app: ASGIApp, *, orders_path: str) -> None:
+    def __init__(self, app: ASGIApp, *, file_paths: frozenset[str]) -> None:
         self._small = LimitBodySize(app, max_bytes=MAX_BODY_BYTES)
-        self._orders = LimitBodySize(app, max_bytes=MAX_FILE_BYTES)
-        self._orders_path = orders_path
+        self._files = LimitBodySize(app, max_bytes=MAX_FILE_BYTES)
+        self._file_paths = file_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_orders = scope["type"] == "http" and scope["path"] == self._orders_path
-        await (self._orders if is_orders else self._small)(scope, receive, send)
-
-
-async def _body(request: Request) -> bytes:
-    return await request.body()
-
-
-def _found(act: Callable[[], _Answer]) -> _Answer:
-    """Give what `act` gives; what it does not know is 404."""
-    try:
-        return act()
-    except Refused as refused:
-        if _NOT_FOUND.isdisjoint(refused.codes):
-            raise
-        raise HTTPException(404, str(refused)) from refused
-
-
-def _require_media_type(request: Request, expected: str) -> None:
-    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if found != expected:
-        raise Malformed(expected, "another media type", "Content-Type")
+        is_file = scope["type"] == "http" and scope["path"] in self._file_paths
+        await (self._files if is_file else self._small)(scope, receive, send)

@@ -33,6 +33,7 @@ from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.offering import Grant, Offered, OpenOffer, offer, offer_order
 from counterfoil_issuer.orders import OrderNumber, Serial
 from counterfoil_issuer.records import (
+    DatasetId,
     Issuance,
     IssuanceId,
     OfferId,
@@ -159,6 +160,20 @@ class BackOffice:
             raise Refused(Reason("offer-closed", "an offer in force", found, "offer_id"))
         sitting.held.replace_offers(dataset_ids(known.datasets))
         self._note(sitting, "offer.withdrawn", OFFER, known.offer_id)
+
+    def decide_dataset(self, sitting: Sitting, dataset_id: str, *, allowed: bool) -> None:
+        """Let what waits be issued, or let a dataset never be issued.
+
+        Raises `Refused`: `dataset-unknown`, or `dataset-decided` when it does not wait.
+        """
+        held, one = sitting.held, DatasetId(dataset_id)
+        if held.dataset(one) is None:
+            raise Refused(Reason("dataset-unknown", "a dataset's id", "another", "dataset_id"))
+        done = held.release_dataset(one) if allowed else held.deny_dataset(one)
+        if not done:
+            expected = "a dataset that waits" if allowed else "one that may be issued"
+            raise Refused(Reason("dataset-decided", expected, "another", "dataset_id"))
+        self.note(sitting, "dataset.released" if allowed else "dataset.denied", one)
 
     def type_named(self, name: str) -> CredentialType:
         """Give the type of the catalogue; raises `Refused` with `type-unknown`."""

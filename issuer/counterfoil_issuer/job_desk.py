@@ -10,6 +10,7 @@ from functools import partial
 from counterfoil_credentials.encoding import JsonObject, canonical_json
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
 
+from counterfoil_issuer.approvals import Proposal, ProposalState
 from counterfoil_issuer.back_office import SERIAL, BackOffice, Sitting, serial_in
 from counterfoil_issuer.batch_rows import WHOLE_ROW, Row, RowError, parse_rows
 from counterfoil_issuer.credential_type import CredentialType
@@ -46,13 +47,15 @@ class JobDesk:
         Raises `Malformed` when it is no such file at all, `Refused` with `type-unknown`.
         """
         if kind == APPROVED:
-            return self._approved(data)
+            with self.store.reading() as held:
+                proposal = self.office.proposal(held.connection, data.decode())
+            return self.approved(proposal)
         if kind == ORDERS:
             return self._orders(data)
         return self._credentials(self.office.type_named(kind), data)
 
     def begin(self, batch: Batch, *, by: str) -> Job:
-        """Give the job of `batch`: begun now, or how far it has come since it was begun."""
+        """Give the job of `batch`: begun now, or how far it has come when it was stopped."""
         with self.store.transaction() as held:
             return self.begin_in(Sitting(held.connection, by, self.clock()), batch)
 
@@ -60,8 +63,10 @@ class JobDesk:
         """Begin a job in a transaction that is open."""
         book = SqlJobBook(sitting.connection)
         known = book.job(batch.job_id)
-        if known is not None:
+        if known is not None and not known.finished:
             return known
+        # A finished one is begun anew: what was done finds itself unchanged.
+        book.forget(batch.job_id)
         job = Job(
             job_id=batch.job_id,
             kind=batch.kind,
@@ -109,10 +114,15 @@ class JobDesk:
             book = SqlJobBook(held.connection)
             waiting = [(book.job(job_id), book.file(job_id)) for job_id in book.unfinished()]
         for job, data in waiting:
-            if job is not None and data is not None:
+            if job is None or data is None:
+                continue
+            try:
                 batch = self.batch(job.kind, data)
                 while not self.advance(batch).finished:
                     pass
+            except (Malformed, Refused) as error:
+                # The catalogue is not what it was when the job began.
+                self._give_up(job, error)
 
     def job(self, job_id: str) -> Job:
         """Give a job; raises `Refused` with `job-unknown`."""
@@ -167,6 +177,12 @@ class JobDesk:
                 facts: JsonObject = {"job_id": job.job_id, "kind": job.kind, "made": job.made}
                 self.office.tell(sitting, "job.finished", facts)
             return job
+
+    def _give_up(self, job: Job, error: Malformed | Refused) -> None:
+        with self.store.transaction() as held:
+            book = SqlJobBook(held.connection)
+            book.add_errors(job.job_id, [_row_error(0, error)])
+            book.put_job(replace(job, error_count=job.error_count + 1, finished_at=self.clock()))
 
     # The three kinds.
 
@@ -232,10 +248,9 @@ class JobDesk:
             rows.append(BatchRow(row.number, partial(record, row, name)))
         return Batch(kind=kind.name, data=data, rows=rows, errors=errors, error_count=error_count)
 
-    def _approved(self, data: bytes) -> Batch:
-        with self.store.reading() as held:
-            proposal = self.office.proposal(held.connection, data.decode())
-        if proposal.decided_by is None:
+    def approved(self, proposal: Proposal) -> Batch:
+        """Give the batch that does an approved proposal to its frozen list."""
+        if proposal.state is not ProposalState.APPROVED or proposal.decided_by is None:
             raise Misuse("expected an approved proposal, found another")
         approver = proposal.decided_by
 
@@ -248,7 +263,8 @@ class JobDesk:
             return RowOutcome.MADE
 
         rows = [BatchRow(i, partial(do, one)) for i, one in enumerate(proposal.issuances, start=1)]
-        return Batch(kind=APPROVED, data=data, rows=rows, errors=(), error_count=0)
+        name = proposal.proposal_id.encode()
+        return Batch(kind=APPROVED, data=name, rows=rows, errors=(), error_count=0)
 
 
 def _act(row: BatchRow, held: SqlHeld, now: datetime) -> RowOutcome:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    delete,
     insert,
     select,
     update,
@@ -65,6 +66,8 @@ _PUT: Final = Statement(
     )
 )
 _ERASE: Final = Statement(update(JOBS).where(JOBS.c.job_id == bindparam("job")).values(file=None))
+_FORGET: Final = Statement(delete(JOBS).where(JOBS.c.job_id == bindparam("job")))
+_FORGET_ERRORS: Final = Statement(delete(JOB_ERRORS).where(JOB_ERRORS.c.job_id == bindparam("job")))
 _ADD_ERROR: Final = Statement(
     insert(JOB_ERRORS), columns=("job_id", "row_number", "column_name", "expected", "found")
 )
@@ -124,6 +127,11 @@ class SqlJobBook:
             # A file that could be read is UTF-8.
             file=None if job.finished else data.decode(),
         )
+
+    def forget(self, job_id: JobId) -> None:
+        """Forget a job with what was wrong."""
+        self._connection.change(_FORGET_ERRORS, job=job_id)
+        self._connection.change(_FORGET, job=job_id)
 
     def put_job(self, job: Job) -> None:
         self._connection.change(

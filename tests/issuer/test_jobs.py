@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,8 @@ from counterfoil_issuer.sql_store import SqlHeld, SqlStore
 from counterfoil_issuer.tables import DATASETS
 from sqlalchemy import func, select
 
-from tests.issuer.brand import ORDER_1001, ORDER_1002, orders_file
+from tests.conftest import Clock
+from tests.issuer.brand import ORDER_1001, ORDER_1002, issuer_on, orders_file
 from tests.issuer.brand import ORDERS as ORDERS_FILE
 from tests.issuer.office import desk_of
 
@@ -64,13 +66,31 @@ def test_orders_are_taken_in_once(desk: JobDesk) -> None:
     assert (more.made, more.unchanged, more.error_count) == (1, 1, 0)
 
 
-def test_the_same_file_is_the_same_job(desk: JobDesk) -> None:
+def test_the_same_file_is_the_same_job_and_makes_nothing_twice(
+    desk: JobDesk, store: SqlStore
+) -> None:
     first = done(desk, "tier", members(3))
     again = done(desk, "tier", members(3))
 
-    assert again == first
+    assert (first.made, again.made, again.unchanged) == (3, 0, 3)
     assert [job.job_id for job in desk.jobs(9)] == [first.job_id]
+    assert datasets_in(store, "tier") == 3
     assert done(desk, "tier", members(4)).job_id != first.job_id
+
+
+def test_a_job_that_cannot_go_on_ends_and_says_why(
+    desk: JobDesk, store: SqlStore, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    batch = desk.batch("tier", members(3))
+    desk.begin(batch, by="mei")
+    other = issuer_on(store, clock, random_bytes)
+    other.catalogue = replace(other.catalogue, types={})
+    desk_of(other, store).run_waiting()
+
+    job = desk.job(batch.job_id)
+    assert (job.finished, job.made, job.error_count) == (True, 0, 1)
+    (error,) = desk.errors(job.job_id)
+    assert error.column == "type"
 
 
 def test_a_corrected_file_makes_what_is_new_alone(desk: JobDesk, store: SqlStore) -> None:
