@@ -16,7 +16,7 @@ from typing import Final, Protocol, cast
 
 from bench.measure import QUICK_ROUNDS, Operation, Result, measure
 
-_FRAMEWORK: Final = frozenset({"__main__", "measure"})
+_FRAMEWORK: Final = frozenset({"__main__", "loopback", "measure"})
 _HEADER: Final = ("operation", "ours", "against", "theirs", "ratio", "floor", "goal", "")
 _SI: Final = ((1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
 _BINARY: Final = ((1 << 20, "Mi"), (1 << 10, "Ki"))

@@ -8,6 +8,7 @@ from bench.__main__ import main, names
 from bench.measure import Operation, Other, Result, cpu, fixed, if_installed, measure
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("name", names())
 def test_each_bench_reports_its_operations(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--quick", "--json"]) == 0

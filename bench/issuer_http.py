@@ -1,0 +1,330 @@
+"""Answer a credential request, and serve a status list, against bare ASGI endpoints.
+
+The bare endpoint for credentials does the same cryptography (it opens the holder's
+key, verifies the proof, salts and digests the same claims, signs) and inserts the same
+credential through the same group commit, and nothing else: it reads no token, keeps no
+nonce, finds no dataset, and checks nothing. The other one says hello. Each server is
+a process of its own, asked on 16 connections; what counts is its CPU time. Every
+request has a token, a nonce and a holder's key that were never seen before.
+"""
+
+import hashlib
+import itertools
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from counterfoil_credentials.encoding import JsonObject, compact_json
+from counterfoil_credentials.holder_proof import make_proof
+from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.sdjwt import SdJwt
+from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
+from counterfoil_issuer.app import create_app
+from counterfoil_issuer.catalogue import WARRANTY, parse_catalogue_files, sample_files
+from counterfoil_issuer.datasets import new_dataset
+from counterfoil_issuer.issuer import Issuer, IssuerOptions, utc_now
+from counterfoil_issuer.records import (
+    CredentialRecord,
+    Issuance,
+    IssuanceId,
+    RevocationReason,
+    secret_hash,
+)
+from counterfoil_issuer.sql_store import SqlStore
+from counterfoil_issuer.tokens import grant_token
+from counterfoil_service.sql import Database
+from counterfoil_service.statements import Connection, Statement
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
+    decode_dss_signature,
+    encode_dss_signature,
+)
+from pybase64 import urlsafe_b64decode, urlsafe_b64encode
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, insert
+
+from bench.loopback import (
+    AsgiApp,
+    Receive,
+    Scope,
+    Send,
+    cpu_per_request,
+    get,
+    post,
+    respond,
+    running,
+    serve,
+)
+from bench.measure import QUICK_ROUNDS, Operation, Other
+
+_URL: Final = "https://audio.example"
+_SECRET: Final = b"a secret of the bench and no one"
+_KEY: Final = b"\x07" * 32
+_REQUESTS: Final = 160
+_QUICK_REQUESTS: Final = 16
+_ROUNDS: Final = 15
+_HELLOS: Final = 640
+_LIST_SIZE: Final = 131_072
+_SMALL_LIST: Final = 1_024
+_HOUR: Final = timedelta(hours=1)
+_STATUS: Final = StatusReference(f"{_URL}/status-lists/1", 4711)
+_SCHEME: Final = ec.ECDSA(Prehashed(hashes.SHA256()))
+_METADATA: Final = MetaData()
+_CREDENTIALS: Final = Table(
+    "credentials",
+    _METADATA,
+    Column("credential_id", String, primary_key=True),
+    Column("list_number", BigInteger, nullable=False),
+    Column("status_index", BigInteger, nullable=False),
+    Column("copy", String, nullable=False),
+)
+_ADD: Final = Statement(insert(_CREDENTIALS))
+
+
+def operations(*, quick: bool) -> Iterator[Operation]:
+    """Give the credential endpoint, then the status list."""
+    rounds = QUICK_ROUNDS if quick else _ROUNDS
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        folder = Path(name)
+        yield from _credentials(folder, _QUICK_REQUESTS if quick else _REQUESTS, rounds)
+        yield from _status_list(folder, _SMALL_LIST if quick else _LIST_SIZE, rounds)
+
+
+def _credentials(folder: Path, size: int, rounds: int) -> Iterator[Operation]:
+    ours, bare = folder / "ours.sqlite3", folder / "bare.sqlite3"
+    # One batch more: the first sample of each warms up.
+    requests = _requests(ours, size * (rounds + 1))
+    batches = [requests[start : start + size] for start in range(0, len(requests), size)]
+    with (
+        running("bench.issuer_http", "issuer", str(ours)) as our_port,
+        running("bench.issuer_http", "bare", str(bare)) as bare_port,
+    ):
+        our_turns, bare_turns = iter(batches), iter(batches)
+        yield Operation(
+            name=f"credential request, {_disclosures()} disclosures",
+            ours=lambda: cpu_per_request(our_port, next(our_turns)),
+            others=[
+                Other(
+                    name="bare ASGI, same work",
+                    sampler=lambda: cpu_per_request(bare_port, next(bare_turns)),
+                    floor=1.35,
+                )
+            ],
+            at_most=True,
+            rounds=rounds,
+        )
+
+
+def _status_list(folder: Path, length: int, rounds: int) -> Iterator[Operation]:
+    path = folder / "list.sqlite3"
+    _revoke_some(path, length)
+    lists, hellos = [get("/status-lists/1")] * _HELLOS, [get("/")] * _HELLOS
+    with (
+        running("bench.issuer_http", "issuer", str(path), str(length)) as our_port,
+        running("bench.issuer_http", "hello", str(path)) as bare_port,
+    ):
+        yield Operation(
+            name=f"status list of {length:,}, 1 % set",
+            ours=lambda: cpu_per_request(our_port, lists),
+            others=[
+                Other(
+                    name="bare ASGI hello",
+                    sampler=lambda: cpu_per_request(bare_port, hellos),
+                    floor=0.7,
+                )
+            ],
+            rounds=rounds,
+        )
+
+
+def _issuer(path: Path, length: int = _LIST_SIZE) -> Issuer:
+    return Issuer(
+        url=_URL,
+        catalogue=parse_catalogue_files(sample_files()),
+        signer=MemorySigner.from_private_bytes(_KEY),
+        secret=_SECRET,
+        store=SqlStore(path),
+        options=IssuerOptions(
+            token_lasts=_HOUR, nonce_lasts=_HOUR, proof_max_age=_HOUR, status_list_size=length
+        ),
+    )
+
+
+def _requests(path: Path, count: int) -> list[bytes]:
+    """Give requests, each for another warranty, with the tokens that they need in the database."""
+    issuer, now, found = _issuer(path), utc_now(), list[bytes]()
+    with issuer.store.transaction() as held:
+        for _ in range(count):
+            dataset = new_dataset(
+                issuer.catalogue,
+                WARRANTY.name,
+                WARRANTY.sample,
+                ends_at=None,
+                serial=None,
+                subject=None,
+                random=secrets.token_bytes,
+            )
+            held.add_dataset(dataset, now)
+            token = grant_token(
+                held,
+                datasets=[dataset],
+                offer_id=None,
+                client_id=None,
+                dpop_jkt=None,
+                lasts=_HOUR,
+                now=now,
+                random=secrets.token_bytes,
+            )
+            proof = make_proof(MemorySigner.generate(), issuer=_URL, nonce=issuer.nonce(), now=now)
+            asked: JsonObject = {
+                "credential_configuration_id": WARRANTY.name,
+                "proofs": {"jwt": [proof]},
+            }
+            found.append(post("/credential", compact_json(asked), token=token.value))
+    return found
+
+
+def _revoke_some(path: Path, length: int) -> None:
+    """Issue a hundredth of a list, and revoke it."""
+    issuer, now = _issuer(path, length), utc_now()
+    with issuer.store.transaction() as held:
+        for index in range(0, length, 100):
+            name = IssuanceId(f"bench-{index}")
+            dataset = new_dataset(
+                issuer.catalogue,
+                WARRANTY.name,
+                WARRANTY.sample,
+                ends_at=None,
+                serial=None,
+                subject=None,
+                random=secrets.token_bytes,
+            )
+            held.add_dataset(dataset, now)
+            held.add_issuance(
+                Issuance(
+                    issuance_id=name,
+                    dataset_id=dataset.dataset_id,
+                    type_name=dataset.type_name,
+                    order_number=None,
+                    serial=None,
+                    token_hash=secret_hash(name),
+                    issued_at=now,
+                    expires_at=now + _HOUR,
+                    credentials=(
+                        CredentialRecord(
+                            list_number=1, index=index, digest=name, holder=None, copy=None
+                        ),
+                    ),
+                )
+            )
+            held.revoke(name, now, RevocationReason.FRAUD)
+
+
+def _sample() -> SdJwt:
+    now = datetime.now(UTC)
+    return issue_credential(
+        WARRANTY.sample,
+        vct=f"{_URL}/types/warranty",
+        issuer=_URL,
+        signer=MemorySigner.from_private_bytes(_KEY),
+        holder=MemorySigner.generate().public,
+        issued_at=now,
+        expires_at=now + _HOUR,
+        status=_STATUS,
+        concealed=WARRANTY.concealed,
+        random=secrets.token_bytes,
+    )
+
+
+def _disclosures() -> int:
+    return str(_sample()).count("~") - 1
+
+
+def _b64(data: bytes) -> bytes:
+    return urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _from_b64(text: bytes) -> bytes:
+    return urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+
+
+class _Bare:
+    """The work of a credential request in the fewest calls, without any check."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database.open(path, _METADATA)
+        self._key = ec.derive_private_key(int.from_bytes(_KEY), ec.SECP256R1())
+        head, payload, _ = str(_sample()).partition("~")[0].encode().split(b".")
+        self._head = head
+        self._payload: dict[str, Any] = orjson.loads(_from_b64(payload))
+        texts = str(_sample()).encode().split(b"~")[1:-1]
+        self._claims = [orjson.loads(_from_b64(text))[1:] for text in texts]
+        self._numbers = itertools.count()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one credential request."""
+        message = await receive()
+        body = message["body"]
+        while message["more_body"]:
+            message = await receive()
+            body += message["body"]
+        credential = self._issue(orjson.loads(body)["proofs"]["jwt"][0].encode())
+        name, number = secrets.token_urlsafe(16), next(self._numbers)
+
+        def work(connection: Connection) -> int:
+            return connection.change(
+                _ADD,
+                credential_id=name,
+                list_number=1,
+                status_index=number,
+                copy=credential,
+            )
+
+        await self._database.write(work)
+        answer = {"credentials": [{"credential": credential}], "notification_id": name}
+        await respond(send, orjson.dumps(answer), b"application/json")
+
+    def _issue(self, proof: bytes) -> str:
+        signed, _, signature = proof.rpartition(b".")
+        head, _, claims = signed.partition(b".")
+        jwk, raw = orjson.loads(_from_b64(head))["jwk"], _from_b64(signature)
+        orjson.loads(_from_b64(claims))
+        point = b"\x04" + _from_b64(jwk["x"].encode()) + _from_b64(jwk["y"].encode())
+        holder = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        der = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
+        holder.verify(der, hashlib.sha256(signed).digest(), _SCHEME)
+        texts = [
+            _b64(orjson.dumps([_b64(secrets.token_bytes(16)).decode(), *claim]))
+            for claim in self._claims
+        ]
+        digests = [_b64(hashlib.sha256(text).digest()).decode() for text in texts]
+        payload = self._payload | {"_sd": sorted(digests), "cnf": {"jwk": jwk}}
+        unsigned = self._head + b"." + _b64(orjson.dumps(payload))
+        der = self._key.sign(hashlib.sha256(unsigned).digest(), _SCHEME)
+        r, s = decode_dss_signature(der)
+        token = unsigned + b"." + _b64(r.to_bytes(32) + s.to_bytes(32))
+        return b"~".join((token, *texts, b"")).decode()
+
+
+async def _hello(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # ASGI
+    await respond(send, b"hello")
+
+
+def _app(kind: str, path: Path, length: int) -> AsgiApp:
+    match kind:
+        case "issuer":
+            return create_app(_issuer(path, length), back_office_key="bench")
+        case "bare":
+            return _Bare(path)
+        case _:
+            return _hello
+
+
+if __name__ == "__main__":
+    serve(_app(sys.argv[1], Path(sys.argv[2]), int([*sys.argv, str(_LIST_SIZE)][3])))

@@ -1,0 +1,121 @@
+"""One HTTP server in a process of its own, and a client that keeps sixteen connections busy.
+
+A server's cost is the CPU time of its process, all threads, between two looks at
+`/cpu`; what the client takes does not count.
+"""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+import uvicorn
+
+CONNECTIONS: Final = 16
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def serve(app: AsgiApp) -> None:
+    """Serve `app` as the services do, and say on the first line of the output on which port."""
+
+    async def measured(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/cpu":
+            await respond(send, str(time.process_time_ns()).encode())
+        else:
+            await app(scope, receive, send)
+
+    config = uvicorn.Config(
+        measured, http="h11", ws="none", access_log=False, log_config=None, server_header=False
+    )
+    server = uvicorn.Server(config)
+    listener = _bound()
+    sys.stdout.write(f"{listener.getsockname()[1]}\n")
+    sys.stdout.flush()
+    server.run(sockets=[listener])
+
+
+def _bound() -> socket.socket:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    return listener
+
+
+async def respond(send: Send, body: bytes, media_type: bytes = b"text/plain") -> None:
+    """Send an answer as a bare ASGI application does."""
+    headers = [(b"content-type", media_type), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@contextmanager
+def running(module: str, *arguments: str) -> Generator[int, None, None]:
+    """Run `python -m module arguments…`, which calls `serve`, and give its port."""
+    command = [sys.executable, "-m", module, *arguments]
+    # The program is one of ours.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        try:
+            assert process.stdout is not None  # noqa: S101  # it was asked for
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+def cpu_per_request(port: int, requests: Sequence[bytes]) -> float:
+    """Send all `requests` and give the server's CPU seconds for each; all must be answered 200."""
+    return asyncio.run(_measured(port, requests))
+
+
+async def _measured(port: int, requests: Sequence[bytes]) -> float:
+    connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
+    try:
+        before = int(await _asked(*connections[0], get("/cpu")))
+        await asyncio.gather(
+            *(_work(*each, requests[n::CONNECTIONS]) for n, each in enumerate(connections))
+        )
+        after = int(await _asked(*connections[0], get("/cpu")))
+    finally:
+        for _, writer in connections:
+            writer.close()
+    return (after - before) / 1e9 / len(requests)
+
+
+async def _work(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, requests: Sequence[bytes]
+) -> None:
+    for request in requests:
+        await _asked(reader, writer, request)
+
+
+async def _asked(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> bytes:
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    body = await reader.readexactly(length)
+    if not head.startswith(b"HTTP/1.1 200 "):
+        text = f"expected status 200, found {head[:100]!r} {body[:200]!r}"
+        raise RuntimeError(text)
+    return body
+
+
+def get(path: str) -> bytes:
+    """Give a GET request."""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def post(path: str, body: bytes, *, token: str) -> bytes:
+    """Give a POST request with a JSON body and a bearer token."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
