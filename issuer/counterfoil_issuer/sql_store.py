@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from counterfoil_credentials.encoding import compact_json, parse_object
+from counterfoil_service.migrations import Migrations
 from counterfoil_service.sql import Database
 from counterfoil_service.statements import Connection, Row, Statement, Value
 from sqlalchemy import (
@@ -27,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from counterfoil_issuer import sql_statements as do
+from counterfoil_issuer.migrations import FOLDER, HEAD
 from counterfoil_issuer.orders import Order, OrderLine, OrderNumber, Serial
 from counterfoil_issuer.records import (
     CredentialRecord,
@@ -66,9 +68,11 @@ from counterfoil_issuer.tables import (
     UNITS,
 )
 
-__all__ = ["METADATA", "SqlHeld", "SqlStore"]
+__all__ = ["METADATA", "MIGRATIONS", "SqlHeld", "SqlStore"]
 
 T = TypeVar("T")
+
+MIGRATIONS: Final = Migrations(METADATA, folder=FOLDER, head=HEAD)
 
 _VALID: Final = 0
 _INVALID: Final = 1
@@ -120,7 +124,7 @@ class SqlStore:
     """
 
     def __init__(self, where: Path | str) -> None:
-        self.database = Database.open(where, METADATA)
+        self.database = Database.open(where, MIGRATIONS)
 
     @contextmanager
     def transaction(self) -> Generator["SqlHeld", None, None]:
