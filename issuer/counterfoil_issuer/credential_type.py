@@ -178,11 +178,6 @@ class CredentialType:
         """Give what the type is for, by language."""
         return {shown.locale: shown.description or "" for shown in self.shown}
 
-    @property
-    def lasts(self) -> timedelta:
-        """Give how long a credential lasts, from its issue or from the day in a claim."""
-        return timedelta(days=self.validity.days)
-
     def vct_of(self, issuer: str) -> str:
         """Give the type's identifier as `issuer` issues it."""
         return self.vct.replace(ISSUER_PLACE, issuer, 1)

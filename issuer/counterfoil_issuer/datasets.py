@@ -5,15 +5,18 @@ the catalogue knows (a membership, a tier, an ownership) is given directly. A
 dataset has at most one issuance in force.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from counterfoil_credentials.encoding import JsonObject, b64url
-from counterfoil_credentials.errors import Reason, Refused
+from counterfoil_credentials.errors import Malformed, Reason, Refused
 
 from counterfoil_issuer.catalogue import RECEIPT, WARRANTY, Catalogue, CredentialType
+from counterfoil_issuer.closed_schema import MalformedClaims
 from counterfoil_issuer.orders import (
     Order,
+    OrderLine,
+    OrderNumber,
     Serial,
     midnight,
     receipt_claims,
@@ -40,6 +43,43 @@ def datasets_of(order: Order) -> list[tuple[Dataset, ...]]:
         for serial in line.serials
     ]
     return [(receipt, *warranties[:1]), *((warranty,) for warranty in warranties[1:])]
+
+
+def require_orders_fit(catalogue: Catalogue) -> None:
+    """Return only if the catalogue's receipt and warranty can say what follows from an order.
+
+    A brand may change these types, or do without them. Raises `Malformed`, at the start
+    and not when a customer waits.
+    """
+    line = OrderLine(
+        gtin="4006381333931",
+        name="Sample",
+        quantity=1,
+        price=100,
+        tax=0,
+        warranty_months=1,
+        serials=(Serial("S-1"),),
+    )
+    order = Order(
+        number=OrderNumber("#1"),
+        paid_at=datetime(2026, 1, 1, tzinfo=UTC),
+        currency="EUR",
+        tax=0,
+        total=100,
+        buyer_name="Sample",
+        buyer_email="sample@example.org",
+        lines=(line,),
+    )
+    for name, claims in (
+        (RECEIPT.name, receipt_claims(order)),
+        (WARRANTY.name, warranty_claims(order, line.serials[0])),
+    ):
+        try:
+            if name in catalogue.types:
+                catalogue.types[name].check_claims(claims)
+        except MalformedClaims as error:
+            where = f"{name}: schema, {error.where}"
+            raise Malformed(f"what an order says: {error.expected}", error.found, where) from error
 
 
 def new_dataset(

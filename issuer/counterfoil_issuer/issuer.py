@@ -21,7 +21,7 @@ from counterfoil_credentials.keys import PublicKey, Signer
 
 from counterfoil_issuer import lifecycle
 from counterfoil_issuer.catalogue import Catalogue
-from counterfoil_issuer.datasets import datasets_of, new_dataset
+from counterfoil_issuer.datasets import datasets_of, new_dataset, require_orders_fit
 from counterfoil_issuer.deferred import Deferrals, Deferred
 from counterfoil_issuer.importing import MAX_ERRORS, NAME, CellError, parse_orders
 from counterfoil_issuer.issuing import (
@@ -32,15 +32,7 @@ from counterfoil_issuer.issuing import (
     requested_dataset,
 )
 from counterfoil_issuer.key_ring import Keys, keys_of
-from counterfoil_issuer.metadata import (
-    Features,
-    authorization_server_metadata,
-    issuer_metadata,
-    require_issuer_url,
-    signed_issuer_metadata,
-    type_at,
-    type_metadata,
-)
+from counterfoil_issuer.metadata import require_issuer_url, type_at, type_metadata
 from counterfoil_issuer.nonces import NonceUse, check_nonce, make_nonce
 from counterfoil_issuer.notifying import notify
 from counterfoil_issuer.offering import (
@@ -150,10 +142,9 @@ class Issuer:
         if len(secret) < MIN_SECRET_BYTES:
             raise Misuse(f"expected a secret of {MIN_SECRET_BYTES} bytes, found {len(secret)}")
         self.url = require_issuer_url(url)
+        require_orders_fit(catalogue)
         self.catalogue = catalogue
         self.options = options
-        # The service around the issuer says here what else it takes.
-        self.features = Features(batch_size=options.batch_size)
         self.store = store
         if signer is not None:
             keys = keys_of(signer)
@@ -505,19 +496,6 @@ class Issuer:
     def status_lists(self) -> JsonObject:
         """Give the document that leads to all status lists (Token Status List, section 9)."""
         return self._statuses.aggregation(self.store)
-
-    def metadata(self) -> JsonObject:
-        """Give the Credential Issuer Metadata."""
-        return issuer_metadata(self.url, self.catalogue, self.features)
-
-    def signed_metadata(self) -> str:
-        """Give the Credential Issuer Metadata as a signed JWT."""
-        now = self.clock()
-        return signed_issuer_metadata(self.metadata(), signer=self.keys.ring().signer(now), now=now)
-
-    def authorization_server_metadata(self) -> JsonObject:
-        """Give the metadata of the issuer's own authorization server."""
-        return authorization_server_metadata(self.url, self.catalogue, self.features)
 
     def keys_document(self) -> JsonObject:
         """Give the `jwt-vc-issuer` metadata: the keys that verify its credentials."""

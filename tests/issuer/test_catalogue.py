@@ -1,12 +1,22 @@
 """The catalogue's file, money, and what follows from an order."""
 
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from counterfoil_credentials.claims import values_at
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_issuer.catalogue import RECEIPT, STANDARD_TYPES, WARRANTY, parse_catalogue
+from counterfoil_issuer.catalogue import (
+    RECEIPT,
+    STANDARD_TYPES,
+    WARRANTY,
+    Catalogue,
+    parse_catalogue,
+    sample_files,
+)
+from counterfoil_issuer.datasets import require_orders_fit
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.metadata import require_issuer_url
 from counterfoil_issuer.money import DIGITS, amount_text, parse_amount, split_amount
@@ -21,7 +31,8 @@ from counterfoil_issuer.orders import (
 from counterfoil_issuer.products import LANGUAGES, require_gtin
 from counterfoil_issuer.store import Store
 
-from tests.issuer.brand import CATALOGUE
+from tests.conftest import Clock
+from tests.issuer.brand import CATALOGUE, ORDERS, issuer_on
 
 
 def order_paid_on(day: datetime, months: int) -> Order:
@@ -172,6 +183,39 @@ def test_an_issuers_identifier_is_https_or_loopback(url: str) -> None:
 def test_anything_else_is_no_identifier(url: str) -> None:
     with pytest.raises(Misuse):
         require_issuer_url(url)
+
+
+def test_a_brands_own_receipt_can_say_what_follows_from_an_order_or_the_issuer_never_starts() -> (
+    None
+):
+    document = json.loads(CATALOGUE)
+    receipt = json.loads(sample_files()["types/receipt.json"])
+
+    def catalogue(*types: object) -> Catalogue:
+        return parse_catalogue(json.dumps({**document, "types": [*types]}).encode())
+
+    require_orders_fit(catalogue(receipt))
+    require_orders_fit(catalogue())
+    receipt["schema"]["properties"]["order"]["maxLength"] = 1
+    receipt["sample"]["order"] = "1"
+    with pytest.raises(Malformed) as refusal:
+        require_orders_fit(catalogue(receipt))
+    assert refusal.value.where == "receipt: schema, claims.order"
+
+
+def test_an_order_leads_to_what_the_brand_issues_and_to_nothing_else(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    only = json.loads(CATALOGUE) | {"types": [json.loads(sample_files()["types/warranty.json"])]}
+    catalogue = parse_catalogue(json.dumps(only).encode())
+    issuer = issuer_on(store, clock, random_bytes, catalogue=catalogue)
+    issuer.import_orders(ORDERS)
+
+    offered = issuer.offer("#1001").offers
+
+    assert [[dataset.type_name for dataset in offer.datasets] for offer in offered] == [
+        ["warranty"]
+    ]
 
 
 def test_a_short_secret_is_refused(store: Store) -> None:
