@@ -109,6 +109,7 @@ _AFTER_ABOUT: Final = Statement(_PAGE.where(LOG.c.subject == bindparam("about"))
 _FIRST_SINCE: Final = Statement(
     select(func.min(LOG.c.sequence)).where(LOG.c.at >= bindparam("since"))
 )
+_LAST_AT: Final = Statement(select(LOG.c.at).order_by(LOG.c.sequence.desc()).limit(1))
 _DROP: Final = Statement(delete(LOG).where(LOG.c.sequence <= bindparam("upto")))
 
 
@@ -243,6 +244,11 @@ class AuditLog:
         else:
             rows = connection.rows(_AFTER_ABOUT, last=after, most=most, about=subject)
         return [Entry(row[0], datetime.fromtimestamp(row[1], UTC), *row[2:5]) for row in rows]
+
+    def last_at(self, connection: Connection) -> datetime | None:
+        """Give when the last entry was written."""
+        at = connection.value(_LAST_AT)
+        return None if at is None else datetime.fromtimestamp(at, UTC)
 
     def trim(self, connection: Connection, before: datetime) -> int:
         """Remove entries older than `before`, at most a thousand; give how many.

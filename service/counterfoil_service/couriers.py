@@ -10,6 +10,7 @@ was not written is sent again under the same id. No transaction is open while it
 waits for a receiver.
 """
 
+import logging
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -19,10 +20,11 @@ from enum import StrEnum
 from typing import Final
 
 from counterfoil_credentials.encoding import b64url, numeric_date
-from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher, Response
 from sqlalchemy import bindparam, delete, exists, insert, or_, select, update
 
+from counterfoil_service.logs import say
 from counterfoil_service.outbox import ENDPOINTS, EVENTS, LETTERS, Webhooks
 from counterfoil_service.repeating import repeating
 from counterfoil_service.sql import Database
@@ -33,6 +35,7 @@ AT_ONCE: Final = 20
 """How many events one lease carries."""
 DEATHS_TO_PAUSE: Final = 3
 _MAX_ANSWER_BYTES: Final = 65_536
+_LOGGER: Final = logging.getLogger("counterfoil.webhooks")
 
 _HAS_EVENTS: Final = exists().where(EVENTS.c.sequence > ENDPOINTS.c.position)
 _HAS_LETTERS: Final = exists().where(
@@ -184,8 +187,8 @@ class Courier:
             try:
                 while not self._stopping.is_set() and self.deliver_once():
                     pass
-            except Unavailable:
-                return
+            except CounterfoilError as error:
+                say(_LOGGER, logging.WARNING, "round ended early", error=type(error).__name__)
 
         @asynccontextmanager
         async def lifespan(app: object) -> AsyncGenerator[None, None]:

@@ -26,6 +26,8 @@ from counterfoil_service.logs import REQUESTS, say
 from counterfoil_service.metrics import Metrics
 
 NO_ROUTE: Final = "(none)"
+ROUTE: Final = "counterfoil.route"
+"""Where middleware that answers on its own leaves its template in the scope."""
 _TRACE: Final = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _LOGGER: Final = logging.getLogger(REQUESTS)
 
@@ -71,7 +73,8 @@ class RequestLog:
             await self._app(scope, receive, sending)
         finally:
             seconds = self._monotonic() - started
-            route = self._templates.get(scope.get("endpoint"), NO_ROUTE)
+            found = self._templates.get(scope.get("endpoint"), NO_ROUTE)
+            route: str = scope.get(ROUTE, found)
             self._metrics.observe_request(scope["method"], route, status, seconds)
             if _LOGGER.isEnabledFor(logging.INFO):
                 say(

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from counterfoil_credentials.errors import Malformed, Unavailable
+from counterfoil_credentials.keys import MemorySigner
 from counterfoil_service import audit, outbox
 from counterfoil_service.access import Access, Role, owner
 from counterfoil_service.audit import LOG, AuditLog, Checkpoint
-from counterfoil_service.audit_watch import AuditWatch
+from counterfoil_service.audit_watch import AuditWatch, CheckpointFile
 from counterfoil_service.couriers import Outcome
 from counterfoil_service.errors import install_error_handlers
 from counterfoil_service.logs import REQUESTS, JsonFormatter, log_as_json, say
@@ -23,7 +24,7 @@ from counterfoil_service.sql import Database
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import MetaData, update
+from sqlalchemy import MetaData, delete, update
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -297,18 +298,60 @@ def test_row_A13_the_audit_job_names_the_tampered_row_within_one_run_and_counts_
     assert (line["level"], line["where"]) == ("error", "audit_log[7]")
 
 
-def test_the_audit_job_asks_for_the_checkpoints_at_each_run(
-    database: Database, metrics: Metrics
+@pytest.fixture
+def kept(tmp_path: Path) -> CheckpointFile:
+    path = tmp_path / "audit-checkpoints"
+    return CheckpointFile(path, MemorySigner.generate(), clock=lambda: NOON)
+
+
+def test_the_audit_job_finds_a_log_that_was_emptied(
+    database: Database, metrics: Metrics, kept: CheckpointFile
 ) -> None:
     log = AuditLog(bytes(range(32)))
-    kept: list[Checkpoint] = []
-    watch = AuditWatch(database, log, metrics, clock=lambda: NOON, checkpoints=lambda: kept)
+    watch = AuditWatch(database, log, metrics, clock=lambda: NOON, checkpoints=kept)
+    for grown in (3, 3, 6):
+        with database.transaction() as connection:
+            for i in range(len(log.entries(connection)), grown):
+                log.append(connection, "ops-key", "credential.issued", f"credential-{i}", NOON)
+        assert watch.run() is None
+    assert [each.sequence for each in kept.read()] == [3, 6]
+
+    with database.transaction() as connection:
+        connection.change(delete(LOG))
+        connection.change(delete(audit.MARKS))
+    found = watch.run()
+    assert found is not None
+    assert (found.code, found.where) == ("audit-row-missing", "audit_log[1]")
+    assert [each.sequence for each in kept.read()] == [3, 6]
+
+
+@pytest.mark.parametrize("text", ["another line", "ÿ", "a.b.c", "x" * 2_000_000])
+def test_the_audit_job_finds_a_checkpoint_file_that_was_changed(
+    database: Database, metrics: Metrics, kept: CheckpointFile, tmp_path: Path, text: str
+) -> None:
+    log = AuditLog(bytes(range(32)))
+    watch = AuditWatch(database, log, metrics, clock=lambda: NOON, checkpoints=kept)
     assert watch.run() is None
-    kept.append(Checkpoint(4, "A" * 43))
+    (tmp_path / "audit-checkpoints").write_text(text, "utf-8")
     found = watch.run()
 
     assert found is not None
-    assert found.code == "audit-row-missing"
+    assert found.code == "audit-checkpoint-unreadable"
+    assert value_of(metrics, "counterfoil_audit_findings_total", code=found.code) == 1
+
+
+def test_the_checkpoint_file_is_its_owner_s_and_does_not_grow_for_ever(
+    kept: CheckpointFile, tmp_path: Path
+) -> None:
+    path = tmp_path / "audit-checkpoints"
+    kept.keep(Checkpoint(1, "A"))
+    first = path.read_text()
+    path.write_text(first * 1_000)
+    kept.keep(Checkpoint(2, "B"))
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(kept.read()) == 1_000
+    assert kept.read()[-1] == Checkpoint(2, "B")
 
 
 def test_a_database_that_is_away_is_no_finding(database: Database, metrics: Metrics) -> None:
