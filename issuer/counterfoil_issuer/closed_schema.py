@@ -16,8 +16,8 @@ from typing import Final
 
 import jsonschema_rs
 from counterfoil_credentials.claims import ClaimPath, path_text
-from counterfoil_credentials.encoding import Json, JsonObject, as_object, kind_of
-from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.encoding import Json, JsonObject, as_object, compact_json, kind_of
+from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.sdjwt import RESERVED
 from counterfoil_credentials.spec import NEVER_CONCEALED
 from jsonschema_rs import ValidationError, ValidationErrorKind
@@ -102,12 +102,20 @@ class ClosedSchema:
 
     def check(self, claims: JsonObject) -> None:
         """Return only if `claims` are what the schema says; raises `MalformedClaims`."""
-        faults = [ClaimFault(path, "a whole number", "a fraction") for path in _fractions(claims)]
+        faults: list[ClaimFault] = []
+        if not _can_be_written(claims):
+            expected = "whole characters, finite numbers and few levels"
+            raise MalformedClaims((ClaimFault((), expected, "another value"),))
         if not self._validator.is_valid(claims):
             for error in self._validator.iter_errors(claims):
                 faults += _claim_faults(error)
                 if len(faults) >= MAX_CLAIM_FAULTS:
                     break
+        # 1.0 is an integer to JSON Schema, and another text to a signature.
+        told = {fault.path for fault in faults}
+        for path in _fractions(claims):
+            if path not in told:
+                faults.append(ClaimFault(path, "a whole number", "a fraction"))
         if faults:
             raise MalformedClaims(tuple(faults[:MAX_CLAIM_FAULTS]))
 
@@ -295,8 +303,15 @@ def _leaves(node: JsonObject, path: ClaimPath) -> Iterator[ClaimPath]:
             yield path
 
 
+def _can_be_written(claims: JsonObject) -> bool:
+    try:
+        compact_json(claims)
+    except Misuse:
+        return False
+    return True
+
+
 def _fractions(value: Json, path: ClaimPath = ()) -> Iterator[ClaimPath]:
-    # 1.0 is an integer to JSON Schema, and another text to a signature.
     match value:
         case float():
             yield path

@@ -92,6 +92,9 @@ def test_claims_as_the_schema_says_pass() -> None:
         ("count", -1, "count", "a number of at least 0", "a smaller one"),
         ("count", "1", "count", "a whole number", "a text"),
         ("count", 1.0, "count", "a whole number", "a fraction"),
+        ("count", 1.5, "count", "a whole number", "a number"),
+        ("count", 10**400, "count", "a number of at most 9", "a larger one"),
+        ("name", 1.0, "name", "a text", "a number"),
         ("count", True, "count", "a whole number", "a boolean"),
         ("new", "true", "new", "true or false", "a text"),
         ("kind", "c", "kind", "one of a, b", "another value"),
@@ -127,6 +130,17 @@ def test_everything_wrong_is_told_at_once_and_no_value_is_repeated() -> None:
     assert "claims.parts[0].sku" in text
     assert "Mira" not in text
     assert "77" not in text
+
+
+def test_what_no_signature_can_be_over_is_refused_whole() -> None:
+    deep: Json = "x"
+    for _ in range(5_000):
+        deep = [deep]
+    others: list[Json] = ["\ud800", float("nan"), float("inf"), deep]
+    for value in others:
+        assert faults_of({"name": value, "parts": [{"sku": "1"}]}) == [
+            ("", "whole characters, finite numbers and few levels", "another value")
+        ]
 
 
 def test_no_more_faults_are_told_than_a_person_reads() -> None:
