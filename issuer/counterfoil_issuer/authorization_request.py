@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from counterfoil_credentials.encoding import (
     Json,
@@ -26,7 +26,7 @@ from counterfoil_credentials.encoding import (
     texts_at,
 )
 
-from counterfoil_issuer.clients import ClientPolicy, Demand, Sender
+from counterfoil_issuer.clients import ClientPolicy, Demand, Sender, is_return_address
 from counterfoil_issuer.redeeming import requested_configurations
 from counterfoil_issuer.spec import (
     AUTHORIZATION_DETAILS,
@@ -50,10 +50,6 @@ _LONGEST: Final = 2_048
 _MOST_SCOPES: Final = 50
 # The unpadded base64url of 32 bytes: a challenge, a thumbprint.
 _HASH: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-# RFC 3986, without a fragment (RFC 6749, section 3.1.2).
-_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+")
-_UNSAFE_SCHEMES: Final = frozenset({"javascript", "data", "vbscript", "blob", "file", "about"})
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +132,7 @@ def read_return_address(
         if address not in registered:
             expected = "an address registered for this wallet, character for character"
             raise refusal(ErrorCode.INVALID_REQUEST, expected, "another", REDIRECT_URI)
-    elif not _is_safe(address):
+    elif not is_return_address(address):
         expected = "an https address or one of an app, without fragment"
         raise refusal(ErrorCode.INVALID_REQUEST, expected, "another", REDIRECT_URI)
     return client_id, address
@@ -249,18 +245,3 @@ def _hash_in(form: Mapping[str, str], name: str) -> str | None:
         expected = "43 characters of base64url"
         raise refusal(ErrorCode.INVALID_REQUEST, expected, "another text", name)
     return value
-
-
-def _is_safe(address: str) -> bool:
-    if len(address) > _LONGEST or not _ADDRESS.fullmatch(address):
-        return False
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return False
-    if parts.scheme == "http":
-        # An app that listens on its own machine (RFC 8252, section 7.3).
-        return parts.hostname in _LOOPBACK and parts.username is None
-    if parts.scheme == "https":
-        return bool(parts.hostname) and parts.username is None
-    return parts.scheme not in _UNSAFE_SCHEMES

@@ -21,6 +21,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -140,8 +141,12 @@ class AuthorizationDesk:
 
     @property
     def cookie(self) -> str:
-        """The cookie's name; the prefix makes browsers refuse one that another host set."""
-        return f"__Host-{_COOKIE}" if self.is_https else _COOKIE
+        """The cookie's name: this brand's own, of the brands that one host may serve.
+
+        The prefix makes browsers refuse one that another host set.
+        """
+        name = f"{_COOKIE}-{sha256(self.url.encode()).hexdigest()[:8]}"
+        return f"__Host-{name}" if self.is_https else name
 
     def attempt(self, secret: str, language: str) -> LoginAttempt:
         """Give the login that belongs to a browser's secret."""

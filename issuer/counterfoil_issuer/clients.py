@@ -13,12 +13,14 @@ RFC 6749, section 2; RFC 9449; OAuth 2.0 Attestation-Based Client Authentication
 10; OpenID4VCI 1.0, appendix E.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlsplit
 
 from counterfoil_credentials.client_attestation import (
     ClientAttestation,
@@ -46,6 +48,13 @@ Headers = Callable[[str], Sequence[str]]
 """Every value of one request header, such as Starlette's `request.headers.getlist`."""
 
 _ATTESTATION: Final = "client_attestation"
+_LONGEST_ADDRESS: Final = 2_048
+# RFC 3986, without a fragment (RFC 6749, section 3.1.2).
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+")
+# What else a host might hold means something in a header or on a page.
+_PLACE: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+_UNSAFE_SCHEMES: Final = frozenset({"javascript", "data", "vbscript", "blob", "file", "about"})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Demand(StrEnum):
@@ -81,11 +90,14 @@ class ClientPolicy:
     nonce_lasts: timedelta = timedelta(minutes=5)
 
     def __post_init__(self) -> None:
-        """Refuse to ask for attestations that nobody could give."""
+        """Refuse what nobody could meet, and addresses that no browser should be sent to."""
         if self.attestation is not Demand.OFF and not self.attesters:
             raise Misuse("expected attesters to believe, found none")
         if Demand.OFF in (self.challenge, self.dpop_nonce):
             raise Misuse("expected nonces to be optional or required: one that comes is checked")
+        addresses = [each for listed in self.redirect_uris.values() for each in listed]
+        if not all(is_return_address(each) for each in addresses):
+            raise Misuse("expected https addresses or those of apps, without fragment, as wallets'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +213,23 @@ def fresh_nonces(
         challenge = make_nonce(key, NonceUse.ATTESTATION, now=now, random=random)
         fresh[ATTESTATION_CHALLENGE_HEADER] = challenge
     return fresh
+
+
+def is_return_address(address: str) -> bool:
+    """Say whether a browser may be sent there: https, an app's own scheme, http on loopback.
+
+    RFC 6749, section 3.1.2; RFC 8252, section 7.
+    """
+    if len(address) > _LONGEST_ADDRESS or not _ADDRESS.fullmatch(address):
+        return False
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    if parts.scheme in ("http", "https"):
+        is_place = bool(_PLACE.fullmatch(parts.netloc))
+        return is_place and (parts.scheme == "https" or parts.hostname in _LOOPBACK)
+    return parts.scheme not in _UNSAFE_SCHEMES
 
 
 def _attestation(

@@ -388,6 +388,10 @@ class TestAttestedWallet:
                 ("javascript:alert(1)", 400),
                 ("data:text/html,x", 400),
                 ("wallet.example/cb", 400),
+                ("https://wallet.example;script-src/cb", 400),
+                ("https://wallet.example:port/cb", 400),
+                ("https://[wallet.example/cb", 400),
+                ("https://[::1]:443/cb", 201),
                 ("https://wallet.example/\r\nx", 400),
             ]
         ):
@@ -501,7 +505,7 @@ class TestBrowser:
     def test_the_cookie_is_for_this_host_alone_and_for_no_script(self, visitor: Visitor) -> None:
         cookie = visitor.arrive(asked()).headers["set-cookie"]
 
-        assert cookie.startswith("__Host-counterfoil-visit=")
+        assert cookie.startswith("__Host-counterfoil-visit-")
         for part in ("HttpOnly", "Path=/", "SameSite=lax", "Secure"):
             assert part in cookie
         assert "Domain" not in cookie

@@ -311,3 +311,11 @@ def test_a_nonce_that_comes_cannot_be_ignored() -> None:
         ClientPolicy(challenge=Demand.OFF)
     with pytest.raises(Misuse, match="optional or required"):
         ClientPolicy(dpop_nonce=Demand.OFF)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://wallet.example/cb", "https://wallet.example/cb#x", "javascript:x", ""]
+)
+def test_a_wallet_is_not_registered_where_no_browser_should_be_sent(address: str) -> None:
+    with pytest.raises(Misuse, match="addresses"):
+        ClientPolicy(redirect_uris={CLIENT: frozenset({"https://wallet.example/cb", address})})
