@@ -25,6 +25,8 @@ from counterfoil_issuer.spec import ErrorCode
 Handler: TypeAlias = Callable[[Incoming], Awaitable[Answer]]
 Methods: TypeAlias = Mapping[str, Handler]
 RETRY_AFTER_S: Final = 5
+# Where the service's request log looks for the name of what was asked.
+_ROUTE: Final = "counterfoil.route"
 _LENGTHS: Final = tuple(str(n).encode() for n in range(8_192))
 _STATUSES: Final[Mapping[str, int]] = {
     ErrorCode.INVALID_TOKEN: 401,
@@ -59,11 +61,14 @@ class HotRoutes:
     def _methods_of(self, scope: Scope) -> Methods | None:
         path: str = scope["path"]
         found = self._paths.get(path)
-        if found is None:
-            for beginning, methods in self._below:
-                if path.startswith(beginning):
-                    return methods
-        return found
+        if found is not None:
+            scope[_ROUTE] = path
+            return found
+        for beginning, methods in self._below:
+            if path.startswith(beginning):
+                scope[_ROUTE] = f"{beginning}..."
+                return methods
+        return None
 
 
 async def _answered(handler: Handler, incoming: Incoming) -> Answer:

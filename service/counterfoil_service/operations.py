@@ -56,7 +56,9 @@ class Operations:
     checkpoints: CheckpointFile | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
-    def mount(self, app: FastAPI, *, guard: Callable[..., object]) -> None:
+    def mount(
+        self, app: FastAPI, *, guard: Callable[..., object], metrics_path: str = "/metrics"
+    ) -> None:
         """Add the routes and, outside all middleware that is there, the request log."""
         Health(
             {
@@ -66,7 +68,7 @@ class Operations:
             }
         ).mount(app)
         self.metrics.webhook_backlog(self.database, self.webhooks)
-        self.metrics.mount(app, guard=guard)
+        self.metrics.mount(app, guard=guard, path=metrics_path)
         app.add_middleware(RequestLog, metrics=self.metrics, random=self.random)
 
     def working(self) -> list[Callable[[object], AbstractAsyncContextManager[None]]]:
