@@ -35,6 +35,5 @@ def test_each_request_is_counted_under_a_name_of_ours(
     counted = [line for line in metrics.text().decode().splitlines() if "_total{" in line]
 
     assert answer.status_code == status
-    assert counted == [
-        f'counterfoil_http_requests_total{{method="{method}",route="{route}",status="{status}"}} 1.0'
-    ]
+    labels = f'method="{method}",route="{route}",status="{status}"'
+    assert counted == [f"counterfoil_http_requests_total{{{labels}}} 1.0"]
