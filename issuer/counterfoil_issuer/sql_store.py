@@ -138,6 +138,11 @@ class SqlStore:
         with self.database.reading() as connection:
             yield SqlHeld(connection)
 
+    @property
+    def commits(self) -> int:
+        """How many changes this process has made."""
+        return self.database.commits
+
     async def write(self, work: Callable[["SqlHeld"], T]) -> T:
         """Give what `work` gives, once its change is on disk, with those of others."""
         return await self.database.write(lambda connection: work(SqlHeld(connection)))

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse
@@ -22,7 +22,7 @@ from counterfoil_credentials.status_entries import StatusEntries
 from counterfoil_credentials.status_list_aggregation import MAX_LISTS, aggregation_document
 from counterfoil_credentials.token_status_list import sign_status_entries
 
-from counterfoil_issuer.key_ring import Keys
+from counterfoil_issuer.key_ring import KeyRing, Keys
 from counterfoil_issuer.records import Listing, ListState, Random, random_below
 from counterfoil_issuer.store import Held, Store
 
@@ -31,6 +31,7 @@ _DRAWS: Final = 200
 _LAST_LIST: Final = 2**31 - 1
 # Verifiers allow a clock to be a minute wrong.
 _AHEAD_AT_MOST: Final = timedelta(seconds=30)
+_OTHERS_SHOW_WITHIN: Final = timedelta(seconds=1)
 
 
 def allot_indices(held: Held, count: int, *, size: int, random: Random) -> list[tuple[int, int]]:
@@ -73,6 +74,15 @@ class _Published:
     key: PublicKey
 
 
+class _Looked(NamedTuple):
+    """A list that was true at some time, after so many commits of this process."""
+
+    token: str
+    ring: KeyRing
+    commits: int
+    at: datetime
+
+
 class _Live:
     """One list in memory: its entries as of the last look at the store, and what was signed.
 
@@ -80,12 +90,13 @@ class _Live:
     list, and one that is taken again by the same thread.
     """
 
-    __slots__ = ("_changes", "entries", "lock", "published")
+    __slots__ = ("_changes", "entries", "lock", "looked", "published")
 
     def __init__(self, size: int) -> None:
         self.lock = threading.RLock()
         self.entries = StatusEntries.blank(size, bits=BITS)
         self.published: _Published | None = None
+        self.looked: _Looked | None = None
         self._changes = 0
 
     def follow(self, held: Held, number: int, changes: int) -> None:
@@ -139,14 +150,24 @@ class StatusLists:
     def signed(self, store: Store, number: int, *, now: datetime) -> str | None:
         """Give the signed list, or None when there is no list of that number.
 
-        A change shows at once.
+        A change that this process made shows at once, another's within a second.
         """
+        live, commits = self._live.get(number), store.commits
+        looked = None if live is None else live.looked
+        if (
+            looked is not None
+            and looked.commits == commits
+            and looked.at <= now < looked.at + _OTHERS_SHOW_WITHIN
+            and looked.ring is self.keys.ring()
+        ):
+            return looked.token
         with store.reading() as held:
             state = held.list_state(number) if 1 <= number <= _LAST_LIST else None
             if state is None:
                 return None
             live = self._live_list(number)
             if kept := self._still_true(live, state, now):
+                live.looked = _Looked(kept.token, self.keys.ring(), commits, now)
                 return kept.token
         # One worker signs a list once, however many ask for it meanwhile.
         with live.lock:

@@ -255,6 +255,11 @@ class Store(Protocol):
         """Hold one moment of the state, to read."""
         ...
 
+    @property
+    def commits(self) -> int:
+        """How many changes this process has made: while it stays, only others changed anything."""
+        ...
+
     async def write(self, work: Callable[[Held], T]) -> T:
         """Give what `work` gives, once its change is on disk; what it raises undoes it alone."""
         ...

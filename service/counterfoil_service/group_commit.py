@@ -57,6 +57,7 @@ class GroupCommit:
         self._changed = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
+        self.commits = 0
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the next group and give its answer after the commit.
@@ -148,6 +149,8 @@ class GroupCommit:
             if session.lost:
                 raise Unavailable("expected the transaction to go on, found it rolled back")
         session.commit()
+        # Before anybody is answered: who has an answer sees that something changed.
+        self.commits += 1
 
     def _discard(self) -> None:
         if self._session is not None:

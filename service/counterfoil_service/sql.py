@@ -75,6 +75,12 @@ class Database:
         self._idle: dict[bool, list[Session]] = {False: [], True: []}
         self._lock = threading.Lock()
         self._closed = False
+        self._commits = 0
+
+    @property
+    def commits(self) -> int:
+        """How many transactions of this process have ended well: unchanged, so is what it wrote."""
+        return self._commits + self._group.commits
 
     @classmethod
     def open(
@@ -109,6 +115,8 @@ class Database:
         """
         with self._session(read_only=False) as session:
             yield session
+        with self._lock:
+            self._commits += 1
 
     @contextmanager
     def reading(self) -> Generator[Connection, None, None]:

@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -23,6 +24,7 @@ from counterfoil_issuer.issuer import Issuer, IssuerOptions
 from counterfoil_issuer.key_ring import keys_of
 from counterfoil_issuer.offering import OpenOffer
 from counterfoil_issuer.records import IssuanceId, ListState, RevocationReason
+from counterfoil_issuer.sql_store import SqlStore
 from counterfoil_issuer.statuses import StatusLists
 from counterfoil_issuer.store import Store
 
@@ -384,3 +386,24 @@ def test_randomness_that_repeats_itself_stops_the_issuer_instead_of_reusing_an_i
     with pytest.raises((Misuse, Refused)):
         customer.asked(token, customer.request("warranty"))
     assert issuer.summary().status_indices_used == 1
+
+
+def test_a_list_that_is_asked_for_again_is_not_looked_up_until_something_changed(
+    tmp_path: Path, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    signer = MemorySigner.generate()
+    stores = [SqlStore(tmp_path / "issuer.sqlite3") for _ in range(2)]
+    one, other = (issuer_on(store, clock, random_bytes, signer=signer) for store in stores)
+    first, second = revocable(one, clock, 2)
+    one.status_list(1)
+    before = one.status_list(1)
+    other.revoke(first, RETURNED)
+    assert one.status_list(1) == before, "another process's change within a second"
+    clock.advance(timedelta(seconds=1))
+    between = one.status_list(1)
+    assert between != before
+
+    one.revoke(second, RETURNED)
+    assert one.status_list(1) != between, "its own at once"
+    for store in stores:
+        store.close()
