@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any, TypeAlias
 
 import pytest
 from counterfoil_credentials.claims import values_at
 from counterfoil_credentials.concealment import conceal
+from counterfoil_credentials.encoding import compact_json
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.keys import Algorithm
 from counterfoil_issuer.catalogue import (
@@ -24,6 +27,7 @@ from counterfoil_issuer.catalogue import (
 )
 from counterfoil_issuer.credential_type import parse_type
 from counterfoil_issuer.faults import Faults
+from counterfoil_issuer.metadata import type_metadata
 from counterfoil_issuer.products import LANGUAGES
 
 from tests.issuer.brand import CATALOGUE
@@ -330,3 +334,39 @@ def test_a_file_that_is_no_object_is_told_as_such() -> None:
     for document in others:
         (fault,) = faults_of(document)
         assert fault.expected == "an object"
+
+
+OTHERS: tuple[Any, ...] = (
+    None, True, 0, -1, 1.5, 10**400, "", "x", "{issuer}/", "\x00", [], {}, [[]], [{}], [None],
+    {"": 1}, {"$ref": "#/$defs/x"}, {"type": []}, {"type": "object"}, ["x", 0, None], "\U0001f600",
+)  # fmt: skip
+
+
+def steps_of(value: Any) -> list[Any]:  # noqa: ANN401  # any JSON
+    """Give what leads one level down in a JSON value."""
+    return [*value] if isinstance(value, dict) else [*range(len(value))]
+
+
+def broken(document: File, random: Random) -> File:
+    """Give `document` with another value somewhere in it."""
+    here: Any = document
+    while True:
+        step = random.choice(steps_of(here))
+        if not isinstance(here[step], dict | list) or not here[step] or random.random() < 0.2:
+            here[step] = deepcopy(random.choice(OTHERS))
+            return document
+        here = here[step]
+
+
+@pytest.mark.parametrize("name", STANDARD_TYPES)
+def test_whatever_stands_anywhere_in_a_file_is_a_type_or_told(name: str) -> None:
+    random = Random(name)
+    for _ in range(150):
+        document = broken(broken(sample(name), random), random)
+        faults = Faults("type.json")
+        kind = parse_type(document, faults)
+
+        assert (kind is None) is bool(faults.found)
+        if kind is not None:
+            kind.check_claims(kind.sample)
+            compact_json(type_metadata("https://audio.example", kind))
