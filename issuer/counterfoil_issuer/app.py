@@ -82,7 +82,14 @@ def create_app(
             staff.desk.run_waiting()
 
     lifespan = _together(repeating(tidy, TIDY_EVERY_S), repeating(do_jobs, JOBS_EVERY_S), *working)
-    app = FastAPI(title="Counterfoil issuer", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Counterfoil issuer",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # The request log and the metrics are ours; looking for another's costs each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     install_error_handlers(app, max_body_bytes=MAX_FILE_BYTES)
     prefix = urlsplit(issuer.url).path
     files = frozenset(f"{prefix}/back-office/{name}" for name in ("orders", "jobs"))

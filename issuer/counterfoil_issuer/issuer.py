@@ -20,7 +20,7 @@ from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.keys import PublicKey, Signer
 
 from counterfoil_issuer import lifecycle
-from counterfoil_issuer.catalogue import Catalogue
+from counterfoil_issuer.catalogue import Catalogue, CredentialType
 from counterfoil_issuer.datasets import datasets_of, new_dataset, require_orders_fit
 from counterfoil_issuer.deferred import Deferrals, Deferred
 from counterfoil_issuer.importing import MAX_ERRORS, NAME, CellError, parse_orders
@@ -45,7 +45,7 @@ from counterfoil_issuer.offering import (
     offer_order,
 )
 from counterfoil_issuer.orders import Order, OrderNumber, Serial
-from counterfoil_issuer.proofs import policy_for, read_proofs, require_holder
+from counterfoil_issuer.proofs import Proofs, policy_for, read_proofs, require_holder
 from counterfoil_issuer.records import (
     Clock,
     Dataset,
@@ -59,7 +59,7 @@ from counterfoil_issuer.records import (
     secret_hash,
 )
 from counterfoil_issuer.redeeming import redeem_code
-from counterfoil_issuer.spec import ErrorCode, refusal
+from counterfoil_issuer.spec import CREDENTIAL_CONFIGURATION_ID, ErrorCode, refusal
 from counterfoil_issuer.statuses import StatusLists
 from counterfoil_issuer.store import Held, Store
 from counterfoil_issuer.tokens import AccessToken, Once, Presented, session_of, spend_once
@@ -427,27 +427,24 @@ class Issuer:
     async def issue(self, presented: Presented, request: JsonObject) -> Issued | Deferred:
         """Give the credentials that `request` asks for (OpenID4VCI 1.0, section 8)."""
         now = self.clock()
-        with self.store.reading() as held:
-            # Whoever has no token does not make us check signatures.
-            session = session_of(held, presented, now)
-        dataset = requested_dataset(session, request, self.catalogue)
-        policy = policy_for(
-            request,
-            self.catalogue.types[dataset.type_name],
-            attesters=self.options.key_attesters,
-            batch_size=self.options.batch_size,
-            max_age=self.options.proof_max_age,
-        )
-        proofs = read_proofs(request, issuer=self.url, policy=policy, now=now)
-        require_holder(proofs, session.token.client_id)
-        nonce_ends_at = check_nonce(
-            proofs.nonce, self.secret, NonceUse.PROOF, now=now, lasts=self.options.nonce_lasts
-        )
+        # One transaction is enough for a good request: it reads the token and issues. What
+        # is wrong with the proofs is said only to a wallet whose token is good.
+        kind = self.catalogue.types.get(str(request.get(CREDENTIAL_CONFIGURATION_ID)))
+        try:
+            proofs = self._proofs_of(request, kind or self._asked(presented, request, now), now)
+            nonce_ends_at = check_nonce(
+                proofs.nonce, self.secret, NonceUse.PROOF, now=now, lasts=self.options.nonce_lasts
+            )
+        except Refused:
+            self._asked(presented, request, now)
+            raise
+        nonce_hash = secret_hash(proofs.nonce)
 
         def work(held: Held) -> Issued | Deferred:
-            # Another transaction may have replaced the offer since the token was read.
             session = session_of(held, presented, now)
-            if not held.spend_nonce(secret_hash(proofs.nonce), nonce_ends_at):
+            requested_dataset(session, request, self.catalogue)
+            require_holder(proofs, session.token.client_id)
+            if not held.spend_nonce(nonce_hash, nonce_ends_at):
                 raise refusal(
                     ErrorCode.INVALID_NONCE, "a nonce not used before", "a used one", "proof.nonce"
                 )
@@ -457,6 +454,22 @@ class Issuer:
             )
 
         return await self.store.write(work)
+
+    def _asked(self, presented: Presented, request: JsonObject, now: datetime) -> CredentialType:
+        """Give the type of what a good token is asked for, or raise what is wrong with it."""
+        with self.store.reading() as held:
+            session = session_of(held, presented, now)
+        return self.catalogue.types[requested_dataset(session, request, self.catalogue).type_name]
+
+    def _proofs_of(self, request: JsonObject, kind: CredentialType, now: datetime) -> Proofs:
+        policy = policy_for(
+            request,
+            kind,
+            attesters=self.options.key_attesters,
+            batch_size=self.options.batch_size,
+            max_age=self.options.proof_max_age,
+        )
+        return read_proofs(request, issuer=self.url, policy=policy, now=now)
 
     async def deferred(self, presented: Presented, request: JsonObject) -> Issued | Deferred:
         """Give the credentials of a request that waited (OpenID4VCI 1.0, section 9)."""

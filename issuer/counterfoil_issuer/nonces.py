@@ -15,6 +15,7 @@ Authentication, section 8.
 import hmac
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from hashlib import blake2b
 from typing import Final
 
 from counterfoil_credentials.encoding import b64url, from_b64url
@@ -81,4 +82,6 @@ def check_nonce(
 
 
 def _mac(key: bytes, use: NonceUse, body: bytes) -> bytes:
-    return hmac.digest(key, use.label + b"\x00" + body, "sha256")[:_MAC_BYTES]
+    # BLAKE2b keys and labels itself (RFC 7693); HMAC costs a quarter of a signature here.
+    short = key if len(key) <= blake2b.MAX_KEY_SIZE else blake2b(key).digest()
+    return blake2b(body, digest_size=_MAC_BYTES, key=short, person=use.label).digest()
