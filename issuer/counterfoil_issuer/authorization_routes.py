@@ -294,7 +294,7 @@ def _begin(desk: AuthorizationDesk, query: Mapping[str, str], language: str) -> 
             secret = open_visit(
                 desk.grants_of(held), asked, language=language, now=now, random=desk.issuer.random
             )
-        answer = _redirect(desk.login.begin(desk.attempt(secret, language)))
+        answer = _redirect(desk.login.begin(desk.attempt(secret, language), now=now))
     except (Malformed, Unavailable) as error:
         return _back(desk, asked.redirect_uri, asked.state, _error(error))
     # Lax: the answer of the login arrives from another site, by a link alone.

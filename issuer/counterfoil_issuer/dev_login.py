@@ -49,7 +49,7 @@ class DevLogin:
         self._url = public_url
         self.customers = tuple(customers)
 
-    def begin(self, attempt: LoginAttempt) -> str:
+    def begin(self, attempt: LoginAttempt, *, now: datetime) -> str:
         """Give the URL of the page that lists the customers."""
         return f"{self._url}{PAGE}?{urlencode({STATE: attempt.state})}"
 

@@ -1,6 +1,6 @@
 """The port through which a brand says who the customer is.
 
-    url = login.begin(attempt)                 # where the browser goes
+    url = login.begin(attempt, now=now)       # where the browser goes
     subject = login.finish(attempt, query, now=now)    # what it came back with
 
 An attempt's secrets follow from the browser's own secret (its cookie), so nothing
@@ -46,7 +46,7 @@ class LoginAttempt:
 class Login(Protocol):
     """How customers of a brand log in."""
 
-    def begin(self, attempt: LoginAttempt) -> str:
+    def begin(self, attempt: LoginAttempt, *, now: datetime) -> str:
         """Give the URL of the page where the customer logs in.
 
         It leads back to `attempt.callback` with `state`. Raises `Unavailable` when the

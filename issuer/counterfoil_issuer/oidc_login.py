@@ -12,10 +12,11 @@ alone (nonce). E-mail counts only where the provider has verified it.
 OpenID Connect Core 1.0, section 3.1; Discovery 1.0, section 4; RFC 7636; RFC 9207.
 """
 
+import threading
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 from urllib.parse import quote_plus, urlencode
@@ -38,9 +39,11 @@ from counterfoil_issuer.spec import CODE, CODE_CHALLENGE, ISS, STATE
 _WHERE: Final = "provider"
 _JWKS_MEDIA_TYPES: Final = f"application/jwk-set+json, {JSON_MEDIA_TYPE}"
 _LONGEST: Final = 4_096
+_CONFIGURATION_LASTS: Final = timedelta(minutes=10)
+_RETRIED_AFTER: Final = timedelta(seconds=5)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class OidcLogin:
     """`Login` at the provider whose issuer URL is `issuer`.
 
@@ -53,10 +56,12 @@ class OidcLogin:
     fetcher: Fetcher = field(repr=False)
     secret: str | None = field(default=None, repr=False)
     scope: str = "openid email profile"
+    _asked: tuple[datetime, JsonObject | None] | None = field(default=None, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def begin(self, attempt: LoginAttempt) -> str:
+    def begin(self, attempt: LoginAttempt, *, now: datetime) -> str:
         """Give the URL of the provider's login page. See `Login.begin`."""
-        endpoint = text_at(self._configuration(), "authorization_endpoint", _WHERE)
+        endpoint = text_at(self._configuration(now), "authorization_endpoint", _WHERE)
         query = {
             "response_type": CODE,
             "client_id": self.client_id,
@@ -80,7 +85,7 @@ class OidcLogin:
         code = query.get(CODE)
         if not code or len(code) > _LONGEST:
             raise login_failed("a code", "none" if not code else "a longer text", CODE)
-        configuration = self._configuration()
+        configuration = self._configuration(now)
         answered_by = configuration.get("authorization_response_iss_parameter_supported")
         if answered_by is True and ISS not in query:
             raise login_failed("the provider's name in its answer", "none", ISS)
@@ -99,7 +104,24 @@ class OidcLogin:
             raise login_failed("an ID token for this login", "another", "id_token") from cause
         return _subject(claims)
 
-    def _configuration(self) -> JsonObject:
+    def _configuration(self, now: datetime) -> JsonObject:
+        """Give what the provider says of itself, asked for now and then.
+
+        Whoever opens the authorization endpoint comes here: strangers must not make us
+        ask without end, nor wait for a provider that did not answer a moment ago.
+        """
+        with self._lock:
+            at, known = self._asked or (None, None)
+            lasts = _RETRIED_AFTER if known is None else _CONFIGURATION_LASTS
+            if at is None or not at <= now < at + lasts:
+                self._asked = now, None
+                known = self._ask()
+                self._asked = now, known
+        if known is None:
+            raise Unavailable("expected a login provider that answers, found none just now")
+        return known
+
+    def _ask(self) -> JsonObject:
         # Appended, unlike the names of RFC 8414 (Discovery 1.0, section 4.1).
         root = self.issuer.removesuffix("/")
         found = self._get(f"{root}/.well-known/openid-configuration", JSON_MEDIA_TYPE)

@@ -35,6 +35,7 @@ class Provider:
             "jwks_uri": "https://login.example/jwks",
         }
         self.token_status = 200
+        self.asked = 0
         self.form: dict[str, str] = {}
         self.headers: Mapping[str, str] = {}
 
@@ -57,6 +58,7 @@ class Provider:
             "/jwks": {"keys": [SIGNER.public.jwk()]},
         }
         if method == "GET":
+            self.asked += path.endswith("/openid-configuration")
             if path not in documents:
                 return Response(404, "application/json", b"{}")
             return Response(200, "application/json", compact_json(documents[path]))

@@ -1,6 +1,6 @@
 """Who the customer is: the brand's provider says so, or a sample is picked in development."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from urllib.parse import parse_qsl, urlsplit
 
@@ -43,7 +43,7 @@ def test_an_attempts_texts_follow_from_the_browsers_secret_and_tell_nothing_of_i
 
 class TestOidcLogin:
     def test_the_browser_is_sent_with_state_nonce_and_a_challenge(self, provider: Provider) -> None:
-        url = urlsplit(provider.login().begin(ATTEMPT))
+        url = urlsplit(provider.login().begin(ATTEMPT, now=NOON))
 
         query = dict(parse_qsl(url.query))
         assert url.netloc == "login.example"
@@ -152,7 +152,29 @@ class TestOidcLogin:
         provider.configuration["issuer"] = "https://login.example"
 
         with pytest.raises(Unavailable):
-            provider.login().begin(ATTEMPT)
+            provider.login().begin(ATTEMPT, now=NOON)
+
+    def test_the_configuration_is_asked_for_now_and_then(self, provider: Provider) -> None:
+        login = provider.login()
+        for late in (0, 1, 599):
+            login.begin(ATTEMPT, now=NOON + timedelta(seconds=late))
+        assert provider.asked == 1
+
+        login.begin(ATTEMPT, now=NOON + timedelta(seconds=600))
+        assert provider.asked == 2
+
+    def test_a_provider_that_did_not_answer_is_left_alone_for_a_moment(
+        self, provider: Provider
+    ) -> None:
+        login, good = provider.login(), provider.configuration["issuer"]
+        provider.configuration["issuer"] = "another"
+        for late in (0, 1, 4):
+            with pytest.raises(Unavailable):
+                login.begin(ATTEMPT, now=NOON + timedelta(seconds=late))
+        assert provider.asked == 1
+
+        provider.configuration["issuer"] = good
+        assert login.begin(ATTEMPT, now=NOON + timedelta(seconds=5))
 
 
 class TestDevLogin:
@@ -178,7 +200,7 @@ class TestDevLogin:
             state="s", nonce="n", code_verifier="v", callback=f"{url}/cb", language="en"
         )
 
-        assert login.begin(attempt) == f"{url}/login/sample?state=s"
+        assert login.begin(attempt, now=NOON) == f"{url}/login/sample?state=s"
         subject = login.finish(attempt, {"customer": "sample-lin"}, now=NOON)
         assert subject.names == ("sample-lin", "lin@example.com")
 
