@@ -13,12 +13,14 @@ import logging
 import os
 import time
 import traceback
+from functools import lru_cache
 from typing import Final, TextIO
 
 from counterfoil_credentials.encoding import Json, JsonObject, compact_json
 
 REQUESTS: Final = "counterfoil.requests"
-_FIELDS: Final = "counterfoil_fields"
+FIELDS: Final = "counterfoil_fields"
+"""The attribute of a log record that holds what stands beside its event."""
 
 
 def log_as_json(*, requests: bool = True, stream: TextIO | None = None) -> None:
@@ -31,7 +33,7 @@ def log_as_json(*, requests: bool = True, stream: TextIO | None = None) -> None:
 
 def say(logger: logging.Logger, level: int, event: str, **fields: str | float | None) -> None:
     """Log a fixed `event` with fields that name no person and quote nobody."""
-    logger.log(level, event, extra={_FIELDS: fields})
+    logger.log(level, event, extra={FIELDS: fields})
 
 
 class JsonFormatter(logging.Formatter):
@@ -39,12 +41,12 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: JsonObject = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "at": _spelled(int(record.created)),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
         }
-        fields: dict[str, Json] = getattr(record, _FIELDS, {})
+        fields: dict[str, Json] = getattr(record, FIELDS, {})
         line |= fields
         if record.exc_info and record.exc_info[0] is not None:
             # uvicorn appends the traceback, with its quotations, to nothing but `exc_info`.
@@ -54,3 +56,8 @@ class JsonFormatter(logging.Formatter):
                 for frame in traceback.extract_tb(record.exc_info[2])[-5:]
             ]
         return compact_json(line).decode()
+
+
+@lru_cache(maxsize=2)
+def _spelled(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))

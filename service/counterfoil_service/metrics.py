@@ -48,6 +48,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "counterfoil_http_requests",
             "Requests answered",
@@ -108,8 +109,12 @@ class Metrics:
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request. `route` is a template of the application, never a path."""
         known = method if method in _METHODS else OTHER
-        self._requests.labels(known, route, status).inc()
-        self._durations.labels(route).observe(seconds)
+        series = self._series.get((known, route, status))
+        if series is None:
+            series = self._requests.labels(known, route, status), self._durations.labels(route)
+            self._series[known, route, status] = series
+        series[0].inc()
+        series[1].observe(seconds)
 
     def text(self) -> bytes:
         """Give all metrics in Prometheus' text format 0.0.4."""

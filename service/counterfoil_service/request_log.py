@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from fastapi.routing import iter_route_contexts
-from starlette.datastructures import MutableHeaders
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from counterfoil_service.logs import REQUESTS, say
+from counterfoil_service.logs import FIELDS, REQUESTS
 from counterfoil_service.metrics import Metrics
 
 NO_ROUTE: Final = "(none)"
@@ -66,7 +65,8 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                headers = message.get("headers", ())
+                message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:
@@ -77,17 +77,20 @@ class RequestLog:
             route: str = scope.get(ROUTE, found)
             self._metrics.observe_request(scope["method"], route, status, seconds)
             if _LOGGER.isEnabledFor(logging.INFO):
-                say(
-                    _LOGGER,
-                    logging.INFO,
-                    "request",
-                    # A method is any word that a stranger sends.
-                    method=scope["method"] if scope["method"].isalpha() else "other",
-                    route=route,
-                    status=status,
-                    duration_ms=round(seconds * 1000, 1),
-                    request_id=request_id,
+                # A method is any word that a stranger sends.
+                method = scope["method"] if scope["method"].isalpha() else "other"
+                fields: dict[str, object] = {
+                    "method": method,
+                    "route": route,
+                    "status": status,
+                    "duration_ms": round(seconds * 1000, 1),
+                    "request_id": request_id,
+                }
+                # `info` would walk the stack for the name of this very line.
+                record = _LOGGER.makeRecord(
+                    REQUESTS, logging.INFO, "", 0, "request", (), None, extra={FIELDS: fields}
                 )
+                _LOGGER.handle(record)
 
     def _request_id(self, scope: Scope) -> str:
         for name, value in scope["headers"]:
