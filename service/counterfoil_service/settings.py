@@ -6,29 +6,26 @@
         login: LoginSettings | None = None
 
     settings = read_settings(
-        IssuerSettings, folder=data, environment=os.environ, prefix="COUNTERFOIL_ISSUER_"
+        IssuerSettings, data / "issuer.json", environment=os.environ, prefix="COUNTERFOIL_ISSUER_"
     )
 
-    # settings.toml                           COUNTERFOIL_ISSUER_PORT=4712
-    public_url = "https://id.brand.example"   COUNTERFOIL_ISSUER_LOGIN__AUDIENCE=back-office
-    [login]
-    audience = "back-office"
+    {"public_url": "https://id.brand.example", "login": {"audience": "back-office"}}
+    COUNTERFOIL_ISSUER_PORT=4712
+    COUNTERFOIL_ISSUER_LOGIN__AUDIENCE=back-office
 
-The environment wins over the file. A list or table in the environment is written as
+The environment wins over the file. A list or object in the environment is written as
 JSON. Every wrong setting is named at once, and none of their values is repeated;
 keys and passwords belong in files of their own (`credentials.key_file`).
 """
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from counterfoil_credentials.encoding import Json, JsonObject, parse_json
+from counterfoil_credentials.encoding import Json, JsonObject, parse_json, parse_object
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-FILE: Final = "settings.toml"
 MAX_BYTES: Final = 262_144
 _LEVEL: Final = "__"
 
@@ -42,18 +39,16 @@ class Settings(BaseModel):
 T = TypeVar("T", bound=Settings)
 
 
-def read_settings(
-    model: type[T], *, folder: Path, environment: Mapping[str, str], prefix: str
-) -> T:
-    """Give the settings in `folder`'s `settings.toml`, if any, and the environment.
+def read_settings(model: type[T], file: Path, *, environment: Mapping[str, str], prefix: str) -> T:
+    """Give the settings in the JSON object of `file`, if there is one, and the environment.
 
     Every variable that starts with `prefix` is one. Raises `Refused` with a reason
     for each setting that is unknown, missing or of another kind (`setting-wrong`),
-    `Malformed` for a file that is no TOML.
+    `Malformed` for a file that is no JSON object.
     """
     if not prefix.endswith("_"):
         raise Misuse("expected a prefix that ends in an underscore, found another")
-    found = _from_file(folder / FILE)
+    found = _from_file(file)
     spelled: dict[tuple[str, ...], str] = {}
     for variable in sorted(environment):
         if variable.startswith(prefix):
@@ -63,7 +58,7 @@ def read_settings(
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        raise Refused(*_reasons(error, spelled)) from None
+        raise Refused(*_reasons(error, spelled, file.name)) from None
 
 
 def _from_file(path: Path) -> JsonObject:
@@ -74,17 +69,7 @@ def _from_file(path: Path) -> JsonObject:
         return {}
     except OSError as cause:
         raise Misuse(f"expected a file of ours, found: {cause.strerror} ({path.name})") from cause
-    if len(data) > MAX_BYTES:
-        raise Malformed(f"at most {MAX_BYTES} bytes", "more", path.name)
-    # The reader's own text quotes the line, and a setting may be somebody's secret.
-    try:
-        return tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise Malformed("UTF-8 text", "other bytes", path.name) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        place = getattr(error, "lineno", None)
-        where = f"{path.name}, line {place}" if place else path.name
-        raise Malformed("TOML", "a syntax error", where) from None
+    return parse_object(data, path.name, max_bytes=MAX_BYTES)
 
 
 def _value(text: str, variable: str) -> Json:
@@ -101,12 +86,14 @@ def _put(found: JsonObject, place: tuple[str, ...], value: Json, variable: str) 
     table[place[-1]] = value
 
 
-def _reasons(error: ValidationError, spelled: Mapping[tuple[str, ...], str]) -> list[Reason]:
+def _reasons(
+    error: ValidationError, spelled: Mapping[tuple[str, ...], str], file: str
+) -> list[Reason]:
     reasons: list[Reason] = []
     for each in error.errors(include_input=False, include_url=False, include_context=False):
         place = tuple(str(part) for part in each["loc"])
         variable = spelled.get(place)
-        where = variable or f"{FILE}: {'.'.join(place)}"
+        where = variable or f"{file}: {'.'.join(place)}"
         match each["type"]:
             case "missing":
                 expected, found = "this setting", "none"

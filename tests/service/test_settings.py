@@ -34,12 +34,14 @@ class Shop(Settings):
 
 
 def write(folder: Path, text: str) -> None:
-    (folder / "settings.toml").write_text(text, encoding="utf-8")
+    (folder / "shop.json").write_text(text, encoding="utf-8")
 
 
 def read(folder: Path, **environment: str) -> Shop:
     given = {f"{PREFIX}{name}": value for name, value in environment.items()}
-    return read_settings(Shop, folder=folder, environment={"HOME": "/", **given}, prefix=PREFIX)
+    return read_settings(
+        Shop, folder / "shop.json", environment={"HOME": "/", **given}, prefix=PREFIX
+    )
 
 
 def reasons(folder: Path, **environment: str) -> list[tuple[str, str]]:
@@ -52,13 +54,12 @@ def reasons(folder: Path, **environment: str) -> list[tuple[str, str]]:
 def test_reads_the_file(tmp_path: Path) -> None:
     write(
         tmp_path,
-        """
-        public_url = "https://shop.example"
-        port = 80
-        brands = ["a", "b"]
-        [login]
-        issuer = "https://login.example"
-        """,
+        """{
+            "public_url": "https://shop.example",
+            "port": 80,
+            "brands": ["a", "b"],
+            "login": {"issuer": "https://login.example"}
+        }""",
     )
 
     assert read(tmp_path) == Shop(
@@ -82,14 +83,14 @@ def test_the_environment_alone_is_enough_and_wins(tmp_path: Path) -> None:
     assert (alone.port, alone.is_open, alone.brands) == (80, False, ("a",))
     assert alone.login == Login(issuer="https://login.example", audience="shop")
 
-    write(tmp_path, 'public_url = "https://old.example"\nport = 1\n[login]\nissuer = "https://o"')
+    write(tmp_path, '{"public_url":"https://old.example","port":1,"login":{"issuer":"https://o"}}')
     both = read(tmp_path, PUBLIC_URL="https://new.example", LOGIN__AUDIENCE="shop")
     assert (both.public_url, both.port) == ("https://new.example", 1)
     assert both.login == Login(issuer="https://o", audience="shop")
 
 
 def test_names_every_wrong_setting_where_it_stands(tmp_path: Path) -> None:
-    write(tmp_path, 'public_url = "http://shop.example"\nprot = 80\ndatabase = "oracle"')
+    write(tmp_path, '{"public_url": "http://shop.example", "prot": 80, "database": "oracle"}')
 
     found = reasons(tmp_path, PORT="0", IS_OPEN="perhaps", BRAND="a", LOGIN__AUDIENCE="x")
 
@@ -97,15 +98,15 @@ def test_names_every_wrong_setting_where_it_stands(tmp_path: Path) -> None:
         ("COUNTERFOIL_SHOP_BRAND", "another name"),
         ("COUNTERFOIL_SHOP_IS_OPEN", "another value"),
         ("COUNTERFOIL_SHOP_PORT", "another value"),
-        ("settings.toml: database", "another value"),
-        ("settings.toml: login.issuer", "none"),
-        ("settings.toml: prot", "another name"),
-        ("settings.toml: public_url", "another value"),
+        ("shop.json: database", "another value"),
+        ("shop.json: login.issuer", "none"),
+        ("shop.json: prot", "another name"),
+        ("shop.json: public_url", "another value"),
     ]
 
 
 def test_names_a_setting_that_is_missing(tmp_path: Path) -> None:
-    assert reasons(tmp_path) == [("settings.toml: public_url", "none")]
+    assert reasons(tmp_path) == [("shop.json: public_url", "none")]
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "80.5", "eighty", ""])
@@ -116,7 +117,7 @@ def test_a_number_out_of_its_bounds_is_refused(tmp_path: Path, port: str) -> Non
 
 
 def test_no_value_is_repeated(tmp_path: Path) -> None:
-    write(tmp_path, 'public_url = "hunter2"\nport = "hunter2"\ndatabase = "hunter2"')
+    write(tmp_path, '{"public_url": "hunter2", "port": "hunter2", "database": "hunter2"}')
 
     with pytest.raises(Refused) as refusal:
         read(tmp_path)
@@ -126,19 +127,21 @@ def test_no_value_is_repeated(tmp_path: Path) -> None:
     assert refusal.value.__cause__ is None
 
 
-@pytest.mark.parametrize("text", ["port = hunter2", "port", "[a]\n[a]", "a = 1\na = 2", '"hunter2'])
-def test_a_file_that_is_no_toml_is_named_and_not_quoted(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ['{"port": hunter2}', "", "[]", '"hunter2"', '{"a": 1, "a": 2}', '{"a": "hunter2']
+)
+def test_a_file_that_is_no_object_is_named_and_not_quoted(tmp_path: Path, text: str) -> None:
     write(tmp_path, text)
 
-    with pytest.raises(Malformed, match=r"settings\.toml") as malformed:
+    with pytest.raises(Malformed, match=r"shop\.json") as malformed:
         read(tmp_path)
 
     assert "hunter2" not in str(malformed.value)
 
 
 def test_a_file_of_other_bytes_or_too_many_is_refused(tmp_path: Path) -> None:
-    for data in (b"\xff\xfe", b"#" * 262_145):
-        (tmp_path / "settings.toml").write_bytes(data)
+    for data in (b"\xff\xfe", b'{"public_url": "https://' + b"a" * 262_144 + b'"}'):
+        (tmp_path / "shop.json").write_bytes(data)
         with pytest.raises(Malformed):
             read(tmp_path)
 
@@ -147,16 +150,16 @@ def test_a_file_of_other_bytes_or_too_many_is_refused(tmp_path: Path) -> None:
     ("name", "value"), [("BRANDS", "[1"), ("BRANDS", '{"a":1,"a":2}'), ("PUBLIC_URL__X", "1")]
 )
 def test_a_variable_that_cannot_be_read_is_named(tmp_path: Path, name: str, value: str) -> None:
-    write(tmp_path, 'public_url = "https://shop.example"')
+    write(tmp_path, '{"public_url": "https://shop.example"}')
 
     with pytest.raises(Malformed, match=f"COUNTERFOIL_SHOP_{name}"):
         read(tmp_path, **{name: value})
 
 
 def test_a_folder_in_the_file_s_place_is_misuse(tmp_path: Path) -> None:
-    (tmp_path / "settings.toml").mkdir()
+    (tmp_path / "shop.json").mkdir()
 
     with pytest.raises(Misuse):
         read(tmp_path)
     with pytest.raises(Misuse):
-        read_settings(Shop, folder=tmp_path, environment={}, prefix="SHOP")
+        read_settings(Shop, tmp_path / "none.json", environment={}, prefix="SHOP")
