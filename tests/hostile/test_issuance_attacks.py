@@ -499,4 +499,4 @@ def test_ssrf_by_the_configured_provider_itself(url: str) -> None:
     attempt = attempt_of(bytes(32), "visit", callback=f"{PROVIDER}/back", language="en")
 
     with pytest.raises(CounterfoilError):
-        login.begin(attempt)
+        login.begin(attempt, now=NOON)
