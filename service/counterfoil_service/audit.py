@@ -63,7 +63,7 @@ from counterfoil_service.statements import Connection, Statement
 CHECKPOINT_TYPE: Final = "counterfoil-audit-checkpoint+jwt"
 MAX_ENTRIES: Final = 1_000
 """How many entries one call gives or trims."""
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#+~=-]{0,199}")
+_NAME: Final = re.compile(r"[A-Za-z0-9._:/#+~=-]{1,200}")
 _BEGINNING: Final = "the log begins"
 
 METADATA: Final = MetaData()
