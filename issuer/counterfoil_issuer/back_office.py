@@ -137,6 +137,30 @@ class BackOffice:
         self._note(sitting, "offer.made", OFFER, made.offer_id)
         return made
 
+    def offer_dataset(
+        self, sitting: Sitting, dataset_id: str, *, with_tx_code: bool
+    ) -> OpenOffer | None:
+        """Offer what is recorded already; None when a wallet has stored it, or it was revoked.
+
+        Raises `Refused` (`dataset-unknown`).
+        """
+        held = sitting.held
+        dataset = held.dataset(DatasetId(dataset_id))
+        if dataset is None:
+            raise Refused(Reason("dataset-unknown", "a dataset's id", "another", "dataset_id"))
+        current = held.current_issuance(dataset.dataset_id)
+        if current is not None and (current.acknowledged_at or current.revoked_at):
+            return None
+        made = offer(
+            held,
+            [dataset],
+            self.issuer.offering,
+            with_tx_code=with_tx_code,
+            now=sitting.now,
+        )
+        self._note(sitting, "offer.made", OFFER, made.offer_id)
+        return made
+
     def offer_order(self, sitting: Sitting, number: str, *, with_tx_code: bool) -> Offered:
         """Offer what of an order no wallet has stored yet. Raises `Refused` (`order-unknown`)."""
         order = lifecycle.known_order(sitting.held, OrderNumber(number))

@@ -39,6 +39,7 @@ FORMER_KEY: Final = "signing-key.pem"
 SECRET: Final = "secret.key"
 BACK_OFFICE_KEY: Final = "back-office.key"
 ADDRESS: Final = "address"
+PORT: Final = "port"
 _MAX_ADDRESS: Final = 1_000
 
 
@@ -109,9 +110,26 @@ class BrandFolder:
 
     def record_address(self, url: str) -> None:
         """Record the identifier under which the issuer is served now."""
-        draft = self.path / f".{ADDRESS}"
-        draft.write_text(f"{url}\n", "utf-8")
-        draft.replace(self.path / ADDRESS)
+        self._record(ADDRESS, url)
+
+    def last_port(self) -> int | None:
+        """Give the port that `serve` listened on the last time, so that it takes it again."""
+        try:
+            text = (self.path / PORT).read_text("ascii").strip()
+        except FileNotFoundError:
+            return None
+        if not text.isdecimal() or not 0 < int(text) < 65_536:
+            raise Malformed("a port", "another text", PORT)
+        return int(text)
+
+    def record_port(self, port: int) -> None:
+        """Record where the service listens now."""
+        self._record(PORT, str(port))
+
+    def _record(self, name: str, text: str) -> None:
+        draft = self.path / f".{name}"
+        draft.write_text(f"{text}\n", "utf-8")
+        draft.replace(self.path / name)
 
     def _key(self, name: str) -> bytes:
         key = load_or_create_private(self.path / name, _fresh_key).strip()

@@ -28,7 +28,7 @@ from counterfoil_issuer.jobs import (
 )
 from counterfoil_issuer.lifecycle import known_issuance
 from counterfoil_issuer.orders import Order
-from counterfoil_issuer.records import Clock, IssuanceId
+from counterfoil_issuer.records import Clock, Dataset, DatasetId, IssuanceId
 from counterfoil_issuer.sql_jobs import SqlJobBook
 from counterfoil_issuer.sql_store import SqlHeld, SqlStore
 
@@ -214,17 +214,9 @@ class JobDesk:
         errors: list[RowError] = []
         error_count = 0
         seen: Counter[bytes] = Counter()
+        names: list[tuple[int, DatasetId]] = []
 
-        def record(row: Row, name: bytes, held: SqlHeld, now: datetime) -> RowOutcome:
-            dataset = new_dataset(
-                issuer.catalogue,
-                kind.name,
-                row.claims,
-                ends_at=None,
-                serial=serial_in(row.claims),
-                subject=row.subject,
-                random=lambda size: name[:size],
-            )
+        def record(dataset: Dataset, held: SqlHeld, now: datetime) -> RowOutcome:
             if held.add_dataset(dataset, now):
                 return RowOutcome.MADE
             known = held.dataset(dataset.dataset_id)
@@ -245,8 +237,28 @@ class JobDesk:
             seen[said] += 1
             text = b"dataset\0" + said + b"\0%d" % seen[said]
             name = hmac.digest(issuer.secret, text, "sha256")
-            rows.append(BatchRow(row.number, partial(record, row, name)))
-        return Batch(kind=kind.name, data=data, rows=rows, errors=errors, error_count=error_count)
+            dataset = self._dataset(kind, row, name)
+            names.append((row.number, dataset.dataset_id))
+            rows.append(BatchRow(row.number, partial(record, dataset)))
+        return Batch(
+            kind=kind.name,
+            data=data,
+            rows=rows,
+            errors=errors,
+            error_count=error_count,
+            dataset_ids=names,
+        )
+
+    def _dataset(self, kind: CredentialType, row: Row, name: bytes) -> Dataset:
+        return new_dataset(
+            self.office.issuer.catalogue,
+            kind.name,
+            row.claims,
+            ends_at=None,
+            serial=serial_in(row.claims),
+            subject=row.subject,
+            random=lambda size: name[:size],
+        )
 
     def approved(self, proposal: Proposal) -> Batch:
         """Give the batch that does an approved proposal to its frozen list."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NewType
 from counterfoil_credentials.encoding import b64url
 
 from counterfoil_issuer.batch_rows import RowError
+from counterfoil_issuer.records import DatasetId
 
 if TYPE_CHECKING:
     from counterfoil_issuer.sql_store import SqlHeld
@@ -63,6 +64,8 @@ class Batch:
     rows: Sequence[BatchRow]
     errors: Sequence[RowError]
     error_count: int
+    dataset_ids: Sequence[tuple[int, DatasetId]] = ()
+    """The datasets that the rows of a batch of credentials make, each with its row."""
 
     @property
     def job_id(self) -> JobId:

@@ -1,0 +1,187 @@
+"""A brand's folder as a service: everything that runs in one process, put together.
+
+    with open_brand(folder, url) as brand:
+        brand.office, brand.desk                      # what commands use
+        app = brand_app(brand)                        # what `serve` serves
+
+Besides the issuer's own routes it answers /health/live, /health/ready and, for
+auditors, /metrics; it delivers webhooks, does the jobs that wait, checks the audit
+log every hour, and destroys what is over of the keys.
+"""
+
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from counterfoil_credentials.fetch import GuardedFetcher
+from counterfoil_service.access import Role
+from counterfoil_service.audit_watch import AuditWatch
+from counterfoil_service.couriers import Courier
+from counterfoil_service.health import (
+    Check,
+    Health,
+    clock_goes_on,
+    database_answers,
+    disk_has_room,
+    key_signs,
+)
+from counterfoil_service.metrics import Metrics
+from counterfoil_service.repeating import repeating
+from counterfoil_service.request_log import RequestLog
+from fastapi import FastAPI
+from starlette.applications import Starlette
+
+from counterfoil_issuer.app import create_app
+from counterfoil_issuer.authorization_routes import AuthorizationDesk, authorization_router
+from counterfoil_issuer.authorization_settings import read_authorization_settings
+from counterfoil_issuer.back_office import BackOffice
+from counterfoil_issuer.brand_folder import BrandFolder
+from counterfoil_issuer.brands import brands_app
+from counterfoil_issuer.issuer import Issuer, utc_now
+from counterfoil_issuer.job_desk import JobDesk
+from counterfoil_issuer.key_ring_file import FileKeys
+from counterfoil_issuer.spec import AUTHORIZATION_CODE_GRANT
+from counterfoil_issuer.sql_authorization import grants_of
+from counterfoil_issuer.sql_store import SqlStore
+from counterfoil_issuer.staff import Staff, staff_of
+
+HOUR_S: Final = 3_600.0
+MINUTE_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBrand:
+    """A brand whose database is open."""
+
+    folder: BrandFolder
+    issuer: Issuer
+    store: SqlStore
+    keys: FileKeys
+    staff: Staff
+
+    @property
+    def office(self) -> BackOffice:
+        """The verbs of its back office."""
+        return self.staff.office
+
+    @property
+    def desk(self) -> JobDesk:
+        """Where its batches are done."""
+        return self.staff.desk
+
+
+@contextmanager
+def open_brand(
+    folder: BrandFolder, url: str, *, database: str | None = None
+) -> Generator[OpenBrand, None, None]:
+    """Open the brand in `folder` as the issuer `url`; `database` overrules its settings.
+
+    Raises `Misuse` and `Malformed` for what is wrong in the folder, `Unavailable` when
+    the database cannot be had.
+    """
+    folder.require_made()
+    settings = folder.settings()
+    keys = folder.keys(utc_now)
+    catalogue = folder.catalogue()
+    store = SqlStore(folder.database(database))
+    try:
+        issuer = Issuer(
+            url=url, catalogue=catalogue, keys=keys, secret=folder.secret(), store=store
+        )
+        staff = staff_of(
+            issuer,
+            store,
+            back_office_key=folder.back_office_key(),
+            may_revoke=settings.may_revoke,
+        )
+        yield OpenBrand(folder=folder, issuer=issuer, store=store, keys=keys, staff=staff)
+    finally:
+        store.close()
+
+
+def brand_app(brand: OpenBrand) -> FastAPI:
+    """Give the service of one brand."""
+    issuer, store, staff = brand.issuer, brand.store, brand.staff
+    fetcher = GuardedFetcher()
+    authorization = read_authorization_settings(
+        brand.folder.path,
+        url=issuer.url,
+        develops=brand.folder.settings().allows_plain_http_on_loopback,
+        fetcher=fetcher,
+    )
+    metrics = Metrics()
+    metrics.webhook_backlog(store.database, staff.webhooks)
+    watch = AuditWatch(store.database, staff.office.log, metrics, clock=issuer.clock)
+    courier = Courier(
+        store.database,
+        staff.webhooks,
+        fetcher,
+        clock=issuer.clock,
+        random=os.urandom,
+        told=metrics.webhook_outcomes(),
+    )
+    working = [
+        courier.working(workers=2),
+        repeating(watch.run, HOUR_S),
+        repeating(brand.keys.tidy, HOUR_S),
+    ]
+    desk = None
+    if authorization.login is not None:
+        desk = AuthorizationDesk(
+            issuer=issuer,
+            clients=authorization.clients,
+            login=authorization.login,
+            grants_of=grants_of,
+        )
+        working.append(repeating(desk.tidy, MINUTE_S))
+    app = create_app(
+        issuer,
+        back_office_key=brand.folder.back_office_key(),
+        clients=authorization.clients,
+        grants={} if desk is None else {AUTHORIZATION_CODE_GRANT: desk.redeem},
+        routers=[] if desk is None else [authorization_router(desk)],
+        staff=staff,
+        working=working,
+    )
+    prefix = urlsplit(issuer.url).path
+    metrics.mount(app, guard=staff.access.require(Role.AUDITOR), path=f"{prefix}/metrics")
+    app.add_middleware(RequestLog, metrics=metrics, random=os.urandom)
+    return app
+
+
+def service_app(brands: Mapping[str, OpenBrand]) -> Starlette:
+    """Give the service of one brand, or of several by the names in their paths."""
+    apps = {name: brand_app(brand) for name, brand in brands.items()}
+    named = len(apps) > 1
+    health = Health(
+        {
+            f"{name}.{check}" if named else check: act
+            for name, brand in brands.items()
+            for check, act in _checks(brand).items()
+        }
+    )
+    if not named:
+        (app,) = apps.values()
+        health.mount(app)
+        return app
+    shared = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    health.mount(shared)
+    by_path = {urlsplit(brands[name].issuer.url).path: app for name, app in apps.items()}
+    return brands_app({**by_path, "/health": shared})
+
+
+def _checks(brand: OpenBrand) -> dict[str, Check]:
+    issuer = brand.issuer
+
+    def signs() -> None:
+        key_signs(issuer.keys.ring().signer(issuer.clock()))()
+
+    return {
+        "database": database_answers(brand.store.database),
+        "signing_key": signs,
+        "clock": clock_goes_on(issuer.clock),
+        "disk": disk_has_room(brand.folder.path),
+    }
