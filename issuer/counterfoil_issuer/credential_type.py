@@ -64,7 +64,7 @@ _PROOF_TYPES: Final = (JWT_PROOF_TYPE, ATTESTATION_PROOF_TYPE)
 _ALGORITHMS: Final = "proof_signing_alg_values_supported"
 _ATTESTED: Final = "key_attestations_required"
 _NEEDED: Final = ("display", "claims", "validity")
-_MEMBERS: Final = (
+MEMBERS: Final = (
     "name",
     "vct",
     *_NEEDED,
@@ -198,7 +198,7 @@ def parse_type(document: Json, faults: Faults) -> CredentialType | None:
         return None
     name = faults.attempt(lambda: _matching(obj, "name", _NAME))
     faults.type_name = name
-    faults.only(obj, _MEMBERS, "")
+    faults.only(obj, MEMBERS, "")
     for missing in [member for member in _NEEDED if member not in obj]:
         faults.add(missing, "a value", "nothing")
     vct = faults.attempt(lambda: _matching(obj, "vct", _VCT))

@@ -25,7 +25,7 @@ from counterfoil_issuer.catalogue import (
     parse_catalogue_files,
     sample_files,
 )
-from counterfoil_issuer.credential_type import parse_type
+from counterfoil_issuer.credential_type import MEMBERS, parse_type
 from counterfoil_issuer.faults import Faults
 from counterfoil_issuer.metadata import type_metadata
 from counterfoil_issuer.products import LANGUAGES
@@ -334,6 +334,34 @@ def test_a_file_that_is_no_object_is_told_as_such() -> None:
     for document in others:
         (fault,) = faults_of(document)
         assert fault.expected == "an object"
+
+
+def test_the_guides_catalogue_is_one_and_its_faults_are_told_as_it_says() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text()
+    blocks = [block.partition("```")[0] for block in guide.split("```json")[1:]]
+    catalogue, kind = (json.loads(block) for block in blocks)
+    rows = [line for line in guide.splitlines() if line.startswith("|")][2:]
+    table = [row.partition(" | ")[0].strip("| ") for row in rows]
+
+    found = parse_catalogue_files(
+        {
+            "catalogue.json": json.dumps(catalogue).encode(),
+            "types/s.json": json.dumps(kind).encode(),
+        }
+    )
+    assert [*found.types] == ["student-price"]
+    assert found.types["student-price"].concealed == (("name",),)
+    told = {name.strip("`") for cell in table for name in cell.split(", ")}
+    assert told == {*MEMBERS}
+    tier: File = sample("tier") | {"batch_size": 0}
+    del tier["claims"][1]["display"][1]
+    with pytest.raises(MalformedCatalogue) as refusal:
+        parse_catalogue_files(
+            {"catalogue.json": CATALOGUE, "types/tier.json": json.dumps(tier).encode()}
+        )
+    assert sorted(str(refusal.value).splitlines()) == [
+        *guide.partition("```text\n")[2].partition("\n```")[0].splitlines()
+    ]
 
 
 OTHERS: tuple[Any, ...] = (
