@@ -1,8 +1,7 @@
 """What every service shares: how it stores, answers, is called, and is watched.
 
-    engine = open_database(data / "issuer.sqlite3", METADATA)
-    with transaction(engine) as connection:
-        connection.execute(insert(ORDERS).values(...))
+    database = Database.open(data / "issuer.sqlite3", MIGRATIONS)
+    token = await database.write(lambda connection: redeem(connection, form))
     with bind(4711) as listener:
         serve(app, listener=listener, lifeline=None)
 

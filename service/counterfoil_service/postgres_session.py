@@ -14,6 +14,7 @@ from typing import Any, Final
 import psycopg
 from counterfoil_credentials.errors import Malformed, Misuse, Unavailable
 from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection as EngineConnection
 from sqlalchemy import create_engine
@@ -51,16 +52,20 @@ _FAILED: Final = frozenset({int(pq.ExecStatus.FATAL_ERROR), int(pq.ExecStatus.PI
 
 def connected(url: str, *, autocommit: bool = True) -> psycopg.Connection:
     """Open a connection. Raises `Unavailable` without the URL, which may hold a password."""
+    ours = f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={ANSWER_TIMEOUT_MS}"
     try:
+        theirs = conninfo_to_dict(url).get("options", "")
         return psycopg.connect(
             url,
             autocommit=autocommit,
             connect_timeout=CONNECT_TIMEOUT_S,
             client_encoding="utf8",
-            options=f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={ANSWER_TIMEOUT_MS}",
+            options=f"{ours} {theirs}",
         )
     except psycopg.OperationalError as error:
         raise Unavailable("expected the database server to answer, found it did not") from error
+    except psycopg.ProgrammingError as error:
+        raise Misuse("expected a URL as libpq's manual describes it, found another") from error
 
 
 @contextmanager

@@ -101,6 +101,8 @@ class Database:
             with postgres_session.changing_schema(url) as connection:
                 _bring(connection, schema, version, "PostgreSQL")
             return cls(lambda read_only: connect(url, read_only=read_only))
+        if isinstance(where, str) and "://" in where:
+            raise Misuse("expected a path or a postgresql:// URL, found another URL")
         path = Path(where)
         with changing_schema(path) as connection:
             _bring(connection, schema, version, path.name)

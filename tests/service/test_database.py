@@ -8,13 +8,14 @@ import sys
 import textwrap
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, chdir
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Unavailable
 from counterfoil_service.group_commit import MAX_WAITING
+from counterfoil_service.postgres_session import connected
 from counterfoil_service.sql import Database
 from counterfoil_service.statements import Connection, Statement
 from sqlalchemy import (
@@ -448,7 +449,8 @@ def test_keeps_every_reported_write_of_a_process_that_is_killed(where: Path | st
         """
         import asyncio, itertools, sys
         from sqlalchemy import BigInteger, Column, MetaData, String, Table, insert
-        from counterfoil_service.sql import Database
+        from counterfoil_service.postgres_session import connected
+from counterfoil_service.sql import Database
         from counterfoil_service.statements import Statement
 
         metadata = MetaData()
@@ -512,3 +514,22 @@ def test_says_unavailable_without_a_server_and_tells_no_password(tmp_path: Path)
         Database.open(f"postgresql://brand:hunter2@/issuer?host={tmp_path}", METADATA)
 
     assert "hunter2" not in f"{raised.value!r} {raised.value.__cause__!r}"
+
+
+def test_keeps_to_the_options_that_a_url_names(postgres_url: str) -> None:
+    with connected(postgres_url) as connection:
+        connection.execute("CREATE SCHEMA apart")
+    database = Database.open(f"{postgres_url}&options=-csearch_path%3Dapart", METADATA)
+
+    with database.transaction() as connection:
+        connection.change(ADD, id=1, state="open")
+        assert connection.value(text("SELECT count(*) FROM apart.codes")) == 1
+    database.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql+psycopg://h/d", "mysql://h/d", "postgresql://h/d?x=1"])
+def test_refuses_a_url_that_it_cannot_open(url: str, tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="URL"), chdir(tmp_path):
+        Database.open(url, METADATA)
+
+    assert not [*tmp_path.iterdir()]
