@@ -1,0 +1,119 @@
+"""Forms as strangers send them, and answers as browsers and wallets may be given them."""
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from counterfoil_credentials.encoding import JsonObject, compact_json
+from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_credentials.spec import FORM_MEDIA_TYPE, JSON_MEDIA_TYPE
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from counterfoil_issuer.spec import ErrorCode
+
+MAX_BODY_BYTES: Final = 65_536
+_MAX_FIELDS: Final = 50
+_LONGEST_QUERY: Final = 16_384
+_LONGEST_DESCRIPTION: Final = 300
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+_RESOURCE: Final = "resource"  # RFC 8707, section 2: may be repeated
+_TEMPORARILY_UNAVAILABLE: Final = "temporarily_unavailable"  # RFC 6749, section 4.1.2.1
+_CODES: Final = frozenset(each.value for each in ErrorCode)
+
+
+def read_form(request: Request, body: bytes) -> dict[str, str]:
+    """Give a posted form, each name once (RFC 6749, section 3.2). Raises `Malformed`."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != FORM_MEDIA_TYPE:
+        raise Malformed(FORM_MEDIA_TYPE, "another media type", "content-type")
+    if len(body) > MAX_BODY_BYTES:
+        raise Malformed(f"at most {MAX_BODY_BYTES} bytes", f"{len(body)}", "body")
+    try:
+        return _once(body.decode("ascii"))
+    except UnicodeDecodeError as cause:
+        raise Malformed("a form in ASCII", "another character", "body") from cause
+
+
+def read_query(request: Request) -> dict[str, str]:
+    """Give the query of an address, each name once. Raises `Malformed`."""
+    query = request.url.query
+    if len(query) > _LONGEST_QUERY:
+        raise Malformed(f"at most {_LONGEST_QUERY} characters", f"{len(query)}", "query")
+    return _once(query)
+
+
+def _once(text: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict")
+    except ValueError:  # It quotes the text.
+        raise Malformed(f"at most {_MAX_FIELDS} fields in UTF-8", "others", "form") from None
+    form: dict[str, str] = {}
+    for name, value in pairs:
+        if name in form and name != _RESOURCE:
+            raise Malformed("each parameter once", "one twice", name)
+        # PostgreSQL's text ends at U+0000, and nothing that we are sent has one.
+        if "\x00" in value:
+            raise Malformed("text without U+0000", "one with it", name)
+        # A parameter without a value is as if it were not there (RFC 6749, section 3.1).
+        if value:
+            form[name] = value
+    return form
+
+
+def told(error: Malformed | Refused | Unavailable) -> dict[str, str]:
+    """Give what a wallet is told of `error` (RFC 6749, sections 4.1.2.1 and 5.2)."""
+    match error:
+        case Unavailable():
+            code = _TEMPORARILY_UNAVAILABLE
+        case Malformed():
+            code = ErrorCode.INVALID_REQUEST.value
+        case Refused():
+            known = error.codes[0] in _CODES
+            code = error.codes[0] if known else ErrorCode.ACCESS_DENIED.value
+    return {"error": code, "error_description": _plain(str(error))}
+
+
+def json_answer(status: int, body: JsonObject, headers: Mapping[str, str]) -> Response:
+    """Give a JSON answer that nobody keeps."""
+    return Response(
+        compact_json(body), status, media_type=JSON_MEDIA_TYPE, headers={**_NO_STORE, **headers}
+    )
+
+
+def redirect(url: str) -> RedirectResponse:
+    """Send the browser to `url`, with nothing of where it comes from."""
+    # 303: whatever the browser sent here, it does not send there (RFC 9700, section 4.12).
+    return RedirectResponse(url, 303, headers={**_NO_STORE, "Referrer-Policy": "no-referrer"})
+
+
+def page_answer(status: int, text: str, *, leads_to: str | None = None) -> Response:
+    """Give a page that loads nothing from elsewhere, runs nothing and cannot be framed.
+
+    Browsers hold a form to `form-action` also where its answer redirects, so the
+    wallet's address is named there.
+    """
+    target = ""
+    if leads_to is not None:
+        parts = urlsplit(leads_to)
+        is_web = parts.scheme in ("http", "https")
+        target = f" {parts.scheme}://{parts.netloc}" if is_web else f" {parts.scheme}:"
+    policy = (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        f"form-action 'self'{target}"
+    )
+    headers = {
+        **_NO_STORE,
+        "Content-Security-Policy": policy,
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+    return HTMLResponse(text, status, headers=headers)
+
+
+def _plain(text: str) -> str:
+    """Keep what RFC 6749, section 5.2 allows, and no more than fits an address."""
+    kept = text.replace('"', "'").replace("\\", "/")[:_LONGEST_DESCRIPTION]
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in kept)
