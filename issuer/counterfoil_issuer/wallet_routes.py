@@ -277,7 +277,7 @@ def _proof(desk: WalletDesk, incoming: Incoming, path: str, token: str) -> DpopP
 
 
 def read_form(media_type: str, body: bytes) -> dict[str, str]:
-    """Give a form's fields; one sent twice is refused (RFC 6749, section 3.2)."""
+    """Give a form's fields, each once; one without a value was not sent (RFC 6749, 3.2)."""
     where = "token_request"
     if media_type != FORM_MEDIA_TYPE:
         found = "another media type"
@@ -295,7 +295,7 @@ def read_form(media_type: str, body: bytes) -> dict[str, str]:
     names = [name for name, _ in pairs if name != _RESOURCE]
     if len(set(names)) < len(names):
         raise refusal(ErrorCode.INVALID_REQUEST, "each parameter once", "one repeated", where)
-    return dict(pairs)
+    return {name: value for name, value in pairs if value}
 
 
 def _decryption_keys(desk: WalletDesk, incoming: Incoming) -> Sequence[DecryptionKey]:

@@ -14,7 +14,6 @@ from counterfoil_credentials.keys import MemorySigner
 
 from tests.issuer.crowd import Answer, Wallet, all_at_once, connected
 from tests.issuer.running import RunningIssuer, init, serving
-from tests.postgres import *  # noqa: F403
 
 pytestmark = pytest.mark.loopback
 
