@@ -14,16 +14,15 @@ from counterfoil_issuer.schemas import (
     OfferRequest,
     Opaque,
     OpenOfferAnswer,
+    PageRequest,
     ProposalAnswer,
     ProposalDetailAnswer,
     ProposalRequest,
     ProposalsAnswer,
     RevocationRequest,
-    SearchRequest,
     TransferRequest,
     json_object,
 )
-from counterfoil_issuer.searching import MAX_PAGE, PAGE
 from counterfoil_issuer.sql_approvals import latest_proposals
 from counterfoil_issuer.staff import (
     BULK,
@@ -46,12 +45,11 @@ def add_issued(router: APIRouter, staff: Staff) -> None:
 
     @router.get("/credentials", dependencies=reading)
     def credentials(
-        asked: Annotated[SearchRequest, Query()],
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = PAGE,
+        asked: Annotated[PageRequest, Query()],
     ) -> CredentialsAnswer:
         """Search what was issued, the latest first."""
         with staff.store.reading() as held:
-            page = office.search(held.connection, asked.search(), at_most=limit)
+            page = office.search(held.connection, asked.search(), at_most=asked.limit)
         return CredentialsAnswer.of(page)
 
     @router.get("/credentials/{credential_id}", dependencies=reading)

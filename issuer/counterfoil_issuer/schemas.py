@@ -21,7 +21,7 @@ from counterfoil_issuer.money import amount_text
 from counterfoil_issuer.offering import Offered, OpenOffer
 from counterfoil_issuer.orders import Order
 from counterfoil_issuer.records import Dataset, Issuance, RevocationReason, Summary
-from counterfoil_issuer.searching import IssuanceState, Page, Search, state_of
+from counterfoil_issuer.searching import MAX_PAGE, PAGE, IssuanceState, Page, Search, state_of
 
 # What a request may hold, wherever it stands.
 OrderName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9#._-]+$")]
@@ -117,6 +117,12 @@ class SearchRequest(Body):
             issued_until=self.issued_until,
             before=self.before,
         )
+
+
+class PageRequest(SearchRequest):
+    """A search, and how many it gives at once."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = PAGE
 
 
 class ProposalRequest(Body):
