@@ -1,11 +1,12 @@
 """Answer a credential request, and serve a status list, against bare ASGI endpoints.
 
 The bare endpoint for credentials does the same cryptography (it opens the holder's
-key, verifies the proof, salts and digests the same claims, signs) and inserts the same
-credential through the same group commit, and nothing else: it reads no token, keeps no
-nonce, finds no dataset, and checks nothing. The other one says hello. Each server is
-a process of its own, asked on 16 connections; what counts is its CPU time. Every
-request has a token, a nonce and a holder's key that were never seen before.
+key, verifies the proof, salts and digests the same claims, signs) and commits the same
+rows (the spent nonce, the issuance, its credential, the list's count) to the same
+tables through the same group commit, and nothing else: it looks nothing up, and checks
+nothing. The other one says hello. Each server is a process of its own, asked on 16
+connections; what counts is its CPU time. Every request has a token, a nonce and a
+holder's key that were never seen before.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import itertools
 import secrets
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,8 +38,8 @@ from counterfoil_issuer.records import (
     secret_hash,
 )
 from counterfoil_issuer.sql_store import SqlStore
+from counterfoil_issuer.tables import CREDENTIALS, DATASETS, ISSUANCES, SPENT_NONCES, STATUS_LISTS
 from counterfoil_issuer.tokens import grant_token
-from counterfoil_service.sql import Database
 from counterfoil_service.statements import Connection, Statement
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -47,7 +49,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 from pybase64 import urlsafe_b64decode, urlsafe_b64encode
-from sqlalchemy import BigInteger, Column, MetaData, String, Table, insert
+from sqlalchemy import insert, select, update
 
 from bench.loopback import (
     AsgiApp,
@@ -75,16 +77,34 @@ _SMALL_LIST: Final = 1_024
 _HOUR: Final = timedelta(hours=1)
 _STATUS: Final = StatusReference(f"{_URL}/status-lists/1", 4711)
 _SCHEME: Final = ec.ECDSA(Prehashed(hashes.SHA256()))
-_METADATA: Final = MetaData()
-_CREDENTIALS: Final = Table(
-    "credentials",
-    _METADATA,
-    Column("credential_id", String, primary_key=True),
-    Column("list_number", BigInteger, nullable=False),
-    Column("status_index", BigInteger, nullable=False),
-    Column("copy", String, nullable=False),
+_SPEND: Final = Statement(insert(SPENT_NONCES))
+_ADD_ISSUANCE: Final = Statement(
+    insert(ISSUANCES),
+    columns=(
+        "issuance_id",
+        "dataset_id",
+        "type_name",
+        "order_number",
+        "serial",
+        "token_hash",
+        "issued_at",
+        "expires_at",
+    ),
 )
-_ADD: Final = Statement(insert(_CREDENTIALS))
+_ADD_CREDENTIAL: Final = Statement(
+    insert(CREDENTIALS),
+    columns=(
+        "issuance_id",
+        "number",
+        "list_number",
+        "status_index",
+        "status",
+        "digest",
+        "holder",
+        "copy",
+    ),
+)
+_COUNT: Final = Statement(update(STATUS_LISTS).values(used=STATUS_LISTS.c.used + 1))
 
 
 def operations(*, quick: bool) -> Iterator[Operation]:
@@ -100,6 +120,7 @@ def _credentials(folder: Path, size: int, rounds: int) -> Iterator[Operation]:
     ours, bare = folder / "ours.sqlite3", folder / "bare.sqlite3"
     # One batch more: the first sample of each warms up.
     requests = _requests(ours, size * (rounds + 1))
+    _requests(bare, size * (rounds + 1))
     batches = [requests[start : start + size] for start in range(0, len(requests), size)]
     with (
         running("bench.issuer_http", "issuer", str(ours)) as our_port,
@@ -258,7 +279,11 @@ class _Bare:
     """The work of a credential request in the fewest calls, without any check."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database.open(path, _METADATA)
+        self._database = SqlStore(path).database
+        with self._database.transaction() as connection:
+            rows = connection.rows(select(DATASETS.c.dataset_id))
+            connection.change(insert(STATUS_LISTS).values(list_number=1, used=0, changes=0))
+        self._datasets = iter([row.dataset_id for row in rows])
         self._key = ec.derive_private_key(int.from_bytes(_KEY), ec.SECP256R1())
         head, payload, _ = str(_sample()).partition("~")[0].encode().split(b".")
         self._head = head
@@ -276,15 +301,34 @@ class _Bare:
             body += message["body"]
         credential = self._issue(orjson.loads(body)["proofs"]["jwt"][0].encode())
         name, number = secrets.token_urlsafe(16), next(self._numbers)
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        dataset, now = next(self._datasets), int(time.time())
 
-        def work(connection: Connection) -> int:
-            return connection.change(
-                _ADD,
-                credential_id=name,
+        def work(connection: Connection) -> None:
+            connection.change(_SPEND, nonce_hash=digest, expires_at=now)
+            connection.change(
+                _ADD_ISSUANCE,
+                issuance_id=name,
+                dataset_id=dataset,
+                type_name=WARRANTY.name,
+                order_number=None,
+                serial=None,
+                token_hash=digest,
+                issued_at=now,
+                expires_at=now,
+            )
+            connection.change(
+                _ADD_CREDENTIAL,
+                issuance_id=name,
+                number=0,
                 list_number=1,
                 status_index=number,
+                status=0,
+                digest=digest,
+                holder=digest,
                 copy=credential,
             )
+            connection.change(_COUNT)
 
         await self._database.write(work)
         answer = {"credentials": [{"credential": credential}], "notification_id": name}

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from counterfoil_credentials.encoding import (
     JsonObject,
     b64url,
-    canonical_json,
+    compact_json,
     from_b64url,
     list_at,
     text_at,
@@ -207,7 +207,8 @@ class PublicKey:
 
 @lru_cache(maxsize=1_024)
 def _thumbprint(key: PublicKey) -> str:
-    return b64url(sha256(canonical_json(key.jwk())).digest())
+    # Its members are in the order that RFC 7638 wants, and need no escape.
+    return b64url(sha256(compact_json(key.jwk())).digest())
 
 
 class Signer(Protocol):
