@@ -6,20 +6,21 @@
 
 Besides the issuer's own routes it answers /health/live, /health/ready and, for
 auditors, /metrics; it delivers webhooks, does the jobs that wait, checks the audit
-log every hour, and destroys what is over of the keys.
+log every hour and keeps where it ended, and destroys what is over of the keys.
 """
 
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from counterfoil_credentials.fetch import GuardedFetcher
+from counterfoil_credentials.fetch import Fetcher, GuardedFetcher
+from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_service.access import Role
-from counterfoil_service.audit_watch import AuditWatch
-from counterfoil_service.couriers import Courier
+from counterfoil_service.audit_watch import CheckpointFile
 from counterfoil_service.health import (
     Check,
     Health,
@@ -28,9 +29,8 @@ from counterfoil_service.health import (
     disk_has_room,
     key_signs,
 )
-from counterfoil_service.metrics import Metrics
+from counterfoil_service.operations import Operations
 from counterfoil_service.repeating import repeating
-from counterfoil_service.request_log import RequestLog
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
@@ -48,6 +48,8 @@ from counterfoil_issuer.sql_authorization import grants_of
 from counterfoil_issuer.sql_store import SqlStore
 from counterfoil_issuer.staff import Staff, staff_of
 
+AUDIT_KEY: Final = "audit-key.pem"
+CHECKPOINTS: Final = "audit-checkpoints"
 HOUR_S: Final = 3_600.0
 MINUTE_S: Final = 60.0
 
@@ -104,7 +106,7 @@ def open_brand(
 
 def brand_app(brand: OpenBrand) -> FastAPI:
     """Give the service of one brand."""
-    issuer, store, staff = brand.issuer, brand.store, brand.staff
+    issuer, staff = brand.issuer, brand.staff
     fetcher = GuardedFetcher()
     authorization = read_authorization_settings(
         brand.folder.path,
@@ -112,22 +114,8 @@ def brand_app(brand: OpenBrand) -> FastAPI:
         develops=brand.folder.settings().allows_plain_http_on_loopback,
         fetcher=fetcher,
     )
-    metrics = Metrics()
-    metrics.webhook_backlog(store.database, staff.webhooks)
-    watch = AuditWatch(store.database, staff.office.log, metrics, clock=issuer.clock)
-    courier = Courier(
-        store.database,
-        staff.webhooks,
-        fetcher,
-        clock=issuer.clock,
-        random=os.urandom,
-        told=metrics.webhook_outcomes(),
-    )
-    working = [
-        courier.working(workers=2),
-        repeating(watch.run, HOUR_S),
-        repeating(brand.keys.tidy, HOUR_S),
-    ]
+    operations = _operations(brand, fetcher)
+    working = [*operations.working(), repeating(brand.keys.tidy, HOUR_S)]
     desk = None
     if authorization.login is not None:
         desk = AuthorizationDesk(
@@ -147,8 +135,8 @@ def brand_app(brand: OpenBrand) -> FastAPI:
         working=working,
     )
     prefix = urlsplit(issuer.url).path
-    metrics.mount(app, guard=staff.access.require(Role.AUDITOR), path=f"{prefix}/metrics")
-    app.add_middleware(RequestLog, metrics=metrics, random=os.urandom)
+    auditor = staff.access.require(Role.AUDITOR)
+    operations.mount(app, guard=auditor, metrics_path=f"{prefix}/metrics")
     return app
 
 
@@ -173,15 +161,38 @@ def service_app(brands: Mapping[str, OpenBrand]) -> Starlette:
     return brands_app({**by_path, "/health": shared})
 
 
+def checkpoints_of(brand: OpenBrand) -> CheckpointFile:
+    """Give where the ends of the brand's audit log are kept, under a key of their own."""
+    signer = load_or_create_signer(brand.folder.path / AUDIT_KEY)
+    return CheckpointFile(brand.folder.path / CHECKPOINTS, signer, clock=brand.issuer.clock)
+
+
+def _operations(brand: OpenBrand, fetcher: Fetcher) -> Operations:
+    return Operations(
+        database=brand.store.database,
+        log=brand.office.log,
+        webhooks=brand.staff.webhooks,
+        idempotency=brand.staff.idempotency,
+        fetcher=fetcher,
+        clock=brand.issuer.clock,
+        random=os.urandom,
+        checkpoints=checkpoints_of(brand),
+    )
+
+
 def _checks(brand: OpenBrand) -> dict[str, Check]:
     issuer = brand.issuer
 
     def signs() -> None:
         key_signs(issuer.keys.ring().signer(issuer.clock()))()
 
+    def last_written() -> datetime | None:
+        with brand.store.database.reading() as connection:
+            return brand.office.log.last_at(connection)
+
     return {
         "database": database_answers(brand.store.database),
         "signing_key": signs,
-        "clock": clock_goes_on(issuer.clock),
+        "clock": clock_goes_on(issuer.clock, last_written),
         "disk": disk_has_room(brand.folder.path),
     }

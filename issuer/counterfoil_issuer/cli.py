@@ -369,9 +369,13 @@ def _rotate_keys(brand: "OpenBrand", given: argparse.Namespace) -> int:
 
 
 def _verify_log(brand: "OpenBrand", given: argparse.Namespace) -> int:
+    from counterfoil_issuer.brand_service import checkpoints_of
+
+    checkpoints = checkpoints_of(brand)
     with brand.store.reading() as held:
         try:
-            end = brand.office.log.check(held.connection)
+            end = brand.office.log.check(held.connection, checkpoints.read())
+            checkpoints.keep(end)
         except Refused as refused:
             reason = refused.reasons[0]
             if given.json:

@@ -2,19 +2,19 @@
 
     operations = Operations(
         database=db, log=log, webhooks=webhooks, idempotency=idempotency, fetcher=fetcher,
-        checks={"signing_key": key_signs(signer), "disk": disk_has_room(data)},
         checkpoints=CheckpointFile(data / "audit-checkpoints", audit_signer, clock=clock),
         clock=clock, random=os.urandom,
     )
     app = create_app(..., working=operations.working())
     operations.mount(app, guard=access.require(Role.AUDITOR))
+    Health({**operations.checks(), "disk": disk_has_room(data)}).mount(app)
 
-GET /metrics for whom `guard` lets pass, GET /health/live and /health/ready for all, a
-log line and a count for every request. Beside it work: the couriers, the audit job,
-and a broom for kept answers and delivered events past their time.
+GET /metrics for whom `guard` lets pass, a log line and a count for every request.
+Beside it work: the couriers, the audit job, and a broom for kept answers and
+delivered events past their time.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from fastapi import FastAPI
 from counterfoil_service.audit import AuditLog
 from counterfoil_service.audit_watch import AuditWatch, CheckpointFile
 from counterfoil_service.couriers import Courier
-from counterfoil_service.health import Check, Health, clock_goes_on, database_answers
+from counterfoil_service.health import Check, clock_goes_on, database_answers
 from counterfoil_service.idempotency import Idempotency
 from counterfoil_service.metrics import Metrics
 from counterfoil_service.outbox import Webhooks, forget_delivered
@@ -43,7 +43,7 @@ SWEEP_EVERY_S: Final = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """One service's operations. `checks` are those besides the database and the clock."""
+    """One service's operations, in one process."""
 
     database: Database
     log: AuditLog
@@ -52,24 +52,23 @@ class Operations:
     fetcher: Fetcher
     clock: Callable[[], datetime]
     random: Callable[[int], bytes]
-    checks: Mapping[str, Check] = field(default_factory=dict[str, Check])
     checkpoints: CheckpointFile | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
     def mount(
         self, app: FastAPI, *, guard: Callable[..., object], metrics_path: str = "/metrics"
     ) -> None:
-        """Add the routes and, outside all middleware that is there, the request log."""
-        Health(
-            {
-                "database": database_answers(self.database),
-                "clock": clock_goes_on(self.clock, self._last_written),
-                **self.checks,
-            }
-        ).mount(app)
+        """Add the route and, outside all middleware that is there, the request log."""
         self.metrics.webhook_backlog(self.database, self.webhooks)
         self.metrics.mount(app, guard=guard, path=metrics_path)
         app.add_middleware(RequestLog, metrics=self.metrics, random=self.random)
+
+    def checks(self) -> dict[str, Check]:
+        """Give what `health.Health` asks of every service: its database and its clock."""
+        return {
+            "database": database_answers(self.database),
+            "clock": clock_goes_on(self.clock, self._last_written),
+        }
 
     def working(self) -> list[Callable[[object], AbstractAsyncContextManager[None]]]:
         """Give the lifespans of what works beside the application."""

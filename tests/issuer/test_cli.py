@@ -259,6 +259,20 @@ def test_a_touched_log_is_named_by_its_row(
     assert wrong == {"code": "audit-row-altered", "where": "audit_log[2]"}
 
 
+def test_a_log_that_was_emptied_is_named_by_its_first_row(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["offer", str(folder), "tier", "--sample"])
+    assert told(capsys, "verify-log", folder)["entries"] == 1
+    with sqlite3.connect(folder / "issuer.sqlite3") as database:
+        database.execute("DELETE FROM audit_log")
+        database.execute("DELETE FROM audit_marks")
+    database.close()
+
+    wrong = told(capsys, "verify-log", folder, status=1)["wrong"]
+    assert wrong == {"code": "audit-row-missing", "where": "audit_log[1]"}
+
+
 @pytest.mark.loopback
 def test_an_empty_folder_is_a_working_issuer_within_five_seconds(tmp_path: Path) -> None:
     began = time.monotonic()

@@ -13,6 +13,7 @@ from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_service import audit, idempotency, outbox
 from counterfoil_service.access import Access, Role, owner
 from counterfoil_service.audit import AuditLog
+from counterfoil_service.health import Health
 from counterfoil_service.idempotency import Answer, Idempotency
 from counterfoil_service.metrics import Metrics
 from counterfoil_service.operations import Operations
@@ -70,6 +71,7 @@ def app_of(operations: Operations) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
     operations.mount(app, guard=Access([owner("the-owner-s-key")]).require(Role.AUDITOR))
+    Health(operations.checks()).mount(app)
     return app
 
 
