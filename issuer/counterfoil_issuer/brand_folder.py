@@ -8,6 +8,8 @@ issuer.sqlite3       its database, unless the settings name another
 keys.json            signing keys and request keys        }  readable by
 secret.key           keys nonces, codes, serial numbers   }  their owner
 back-office.key      opens the back office                }  alone
+audit-key.pem        signs where the audit log ended
+audit-checkpoints    those ends: copy them to another machine
 address              where `serve` answers, for other commands and the next start
 """
 
