@@ -1,7 +1,7 @@
 """Forms as strangers send them, and answers as browsers and wallets may be given them."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from counterfoil_credentials.encoding import JsonObject, compact_json
@@ -20,6 +20,35 @@ _NO_STORE: Final = {"Cache-Control": "no-store"}
 _RESOURCE: Final = "resource"  # RFC 8707, section 2: may be repeated
 _TEMPORARILY_UNAVAILABLE: Final = "temporarily_unavailable"  # RFC 6749, section 4.1.2.1
 _CODES: Final = frozenset(each.value for each in ErrorCode)
+
+_ERROR: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["error", "error_description"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+}
+
+
+def _told(text: str, media_type: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": text, "content": {media_type: {"schema": schema}}}
+
+
+_UNAVAILABLE: Final = _told("The database cannot be had now", JSON_MEDIA_TYPE, _ERROR)
+_TOO_LARGE: Final = _told("The body is too large", JSON_MEDIA_TYPE, _ERROR)
+WALLET_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    400: _told("The request is not as it must be", JSON_MEDIA_TYPE, _ERROR),
+    413: _TOO_LARGE,
+    503: _UNAVAILABLE,
+}
+"""For the OpenAPI document: what a wallet is answered besides what it asked for."""
+
+BROWSER_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: _told("A page", "text/html", {"type": "string"}),
+    303: {"description": "On to the login, or back to the wallet"},
+    400: _told("A page that says what went wrong", "text/html", {"type": "string"}),
+    413: _TOO_LARGE,
+    503: _UNAVAILABLE,
+}
+"""For the OpenAPI document: what a browser is answered."""
 
 
 def read_form(request: Request, body: bytes) -> dict[str, str]:

@@ -27,6 +27,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from counterfoil_issuer.authorization_desk import AuthorizationDesk
 from counterfoil_issuer.authorization_http import (
+    BROWSER_ANSWERS,
+    WALLET_ANSWERS,
     json_answer,
     page_answer,
     read_form,
@@ -96,7 +98,7 @@ def authorization_router(desk: AuthorizationDesk) -> APIRouter:
 
 
 def _add_wallet_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
-    @router.post("/par", response_class=Response, status_code=201)
+    @router.post("/par", response_class=Response, status_code=201, responses=WALLET_ANSWERS)
     def pushed_authorization_request(
         request: Request, body: Annotated[bytes, Depends(_body)]
     ) -> Response:
@@ -134,7 +136,7 @@ def _add_wallet_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
     if desk.clients.attestation is Demand.OFF:
         return
 
-    @router.post("/challenge", response_class=Response)
+    @router.post("/challenge", response_class=Response, responses=WALLET_ANSWERS)
     def attestation_challenge() -> Response:
         nonce = make_nonce(
             desk.issuer.secret,
@@ -146,7 +148,7 @@ def _add_wallet_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
 
 
 def _add_browser_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
-    @router.get("/authorize", response_class=Response)
+    @router.get("/authorize", response_class=Response, responses=BROWSER_ANSWERS)
     def authorize(request: Request) -> Response:
         language = language_of(
             request.query_params.get("ui_locales") or request.headers.get("accept-language")
@@ -156,11 +158,11 @@ def _add_browser_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
         except (Malformed, Refused) as error:
             return _stopped(desk, error, language)
 
-    @router.get("/login/callback", response_class=Response)
+    @router.get("/login/callback", response_class=Response, responses=BROWSER_ANSWERS)
     def login_callback(request: Request) -> Response:
         return _visited(desk, request, lambda secret, visit: _arrived(desk, request, secret, visit))
 
-    @router.post("/authorize/answer", response_class=Response)
+    @router.post("/authorize/answer", response_class=Response, responses=BROWSER_ANSWERS)
     def answer(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
         return _visited(
             desk,
