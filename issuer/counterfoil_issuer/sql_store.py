@@ -16,7 +16,6 @@ from sqlalchemy import (
     ClauseElement,
     ColumnElement,
     Table,
-    bindparam,
     delete,
     exists,
     func,
@@ -62,7 +61,6 @@ from counterfoil_issuer.tables import (
     ORDER_LINES,
     ORDERS,
     SPENT_NONCES,
-    STATUS_LISTS,
     TOKEN_DATASETS,
     TOKENS,
     UNITS,
@@ -77,44 +75,6 @@ MIGRATIONS: Final = Migrations(METADATA, folder=FOLDER, head=HEAD)
 _VALID: Final = 0
 _INVALID: Final = 1
 _SUSPENDED: Final = 2
-
-
-# What every credential request runs is compiled once: it costs more than to run it.
-_TOKEN: Final = Statement(select(TOKENS).where(TOKENS.c.token_hash == bindparam("token_hash")))
-_DATASETS_OF_TOKEN: Final = Statement(
-    select(DATASETS)
-    .join(TOKEN_DATASETS, TOKEN_DATASETS.c.dataset_id == DATASETS.c.dataset_id)
-    .where(TOKEN_DATASETS.c.token_hash == bindparam("token_hash"))
-    .order_by(TOKEN_DATASETS.c.position)
-)
-_SAME_DATASET: Final = ISSUANCES.c.dataset_id == bindparam("dataset_id")
-_ISSUANCE_OF_TOKEN: Final = Statement(
-    select(ISSUANCES).where(_SAME_DATASET, ISSUANCES.c.token_hash == bindparam("token_hash"))
-)
-_CURRENT_ISSUANCE: Final = Statement(select(ISSUANCES).where(_SAME_DATASET, CURRENT))
-_CREDENTIALS_OF: Final = Statement(
-    select(CREDENTIALS)
-    .where(CREDENTIALS.c.issuance_id == bindparam("issuance_id"))
-    .order_by(CREDENTIALS.c.number)
-)
-_LAST_LIST: Final = Statement(select(func.coalesce(func.max(STATUS_LISTS.c.list_number), 0)))
-_LIST: Final = Statement(
-    select(STATUS_LISTS).where(STATUS_LISTS.c.list_number == bindparam("list_number"))
-)
-_ENTRIES_AT: Final = Statement(
-    select(func.count()).where(
-        CREDENTIALS.c.list_number == bindparam("list_number"),
-        CREDENTIALS.c.status_index == bindparam("status_index"),
-    )
-)
-_USE: Final = upsert(STATUS_LISTS)
-_USE_ENTRIES: Final = Statement(
-    _USE.on_conflict_do_update(
-        index_elements=[STATUS_LISTS.c.list_number],
-        set_={"used": STATUS_LISTS.c.used + _USE.excluded.used},
-    ),
-    columns=("list_number", "used", "changes"),
-)
 
 
 class SqlStore:
