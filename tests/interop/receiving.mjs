@@ -3,14 +3,16 @@
 // The library neither logs in at a brand's page nor encrypts: `browse` and `encrypting` do. A flaw
 // is a misbehaviour in one place, named in `FLAWS`; everything else stays as it should be.
 
+import { clientAuthenticationDynamic } from "@openid4vc/oauth2";
 import { Openid4vciClient } from "@openid4vc/openid4vci";
 import { verifyCredential } from "./credentials.mjs";
-import { Key, callbacks, randomText } from "./crypto.mjs";
+import { Key, callbacks } from "./crypto.mjs";
 import { decrypt, encrypt, encryptionKey } from "./jwe.mjs";
 
 const ENC = "A128GCM";
-const CALLBACK = "http://127.0.0.1/stranger/callback";
-const CLIENT = "stranger";
+// A development set-up knows one wallet.
+const CALLBACK = "http://127.0.0.1/callback";
+const CLIENT = "sample-wallet";
 const MOST_PAGES = 10;
 
 /**
@@ -24,6 +26,7 @@ export async function accept(link, txCode, { batch = 1, dpop, encrypted, flaw, l
   const dpopKey = Key.generate();
   const library = {
     ...callbacks(dpopKey),
+    clientAuthentication: clientAuthenticationDynamic({ clientId: CLIENT, clientSecret: "none" }),
     fetch: (url, options) => wire.fetch(url, options),
     signJwt: (signer, { header, payload }) => {
       const key = [dpopKey, ...keys].find(({ publicJwk }) => publicJwk.x === signer.publicJwk.x);
@@ -36,7 +39,7 @@ export async function accept(link, txCode, { batch = 1, dpop, encrypted, flaw, l
   if (issuerMetadata.originalDraftVersion !== "V1") {
     throw new Error(`expected OpenID4VCI 1.0, found ${issuerMetadata.originalDraftVersion}`);
   }
-  const context = { client, offer, issuerMetadata, txCode, wire, keys, nonce };
+  const context = { client, offer, issuerMetadata, txCode: txCode || undefined, wire, keys, nonce };
   if (dpop) context.dpop = { signer: { method: "jwk", alg: "ES256", publicJwk: dpopKey.publicJwk } };
   if (encrypted) wire.fetch = encrypting(issuerMetadata.credentialIssuer, wire.fetch);
   if (flaw && !FLAWS[flaw]) throw new Error(`expected one of ${Object.keys(FLAWS)}, found ${flaw}`);
@@ -69,7 +72,7 @@ async function redeemed({ client, offer, issuerMetadata, txCode, dpop }) {
   return accessTokenResponse;
 }
 
-/** The token of a code that a browser brings back: PAR, PKCE, a login, `state` and `iss`. */
+/** The token of a code that a browser brings back: PAR, PKCE, a login, `iss`; it sends no `state`. */
 async function loggedIn({ client, offer, issuerMetadata, dpop }, customer) {
   const [server] = issuerMetadata.authorizationServers;
   if (!server.pushed_authorization_request_endpoint) {
@@ -78,14 +81,12 @@ async function loggedIn({ client, offer, issuerMetadata, dpop }, customer) {
   // The issuer's own metadata says under which scope a configuration is asked for.
   const known = issuerMetadata.credentialIssuer.credential_configurations_supported;
   const scope = offer.credential_configuration_ids.map((name) => known[name].scope).join(" ");
-  const state = randomText();
   const { authorizationRequestUrl, pkce } = await client.initiateAuthorization({
     credentialOffer: { ...offer, grants: { authorization_code: {}, ...offer.grants } },
     issuerMetadata,
     clientId: CLIENT,
     redirectUri: CALLBACK,
     scope,
-    additionalRequestPayload: { state },
     dpop,
   });
   if (pkce?.codeChallengeMethod !== "S256") throw new Error("expected PKCE with S256");
@@ -99,7 +100,6 @@ async function loggedIn({ client, offer, issuerMetadata, dpop }, customer) {
   });
   if (answer.error) throw new Error(`expected a code, found ${answer.error}`);
   const response = new URL(back).searchParams;
-  if (response.get("state") !== state) throw new Error("expected our state, found another");
   if (response.get("iss") !== server.issuer) throw new Error("expected the server's iss");
   const { accessTokenResponse } = await client.retrieveAuthorizationCodeAccessTokenFromOffer({
     credentialOffer: { ...offer, grants: { authorization_code: {}, ...offer.grants } },
@@ -113,8 +113,8 @@ async function loggedIn({ client, offer, issuerMetadata, dpop }, customer) {
 }
 
 /**
- * Do what a browser does: follow redirects and submit each page's form with `customer` in its
- * text field, until the address is the wallet's own. Gives that address.
+ * Do what a browser does: follow redirects and press a button of each page, that of `customer`
+ * or else the last, which agrees, until the address is the wallet's own. Gives that address.
  */
 async function browse(start, customer) {
   let url = start;
@@ -130,35 +130,35 @@ async function browse(start, customer) {
     }
     const next = response.headers.get("location");
     if (next) {
-      url = new URL(next, url).href;
-      options = {};
+      [url, options] = [new URL(next, url).href, {}];
       if (url.startsWith(CALLBACK)) return url;
     } else {
       const page = await response.text();
       if (!response.ok) throw new Error(`expected a page, found ${response.status}: ${page}`);
-      [url, options] = submitted(page, url, customer);
+      [url, options] = pressed(page, url, customer);
     }
   }
   throw new Error(`expected the way back within ${MOST_PAGES} pages, found more`);
 }
 
-/** Where the page's first form goes, and what a customer sends with it. */
-function submitted(page, url, customer) {
-  const attribute = (tag, name) => new RegExp(`\\b${name}="([^"]*)"`).exec(tag)?.[1];
+/** Where the page's first form goes, and what its button sends there. */
+function pressed(page, url, customer) {
+  const attribute = (tag, name) =>
+    (new RegExp(`\\b${name}="([^"]*)"`).exec(tag)?.[1] ?? "").replaceAll("&amp;", "&");
   const form = /<form\b[^>]*>/.exec(page)?.[0];
   if (!form) throw new Error(`expected a form, found ${page}`);
-  const fields = new URLSearchParams();
-  for (const [tag] of page.matchAll(/<(?:input|button)\b[^>]*>/g)) {
-    const name = attribute(tag, "name");
-    const isWritten = !["hidden", "submit"].includes(attribute(tag, "type") ?? "text");
-    if (name && !fields.has(name)) {
-      const given = (attribute(tag, "value") ?? "").replaceAll("&amp;", "&");
-      fields.set(name, tag.startsWith("<input") && isWritten ? customer : given);
-    }
+  const tags = [...page.matchAll(/<(?:input|button)\b[^>]*>/g)].map(([tag]) => tag);
+  const buttons = tags.filter((tag) => tag.startsWith("<button"));
+  const button = buttons.find((tag) => attribute(tag, "value") === customer) ?? buttons.at(-1);
+  const sent = [...tags.filter((tag) => tag.startsWith("<input")), button];
+  const fields = new URLSearchParams(sent.map((tag) => [attribute(tag, "name"), attribute(tag, "value")]));
+  const action = new URL(attribute(form, "action") || url, url);
+  if (attribute(form, "method") !== "post") {
+    action.search = fields;
+    return [action.href, {}];
   }
-  const action = (attribute(form, "action") ?? "").replaceAll("&amp;", "&") || url;
-  const headers = { "content-type": "application/x-www-form-urlencoded", origin: new URL(url).origin };
-  return [new URL(action, url).href, { method: "POST", headers, body: fields.toString() }];
+  const headers = { "content-type": "application/x-www-form-urlencoded", origin: action.origin };
+  return [action.href, { method: "POST", headers, body: fields.toString() }];
 }
 
 /** One request for a credential, or for a batch: its answer, verified and acknowledged. */

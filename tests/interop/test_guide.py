@@ -1,0 +1,104 @@
+"""The guide `docs/issuer.md`, command by command, in an empty folder."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.interop.node import find_node, require_strangers
+
+ROOT = Path(__file__).parent.parent.parent
+GUIDE = ROOT / "docs" / "issuer.md"
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PATIENCE_S = 60
+
+pytestmark = pytest.mark.loopback
+
+
+class Reader:
+    """Somebody who types what the guide shows, with the programs that it presupposes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.serving: list[subprocess.Popen[bytes]] = []
+        programs = [Path(sys.executable).parent, Path(find_node() or "node").parent]
+        path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
+        self._environment = {**os.environ, "PATH": path, "PYTHONIOENCODING": "utf-8"}
+        (folder / "tests").symlink_to(ROOT / "tests")
+
+    def types(self, block: str) -> None:
+        """Run a block; a last line that ends with `&` goes on until the reader leaves."""
+        *lines, last = block.splitlines()
+        if not last.endswith(" &"):
+            lines.append(last)
+        self._run("\n".join(lines))
+        if last.endswith(" &"):
+            self._serve(last.removesuffix(" &"))
+
+    def leaves(self) -> None:
+        for process in self.serving:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(_PATIENCE_S)
+
+    def _run(self, block: str) -> None:
+        done = subprocess.run(
+            ["sh", "-euc", block],
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == 0, (block, done.stdout, done.stderr)
+
+    def _serve(self, line: str) -> None:
+        said = self.folder / "said.txt"
+        with said.open("wb") as out:
+            process = subprocess.Popen(
+                ["sh", "-euc", f"exec {line}"],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=out,
+                start_new_session=True,
+            )
+        self.serving.append(process)
+        for _ in range(_PATIENCE_S * 10):
+            if "listens on" in said.read_text():
+                return
+            assert process.poll() is None, said.read_text()
+            time.sleep(0.1)
+        raise AssertionError(f"expected a service, found silence: {line}")
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    require_strangers()
+    reader = Reader(tmp_path)
+    yield reader
+    reader.leaves()
+
+
+def test_the_guide_leads_from_an_empty_folder_to_a_credential_in_a_stranger_s_wallet(
+    reader: Reader,
+) -> None:
+    blocks = _BLOCK.findall(GUIDE.read_text(encoding="utf-8"))
+    assert len(blocks) >= 4
+
+    for block in blocks:
+        reader.types(block)
+
+    wallet = json.loads((reader.folder / "wallet.json").read_text())
+    warranty = wallet["credentials"]["warranty"]
+    offer = json.loads((reader.folder / "offer.json").read_text())
+    assert warranty["claims"]["vct"].endswith("/types/warranty")
+    assert len(offer["tx_code"]) == 6
