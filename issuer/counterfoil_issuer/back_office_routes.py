@@ -24,7 +24,6 @@ from typing import Annotated, TypeAlias
 from counterfoil_service.access import Caller
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel
 
 from counterfoil_issuer.back_office import Sitting, Wanted
 from counterfoil_issuer.issued_routes import add_issued, add_many
@@ -44,6 +43,7 @@ from counterfoil_issuer.schemas import (
     ReturnedAnswer,
     ReturnRequest,
     RowErrorAnswer,
+    Told,
     TypeAnswer,
     TypesAnswer,
     WithdrawnAnswer,
@@ -109,7 +109,7 @@ def add_offers(router: APIRouter, staff: Staff) -> None:
         )
         grants = [Grant.PRE_AUTHORIZED, *([Grant.AUTHORIZATION_CODE] if asked.login else [])]
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             made = office.offer(sitting, wanted, with_tx_code=asked.tx_code, grants=grants)
             return OpenOfferAnswer.of(made)
 
@@ -124,7 +124,7 @@ def add_offers(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """End an offer that nobody has claimed yet."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             office.withdraw_offer(sitting, offer_id)
             return WithdrawnAnswer(offer_id=offer_id)
 
@@ -139,7 +139,7 @@ def add_offers(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Let what a deferred credential will say be issued."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             office.decide_dataset(sitting, dataset_id, allowed=True)
             return DatasetStateAnswer(dataset_id=dataset_id, state="ready")
 
@@ -154,7 +154,7 @@ def add_offers(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Let it never be issued."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             office.decide_dataset(sitting, dataset_id, allowed=False)
             return DatasetStateAnswer(dataset_id=dataset_id, state="denied")
 
@@ -207,7 +207,7 @@ def add_orders(router: APIRouter, staff: Staff) -> None:
         """Offer what of an order no wallet has stored yet; earlier offers of it end."""
         with_tx_code = (asked or OfferRequest()).tx_code
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             offered = office.offer_order(sitting, order, with_tx_code=with_tx_code)
             return OfferedAnswer.of(order, offered)
 
@@ -223,7 +223,7 @@ def add_orders(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Take back units of a line: their warranties end, and the receipt is issued anew."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             made = office.return_units(
                 sitting,
                 order,

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from counterfoil_service.access import Caller
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from pydantic import BaseModel
 
 from counterfoil_issuer.approvals import Act
 from counterfoil_issuer.back_office import Sitting
@@ -20,6 +19,7 @@ from counterfoil_issuer.schemas import (
     ProposalRequest,
     ProposalsAnswer,
     RevocationRequest,
+    Told,
     TransferRequest,
     json_object,
 )
@@ -68,7 +68,7 @@ def add_issued(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Revoke for good; the first time and reason stand."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             done = office.act(sitting, Act.REVOKE, credential_id, asked.reason)
             return CredentialAnswer.of(done)
 
@@ -83,7 +83,7 @@ def add_issued(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Suspend until reinstated."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             return CredentialAnswer.of(office.act(sitting, Act.SUSPEND, credential_id))
 
         return await write(staff, request, caller, effect)
@@ -97,7 +97,7 @@ def add_issued(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Take a suspension back."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             return CredentialAnswer.of(office.act(sitting, Act.REINSTATE, credential_id))
 
         return await write(staff, request, caller, effect)
@@ -113,7 +113,7 @@ def add_issued(router: APIRouter, staff: Staff) -> None:
         """Revoke what a holder lost, and offer the same again."""
         with_tx_code = (asked or OfferRequest()).tx_code
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             made = office.reissue(sitting, credential_id, with_tx_code=with_tx_code)
             return OpenOfferAnswer.of(made)
 
@@ -130,7 +130,7 @@ def add_issued(router: APIRouter, staff: Staff) -> None:
         """Revoke the old holder's, and offer it to another."""
         claims = json_object(asked.claims, "claims")
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             made = office.transfer(
                 sitting,
                 credential_id,
@@ -178,7 +178,7 @@ def add_many(router: APIRouter, staff: Staff) -> None:
         """Freeze a list of credentials, for another person to approve within a day."""
         require_may(caller, asked.act)
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             made = office.propose(
                 sitting,
                 asked.act,
@@ -199,7 +199,7 @@ def add_many(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Do what another person proposed: a job of this answer's name does it."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             require_may(caller, office.proposal(sitting.connection, proposal_id).act)
             approved = office.approve(sitting, proposal_id)
             job = desk.begin_in(sitting, desk.approved(approved))
@@ -216,7 +216,7 @@ def add_many(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Close a proposal undone."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             return ProposalAnswer.of(office.reject(sitting, proposal_id), sitting.now)
 
         return await write(staff, request, caller, effect)

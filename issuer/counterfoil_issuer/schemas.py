@@ -44,6 +44,10 @@ Claims = Annotated[dict[str, JsonValue], Field(description="As the type's schema
 MAX_NAMED = 2_000
 
 
+class Told(BaseModel):
+    """What the back office answers."""
+
+
 class Body(BaseModel):
     """A request body: nothing in it that is not asked for."""
 
@@ -167,7 +171,7 @@ def json_object(value: dict[str, JsonValue] | None, where: str) -> JsonObject | 
     return parse_object(json.dumps(value).encode(), where)
 
 
-class ReasonAnswer(BaseModel):
+class ReasonAnswer(Told):
     """One reason of a refusal."""
 
     code: str
@@ -183,7 +187,7 @@ class ReasonAnswer(BaseModel):
         )
 
 
-class ErrorAnswer(BaseModel):
+class ErrorAnswer(Told):
     """Why nothing was done (RFC 6749, section 5.2, and the reasons)."""
 
     error: str
@@ -191,7 +195,7 @@ class ErrorAnswer(BaseModel):
     reasons: list[ReasonAnswer] = []
 
 
-class RowErrorAnswer(BaseModel):
+class RowErrorAnswer(Told):
     """One thing wrong in a file."""
 
     row: int
@@ -205,7 +209,7 @@ class RowErrorAnswer(BaseModel):
         return cls(row=error.row, column=error.column, expected=error.expected, found=error.found)
 
 
-class ImportAnswer(BaseModel):
+class ImportAnswer(Told):
     """What became of an orders file; at most a thousand errors are listed."""
 
     imported: int
@@ -214,7 +218,7 @@ class ImportAnswer(BaseModel):
     errors: list[RowErrorAnswer]
 
 
-class LineAnswer(BaseModel):
+class LineAnswer(Told):
     """One line of an order."""
 
     name: str
@@ -225,7 +229,7 @@ class LineAnswer(BaseModel):
     serials: list[str]
 
 
-class OrderAnswer(BaseModel):
+class OrderAnswer(Told):
     """An order: amounts as decimal texts, and in whole minor units where named so."""
 
     order: str
@@ -260,13 +264,13 @@ class OrderAnswer(BaseModel):
         )
 
 
-class OrdersAnswer(BaseModel):
+class OrdersAnswer(Told):
     """A buyer's orders, the latest payment first."""
 
     orders: list[OrderAnswer]
 
 
-class TypeAnswer(BaseModel):
+class TypeAnswer(Told):
     """A type of the catalogue: its schema, and claims that fit it."""
 
     type: str
@@ -295,13 +299,13 @@ class TypeAnswer(BaseModel):
         )
 
 
-class TypesAnswer(BaseModel):
+class TypesAnswer(Told):
     """Everything that the brand issues."""
 
     types: list[TypeAnswer]
 
 
-class DatasetAnswer(BaseModel):
+class DatasetAnswer(Told):
     """What one credential says: an order's receipt, one unit's warranty, or given claims."""
 
     dataset_id: str
@@ -314,7 +318,7 @@ class DatasetAnswer(BaseModel):
         return cls(dataset_id=dataset.dataset_id, type=dataset.type_name, serial=dataset.serial)
 
 
-class OpenOfferAnswer(BaseModel):
+class OpenOfferAnswer(Told):
     """An offer just made. Send `tx_code` to the customer another way than `link`.
 
     `link` holds the whole offer, `qr` is its short form for a camera.
@@ -341,35 +345,35 @@ class OpenOfferAnswer(BaseModel):
         )
 
 
-class WithdrawnAnswer(BaseModel):
+class WithdrawnAnswer(Told):
     """An offer that has ended."""
 
     state: Literal["withdrawn"] = "withdrawn"
     offer_id: str
 
 
-class DatasetStateAnswer(BaseModel):
+class DatasetStateAnswer(Told):
     """What a deferred credential will say: now it may be issued, or never."""
 
     dataset_id: str
     state: Literal["ready", "denied"]
 
 
-class ReturnedAnswer(BaseModel):
+class ReturnedAnswer(Told):
     """What was taken back; the offer of a new receipt, when one is due."""
 
     order: str
     receipt: OpenOfferAnswer | None
 
 
-class StatusEntryAnswer(BaseModel):
+class StatusEntryAnswer(Told):
     """Where one credential's status stands."""
 
     list: int
     index: int
 
 
-class CredentialAnswer(BaseModel):
+class CredentialAnswer(Told):
     """What was issued in one answer, without what it says: credentials that say the same.
 
     `state`: `sent` until the wallet says that it stored it, then `stored`;
@@ -411,7 +415,7 @@ class CredentialAnswer(BaseModel):
         )
 
 
-class CredentialsAnswer(BaseModel):
+class CredentialsAnswer(Told):
     """A page of what was issued, the latest first; `next` is the `before` of the next page."""
 
     credentials: list[CredentialAnswer]
@@ -426,7 +430,7 @@ class CredentialsAnswer(BaseModel):
         )
 
 
-class OfferedAnswer(BaseModel):
+class OfferedAnswer(Told):
     """What is open now, and what a wallet has stored before (or the brand revoked)."""
 
     order: str
@@ -443,7 +447,7 @@ class OfferedAnswer(BaseModel):
         )
 
 
-class ProposalAnswer(BaseModel):
+class ProposalAnswer(Told):
     """A proposal: `digest` is the SHA-256 of the frozen list, `job` does an approved one."""
 
     proposal_id: str
@@ -490,13 +494,13 @@ class ProposalDetailAnswer(ProposalAnswer):
         return short.model_copy(update={"credentials": [*proposal.issuances]})
 
 
-class ProposalsAnswer(BaseModel):
+class ProposalsAnswer(Told):
     """The proposals made last, the latest first."""
 
     proposals: list[ProposalAnswer]
 
 
-class JobAnswer(BaseModel):
+class JobAnswer(Told):
     """How far a batch has come; `kind` is `orders`, a type, or an approved act."""
 
     job_id: str
@@ -529,19 +533,19 @@ class JobAnswer(BaseModel):
         )
 
 
-class JobsAnswer(BaseModel):
+class JobsAnswer(Told):
     """The jobs begun last, the latest first."""
 
     jobs: list[JobAnswer]
 
 
-class JobErrorsAnswer(BaseModel):
+class JobErrorsAnswer(Told):
     """What was wrong, by row; a thousand are kept of a file."""
 
     errors: list[RowErrorAnswer]
 
 
-class KeyAnswer(BaseModel):
+class KeyAnswer(Told):
     """A staff key, without the key."""
 
     name: str
@@ -564,13 +568,13 @@ class KeyAnswer(BaseModel):
         )
 
 
-class KeysAnswer(BaseModel):
+class KeysAnswer(Told):
     """All staff keys that ever were, by name."""
 
     keys: list[KeyAnswer]
 
 
-class NewKeyAnswer(BaseModel):
+class NewKeyAnswer(Told):
     """A key just made. It is shown this once."""
 
     name: str
@@ -582,14 +586,14 @@ class NewKeyAnswer(BaseModel):
         return cls(name=made.name, key=made.text)
 
 
-class RevokedKeyAnswer(BaseModel):
+class RevokedKeyAnswer(Told):
     """A key that is in force no longer."""
 
     name: str
     was_in_force: bool
 
 
-class WebhookAnswer(BaseModel):
+class WebhookAnswer(Told):
     """An endpoint: `waiting` events are not delivered yet, `dead` ones could not be."""
 
     webhook_id: str
@@ -618,20 +622,20 @@ class WebhookAnswer(BaseModel):
         )
 
 
-class WebhooksAnswer(BaseModel):
+class WebhooksAnswer(Told):
     """All endpoints, the oldest first."""
 
     webhooks: list[WebhookAnswer]
 
 
-class NewWebhookAnswer(BaseModel):
+class NewWebhookAnswer(Told):
     """An endpoint just made. Its secret is shown this once."""
 
     webhook_id: str
     secret: str
 
 
-class ChangedWebhookAnswer(BaseModel):
+class ChangedWebhookAnswer(Told):
     """What was done to an endpoint; `secret` is the new one, after its rotation."""
 
     webhook_id: str
@@ -639,14 +643,14 @@ class ChangedWebhookAnswer(BaseModel):
     secret: str | None
 
 
-class RemovedWebhookAnswer(BaseModel):
+class RemovedWebhookAnswer(Told):
     """An endpoint that is forgotten."""
 
     webhook_id: str
     state: Literal["removed"] = "removed"
 
 
-class EntryAnswer(BaseModel):
+class EntryAnswer(Told):
     """One line of the audit log."""
 
     sequence: int
@@ -667,13 +671,13 @@ class EntryAnswer(BaseModel):
         )
 
 
-class EntriesAnswer(BaseModel):
+class EntriesAnswer(Told):
     """Lines of the audit log in their order."""
 
     entries: list[EntryAnswer]
 
 
-class LogCheckAnswer(BaseModel):
+class LogCheckAnswer(Told):
     """Whether the log is whole; else the first row that is not as it was written."""
 
     whole: bool
@@ -682,7 +686,7 @@ class LogCheckAnswer(BaseModel):
     wrong: ReasonAnswer | None
 
 
-class TypeCountsAnswer(BaseModel):
+class TypeCountsAnswer(Told):
     """How many issuances of one type are in force, were revoked, were dropped."""
 
     in_force: int
@@ -690,7 +694,7 @@ class TypeCountsAnswer(BaseModel):
     dropped: int
 
 
-class SummaryAnswer(BaseModel):
+class SummaryAnswer(Told):
     """Counts over everything the issuer holds; see `records.Summary`."""
 
     orders: int

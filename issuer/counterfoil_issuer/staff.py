@@ -20,14 +20,11 @@ from counterfoil_service.idempotency import Answer, Idempotency
 from counterfoil_service.outbox import Webhooks
 from fastapi import Header, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 
 from counterfoil_issuer.back_office import BackOffice, Sitting
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.job_desk import JobDesk
-from counterfoil_issuer.schemas import (
-    ErrorAnswer,
-)
+from counterfoil_issuer.schemas import ErrorAnswer, Told
 from counterfoil_issuer.settings import DEFAULT_MAY_REVOKE
 from counterfoil_issuer.sql_store import SqlHeld, SqlStore
 
@@ -159,7 +156,7 @@ class StaffRoute(APIRoute):
         return handler
 
 
-Effect: TypeAlias = Callable[[Sitting], BaseModel]
+Effect: TypeAlias = Callable[[Sitting], Told]
 IdempotencyKey: TypeAlias = Annotated[
     str | None,
     Header(

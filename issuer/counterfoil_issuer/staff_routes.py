@@ -7,7 +7,6 @@ from counterfoil_credentials.errors import Refused
 from counterfoil_service.access import Caller, Role
 from counterfoil_service.api_keys import listed_keys, make_key, revoke_key
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from pydantic import BaseModel
 
 from counterfoil_issuer.back_office import Sitting
 from counterfoil_issuer.schemas import (
@@ -30,6 +29,7 @@ from counterfoil_issuer.schemas import (
     RevokedKeyAnswer,
     RowErrorAnswer,
     SummaryAnswer,
+    Told,
     TypeName,
     WebhookAct,
     WebhookAnswer,
@@ -118,7 +118,7 @@ def add_owner(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Make a staff key; its text is in this answer alone."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             made = make_key(
                 sitting.connection,
                 name=asked.name,
@@ -148,7 +148,7 @@ def add_owner(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Add an endpoint; the secret that signs for it is in this answer alone."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             made = staff.webhooks.add(sitting.connection, asked.url, asked.types)
             office.note(sitting, "webhook.made", f"webhook:{made.endpoint_id}")
             return NewWebhookAnswer(webhook_id=made.endpoint_id, secret=made.secret)
@@ -165,7 +165,7 @@ def add_owner(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Pause an endpoint, resume it, or give it a new secret (for a day both sign)."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             secret = None
             match act:
                 case WebhookAct.PAUSE:
@@ -188,7 +188,7 @@ def add_owner(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """Forget an endpoint."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             staff.webhooks.remove(sitting.connection, webhook_id)
             office.note(sitting, "webhook.removed", f"webhook:{webhook_id}")
             return RemovedWebhookAnswer(webhook_id=webhook_id)
@@ -204,7 +204,7 @@ def add_owner(router: APIRouter, staff: Staff) -> None:
     ) -> Response:
         """End a staff key, whether it was in force or not."""
 
-        def effect(sitting: Sitting) -> BaseModel:
+        def effect(sitting: Sitting) -> Told:
             was_in_force = revoke_key(sitting.connection, name, sitting.now)
             if was_in_force:
                 office.note(sitting, "key.revoked", f"key:{name}")
