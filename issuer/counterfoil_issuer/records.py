@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Final, NewType
 
 from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.records import record
 
 from counterfoil_issuer.orders import OrderNumber, Serial
 
@@ -53,7 +54,7 @@ class RevocationReason(StrEnum):
     FRAUD = "fraud"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Dataset:
     """What one credential will say.
 
@@ -89,7 +90,7 @@ class OfferRecord:
     datasets: tuple[Dataset, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TokenRecord:
     """An access token for datasets, which the record of its session names.
 
@@ -107,7 +108,7 @@ class TokenRecord:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Session:
     """A token together with the datasets that it was given for."""
 
@@ -115,7 +116,7 @@ class Session:
     datasets: tuple[Dataset, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CredentialRecord:
     """One credential of an issuance, as far as its issuer remembers it.
 
@@ -132,7 +133,7 @@ class CredentialRecord:
     copy: str | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Issuance:
     """One answer to a wallet: credentials that say the same, each with a key of its own.
 
@@ -183,7 +184,7 @@ class Listing:
     listed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ListState:
     """A status list now: entries allotted, changes of entries so far, what was published last."""
 
