@@ -239,9 +239,9 @@ class BackOffice:
             case Act.REVOKE:
                 if reason is None:
                     raise Refused(Reason("reason-needed", "a reason", "none", "reason"))
-                after = lifecycle.revoke(held, one, reason, sitting.now)
+                after = lifecycle.revoke(held, one, reason, self.issuer.catalogue, sitting.now)
             case Act.SUSPEND:
-                after = lifecycle.suspend(held, one, sitting.now)
+                after = lifecycle.suspend(held, one, self.issuer.catalogue, sitting.now)
             case Act.REINSTATE:
                 after = lifecycle.reinstate(held, one)
         done = _DONE[act] if reason is None else f"{_DONE[act]}/{reason}"

@@ -305,12 +305,14 @@ class Issuer:
         `Refused` with `credential-unknown`.
         """
         with self.store.transaction() as held:
-            return lifecycle.revoke(held, IssuanceId(credential_id), reason, self.clock())
+            return lifecycle.revoke(
+                held, IssuanceId(credential_id), reason, self.catalogue, self.clock()
+            )
 
     def suspend(self, credential_id: str) -> Issuance:
         """Suspend credentials until reinstated; see `lifecycle.suspend`."""
         with self.store.transaction() as held:
-            return lifecycle.suspend(held, IssuanceId(credential_id), self.clock())
+            return lifecycle.suspend(held, IssuanceId(credential_id), self.catalogue, self.clock())
 
     def reinstate(self, credential_id: str) -> Issuance:
         """Take a suspension back; see `lifecycle.reinstate`."""

@@ -18,7 +18,7 @@ from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason, Refused
 
-from counterfoil_issuer.catalogue import RECEIPT, WARRANTY, Catalogue
+from counterfoil_issuer.catalogue import RECEIPT, WARRANTY, Catalogue, StatusUse
 from counterfoil_issuer.datasets import claims_of, ends_at
 from counterfoil_issuer.offering import Offering, OpenOffer, offer
 from counterfoil_issuer.orders import Order, OrderLine, OrderNumber, Serial
@@ -51,10 +51,19 @@ def known_order(held: Held, number: OrderNumber) -> Order:
 
 
 def revoke(
-    held: Held, issuance_id: IssuanceId, reason: RevocationReason, now: datetime
+    held: Held,
+    issuance_id: IssuanceId,
+    reason: RevocationReason,
+    catalogue: Catalogue,
+    now: datetime,
 ) -> Issuance:
-    """Revoke for good. Again is the same as once: the first time and reason stand."""
-    known_issuance(held, issuance_id)
+    """Revoke for good. Again is the same as once: the first time and reason stand.
+
+    Raises `Refused` with `not-revocable` for a type without status: whoever holds one
+    can go on showing it until it expires.
+    """
+    known = known_issuance(held, issuance_id)
+    _require_status(known, catalogue, (StatusUse.REVOCABLE, StatusUse.SUSPENDABLE))
     held.revoke(issuance_id, now, reason)
     return known_issuance(held, issuance_id)
 
@@ -83,12 +92,15 @@ def deny(held: Held, dataset_id: DatasetId) -> None:
     held.deny_dataset(dataset_id)
 
 
-def suspend(held: Held, issuance_id: IssuanceId, now: datetime) -> Issuance:
+def suspend(held: Held, issuance_id: IssuanceId, catalogue: Catalogue, now: datetime) -> Issuance:
     """Suspend until reinstated. Again is the same as once.
 
-    Raises `Refused` with `credential-ended` for what was revoked or dropped.
+    Raises `Refused` with `credential-ended` for what was revoked or dropped, and
+    `not-suspendable` where the type does not provide for it.
     """
-    _require_in_force(known_issuance(held, issuance_id))
+    known = known_issuance(held, issuance_id)
+    _require_in_force(known)
+    _require_status(known, catalogue, (StatusUse.SUSPENDABLE,))
     held.suspend(issuance_id, now)
     return known_issuance(held, issuance_id)
 
@@ -138,12 +150,13 @@ def transfer(
 
     The new credential says `claims`. Without them it says what the old one showed
     to everybody: whatever its holder could withhold was his own affair. `subject`
-    is the new holder's, as in `Dataset`. Raises as `reissue`, and `Malformed` for
-    claims that the type does not have.
+    is the new holder's, as in `Dataset`. Raises as `reissue`, with
+    `not-revocable` as `revoke`, and `Malformed` for claims that the type does not have.
     """
     known = known_issuance(held, issuance_id)
     _require_in_force(known)
     dataset = _dataset(held, known.dataset_id)
+    _require_status(known, catalogue, (StatusUse.REVOCABLE, StatusUse.SUSPENDABLE))
     kind = catalogue.types[dataset.type_name]
     said = claims_of(held, dataset)
     if claims is None:
@@ -260,6 +273,15 @@ def _end(held: Held, dataset_id: DatasetId, now: datetime) -> None:
 def _make_room(held: Held, issuance: Issuance, why: RevocationReason, now: datetime) -> None:
     held.revoke(issuance.issuance_id, now, why)
     held.replace(issuance.issuance_id, now)
+
+
+def _require_status(issuance: Issuance, catalogue: Catalogue, uses: Sequence[StatusUse]) -> None:
+    kind = catalogue.types.get(issuance.type_name)
+    # What a type said that is gone from the catalogue, its credentials still have.
+    if kind is not None and kind.status not in uses:
+        code = "not-revocable" if StatusUse.REVOCABLE in uses else "not-suspendable"
+        expected = "a type whose status says " + " or ".join(uses)
+        raise Refused(Reason(code, expected, f"one that says {kind.status}", "credential_id"))
 
 
 def _require_in_force(issuance: Issuance) -> None:

@@ -1,6 +1,7 @@
 """After the issue: suspended, lost, sold on, brought back. Each is one step."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -10,12 +11,15 @@ from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.token_status_list import INVALID, SUSPENDED, VALID
+from counterfoil_issuer.catalogue import StatusUse, parse_catalogue
 from counterfoil_issuer.issuing import Issued
 from counterfoil_issuer.lifecycle import without
 from counterfoil_issuer.offering import OpenOffer
 from counterfoil_issuer.records import RevocationReason
+from counterfoil_issuer.store import Store
 
-from tests.issuer.brand import ORDERS, Customer, notification
+from tests.conftest import Clock
+from tests.issuer.brand import CATALOGUE, ORDERS, Customer, issuer_on, notification
 
 RETURNED = RevocationReason.GOODS_RETURNED
 
@@ -57,6 +61,28 @@ def test_what_is_revoked_is_neither_suspended_nor_reinstated(
         assert refused(partial[object](act, warranty.notification_id)) == "credential-ended"
         assert refused(partial[object](act, "another")) == "credential-unknown"
     assert customer.status(warranty) == INVALID
+
+
+def test_a_type_says_whether_it_can_be_suspended_or_revoked(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    catalogue = parse_catalogue(CATALOGUE)
+    types = {
+        name: replace(kind, status=StatusUse.NONE) if name == "tier" else kind
+        for name, kind in catalogue.types.items()
+    }
+    issuer = issuer_on(store, clock, random_bytes, catalogue=replace(catalogue, types=types))
+    issuer.import_orders(ORDERS)
+    customer = Customer(issuer, clock, MemorySigner.generate())
+    receipt, _ = customer.accept(issuer.offer("#1001").offers[0])
+    tier_offer = issuer.offer_datasets([issuer.add_dataset("tier", types["tier"].sample)])
+    (tier,) = customer.accept(tier_offer)
+
+    assert customer.verified(tier).status is None
+    assert refused(lambda: issuer.suspend(receipt.notification_id)) == "not-suspendable"
+    for act in (issuer.transfer, partial(issuer.revoke, reason=RETURNED)):
+        assert refused(partial[object](act, tier.notification_id)) == "not-revocable"
+    assert issuer.revoke(receipt.notification_id, RETURNED).revoked_at == clock()
 
 
 def test_what_was_lost_ends_and_is_offered_again_in_one_step(
