@@ -169,6 +169,21 @@ def test_an_endpoint_gets_what_it_asked_for_from_when_it_asked(house: House) -> 
     assert till.numbers == list(range(2, 31))
 
 
+def test_events_for_others_are_passed_over_in_one_round(house: House) -> None:
+    shop, _, _ = house.add(SHOP, "product.recalled")
+    house.publish(*range(100))
+    house.publish(100, type_name="product.recalled")
+    house.publish(*range(101, 200))
+
+    assert house.courier.deliver_once()
+    assert shop.numbers == [100]
+    assert house.endpoint().waiting == 0
+    assert not house.courier.deliver_once()
+    house.publish(200, type_name="product.recalled")
+    house.deliver()
+    assert shop.numbers == [100, 200]
+
+
 def test_one_that_is_down_is_tried_again_later_and_later_and_keeps_its_order(house: House) -> None:
     shop, _, _ = house.add(SHOP)
     till, _, _ = house.add(TILL)
