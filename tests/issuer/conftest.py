@@ -13,11 +13,36 @@ from counterfoil_issuer.store import Store
 from tests.conftest import Clock
 from tests.issuer.brand import ORDERS, Customer, issuer_on
 
+ON_BOTH_DATABASES = {
+    f"test_{name}.py"
+    for name in (
+        "deferred",
+        "grants",
+        "issuing",
+        "jobs",
+        "lifecycle",
+        "offering",
+        "statuses",
+        "tidying",
+    )
+}
+"""Where most statements are run: each test there that has a store has it twice."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let the store be a SQLite file, and where it matters a PostgreSQL database too."""
+    if "store" in metafunc.fixturenames:
+        both = metafunc.definition.path.name in ON_BOTH_DATABASES
+        databases = ["sqlite", "postgres"] if both else ["sqlite"]
+        metafunc.parametrize("store", databases, indirect=True)
+
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Give an empty store."""
-    on_disk = SqlStore(tmp_path / "issuer.sqlite3")
+    on_postgres = request.param == "postgres"
+    where = request.getfixturevalue("postgres_url") if on_postgres else tmp_path / "issuer.sqlite3"
+    on_disk = SqlStore(where)
     yield on_disk
     on_disk.close()
 

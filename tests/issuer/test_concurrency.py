@@ -17,7 +17,6 @@ from counterfoil_issuer.tokens import Presented
 
 from tests.conftest import Clock
 from tests.issuer.brand import ORDERS, Customer, issuer_on, wait
-from tests.postgres import *  # noqa: F403
 
 AT_ONCE = 200
 pytestmark = pytest.mark.loopback
