@@ -29,6 +29,7 @@ from counterfoil_service.health import (
     disk_has_room,
     key_signs,
 )
+from counterfoil_service.open_id_tokens import OpenIdTokens
 from counterfoil_service.operations import Operations
 from counterfoil_service.repeating import repeating
 from fastapi import FastAPI
@@ -43,6 +44,7 @@ from counterfoil_issuer.brands import brands_app
 from counterfoil_issuer.issuer import Issuer, utc_now
 from counterfoil_issuer.job_desk import JobDesk
 from counterfoil_issuer.key_ring_file import FileKeys
+from counterfoil_issuer.settings import StaffProvider
 from counterfoil_issuer.spec import AUTHORIZATION_CODE_GRANT
 from counterfoil_issuer.sql_authorization import grants_of
 from counterfoil_issuer.sql_store import SqlStore
@@ -97,6 +99,7 @@ def open_brand(
             issuer,
             store,
             back_office_key=folder.back_office_key(),
+            authorities=_providers(settings.staff),
             may_revoke=settings.may_revoke,
         )
         yield OpenBrand(folder=folder, issuer=issuer, store=store, keys=keys, staff=staff)
@@ -165,6 +168,21 @@ def checkpoints_of(brand: OpenBrand) -> CheckpointFile:
     """Give where the ends of the brand's audit log are kept, under a key of their own."""
     signer = load_or_create_signer(brand.folder.path / AUDIT_KEY)
     return CheckpointFile(brand.folder.path / CHECKPOINTS, signer, clock=brand.issuer.clock)
+
+
+def _providers(staff: StaffProvider | None) -> list[OpenIdTokens]:
+    if staff is None:
+        return []
+    return [
+        OpenIdTokens(
+            issuer=staff.issuer,
+            audience=staff.audience,
+            roles={word: Role(role) for word, role in staff.roles.items()},
+            role_claim=staff.role_claim,
+            fetcher=GuardedFetcher(),
+            clock=utc_now,
+        )
+    ]
 
 
 def _operations(brand: OpenBrand, fetcher: Fetcher) -> Operations:

@@ -1,18 +1,33 @@
 """How a brand's folder is set up, in its `issuer.json`.
 
-{"allow_plain_http_on_loopback_for_development_only": true}
+Development:    {"allow_plain_http_on_loopback_for_development_only": true}
 
-{"public_url": "https://credentials.audio.example",
- "database": "postgresql://issuer@db.internal/audio",
- "may_revoke": ["service", "recall"]}
+Anything else:  {"public_url": "https://credentials.audio.example",
+                 "database": "postgresql://issuer@db.internal/audio",
+                 "may_revoke": ["service", "recall"],
+                 "staff": {"issuer": "https://login.audio.example", "audience": "back-office",
+                           "roles": {"warranty-desk": "service"},
+                           "role_claim": ["realm_access", "roles"]}}
+
+All but one of the first two may be left out. `staff` names the brand's own provider,
+whose tokens open the back office; `roles` says what its words for roles mean here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from counterfoil_credentials.encoding import compact_json, optional_text_at, parse_object, texts_at
+from counterfoil_credentials.encoding import (
+    JsonObject,
+    compact_json,
+    object_at,
+    optional_text_at,
+    parse_object,
+    text_at,
+    texts_at,
+)
 from counterfoil_credentials.errors import Malformed, Misuse
 
 FILE_NAME: Final = "issuer.json"
@@ -20,11 +35,23 @@ DEVELOPMENT: Final = "allow_plain_http_on_loopback_for_development_only"
 PUBLIC_URL: Final = "public_url"
 DATABASE: Final = "database"
 MAY_REVOKE: Final = "may_revoke"
-_MEMBERS: Final = (DEVELOPMENT, PUBLIC_URL, DATABASE, MAY_REVOKE)
+STAFF: Final = "staff"
+_MEMBERS: Final = (DEVELOPMENT, PUBLIC_URL, DATABASE, MAY_REVOKE, STAFF)
+_STAFF_MEMBERS: Final = ("issuer", "audience", "roles", "role_claim")
 _MAX_BYTES: Final = 65_536
 ROLES: Final = ("issuer", "service", "recall", "auditor")
 DEFAULT_MAY_REVOKE: Final = ("service", "recall")
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffProvider:
+    """The OpenID Connect provider of a brand's staff, and what its roles are called here."""
+
+    issuer: str
+    audience: str
+    roles: Mapping[str, str]
+    role_claim: tuple[str, ...] = ("roles",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +67,7 @@ class Settings:
     public_url: str | None = None
     database: str | None = None
     may_revoke: frozenset[str] = frozenset(DEFAULT_MAY_REVOKE)
+    staff: StaffProvider | None = None
 
 
 DEVELOPMENT_FILE: Final = compact_json({DEVELOPMENT: True}) + b"\n"
@@ -77,7 +105,29 @@ def parse_settings(data: bytes) -> Settings:
         public_url=optional_text_at(document, PUBLIC_URL, FILE_NAME),
         database=optional_text_at(document, DATABASE, FILE_NAME),
         may_revoke=frozenset(roles),
+        staff=_staff(object_at(document, STAFF, FILE_NAME)) if STAFF in document else None,
     )
+
+
+def _staff(described: JsonObject) -> StaffProvider:
+    where = f"{FILE_NAME}.{STAFF}"
+    if unknown := [name for name in described if name not in _STAFF_MEMBERS]:
+        raise Malformed(f"only {', '.join(_STAFF_MEMBERS)}", unknown[0], where)
+    issuer = text_at(described, "issuer", where)
+    if urlsplit(issuer).scheme != "https":
+        raise Malformed("an https URL", "another", f"{where}.issuer")
+    roles = object_at(described, "roles", where)
+    known = {word: str(role) for word, role in roles.items() if role in ROLES}
+    if not known or len(known) < len(roles):
+        expected = "a word of the provider for some of " + ", ".join(ROLES)
+        raise Malformed(expected, "another", f"{where}.roles")
+    claim = texts_at(described, "role_claim", where) if "role_claim" in described else ["roles"]
+    if not claim:
+        raise Malformed("the path of a claim", "an empty list", f"{where}.role_claim")
+    audience = text_at(described, "audience", where)
+    if not audience:
+        raise Malformed("an audience", "an empty text", f"{where}.audience")
+    return StaffProvider(issuer=issuer, audience=audience, roles=known, role_claim=tuple(claim))
 
 
 def identifier(settings: Settings, *, given: str | None, listens: str | None) -> str:

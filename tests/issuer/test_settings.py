@@ -8,6 +8,7 @@ from counterfoil_issuer.settings import (
     DEVELOPMENT,
     DEVELOPMENT_FILE,
     Settings,
+    StaffProvider,
     identifier,
     parse_settings,
     read_settings,
@@ -16,6 +17,10 @@ from counterfoil_issuer.settings import (
 DEVELOPS = Settings(allows_plain_http_on_loopback=True)
 SERVES = Settings()
 HERE = "http://127.0.0.1:8001"
+STAFF = (
+    '{"staff": {"issuer": "https://login.a.example", "audience": "back-office",'
+    ' "roles": {"desk": "service"}}}'
+)
 
 
 def test_a_development_set_up_is_identified_by_where_it_listens() -> None:
@@ -72,13 +77,20 @@ def test_the_address_of_a_service_that_never_ran_is_asked_for() -> None:
 def test_settings_are_read_whole() -> None:
     settings = parse_settings(
         b'{"public_url": "https://a.example", "database": "postgresql://db/a",'
-        b' "may_revoke": ["issuer"]}'
+        b' "may_revoke": ["issuer"], "staff": {"issuer": "https://login.a.example",'
+        b' "audience": "back-office", "roles": {"desk": "service"}, "role_claim": ["a", "b"]}}'
     )
 
     assert settings == Settings(
         public_url="https://a.example",
         database="postgresql://db/a",
         may_revoke=frozenset({"issuer"}),
+        staff=StaffProvider(
+            issuer="https://login.a.example",
+            audience="back-office",
+            roles={"desk": "service"},
+            role_claim=("a", "b"),
+        ),
     )
 
 
@@ -91,6 +103,12 @@ def test_settings_are_read_whole() -> None:
         ('{"may_revoke": "issuer"}', "may_revoke"),
         (f'{{"{DEVELOPMENT}": 1}}', DEVELOPMENT),
         ('{"database": 7}', "database"),
+        ('{"staff": {}}', "staff.issuer"),
+        (STAFF.replace("https", "http"), "staff.issuer"),
+        (STAFF.replace("service", "king"), "staff.roles"),
+        (STAFF.replace('"desk": "service"', ""), "staff.roles"),
+        (STAFF.replace("back-office", ""), "staff.audience"),
+        (STAFF.replace('"audience"', '"audiense"'), "audiense"),
         ("[]", "issuer.json"),
         ("", "issuer.json"),
     ],
