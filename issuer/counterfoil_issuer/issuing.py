@@ -21,7 +21,7 @@ from counterfoil_credentials.errors import Malformed, Misuse, Refused
 from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
 
-from counterfoil_issuer.catalogue import Catalogue, StatusUse
+from counterfoil_issuer.catalogue import Catalogue, CredentialType, StatusUse
 from counterfoil_issuer.datasets import claims_of, ends_at
 from counterfoil_issuer.deferred import Deferrals, Deferred, keys_of, transaction_id_of
 from counterfoil_issuer.key_ring import Keys
@@ -90,7 +90,9 @@ def requested_dataset(session: Session, request: JsonObject, catalogue: Catalogu
             CREDENTIAL_REQUEST,
         )
     if identifier is not None:
-        return _identified(session, identifier)
+        dataset = _identified(session, identifier)
+        _kind_of(dataset, catalogue)
+        return dataset
     if configuration not in catalogue.types:
         raise refusal(
             ErrorCode.UNKNOWN_CREDENTIAL_CONFIGURATION,
@@ -191,6 +193,13 @@ def _issue(
     return Issued(copies, issuance.issuance_id)
 
 
+def _kind_of(dataset: Dataset, catalogue: Catalogue) -> CredentialType:
+    kind = catalogue.types.get(dataset.type_name)
+    if kind is None:
+        raise _denied("a type that the brand still issues", "one that is gone from its catalogue")
+    return kind
+
+
 def _identified(session: Session, identifier: str) -> Dataset:
     if session.token.by_identifier:
         for dataset in session.datasets:
@@ -253,7 +262,7 @@ def _sign(
     now: datetime,
     random: Random,
 ) -> Issuance:
-    kind = desk.catalogue.types[dataset.type_name]
+    kind = _kind_of(dataset, desk.catalogue)
     claims = claims_of(held, dataset)
     expires_at = ends_at(dataset, claims, kind, now)
     has_status = kind.status is not StatusUse.NONE

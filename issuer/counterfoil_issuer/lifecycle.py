@@ -150,14 +150,16 @@ def transfer(
 
     The new credential says `claims`. Without them it says what the old one showed
     to everybody: whatever its holder could withhold was his own affair. `subject`
-    is the new holder's, as in `Dataset`. Raises as `reissue`, with
-    `not-revocable` as `revoke`, and `Malformed` for claims that the type does not have.
+    is the new holder's, as in `Dataset`. Raises as `reissue`, with `not-revocable` as
+    `revoke` and `type-unknown`, and `Malformed` for claims that the type does not have.
     """
     known = known_issuance(held, issuance_id)
     _require_in_force(known)
     dataset = _dataset(held, known.dataset_id)
     _require_status(known, catalogue, (StatusUse.REVOCABLE, StatusUse.SUSPENDABLE))
-    kind = catalogue.types[dataset.type_name]
+    kind = catalogue.types.get(dataset.type_name)
+    if kind is None:
+        raise Refused(Reason("type-unknown", "a type of the catalogue", "another", "credential_id"))
     said = claims_of(held, dataset)
     if claims is None:
         claims = without(said, kind.concealed)

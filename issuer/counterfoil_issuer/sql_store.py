@@ -486,7 +486,8 @@ class SqlHeld:
     def forget_dead(self, before: datetime, now: datetime) -> None:
         at = _seconds(before)
         self._run(delete(SPENT_NONCES).where(SPENT_NONCES.c.expires_at <= _seconds(now)))
-        self._run(delete(DEFERRALS).where(DEFERRALS.c.expires_at <= at))
+        answered = or_(DEFERRALS.c.expires_at <= at, DEFERRALS.c.done_at <= at)
+        self._run(delete(DEFERRALS).where(answered))
         waiting = select(DEFERRALS.c.token_hash)
         dead = (TOKENS.c.expires_at <= at) & TOKENS.c.token_hash.not_in(waiting)
         dead_tokens = select(TOKENS.c.token_hash).where(dead)
@@ -512,7 +513,7 @@ class SqlHeld:
         )
         self._run(
             update(DATASETS)
-            .where(over, DATASETS.c.claims.is_not(None))
+            .where(over, or_(DATASETS.c.claims.is_not(None), DATASETS.c.subject.is_not(None)))
             .values(claims=None, subject=None)
         )
 

@@ -139,6 +139,22 @@ def test_a_wallet_that_waited_long_may_still_acknowledge(
     assert customer.issuer.summary().personal_data["credentials.copy"] == 0
 
 
+def test_whoever_waited_and_stays_silent_is_forgotten_a_day_after_the_answer(
+    customer: Customer, offer: OpenOffer, clock: Clock
+) -> None:
+    token = customer.token(offer)
+    transaction_id = waits(customer, token)
+    customer.issuer.approve(dataset_of(offer))
+    asks_again(customer, token, transaction_id)
+    clock.advance(DAY - timedelta(seconds=1))
+    customer.issuer.tidy()
+    assert customer.issuer.summary().personal_data["credentials.copy"] == 1
+
+    clock.advance(timedelta(minutes=5, seconds=1))
+    customer.issuer.tidy()
+    assert customer.issuer.summary().personal_data["credentials.copy"] == 0
+
+
 def test_what_the_brand_denies_is_never_issued(customer: Customer, offer: OpenOffer) -> None:
     token = customer.token(offer)
     transaction_id = waits(customer, token)

@@ -254,14 +254,43 @@ def test_what_a_holder_could_withhold_is_left_out_wherever_it_stands() -> None:
 
 def test_what_is_revoked_for_good_leaves_no_claims_behind(customer: Customer) -> None:
     sample = customer.issuer.catalogue.types["membership"].sample
-    dataset = customer.issuer.add_dataset("membership", sample)
+    before = customer.issuer.summary().personal_data["datasets.subject"]
+    dataset = customer.issuer.add_dataset("membership", sample, subject="mira@example.org")
     (issued,) = customer.accept(customer.issuer.offer_datasets([dataset]))
     customer.issuer.tidy()
     assert customer.issuer.summary().personal_data["datasets.claims"] == 1
 
     customer.issuer.revoke(issued.notification_id, RevocationReason.FRAUD)
     customer.issuer.tidy()
-    assert customer.issuer.summary().personal_data["datasets.claims"] == 0
+    left = customer.issuer.summary().personal_data
+    assert (left["datasets.claims"], left["datasets.subject"]) == (0, before)
+    assert refused(lambda: customer.issuer.reissue(issued.notification_id)) == "credential-ended"
+
+
+def test_a_type_that_is_gone_from_the_catalogue_is_issued_and_passed_on_no_more(
+    customer: Customer,
+) -> None:
+    issuer = customer.issuer
+    sample = issuer.catalogue.types["membership"].sample
+    first, second = (issuer.add_dataset("membership", sample) for _ in range(2))
+    (held,) = customer.accept(issuer.offer_datasets([first]))
+    details = '[{"type": "openid_credential", "credential_configuration_id": "membership"}]'
+    form = customer.form(issuer.offer_datasets([second])) | {"authorization_details": details}
+    token = customer.redeemed(form).value
+    types = {name: kind for name, kind in issuer.catalogue.types.items() if name != "membership"}
+    later = issuer_on(
+        issuer.store,
+        customer.clock,
+        issuer.random,
+        catalogue=replace(issuer.catalogue, types=types),
+    )
+    customer.issuer = later
+
+    request = customer.request() | {"credential_identifier": second.dataset_id}
+    del request["credential_configuration_id"]
+    assert refused(lambda: customer.asked(token, request)) == "credential_request_denied"
+    assert refused(lambda: later.transfer(held.notification_id)) == "type-unknown"
+    assert later.revoke(held.notification_id, RETURNED).revoked_at == customer.clock()
 
 
 def test_a_wallet_that_deleted_what_it_got_may_be_offered_it_again(
