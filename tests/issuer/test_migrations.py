@@ -116,6 +116,10 @@ def put(revision: str, where: Path | str, folder: Path) -> None:
                 connection.execute(insert(table), dict(row))
 
 
+def test_each_revision_has_its_database() -> None:
+    assert [int(MIGRATIONS.head), *REVISIONS] == [REVISIONS[-1], *range(1, len(REVISIONS) + 1)]
+
+
 def test_goes_up_to_today_and_back_with_nothing_lost(old: Path | str, revision: str) -> None:
     with changing(old) as connection:
         before, rows = counts(connection), everything(connection)
