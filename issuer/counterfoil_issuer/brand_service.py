@@ -41,7 +41,7 @@ from counterfoil_issuer.authorization_settings import read_authorization_setting
 from counterfoil_issuer.back_office import BackOffice
 from counterfoil_issuer.brand_folder import BrandFolder
 from counterfoil_issuer.brands import brands_app
-from counterfoil_issuer.issuer import Issuer, utc_now
+from counterfoil_issuer.issuer import Issuer, IssuerOptions, utc_now
 from counterfoil_issuer.job_desk import JobDesk
 from counterfoil_issuer.key_ring_file import FileKeys
 from counterfoil_issuer.settings import StaffProvider
@@ -93,7 +93,12 @@ def open_brand(
     store = SqlStore(folder.database(database))
     try:
         issuer = Issuer(
-            url=url, catalogue=catalogue, keys=keys, secret=folder.secret(), store=store
+            url=url,
+            catalogue=catalogue,
+            keys=keys,
+            secret=folder.secret(),
+            store=store,
+            options=IssuerOptions(key_attesters=settings.key_attesters),
         )
         staff = staff_of(
             issuer,
@@ -101,6 +106,7 @@ def open_brand(
             back_office_key=folder.back_office_key(),
             authorities=_providers(settings.staff),
             may_revoke=settings.may_revoke,
+            loopback_origins_unsafely=settings.loopback_webhooks,
         )
         yield OpenBrand(folder=folder, issuer=issuer, store=store, keys=keys, staff=staff)
     finally:
@@ -110,14 +116,15 @@ def open_brand(
 def brand_app(brand: OpenBrand) -> FastAPI:
     """Give the service of one brand."""
     issuer, staff = brand.issuer, brand.staff
-    fetcher = GuardedFetcher()
+    settings = brand.folder.settings()
     authorization = read_authorization_settings(
         brand.folder.path,
         url=issuer.url,
-        develops=brand.folder.settings().allows_plain_http_on_loopback,
-        fetcher=fetcher,
+        develops=settings.allows_plain_http_on_loopback,
+        fetcher=GuardedFetcher(),
     )
-    operations = _operations(brand, fetcher)
+    unsafe = {origin: origin for origin in settings.loopback_webhooks}
+    operations = _operations(brand, GuardedFetcher(loopback_routes_unsafely=unsafe))
     working = [*operations.working(), repeating(brand.keys.tidy, HOUR_S)]
     desk = None
     if authorization.login is not None:

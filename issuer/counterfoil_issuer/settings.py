@@ -7,10 +7,14 @@ Anything else:  {"public_url": "https://credentials.audio.example",
                  "may_revoke": ["service", "recall"],
                  "staff": {"issuer": "https://login.audio.example", "audience": "back-office",
                            "roles": {"warranty-desk": "service"},
-                           "role_claim": ["realm_access", "roles"]}}
+                           "role_claim": ["realm_access", "roles"]},
+                 "key_attesters": {"keys": [{"kty": "EC", ...}]}}
 
 All but one of the first two may be left out. `staff` names the brand's own provider,
 whose tokens open the back office; `roles` says what its words for roles mean here.
+`key_attesters` are believed when they vouch for how a wallet keeps its keys. A
+development set-up may name origins on this machine that can be told of events:
+`"loopback_webhooks_for_development_only": ["http://127.0.0.1:9000"]`.
 """
 
 from collections.abc import Mapping
@@ -21,7 +25,9 @@ from urllib.parse import urlsplit
 
 from counterfoil_credentials.encoding import (
     JsonObject,
+    as_object,
     compact_json,
+    list_at,
     object_at,
     optional_text_at,
     parse_object,
@@ -29,6 +35,7 @@ from counterfoil_credentials.encoding import (
     texts_at,
 )
 from counterfoil_credentials.errors import Malformed, Misuse
+from counterfoil_credentials.keys import PublicKey
 
 FILE_NAME: Final = "issuer.json"
 DEVELOPMENT: Final = "allow_plain_http_on_loopback_for_development_only"
@@ -36,7 +43,17 @@ PUBLIC_URL: Final = "public_url"
 DATABASE: Final = "database"
 MAY_REVOKE: Final = "may_revoke"
 STAFF: Final = "staff"
-_MEMBERS: Final = (DEVELOPMENT, PUBLIC_URL, DATABASE, MAY_REVOKE, STAFF)
+KEY_ATTESTERS: Final = "key_attesters"
+LOOPBACK_WEBHOOKS: Final = "loopback_webhooks_for_development_only"
+_MEMBERS: Final = (
+    DEVELOPMENT,
+    PUBLIC_URL,
+    DATABASE,
+    MAY_REVOKE,
+    STAFF,
+    KEY_ATTESTERS,
+    LOOPBACK_WEBHOOKS,
+)
 _STAFF_MEMBERS: Final = ("issuer", "audience", "roles", "role_claim")
 _MAX_BYTES: Final = 65_536
 ROLES: Final = ("issuer", "service", "recall", "auditor")
@@ -60,7 +77,8 @@ class Settings:
 
     `allows_plain_http_on_loopback`: a development set-up, which no other host may
     be given. `database` is a PostgreSQL URL; None for the folder's SQLite file.
-    `may_revoke` names the roles that may revoke.
+    `may_revoke` names the roles that may revoke. `loopback_webhooks` are origins on
+    this machine, which a development set-up alone may tell of events.
     """
 
     allows_plain_http_on_loopback: bool = False
@@ -68,6 +86,8 @@ class Settings:
     database: str | None = None
     may_revoke: frozenset[str] = frozenset(DEFAULT_MAY_REVOKE)
     staff: StaffProvider | None = None
+    key_attesters: frozenset[PublicKey] = frozenset()
+    loopback_webhooks: frozenset[str] = frozenset()
 
 
 DEVELOPMENT_FILE: Final = compact_json({DEVELOPMENT: True}) + b"\n"
@@ -106,6 +126,8 @@ def parse_settings(data: bytes) -> Settings:
         database=optional_text_at(document, DATABASE, FILE_NAME),
         may_revoke=frozenset(roles),
         staff=_staff(object_at(document, STAFF, FILE_NAME)) if STAFF in document else None,
+        key_attesters=_key_attesters(document),
+        loopback_webhooks=_loopback_webhooks(document, develops=develops),
     )
 
 
@@ -128,6 +150,37 @@ def _staff(described: JsonObject) -> StaffProvider:
     if not audience:
         raise Malformed("an audience", "an empty text", f"{where}.audience")
     return StaffProvider(issuer=issuer, audience=audience, roles=known, role_claim=tuple(claim))
+
+
+def _key_attesters(document: JsonObject) -> frozenset[PublicKey]:
+    if KEY_ATTESTERS not in document:
+        return frozenset()
+    where = f"{FILE_NAME}.{KEY_ATTESTERS}"
+    keys = list_at(object_at(document, KEY_ATTESTERS, FILE_NAME), "keys", where)
+    return frozenset(PublicKey.from_jwk(as_object(jwk, where), where) for jwk in keys)
+
+
+def _loopback_webhooks(document: JsonObject, *, develops: bool) -> frozenset[str]:
+    if LOOPBACK_WEBHOOKS not in document:
+        return frozenset()
+    where = f"{FILE_NAME}.{LOOPBACK_WEBHOOKS}"
+    if not develops:
+        raise Malformed("no such member outside a development set-up", "one", where)
+    origins = texts_at(document, LOOPBACK_WEBHOOKS, FILE_NAME)
+    if not all(_is_loopback_origin(origin) for origin in origins):
+        raise Malformed("origins on this machine, such as http://127.0.0.1:9000", "another", where)
+    return frozenset(origins)
+
+
+def _is_loopback_origin(origin: str) -> bool:
+    try:
+        parts = urlsplit(origin)
+        is_whole = parts.port is not None and f"{parts.scheme}://{parts.netloc}" == origin
+    except ValueError:
+        return False
+    # Addresses alone: a name leads wherever its look-up says.
+    addresses = ("127.0.0.1", "::1")
+    return is_whole and parts.scheme in ("http", "https") and parts.hostname in addresses
 
 
 def identifier(settings: Settings, *, given: str | None, listens: str | None) -> str:

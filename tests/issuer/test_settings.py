@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from counterfoil_credentials.encoding import JsonObject, compact_json
 from counterfoil_credentials.errors import Malformed, Misuse
+from counterfoil_credentials.keys import MemorySigner
 from counterfoil_issuer.settings import (
     DEVELOPMENT,
     DEVELOPMENT_FILE,
+    LOOPBACK_WEBHOOKS,
     Settings,
     StaffProvider,
     identifier,
@@ -94,6 +97,40 @@ def test_settings_are_read_whole() -> None:
     )
 
 
+def test_who_vouches_for_the_keys_of_wallets_is_a_setting() -> None:
+    attester = MemorySigner.generate().public
+    keys: JsonObject = {"key_attesters": {"keys": [attester.jwk()]}}
+
+    assert parse_settings(compact_json(keys)).key_attesters == {attester}
+
+
+def test_a_development_set_up_may_tell_this_machine_of_events() -> None:
+    origin = "http://127.0.0.1:9000"
+    data = compact_json({DEVELOPMENT: True, LOOPBACK_WEBHOOKS: [origin]})
+
+    assert parse_settings(data).loopback_webhooks == {origin}
+    with pytest.raises(Malformed, match="development"):
+        parse_settings(compact_json({LOOPBACK_WEBHOOKS: [origin]}))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://127.0.0.1",
+        "http://127.0.0.1:9000/",
+        "http://localhost:9000",
+        "http://10.0.0.1:9000",
+        "http://shop.example:9000",
+        "ftp://127.0.0.1:9000",
+        "http://127.0.0.1:90000",
+        "",
+    ],
+)
+def test_events_are_told_to_no_other_private_address(origin: str) -> None:
+    with pytest.raises(Malformed, match=LOOPBACK_WEBHOOKS):
+        parse_settings(compact_json({DEVELOPMENT: True, LOOPBACK_WEBHOOKS: [origin]}))
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -109,6 +146,8 @@ def test_settings_are_read_whole() -> None:
         (STAFF.replace('"desk": "service"', ""), "staff.roles"),
         (STAFF.replace("back-office", ""), "staff.audience"),
         (STAFF.replace('"audience"', '"audiense"'), "audiense"),
+        ('{"key_attesters": []}', "key_attesters"),
+        ('{"key_attesters": {"keys": [{"kty": "oct"}]}}', "key_attesters"),
         ("[]", "issuer.json"),
         ("", "issuer.json"),
     ],
