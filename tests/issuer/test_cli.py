@@ -16,8 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.offers import parse_offer
+from counterfoil_issuer.brand_folder import BrandFolder
+from counterfoil_issuer.brand_service import open_brand
 from counterfoil_issuer.cli import main
+
+from tests.issuer.brand import Customer
 
 COMMAND = "from counterfoil_credentials.cli import main; raise SystemExit(main())"
 SECRETS = ("keys.json", "secret.key", "back-office.key")
@@ -192,6 +197,7 @@ def test_claims_from_a_file_are_checked_against_the_type(
         (["offer", "tier", "--sample", "--count", "0"], 2, "--count"),
         (["offer", "tier", "--claims", "missing.json"], 1, "missing.json"),
         (["revoke", "nothing", "--reason", "fraud"], 1, "credential_id"),
+        (["revoke", "-AAAAAAAAAAAAAAAAAAAAA", "--reason", "fraud"], 1, "credential_id"),
         (["issued", "--limit", "0"], 2, "--limit"),
         (["import", "missing.csv"], 1, "missing.csv"),
         (["rotate-keys", "--withdraw", "nobody"], 1, "kid"),
@@ -273,6 +279,68 @@ def test_a_log_that_was_emptied_is_named_by_its_first_row(
     assert wrong == {"code": "audit-row-missing", "where": "audit_log[1]"}
 
 
+def test_what_was_issued_is_found_and_revoked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["import", str(folder), str(folder / "orders.csv")])
+    with open_brand(BrandFolder(folder), HERE) as brand:
+        customer = Customer(brand.issuer, brand.issuer.clock, MemorySigner.generate())
+        receipt, warranty = customer.accept(brand.issuer.offer("#1001").offers[0])
+
+    found = told(capsys, "issued", folder, "--order", "#1001")["credentials"]
+    assert [one["credential_id"] for one in found] == [
+        warranty.notification_id,
+        receipt.notification_id,
+    ]
+    assert told(capsys, "issued", folder, "--state", "revoked")["credentials"] == []
+    name = warranty.notification_id
+    revoked = told(capsys, "revoke", folder, name, "--reason", "fraud")
+    assert (revoked["state"], revoked["type"]) == ("revoked", "warranty")
+    (shown,) = told(capsys, "issued", folder, "--state", "revoked")["credentials"]
+    assert shown["credential_id"] == name
+    capsys.readouterr()
+    assert main(["issued", str(folder), "--limit", "1"]) == 0
+    line, more = capsys.readouterr().out.splitlines()
+    assert line.startswith(name)
+    assert more.startswith("more: --before ")
+
+
+def test_an_import_that_was_killed_is_finished_by_the_same_command(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = tmp_path / "tiers.csv"
+    rows = ["programme,level,valid_until,since,member_number"]
+    rows += [f"Auricle Circle,gold,2027-02-01,2026-02-01,AC-{i:06}" for i in range(4_000)]
+    rows[1_000] = "Auricle Circle,,2027-02-01,2026-02-01,AC-000999"
+    batch.write_text("\n".join(rows) + "\n")
+    program = [sys.executable, "-c", COMMAND, "issuer", "import", str(folder), str(batch)]
+    with subprocess.Popen([*program, "--type", "tier"], stdout=subprocess.DEVNULL) as child:
+        deadline = time.monotonic() + 60
+        while _rows_done(folder) < 300 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.kill()
+    done = _rows_done(folder)
+    report = told(capsys, "import", folder, batch, "--type", "tier", status=1)
+
+    assert 300 <= done <= 3_999
+    assert (report["imported"], report["unchanged"]) in {(3_999, 0), (0, 3_999)}
+    assert [(one["row"], one["column"]) for one in report["errors"]] == [(1_001, "level")]
+
+
+def _rows_done(folder: Path) -> int:
+    path = folder / "issuer.sqlite3"
+    if not path.exists():
+        return 0
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        found = database.execute("SELECT done FROM jobs").fetchone()
+    except sqlite3.OperationalError:
+        return 0
+    finally:
+        database.close()
+    return int(found[0]) if found else 0
+
+
 @pytest.mark.loopback
 def test_an_empty_folder_is_a_working_issuer_within_five_seconds(tmp_path: Path) -> None:
     began = time.monotonic()
@@ -302,6 +370,7 @@ def test_what_is_done_in_another_shell_is_served_at_once(
         first = said["listens"]
     with served(tmp_path) as said:
         second = said["listens"]
+        assert fetched(f"{second}/health/live")["status"] == "live"
 
     assert offer.issuer == first
     assert len(keys) == 2
