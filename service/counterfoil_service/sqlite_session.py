@@ -64,9 +64,13 @@ class SqliteSession(Session):
                 check_same_thread=False,
                 cached_statements=512,
             )
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+        try:
             for pragma in (*PRAGMAS, f"query_only = {'ON' if read_only else 'OFF'}"):
                 self._raw.execute(f"PRAGMA {pragma}")
         except sqlite3.Error as error:
+            self._raw.close()
             raise self._named(error) from error
 
     @property
