@@ -5,6 +5,7 @@ verifier that asks again with the tag gets no body. RFC 9110, sections 8.8 and 1
 Token Status List, sections 8 and 13.
 """
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
@@ -96,7 +97,10 @@ class _StatusLists:
         if not (text.isascii() and text.isdecimal()) or len(text) > _LONGEST_NUMBER:
             return not_found("a status list of this issuer")
         number = int(text)
-        token = self._issuer.status_list(number)
+        token = self._issuer.kept_status_list(number)
+        if token is None:
+            # To sign a new one it waits for whoever writes: an import may take its time.
+            token = await asyncio.to_thread(self._issuer.status_list, number)
         if token is None or str(number) != text:
             return not_found("a status list of this issuer")
         kept = self._prepared.get(number)

@@ -147,20 +147,27 @@ class StatusLists:
         oldest = max(last - MAX_LISTS + 1, 1)
         return aggregation_document([self.url(number) for number in range(oldest, last + 1)])
 
+    def kept(self, store: Store, number: int, *, now: datetime) -> str | None:
+        """Give the signed list if it is in memory and still true, without asking the database."""
+        live = self._live.get(number)
+        looked = None if live is None else live.looked
+        if (
+            looked is not None
+            and looked.commits == store.commits
+            and looked.at <= now < looked.at + _OTHERS_SHOW_WITHIN
+            and looked.ring is self.keys.ring()
+        ):
+            return looked.token
+        return None
+
     def signed(self, store: Store, number: int, *, now: datetime) -> str | None:
         """Give the signed list, or None when there is no list of that number.
 
         A change that this process made shows at once, another's within a second.
         """
-        live, commits = self._live.get(number), store.commits
-        looked = None if live is None else live.looked
-        if (
-            looked is not None
-            and looked.commits == commits
-            and looked.at <= now < looked.at + _OTHERS_SHOW_WITHIN
-            and looked.ring is self.keys.ring()
-        ):
-            return looked.token
+        if kept_token := self.kept(store, number, now=now):
+            return kept_token
+        commits = store.commits
         with store.reading() as held:
             state = held.list_state(number) if 1 <= number <= _LAST_LIST else None
             if state is None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -189,6 +190,16 @@ def test_who_has_the_latest_status_list_gets_no_body(phone: Phone) -> None:
     for other in ('"another"', tag.strip('"'), ""):
         again = phone.client.get("/status-lists/1", headers={"If-None-Match": other})
         assert (again.status_code, again.text) == (200, first.text)
+
+
+def test_a_list_that_waits_for_a_writer_holds_nobody_else_up(phone: Phone, issuer: Issuer) -> None:
+    phone.client.post("/credential", json=phone.request(), headers=phone.token())
+    with ThreadPoolExecutor(1) as pool:
+        with issuer.store.transaction():
+            waiting = pool.submit(phone.client.get, "/status-lists/1")
+            assert phone.client.post("/nonce").status_code == 200
+            assert not waiting.done()
+        assert waiting.result().status_code == 200
 
 
 def test_a_revocation_makes_another_list_with_another_tag(phone: Phone, issuer: Issuer) -> None:
