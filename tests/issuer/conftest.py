@@ -16,8 +16,10 @@ from tests.issuer.brand import ORDERS, Customer, issuer_on
 ON_BOTH_DATABASES = {
     f"test_{name}.py"
     for name in (
+        "back_office",
         "deferred",
         "grants",
+        "issuer_keys",
         "issuing",
         "jobs",
         "lifecycle",
