@@ -63,9 +63,10 @@ class JobDesk:
         """Begin a job in a transaction that is open."""
         book = SqlJobBook(sitting.connection)
         known = book.job(batch.job_id)
-        if known is not None and not known.finished:
+        if known is not None and not known.finished and known.rows == len(batch.rows):
             return known
-        # A finished one is begun anew: what was done finds itself unchanged.
+        # A finished one is begun anew, and one that was read by another catalogue: what
+        # was done finds itself unchanged.
         book.forget(batch.job_id)
         job = Job(
             job_id=batch.job_id,

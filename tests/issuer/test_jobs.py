@@ -78,6 +78,16 @@ def test_the_same_file_is_the_same_job_and_makes_nothing_twice(
     assert done(desk, "tier", members(4)).job_id != first.job_id
 
 
+def test_a_file_that_another_catalogue_reads_is_begun_anew(desk: JobDesk) -> None:
+    batch = desk.batch("tier", members(150))
+    desk.begin(batch, by="mei")
+    assert desk.advance(batch).done == 100
+    fewer = replace(batch, rows=batch.rows[:120])
+    *_, job = desk.run(fewer, by="mei")
+
+    assert (job.rows, job.made, job.unchanged) == (120, 20, 100)
+
+
 def test_a_job_that_cannot_go_on_ends_and_says_why(
     desk: JobDesk, store: SqlStore, clock: Clock, random_bytes: Callable[[int], bytes]
 ) -> None:
