@@ -115,7 +115,7 @@ def test_a_stranger_s_wallet_gets_what_the_order_says_and_the_brand_hears_that_i
     assert object_at(held.claims, "item", "claims")["name"] == "Auricle One"
     assert held.claims["price"] == "199.00"
     issued = brand.issued(order)
-    assert [record["type"] for record in issued] == ["receipt", "warranty"]
+    assert [record["type"] for record in issued] == ["warranty", "receipt"], "the latest first"
     assert [record["state"] for record in issued] == ["stored", "stored"]
 
 
