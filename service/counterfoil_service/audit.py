@@ -284,8 +284,14 @@ class AuditLog:
             for sequence, at, actor, action, subject, chain in rows:
                 if sequence != end.sequence + 1:
                     _wrong("audit-row-missing", "this row", "none", end.sequence + 1)
-                expected = self._chained(end.chain, (sequence, at, actor, action, subject))
-                if not hmac.compare_digest(expected.encode(), str(chain).encode()):
+                try:
+                    expected = self._chained(end.chain, (sequence, at, actor, action, subject))
+                except (Misuse, TypeError) as cause:  # SQLite keeps any value in any column
+                    found = "a cell of bytes, or another that we never write"
+                    raise _finding(
+                        "audit-row-altered", "the row that was written", found, sequence
+                    ) from cause
+                if not _same(expected, chain):
                     found = "another, or one from elsewhere"
                     _wrong("audit-row-altered", "the row that was written", found, sequence)
                 end = _End(sequence, chain)
@@ -304,9 +310,15 @@ class AuditLog:
         if row is None:
             return None
         sequence, chain, mac = row
-        if not hmac.compare_digest(self._mark_mac(name, sequence, chain), str(mac)):
-            where = f"audit_marks[{name}]"
-            raise Refused(Reason("audit-mark-altered", "the mark of this log", "another", where))
+        altered = Refused(
+            Reason("audit-mark-altered", "the mark of this log", "another", f"audit_marks[{name}]")
+        )
+        try:
+            expected = self._mark_mac(name, sequence, chain)
+        except (Misuse, TypeError) as cause:
+            raise altered from cause
+        if not _same(expected, mac):
+            raise altered
         return _End(sequence, chain)
 
     def _set_mark(self, connection: Connection, name: str, end: _End, *, exists: bool) -> None:
@@ -333,5 +345,14 @@ def _require_known(known: dict[int, set[str]], end: _End) -> None:
         _wrong("audit-checkpoint-missed", expected, "another", end.sequence)
 
 
+def _same(expected: str, found: object) -> bool:
+    # Whatever stands in a cell has some text; one of half a surrogate pair has no UTF-8.
+    return hmac.compare_digest(expected.encode(), str(found).encode("utf-8", "replace"))
+
+
 def _wrong(code: str, expected: str, found: str, sequence: int) -> NoReturn:
-    raise Refused(Reason(code, expected, found, f"audit_log[{sequence}]"))
+    raise _finding(code, expected, found, sequence)
+
+
+def _finding(code: str, expected: str, found: str, sequence: int) -> Refused:
+    return Refused(Reason(code, expected, found, f"audit_log[{sequence}]"))

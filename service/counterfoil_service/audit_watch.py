@@ -116,7 +116,8 @@ class AuditWatch:
     def run(self) -> Reason | None:
         """Check the whole log once. Give the first wrong row, or None when it is whole.
 
-        A database that is away is no finding: `counterfoil_audit_checked…` stays behind.
+        A database or a disk that is away is no finding: `counterfoil_audit_checked…` stays
+        behind, and the next run finds out.
         """
         try:
             kept = self._checkpoints.read() if self._checkpoints else ()
@@ -124,7 +125,7 @@ class AuditWatch:
                 end = self._log.check(connection, kept)
             if self._checkpoints:
                 self._checkpoints.keep(end)
-        except Unavailable:
+        except (Unavailable, OSError):
             say(_LOGGER, logging.WARNING, "audit log not checked")
             return None
         except Refused as refusal:

@@ -1,8 +1,10 @@
 """The audit log names whoever touched it."""
 
 import random
+import sqlite3
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -290,6 +292,39 @@ def test_any_single_change_of_any_cell_is_found(
         with written.transaction() as connection:
             connection.change(delete(LOG))
             put(connection, LOG, before)
+
+
+@pytest.mark.parametrize("column", ["at", "actor", "action", "subject", "chain"])
+@pytest.mark.parametrize("value", [b"\xff", float("inf"), "\u00e9"])
+def test_a_cell_that_we_never_write_is_an_altered_row(
+    tmp_path: Path, log: AuditLog, column: str, value: object
+) -> None:
+    # SQLite keeps any kind of value in any column; PostgreSQL refuses it itself.
+    path = tmp_path / "audit.sqlite3"
+    database = Database.open(path, METADATA)
+    with database.transaction() as connection:
+        fill(connection, log, ROWS)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute(f"UPDATE audit_log SET {column} = ? WHERE sequence = 5", (value,))  # noqa: S608  # our own columns
+
+    assert finding(database, log) == ("audit-row-altered", "audit_log[5]")
+    database.close()
+
+
+@pytest.mark.parametrize("column", ["sequence", "chain", "mac"])
+@pytest.mark.parametrize("value", [b"\xff", float("inf"), "\u00e9"])
+def test_a_mark_that_we_never_write_is_an_altered_mark(
+    tmp_path: Path, log: AuditLog, column: str, value: object
+) -> None:
+    path = tmp_path / "audit.sqlite3"
+    database = Database.open(path, METADATA)
+    with database.transaction() as connection:
+        fill(connection, log, ROWS)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute(f"UPDATE audit_marks SET {column} = ?", (value,))  # noqa: S608  # our own columns
+
+    assert finding(database, log)[0] == "audit-mark-altered"
+    database.close()
 
 
 def test_checks_a_long_log_in_bounded_memory(database: Database, log: AuditLog) -> None:
