@@ -44,6 +44,7 @@ from counterfoil_issuer.brands import brands_app
 from counterfoil_issuer.issuer import Issuer, IssuerOptions, utc_now
 from counterfoil_issuer.job_desk import JobDesk
 from counterfoil_issuer.key_ring_file import FileKeys
+from counterfoil_issuer.records import Clock
 from counterfoil_issuer.settings import StaffProvider
 from counterfoil_issuer.spec import AUTHORIZATION_CODE_GRANT
 from counterfoil_issuer.sql_authorization import grants_of
@@ -107,6 +108,7 @@ def open_brand(
             authorities=_providers(settings.staff),
             may_revoke=settings.may_revoke,
             loopback_origins_unsafely=settings.loopback_webhooks,
+            checkpoints=_checkpoints(folder, issuer.clock),
         )
         yield OpenBrand(folder=folder, issuer=issuer, store=store, keys=keys, staff=staff)
     finally:
@@ -171,10 +173,10 @@ def service_app(brands: Mapping[str, OpenBrand]) -> Starlette:
     return brands_app({**by_path, "/health": shared})
 
 
-def checkpoints_of(brand: OpenBrand) -> CheckpointFile:
+def _checkpoints(folder: BrandFolder, clock: Clock) -> CheckpointFile:
     """Give where the ends of the brand's audit log are kept, under a key of their own."""
-    signer = load_or_create_signer(brand.folder.path / AUDIT_KEY)
-    return CheckpointFile(brand.folder.path / CHECKPOINTS, signer, clock=brand.issuer.clock)
+    signer = load_or_create_signer(folder.path / AUDIT_KEY)
+    return CheckpointFile(folder.path / CHECKPOINTS, signer, clock=clock)
 
 
 def _providers(staff: StaffProvider | None) -> list[OpenIdTokens]:
@@ -201,7 +203,7 @@ def _operations(brand: OpenBrand, fetcher: Fetcher) -> Operations:
         fetcher=fetcher,
         clock=brand.issuer.clock,
         random=os.urandom,
-        checkpoints=checkpoints_of(brand),
+        checkpoints=brand.staff.checkpoints,
     )
 
 

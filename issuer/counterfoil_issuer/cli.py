@@ -376,20 +376,15 @@ def _rotate_keys(brand: "OpenBrand", given: argparse.Namespace) -> int:
 
 
 def _verify_log(brand: "OpenBrand", given: argparse.Namespace) -> int:
-    from counterfoil_issuer.brand_service import checkpoints_of
-
-    checkpoints = checkpoints_of(brand)
-    with brand.store.reading() as held:
-        try:
-            end = brand.office.log.check(held.connection, checkpoints.read())
-            checkpoints.keep(end)
-        except Refused as refused:
-            reason = refused.reasons[0]
-            if given.json:
-                wrong: JsonObject = {"code": reason.code, "where": reason.where}
-                _say({"whole": False, "wrong": wrong})
-            print(f"counterfoil issuer verify-log: {refused}", file=sys.stderr)
-            return _REFUSED
+    try:
+        end = brand.staff.check_log()
+    except Refused as refused:
+        reason = refused.reasons[0]
+        if given.json:
+            wrong: JsonObject = {"code": reason.code, "where": reason.where}
+            _say({"whole": False, "wrong": wrong})
+        print(f"counterfoil issuer verify-log: {refused}", file=sys.stderr)
+        return _REFUSED
     if given.json:
         _say({"whole": True, "entries": end.sequence, "chain": end.chain})
     else:

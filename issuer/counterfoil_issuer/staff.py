@@ -14,7 +14,8 @@ from counterfoil_credentials.encoding import Json
 from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_service.access import Access, Authority, Caller, Role, owner
 from counterfoil_service.api_keys import api_keys
-from counterfoil_service.audit import AuditLog
+from counterfoil_service.audit import AuditLog, Checkpoint
+from counterfoil_service.audit_watch import CheckpointFile
 from counterfoil_service.errors import error_response
 from counterfoil_service.idempotency import Answer, Idempotency
 from counterfoil_service.outbox import Webhooks
@@ -90,11 +91,25 @@ class Staff:
     may: Mapping[str, frozenset[Role]]
     idempotency: Idempotency
     webhooks: Webhooks
+    checkpoints: CheckpointFile | None = None
 
     @property
     def issuer(self) -> Issuer:
         """The issuer whose back office this is."""
         return self.office.issuer
+
+    def check_log(self) -> Checkpoint:
+        """Give the audit log's end, and keep it; raises `Refused` as `AuditLog.check` does.
+
+        Earlier ends that were kept are found again in it, so a database that was put
+        back to an older state is named.
+        """
+        kept = [] if self.checkpoints is None else self.checkpoints.read()
+        with self.store.reading() as held:
+            end = self.office.log.check(held.connection, kept)
+        if self.checkpoints is not None:
+            self.checkpoints.keep(end)
+        return end
 
 
 def staff_of(
@@ -105,12 +120,14 @@ def staff_of(
     authorities: Sequence[Authority] = (),
     may_revoke: Collection[str] = DEFAULT_MAY_REVOKE,
     loopback_origins_unsafely: AbstractSet[str] = frozenset(),
+    checkpoints: CheckpointFile | None = None,
 ) -> Staff:
     """Give the back office of `issuer`, whose state is in `store`.
 
     Its owner has `back_office_key` and every role; the keys that he makes, and the
     callers whom `authorities` know, have theirs. `may_revoke` names roles; origins in
-    `loopback_origins_unsafely` may be told of events on this machine.
+    `loopback_origins_unsafely` may be told of events on this machine. `checkpoints`
+    keeps the audit log's earlier ends.
     """
     office = BackOffice(issuer=issuer, log=AuditLog(issuer.secret), random=issuer.random)
     may = {**MAY, REVOKE: frozenset(Role(role) for role in may_revoke)}
@@ -131,6 +148,7 @@ def staff_of(
             random=secrets.token_bytes,
             loopback_origins_unsafely=loopback_origins_unsafely,
         ),
+        checkpoints=checkpoints,
     )
 
 

@@ -231,13 +231,15 @@ def add_log(router: APIRouter, staff: Staff) -> None:
 
     @router.get("/audit/check", dependencies=auditing)
     def check() -> LogCheckAnswer:
-        """Walk the whole log, and name the first row that is not as it was written."""
-        with staff.store.reading() as held:
-            try:
-                end = office.log.check(held.connection)
-            except Refused as refused:
-                wrong = ReasonAnswer.of(refused.reasons[0])
-                return LogCheckAnswer(whole=False, entries=None, chain=None, wrong=wrong)
+        """Walk the whole log, and name the first row that is not as it was written.
+
+        Ends of the log that were kept before are found again in it.
+        """
+        try:
+            end = staff.check_log()
+        except Refused as refused:
+            wrong = ReasonAnswer.of(refused.reasons[0])
+            return LogCheckAnswer(whole=False, entries=None, chain=None, wrong=wrong)
         return LogCheckAnswer(whole=True, entries=end.sequence, chain=end.chain, wrong=None)
 
     @router.get("/summary", dependencies=[Depends(staff.access.to(READ))])

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,12 @@ from counterfoil_issuer.app import create_app
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.sql_store import SqlStore
 from counterfoil_issuer.staff import staff_of
+from counterfoil_service.audit import LOG, MARKS
+from counterfoil_service.audit_watch import CheckpointFile
+from counterfoil_service.statements import Statement
 from fastapi.testclient import TestClient
 from httpx2 import Response
+from sqlalchemy import delete
 
 from tests.conftest import Clock
 from tests.issuer.brand import Customer, issuer_on, orders_file
@@ -353,6 +358,23 @@ def test_each_write_leaves_a_line_and_no_claim(
         "chain": owner.get("/audit/check")["chain"],
         "wrong": None,
     }
+
+
+def test_a_log_that_was_emptied_is_found_by_the_ends_that_were_kept(
+    issuer: Issuer, store: SqlStore, clock: Clock, tmp_path: Path
+) -> None:
+    kept = CheckpointFile(tmp_path / "checkpoints", MemorySigner.generate(), clock=clock)
+    staff = staff_of(issuer, store, back_office_key=OWNER, checkpoints=kept)
+    with TestClient(create_app(issuer, back_office_key=OWNER, staff=staff)) as client:
+        owner = Desk(client, OWNER)
+        owner.post("/keys", {"name": "mine", "roles": ["issuer"]}, 201)
+        assert owner.get("/audit/check")["whole"]
+        with store.transaction() as held:
+            for table in (LOG, MARKS):
+                held.connection.change(Statement(delete(table)))
+        found = owner.get("/audit/check")
+
+    assert (found["whole"], found["wrong"]["code"]) == (False, "audit-row-missing")
 
 
 def test_webhooks_are_the_owners(owner: Desk) -> None:
