@@ -81,6 +81,25 @@ class RsaKey:
             ) from cause
 
 
+def signing_keys(jwks: JsonObject) -> list[tuple[str | None, SigningKey]]:
+    """Give the keys of a provider that sign, each with its name (`kid`) if it has one.
+
+    Those of other kinds may stand beside them. Raises `Malformed` for no JWK Set.
+    """
+    keys: list[tuple[str | None, SigningKey]] = []
+    for value in list_at(jwks, "keys", "jwks")[:_MAX_KEYS]:
+        try:
+            jwk = as_object(value, "jwks")
+            if jwk.get("use", "sig") == "sig":
+                name = optional_text_at(jwk, "kid", "jwks")
+                is_rsa = jwk.get("kty") == "RSA"
+                key: SigningKey = RsaKey(jwk, "jwks") if is_rsa else PublicKey.from_jwk(jwk, "jwks")
+                keys.append((name, key))
+        except Malformed:
+            continue
+    return keys
+
+
 def check_id_token(
     token: str, jwks: JsonObject, *, issuer: str, client_id: str, nonce: str, now: datetime
 ) -> JsonObject:
@@ -121,30 +140,14 @@ def check_id_token(
 
 def _verify(header: JsonObject, jwks: JsonObject, signature: bytes, message: bytes) -> None:
     algorithm, key_id = text_at(header, "alg", _WHERE), optional_text_at(header, "kid", _WHERE)
-    for key in _keys(jwks, key_id):
-        if key.accepts(algorithm):
+    for name, key in signing_keys(jwks):
+        if (key_id is None or name in (None, key_id)) and key.accepts(algorithm):
             try:
                 key.verify(signature, message)
             except Refused:
                 continue
             return
     raise _refused("signature-invalid", "a signature by a key of the provider", "signature")
-
-
-def _keys(jwks: JsonObject, key_id: str | None) -> list[SigningKey]:
-    """Give the keys that may have signed; those of other kinds stand beside them."""
-    keys: list[SigningKey] = []
-    for value in list_at(jwks, "keys", "jwks")[:_MAX_KEYS]:
-        try:
-            jwk = as_object(value, "jwks")
-            if key_id is not None and jwk.get("kid", key_id) != key_id:
-                continue
-            if jwk.get("use", "sig") == "sig":
-                is_rsa = jwk.get("kty") == "RSA"
-                keys.append(RsaKey(jwk, "jwks") if is_rsa else PublicKey.from_jwk(jwk, "jwks"))
-        except Malformed:
-            continue
-    return keys
 
 
 def _is_for(claims: JsonObject, client_id: str) -> bool:

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from counterfoil_credentials.encoding import (
     Json,
@@ -31,7 +31,6 @@ from counterfoil_credentials.encoding import (
     b64url,
     from_b64url,
     int_at,
-    list_at,
     numeric_date,
     optional_int_at,
     optional_text_at,
@@ -40,31 +39,19 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
-from counterfoil_credentials.keys import PublicKey
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from counterfoil_credentials.id_tokens import SigningKey, signing_keys
 
 from counterfoil_service.access import Caller, Role
 
 KEYS_LAST: Final = timedelta(hours=1)
 ASKED_AGAIN_AFTER: Final = timedelta(seconds=30)
 _MAX_TOKEN: Final = 16_384
-_MAX_KEYS: Final = 50
 _MAX_ROLES: Final = 1_000
 _WHERE: Final = "token"
 # `at+jwt` is an access token (RFC 9068); most providers write JWT, or nothing, on
 # both. A logout or event token has a type of its own and is no right to call.
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-class _Key(Protocol):
-    """A provider's key: it knows its algorithm."""
-
-    def accepts(self, algorithm: str) -> bool: ...
-
-    def verify(self, signature: bytes, message: bytes) -> None: ...
 
 
 class OpenIdTokens:
@@ -94,7 +81,7 @@ class OpenIdTokens:
         self._jwks_url = jwks_url
         self._leeway_s = int(leeway.total_seconds())
         self._lock = threading.Lock()
-        self._keys: dict[str | None, _Key] = {}
+        self._keys: dict[str | None, SigningKey] = {}
         self._ask_again_at = self._fresh_until = datetime.min.replace(tzinfo=UTC) + KEYS_LAST
 
     def __call__(self, text: str) -> Caller | None:
@@ -160,7 +147,7 @@ class OpenIdTokens:
             subject = f"sha256-{b64url(digest)}"
         return f"oidc:{subject}"
 
-    def _key(self, key_id: str | None) -> _Key | None:
+    def _key(self, key_id: str | None) -> SigningKey | None:
         with self._lock:
             now = self._clock()
             is_due = now >= self._fresh_until - KEYS_LAST / 2 or key_id not in self._keys
@@ -180,7 +167,7 @@ class OpenIdTokens:
                 if found.get("issuer") != self._issuer:
                     raise Unavailable("expected the provider's configuration, found another's")
                 self._jwks_url = text_at(found, "jwks_uri", "configuration")
-            self._keys = _read_keys(self._get(self._jwks_url))
+            self._keys = dict(signing_keys(self._get(self._jwks_url)))
             self._fresh_until = now + KEYS_LAST
 
     def _get(self, url: str) -> JsonObject:
@@ -191,43 +178,3 @@ class OpenIdTokens:
         if answer.status != 200:
             raise Unavailable(f"expected the provider's answer 200, found {answer.status}")
         return parse_object(answer.body, "provider")
-
-
-class _RsaKey:
-    """RS256 and PS256, which most providers sign with by default."""
-
-    def __init__(self, jwk: JsonObject) -> None:
-        modulus = int.from_bytes(from_b64url(text_at(jwk, "n", "jwk"), "jwk.n"))
-        exponent = int.from_bytes(from_b64url(text_at(jwk, "e", "jwk"), "jwk.e"))
-        if not 2_048 <= modulus.bit_length() <= 8_192 or exponent != 65_537:
-            raise Malformed("an RSA key of 2048 to 8192 bits", "another", "jwk")
-        self._key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
-        self._algorithm = optional_text_at(jwk, "alg", "jwk") or "RS256"
-
-    def accepts(self, algorithm: str) -> bool:
-        return algorithm == self._algorithm and algorithm in ("RS256", "PS256")
-
-    def verify(self, signature: bytes, message: bytes) -> None:
-        hashed = SHA256()
-        pads = padding.PSS(padding.MGF1(hashed), 32) if self._algorithm == "PS256" else None
-        try:
-            self._key.verify(signature, message, pads or padding.PKCS1v15(), hashed)
-        except InvalidSignature as cause:
-            raise Malformed("this key's signature", "another", _WHERE) from cause
-
-
-def _read_keys(jwks: JsonObject) -> dict[str | None, _Key]:
-    listed = list_at(jwks, "keys", "jwks")[:_MAX_KEYS]
-    keys: dict[str | None, _Key] = {}
-    for value in listed:
-        # A key of a kind that we do not speak stands beside those that we do.
-        try:
-            jwk = as_object(value, "jwks")
-            if jwk.get("use", "sig") != "sig":
-                continue
-            is_rsa = jwk.get("kty") == "RSA"
-            key: _Key = _RsaKey(jwk) if is_rsa else PublicKey.from_jwk(jwk, "jwks")
-            keys[optional_text_at(jwk, "kid", "jwks")] = key
-        except (Malformed, Refused):
-            continue
-    return keys

@@ -180,6 +180,17 @@ def test_a_token_signed_in_another_way_names_nobody(
     assert provider.authority()(provider.token(header=header)) is None
 
 
+@pytest.mark.parametrize("more", [{"alg": "PS256"}, {"use": "enc"}, {"d": "AQ"}, {"e": "Aw"}])
+def test_a_key_for_another_use_is_none_of_the_provider_s(
+    provider: Provider, more: dict[str, Any]
+) -> None:
+    token = provider.token()
+    assert provider.authority()(token) == STAFF
+
+    provider.keys[0] |= more
+    assert provider.authority()(token) is None
+
+
 def test_a_changed_token_names_nobody(provider: Provider) -> None:
     head, payload, signature = provider.token().split(".")
     other = provider.token(provider.claims(sub="other")).split(".")[1]
