@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 _WEB = (
     "*/app.py",
+    "*/authorization_http.py",
     "*/*_routes.py",
     "*/brand_service.py",
     "*/brands.py",
