@@ -286,7 +286,7 @@ def _datasets(held: Held, record: CodeRecord, wanted: frozenset[str] | None) -> 
 
 def _is_stored(held: Held, dataset: Dataset) -> bool:
     current = held.current_issuance(dataset.dataset_id)
-    return current is not None and bool(current.acknowledged_at or current.revoked_at)
+    return current is not None and current.is_taken
 
 
 def _end(grants: Grants, visit: Visit) -> None:

@@ -140,7 +140,7 @@ class BackOffice:
     def offer_dataset(
         self, sitting: Sitting, dataset_id: str, *, with_tx_code: bool
     ) -> OpenOffer | None:
-        """Offer what is recorded already; None when a wallet has stored it, or it was revoked.
+        """Offer what is recorded already; None when it is taken (`Issuance.is_taken`).
 
         Raises `Refused` (`dataset-unknown`).
         """
@@ -149,7 +149,7 @@ class BackOffice:
         if dataset is None:
             raise Refused(Reason("dataset-unknown", "a dataset's id", "another", "dataset_id"))
         current = held.current_issuance(dataset.dataset_id)
-        if current is not None and (current.acknowledged_at or current.revoked_at):
+        if current is not None and current.is_taken:
             return None
         made = offer(
             held,

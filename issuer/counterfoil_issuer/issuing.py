@@ -236,8 +236,9 @@ def _issued_before(
     if not known:
         return None
     (current,) = known
-    if current.acknowledged_at is not None or current.revoked_at is not None:
-        raise _denied("a credential not issued before", "one that a wallet has stored, or revoked")
+    if current.is_taken:
+        found = "one that a wallet has stored, or that was suspended or revoked"
+        raise _denied("a credential not issued before", found)
     if _is_for(current, keys):
         held.hand_to_token(current.issuance_id, token_hash)
         return current

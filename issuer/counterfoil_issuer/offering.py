@@ -110,8 +110,9 @@ def offer_order(
         for dataset_id in [dataset.dataset_id for dataset in group]:
             current = held.current_issuance(dataset_id)
             # A credential that was sent and not acknowledged may have been lost on its
-            # way: it is offered again. A revoked one is not: the goods went back.
-            if current is not None and (current.acknowledged_at or current.revoked_at):
+            # way: it is offered again. A revoked one is not: the goods went back. Nor is a
+            # suspended one, which staff alone reinstates.
+            if current is not None and current.is_taken:
                 issued.append(current)
             elif dataset_id in still_its_own:
                 wanted.append(still_its_own[dataset_id])

@@ -163,6 +163,15 @@ class Issuance:
         """Say whether the status list calls these credentials valid, or suspended for now."""
         return self.dropped_at is None and self.revoked_at is None
 
+    @property
+    def is_taken(self) -> bool:
+        """Say whether no offer replaces it: a wallet stored it, or staff suspended or revoked it.
+
+        What was sent and stayed silent is offered again; were that so of a suspended
+        one too, whoever is suspended would fetch a valid one in its place.
+        """
+        return (self.acknowledged_at or self.suspended_at or self.revoked_at) is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferral:

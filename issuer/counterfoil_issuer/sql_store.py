@@ -391,7 +391,9 @@ class SqlHeld:
         return True
 
     def drop(self, issuance_id: IssuanceId, at: datetime) -> bool:
-        nobodys = ISSUANCES.c.acknowledged_at.is_(None) & _IN_FORCE
+        # A holder's "it failed" does not lift a suspension.
+        unsuspended = ISSUANCES.c.suspended_at.is_(None) & _IN_FORCE
+        nobodys = ISSUANCES.c.acknowledged_at.is_(None) & unsuspended
         if not self._changed(issuance_id, nobodys, dropped_at=_seconds(at)):
             return False
         self._forget_copies(issuance_id)

@@ -172,7 +172,7 @@ class Held(Protocol):
         ...
 
     def drop(self, issuance_id: IssuanceId, at: datetime) -> bool:
-        """End what no wallet stored; False when one did, or it had ended."""
+        """End what no wallet stored; False when one did, or it had ended, or is suspended."""
         ...
 
     def revoke(self, issuance_id: IssuanceId, at: datetime, why: RevocationReason) -> bool:

@@ -50,6 +50,27 @@ def test_a_suspended_credential_is_suspended_at_once_and_valid_again_when_reinst
         customer.issuer.reinstate(warranty.notification_id)
 
 
+def test_a_suspended_credential_that_nobody_acknowledged_is_not_replaced(
+    customer: Customer, offer: OpenOffer
+) -> None:
+    token = customer.token(offer)
+    silent = customer.issued(token)
+    # Offered before the suspension, and redeemed after it.
+    (again,) = customer.issuer.offer("#1001").offers
+    customer.issuer.suspend(silent.notification_id)
+    holder = another(customer)
+    assert refused(lambda: holder.issued(holder.token(again))) == "credential_request_denied"
+    assert [one.issuance_id for one in customer.issuer.offer("#1001").issued] == [
+        silent.notification_id
+    ]
+
+    customer.told(token, notification(silent, "credential_failure"))
+    assert customer.status(silent) == SUSPENDED
+    customer.issuer.reinstate(silent.notification_id)
+    assert customer.status(silent) == VALID
+    assert len(customer.issuer.offer("#1001").offers) == 1
+
+
 def test_what_is_revoked_is_neither_suspended_nor_reinstated(
     customer: Customer, offer: OpenOffer
 ) -> None:
