@@ -150,7 +150,8 @@ def identify(
     return Sender(
         client_id=client_id if attested is None else attested.client_id,
         attested=attested,
-        dpop_jkt=None if proof is None else proof.jkt,
+        # Where no token is bound, the proof has done its work for the attestation.
+        dpop_jkt=None if proof is None or policy.dpop is Demand.OFF else proof.jkt,
         once=tuple(once),
     )
 

@@ -83,9 +83,8 @@ class Incoming:
                 raise TooLarge
         return body
 
-    async def json(self, where: str) -> JsonObject:
-        """Read the body as a JSON object, or raise `Malformed`."""
-        body = await self.body()
+    def json(self, body: bytes, where: str) -> JsonObject:
+        """Give the JSON object in `body`, which is this exchange's, or raise `Malformed`."""
         if self.media_type != JSON_MEDIA_TYPE:
             raise Malformed(JSON_MEDIA_TYPE, "another media type", "Content-Type")
         return parse_object(body, where, max_bytes=MAX_BODY_BYTES)

@@ -65,6 +65,9 @@ from counterfoil_issuer.store import Held, Store
 from counterfoil_issuer.tokens import AccessToken, Once, Presented, session_of, spend_once
 
 MIN_SECRET_BYTES: Final = 32
+# A proof that was good when its request came is spent when that has been answered:
+# what was spent is remembered for longer than an answer may take.
+_SPENT_LASTS: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,7 +391,7 @@ class Issuer:
         """
         now = self.clock()
         with self.store.transaction() as held:
-            held.forget_dead(now - self.options.notification_lasts, now)
+            held.forget_dead(now - self.options.notification_lasts, now - _SPENT_LASTS)
 
     # The wallet.
 

@@ -176,35 +176,39 @@ async def _nonce(desk: WalletDesk, incoming: Incoming) -> Answer:
 
 
 async def _credential(desk: WalletDesk, incoming: Incoming) -> Answer:
+    # First: a proof is checked by the clock, and a slow body must not outlive that.
+    body = await incoming.body()
     presented = _presented(desk, incoming, _CREDENTIAL)
     asked = read_credential_request(
-        await incoming.body(),
+        body,
         incoming.media_type,
         keys=_decryption_keys(desk, incoming),
         secrecy=desk.secrecy,
     )
     given = await desk.issuer.issue(presented, asked.content)
-    body, media_type = written(_given(given), asked.reply)
-    return secret_answer(body, media_type, _status(given))
+    answer, media_type = written(_given(given), asked.reply)
+    return secret_answer(answer, media_type, _status(given))
 
 
 async def _deferred(desk: WalletDesk, incoming: Incoming) -> Answer:
+    body = await incoming.body()
     presented = _presented(desk, incoming, _DEFERRED)
     asked = read_deferred_request(
-        await incoming.body(),
+        body,
         incoming.media_type,
         keys=_decryption_keys(desk, incoming),
         secrecy=desk.secrecy,
     )
     given = await desk.issuer.deferred(presented, asked.content)
-    body, media_type = written(_given(given), asked.reply)
-    return secret_answer(body, media_type, _status(given))
+    answer, media_type = written(_given(given), asked.reply)
+    return secret_answer(answer, media_type, _status(given))
 
 
 async def _notification(desk: WalletDesk, incoming: Incoming) -> Answer:
+    body = await incoming.body()
     presented = _presented(desk, incoming, _NOTIFICATION)
     try:
-        said = await incoming.json("notification_request")
+        said = incoming.json(body, "notification_request")
     except Malformed as error:
         code = ErrorCode.INVALID_NOTIFICATION_REQUEST
         raise refusal(code, error.expected, error.found, error.where) from error

@@ -293,6 +293,12 @@ class TestCombinedMode:
             sender = identified(self.headers(INSTANCE, each), ATTESTED)
             assert sender.dpop_jkt == sender.instance_jkt == INSTANCE.public.thumbprint()
 
+    def test_it_binds_no_token_where_none_is_bound(self, challenge: str) -> None:
+        sender = identified(self.headers(INSTANCE, challenge), replace(ATTESTED, dpop=Demand.OFF))
+
+        assert sender.dpop_jkt is None
+        assert sender.instance_jkt == INSTANCE.public.thumbprint()
+
     def test_without_a_challenge_it_is_asked_for_one(self) -> None:
         assert refused(self.headers(INSTANCE, None), ATTESTED) == ["use_attestation_challenge"]
         assert refused(self.headers(INSTANCE, "x"), ATTESTED) == ["use_attestation_challenge"]

@@ -106,3 +106,21 @@ def test_an_offer_stays_as_long_as_its_token(
     clock.advance(SECOND)
     customer.issuer.tidy()
     assert refused(customer, customer.form(offer)) == "another code"
+
+
+def test_what_was_spent_stays_spent_while_a_slow_request_may_still_be_answered(
+    customer: Customer, clock: Clock, store: Store
+) -> None:
+    proof, ends_at = secret_hash("a proof"), clock() + SECOND
+    with store.transaction() as held:
+        assert held.spend_nonce(proof, ends_at)
+
+    clock.advance(timedelta(minutes=10))
+    customer.issuer.tidy()
+    with store.transaction() as held:
+        assert not held.spend_nonce(proof, ends_at)
+
+    clock.advance(SECOND)
+    customer.issuer.tidy()
+    with store.transaction() as held:
+        assert held.spend_nonce(proof, ends_at)
