@@ -4,7 +4,7 @@ Every URL is built from the issuer's own identifier, never from a request. What 
 service around the issuer has not switched on is not announced.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -34,7 +34,6 @@ from counterfoil_issuer.statuses import aggregation_url
 LOCALES: Final[Mapping[str, str]] = {"en": "en", "zh": "zh"}
 TYPES: Final = "types"
 SIGNED_LASTS: Final = timedelta(days=1)
-_ES256: Final = (Algorithm.ES256,)
 
 
 def _no_encryption() -> JsonObject:
@@ -82,8 +81,17 @@ def require_issuer_url(url: str) -> str:
     return url
 
 
-def issuer_metadata(issuer: str, catalogue: Catalogue, features: Features = PLAIN) -> JsonObject:
-    """Give the Credential Issuer Metadata (OpenID4VCI 1.0, section 12.2.4)."""
+def issuer_metadata(
+    issuer: str,
+    catalogue: Catalogue,
+    features: Features = PLAIN,
+    *,
+    algorithms: Collection[Algorithm] = (Algorithm.ES256,),
+) -> JsonObject:
+    """Give the Credential Issuer Metadata (OpenID4VCI 1.0, section 12.2.4).
+
+    `algorithms` are those of the keys that sign credentials.
+    """
     kinds = catalogue.types.values()
     batch_size = min(features.batch_size, max((kind.batch_size for kind in kinds), default=1))
     metadata: JsonObject = {
@@ -100,7 +108,7 @@ def issuer_metadata(issuer: str, catalogue: Catalogue, features: Features = PLAI
         metadata["batch_credential_issuance"] = {"batch_size": batch_size}
     metadata["display"] = [*_brand_display(catalogue.assortment.brand)]
     metadata["credential_configurations_supported"] = {
-        kind.name: _configuration(issuer, kind) for kind in kinds
+        kind.name: _configuration(issuer, kind, algorithms) for kind in kinds
     }
     return metadata
 
@@ -193,13 +201,15 @@ def type_integrity(issuer: str, kind: CredentialType) -> str | None:
     return f"sha256-{b64encode_as_string(digest)}"
 
 
-def _configuration(issuer: str, kind: CredentialType) -> JsonObject:
+def _configuration(
+    issuer: str, kind: CredentialType, algorithms: Collection[Algorithm]
+) -> JsonObject:
     return {
         "format": SD_JWT_VC_FORMAT,
         "scope": kind.name,
         "vct": kind.vct_of(issuer),
         "cryptographic_binding_methods_supported": [*kind.binds],
-        "credential_signing_alg_values_supported": [*_ES256],
+        "credential_signing_alg_values_supported": [*sorted(algorithms)],
         "proof_types_supported": {name: _proof_type(kind, name) for name in kind.proofs},
         "credential_metadata": {
             "display": [_card(shown) for shown in kind.shown],

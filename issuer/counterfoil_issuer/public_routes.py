@@ -139,11 +139,13 @@ async def _document(document: Document, incoming: Incoming) -> Answer:  # noqa: 
 
 async def _issuer_metadata(issuer: Issuer, features: Features, incoming: Incoming) -> Answer:
     """Give the metadata signed to whoever prefers it, in JSON to everybody else (12.2.2)."""
-    metadata = issuer_metadata(issuer.url, issuer.catalogue, features)
-    if not prefers_token(incoming.header(b"accept")):
-        return Answer(200, compact_json(metadata), (*_AS_JSON, *_VARY))
     now = issuer.clock()
     signer = issuer.keys.ring().signer(now)
+    metadata = issuer_metadata(
+        issuer.url, issuer.catalogue, features, algorithms=(signer.public.algorithm,)
+    )
+    if not prefers_token(incoming.header(b"accept")):
+        return Answer(200, compact_json(metadata), (*_AS_JSON, *_VARY))
     token = signed_issuer_metadata(metadata, signer=signer, now=now)
     return Answer(200, token.encode("ascii"), (*_AS_TOKEN, *_VARY))
 

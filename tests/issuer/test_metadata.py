@@ -1,6 +1,7 @@
 """What the issuer publishes: complete, honest about what is switched on, and read by others."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,9 +11,10 @@ from counterfoil_credentials.errors import Refused
 from counterfoil_credentials.integrity import check_integrity
 from counterfoil_credentials.jose import DecryptionKey, encryption_key
 from counterfoil_credentials.jws import read_jws
-from counterfoil_credentials.keys import Algorithm, MemorySigner
+from counterfoil_credentials.keys import Algorithm, Curve, MemorySigner
 from counterfoil_credentials.spec import PRE_AUTHORIZED_GRANT
 from counterfoil_credentials.type_metadata import Concealment, parse_type_metadata
+from counterfoil_issuer.app import create_app
 from counterfoil_issuer.catalogue import STANDARD_TYPES, Catalogue, parse_catalogue
 from counterfoil_issuer.credential_request import encryption_metadata
 from counterfoil_issuer.credential_type import AcceptedProof, CredentialType, KeyProtection
@@ -26,9 +28,11 @@ from counterfoil_issuer.metadata import (
     type_integrity,
     type_metadata,
 )
+from counterfoil_issuer.store import Store
+from fastapi.testclient import TestClient
 
 from tests.conftest import Clock
-from tests.issuer.brand import AUDIO, CATALOGUE
+from tests.issuer.brand import AUDIO, CATALOGUE, issuer_on
 
 ALL = Features(
     batch_size=10,
@@ -281,3 +285,23 @@ def test_the_brand_shows_its_name_in_both_languages_and_its_logo() -> None:
         {"name": "Auricle", "locale": "en", "logo": logo},
         {"name": "聆耳", "locale": "zh", "logo": logo},
     ]
+
+
+@pytest.mark.parametrize("curve", [Curve.P256, Curve.P384])
+def test_the_algorithm_that_is_announced_is_the_one_that_signs(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes], curve: Curve
+) -> None:
+    signer = MemorySigner.generate(curve)
+    issuer = issuer_on(store, clock, random_bytes, signer=signer)
+    path = "/.well-known/openid-credential-issuer"
+    with TestClient(create_app(issuer, back_office_key="of-the-office"), base_url=AUDIO) as client:
+        said: JsonObject = client.get(path).json()
+        signed = client.get(path, headers={"Accept": "application/jwt"}).text
+
+    token = read_jws(signed, typ="openidvci-issuer-metadata+jwt", where="metadata")
+    algorithm = signer.public.algorithm
+    for metadata in (said, token.verify(signer.public, frozenset({algorithm}))):
+        described = object_at(metadata, "credential_configurations_supported", "metadata")
+        for name in described:
+            configuration = object_at(described, name, "metadata")
+            assert configuration["credential_signing_alg_values_supported"] == [algorithm]
