@@ -62,7 +62,8 @@ def notify(
     Raises `Refused` with `invalid_token` or a code of section 11.3.
     """
     notification_id, event = read_notification(request)
-    session = session_of(held, presented, now, grace=token_may_be_over + lasts)
+    grace = token_may_be_over + lasts
+    session = session_of(held, presented, now, grace=grace, may_be_ended=True)
     issuance = held.issuance(notification_id)
     if issuance is None or issuance.token_hash != session.token.token_hash:
         raise refusal(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.errors import Misuse
+from counterfoil_service.audit import AuditLog
 from counterfoil_service.statements import Connection, Row, Statement
 from sqlalchemy import (
     bindparam,
@@ -15,13 +16,14 @@ from sqlalchemy import (
     update,
 )
 
+from counterfoil_issuer.authorization_desk import Note
 from counterfoil_issuer.authorization_request import AuthorizationRequest
 from counterfoil_issuer.grants import CodeRecord, Pushed, Visit
 from counterfoil_issuer.login import Subject
-from counterfoil_issuer.records import DatasetId, OfferId, SecretHash
+from counterfoil_issuer.records import Clock, DatasetId, OfferId, SecretHash
 from counterfoil_issuer.sql_store import SqlHeld
 from counterfoil_issuer.store import Held
-from counterfoil_issuer.tables import CODES, PUSHED, TOKENS, VISITS
+from counterfoil_issuer.tables import CODES, DEFERRALS, PUSHED, TOKENS, VISITS
 
 MOST_WAITING: Final = 10_000
 """How many pushed requests, and how many visits, are kept at once."""
@@ -56,6 +58,11 @@ _REDEEM: Final = Statement(
 _DROP_CODES: Final = Statement(delete(CODES).where(CODES.c.expires_at <= bindparam("before")))
 _END_TOKEN: Final = Statement(
     update(TOKENS).where(TOKENS.c.token_hash == bindparam("token")).values(ended=1)
+)
+_END_WAITING: Final = Statement(
+    delete(DEFERRALS).where(
+        DEFERRALS.c.token_hash == bindparam("token"), DEFERRALS.c.done_at.is_(None)
+    )
 )
 
 
@@ -151,7 +158,8 @@ class SqlGrants:
         return self._connection.change(_REDEEM, code=code_hash, token=token_hash) == 1
 
     def end_token(self, token_hash: SecretHash) -> None:
-        self._connection.change(_END_TOKEN, token=token_hash)
+        for statement in (_END_TOKEN, _END_WAITING):
+            self._connection.change(statement, token=token_hash)
 
     def forget(self, now: datetime) -> None:
         for statement in (_DROP_PUSHED, _DROP_VISITS):
@@ -164,6 +172,17 @@ def grants_of(held: Held) -> SqlGrants:
     if not isinstance(held, SqlHeld):
         raise Misuse("expected the state in a database, found another")
     return SqlGrants(held.connection)
+
+
+def note_in(log: AuditLog, clock: Clock) -> Note:
+    """Give what writes logins and answers into `log` (see `AuthorizationDesk.note`)."""
+
+    def note(held: Held, actor: str, action: str, subject: str) -> None:
+        if not isinstance(held, SqlHeld):
+            raise Misuse("expected the state in a database, found another")
+        log.append(held.connection, actor, action, subject, clock())
+
+    return note
 
 
 def _code(row: Row) -> CodeRecord:

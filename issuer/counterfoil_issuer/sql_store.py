@@ -269,11 +269,10 @@ class SqlHeld:
             .values(state=OfferState.REPLACED.value)
         )
         given = select(TOKEN_DATASETS.c.token_hash).where(TOKEN_DATASETS.c.dataset_id.in_(datasets))
-        self._run(
-            update(TOKENS)
-            .where(or_(TOKENS.c.offer_id.in_(offered), TOKENS.c.token_hash.in_(given)))
-            .values(ended=1)
-        )
+        theirs = or_(TOKENS.c.offer_id.in_(offered), TOKENS.c.token_hash.in_(given))
+        self._run(update(TOKENS).where(theirs).values(ended=1))
+        under_them = DEFERRALS.c.token_hash.in_(select(TOKENS.c.token_hash).where(theirs))
+        self._run(delete(DEFERRALS).where(under_them, DEFERRALS.c.done_at.is_(None)))
 
     def count_attempt(self, offer_id: OfferId, at_most: int) -> bool:
         counted = self._run(do.COUNT_ATTEMPT, offer=offer_id, at_most=at_most)

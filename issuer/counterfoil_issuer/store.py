@@ -118,7 +118,10 @@ class Held(Protocol):
         ...
 
     def replace_offers(self, datasets: Collection[DatasetId]) -> None:
-        """Make offers that hold any of `datasets` unusable, and every token for any of them."""
+        """End offers that hold any of `datasets`, tokens for any of them, and what waits there.
+
+        What waits under such a token is forgotten, for whichever dataset it waits.
+        """
         ...
 
     def count_attempt(self, offer_id: OfferId, at_most: int) -> bool:

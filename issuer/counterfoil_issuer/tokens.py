@@ -114,12 +114,18 @@ def grant_token(
 
 
 def session_of(
-    held: Held, presented: Presented, now: datetime, *, grace: timedelta | None = None
+    held: Held,
+    presented: Presented,
+    now: datetime,
+    *,
+    grace: timedelta | None = None,
+    may_be_ended: bool = False,
 ) -> Session:
     """Give the token that was presented, with its datasets.
 
-    With `grace` it may be so long past its end, and what it was for may have been
-    offered again. Raises `Refused` with `invalid_token`.
+    With `grace` it may be so long past its end; `may_be_ended` is for whoever gains
+    nothing by it, though what the token was for was offered again. Raises `Refused`
+    with `invalid_token`.
     """
     text = presented.value
     # What is longer than any of ours is not worth a hash.
@@ -135,7 +141,7 @@ def session_of(
         raise _invalid_token(expected, "a DPoP proof" if presented.dpop_jkt else "no such proof")
     if now >= token.expires_at + (grace or timedelta()):
         raise _invalid_token("a token in time", "an expired one")
-    if token.ended and grace is None:
+    if token.ended and not may_be_ended:
         raise _invalid_token("a token of the latest offer", "one that a newer offer has replaced")
     return session
 

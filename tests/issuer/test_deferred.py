@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Refused
 from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.token_status_list import INVALID, VALID
 from counterfoil_issuer.catalogue import parse_catalogue
 from counterfoil_issuer.deferred import Deferred
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
@@ -196,3 +198,43 @@ def test_an_id_is_good_with_the_token_that_it_was_given_with(
 
     assert refused(lambda: asks_again(stranger, token, transaction_id)) == "invalid_transaction_id"
     assert refused(lambda: asks_again(stranger, "another", transaction_id)) == "invalid_token"
+
+
+def test_a_newer_offer_ends_what_waits_under_an_older_one(
+    customer: Customer, offer: OpenOffer
+) -> None:
+    issuer = customer.issuer
+    token = customer.token(offer)
+    transaction_id = waits(customer, token)
+    newer = issuer.offer_datasets(offer.datasets)
+    assert issuer.summary().personal_data["deferrals.keys"] == 0
+    issuer.approve(dataset_of(offer))
+
+    assert refused(lambda: asks_again(customer, token, transaction_id)) == "invalid_token"
+    holder = Customer(issuer, customer.clock, MemorySigner.generate())
+    (issued,) = holder.accept(newer)
+    assert holder.status(issued) == VALID
+
+
+def test_whoever_sold_it_gets_nothing_for_a_request_that_waited(
+    customer: Customer, offer: OpenOffer
+) -> None:
+    issuer = customer.issuer
+    token = customer.token(offer)
+    transaction_id = waits(customer, token)
+    # Two wallets of the seller wait; one is answered.
+    newer = issuer.offer_datasets(offer.datasets)
+    second = Customer(issuer, customer.clock, MemorySigner.generate())
+    its_token = second.token(newer)
+    its_id = waits(second, its_token)
+    issuer.approve(dataset_of(offer))
+    sold = asks_again(second, its_token, its_id)
+    assert isinstance(sold, Issued)
+    second.told(its_token, notification(sold))
+    bought = issuer.transfer(sold.notification_id)
+
+    for wallet, old, waiting in ((customer, token, transaction_id), (second, its_token, its_id)):
+        assert refused(partial(asks_again, wallet, old, waiting)) == "invalid_token"
+    buyer = Customer(issuer, customer.clock, MemorySigner.generate())
+    (issued,) = buyer.accept(bought)
+    assert [second.status(sold), buyer.status(issued)] == [INVALID, VALID]
