@@ -108,10 +108,15 @@ def new_dataset(
         claims=claims,
         ends_at=None if ends_at is None else midnight(ends_at),
         serial=None if serial is None else Serial(serial),
-        # A provider's customer ids may differ in case alone; addresses do not.
-        subject=subject.lower() if subject is not None and "@" in subject else subject,
+        subject=folded(subject),
         state=DatasetState.WAITING if kind.deferred else DatasetState.READY,
     )
+
+
+def folded(subject: str | None) -> str | None:
+    """Give `subject` as datasets keep it: an e-mail address in lower case, a customer id as is."""
+    # A provider's customer ids may differ in case alone; addresses do not.
+    return subject.lower() if subject is not None and "@" in subject else subject
 
 
 def claims_of(held: Held, dataset: Dataset) -> JsonObject:

@@ -19,7 +19,7 @@ from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason, Refused
 
 from counterfoil_issuer.catalogue import RECEIPT, WARRANTY, Catalogue, StatusUse
-from counterfoil_issuer.datasets import claims_of, ends_at
+from counterfoil_issuer.datasets import claims_of, ends_at, folded
 from counterfoil_issuer.offering import Offering, OpenOffer, offer
 from counterfoil_issuer.orders import Order, OrderLine, OrderNumber, Serial
 from counterfoil_issuer.records import (
@@ -169,7 +169,7 @@ def transfer(
         claims=claims,
         ends_at=ends_at(dataset, said, kind, now),
         order_number=None,
-        subject=None if subject is None else subject.lower(),
+        subject=folded(subject),
     )
     held.change_dataset(passed_on)
     _make_room(held, known, RevocationReason.TRANSFERRED, now)

@@ -106,6 +106,17 @@ def test_a_type_says_whether_it_can_be_suspended_or_revoked(
     assert issuer.revoke(receipt.notification_id, RETURNED).revoked_at == clock()
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"), [("AbC-9", "AbC-9"), ("Ada@Example.org", "ada@example.org"), (None, None)]
+)
+def test_a_transfer_keeps_the_case_of_a_customer_id_and_folds_an_address(
+    customer: Customer, offer: OpenOffer, given: str | None, kept: str | None
+) -> None:
+    _, sold = customer.accept(offer)
+    (dataset,) = customer.issuer.transfer(sold.notification_id, subject=given).datasets
+    assert dataset.subject == kept
+
+
 def test_what_was_lost_ends_and_is_offered_again_in_one_step(
     customer: Customer, offer: OpenOffer
 ) -> None:
