@@ -255,6 +255,7 @@ def _arrived(desk: AuthorizationDesk, request: Request, secret: str, visit: Visi
             subject = desk.login.finish(attempt, query, now=now)
             with desk.issuer.store.transaction() as held:
                 log_in(desk.grants_of(held), visit, subject)
+                desk.note(held, desk.actor(subject), "customer.logged-in", _visit_id(visit))
         with desk.issuer.store.reading() as held:
             known = visit_of(desk.grants_of(held), secret, now)
             wanted = issuable(held, asked, subject, now)
@@ -279,10 +280,14 @@ def _answered(
             presented = form.get(TICKET, "").encode()
             if not hmac.compare_digest(presented, desk.ticket(secret, wanted).encode()):
                 return _confirmation(desk, secret, visit, wanted)
+            actor = desk.actor(visit.subject)
             if form.get(ANSWER) == AGREE:
                 answer = {CODE: agree(held, grants, visit, now=now, random=desk.issuer.random)}
+                for each in wanted.datasets:
+                    desk.note(held, actor, "customer.agreed", f"dataset:{each.dataset_id}")
             else:
                 answer = told(decline(grants, visit))
+                desk.note(held, actor, "customer.declined", _visit_id(visit))
     except Refused as error:
         if error.codes == [VISIT_OVER]:
             raise
@@ -290,6 +295,11 @@ def _answered(
             desk.grants_of(held).end_visit(visit.visit_hash)
         answer = told(error)
     return _back(desk, asked.redirect_uri, asked.state, answer)
+
+
+def _visit_id(visit: Visit) -> str:
+    """Give the visit's name in the audit log: the hash of a secret that the browser alone has."""
+    return f"visit:{visit.visit_hash}"
 
 
 def _confirmation(desk: AuthorizationDesk, secret: str, visit: Visit, wanted: Issuable) -> Response:

@@ -47,7 +47,7 @@ from counterfoil_issuer.key_ring_file import FileKeys
 from counterfoil_issuer.records import Clock
 from counterfoil_issuer.settings import StaffProvider
 from counterfoil_issuer.spec import AUTHORIZATION_CODE_GRANT
-from counterfoil_issuer.sql_authorization import grants_of
+from counterfoil_issuer.sql_authorization import grants_of, note_in
 from counterfoil_issuer.sql_store import SqlStore
 from counterfoil_issuer.staff import Staff, staff_of
 
@@ -135,6 +135,7 @@ def brand_app(brand: OpenBrand) -> FastAPI:
             clients=authorization.clients,
             login=authorization.login,
             grants_of=grants_of,
+            note=note_in(staff.office.log, issuer.clock),
         )
         working.append(repeating(desk.tidy, MINUTE_S))
     app = create_app(
