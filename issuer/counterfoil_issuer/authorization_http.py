@@ -1,23 +1,21 @@
-"""Forms as strangers send them, and answers as browsers and wallets may be given them."""
+"""Queries as strangers send them, and answers as browsers and wallets may be given them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from counterfoil_credentials.encoding import JsonObject, compact_json
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
-from counterfoil_credentials.spec import FORM_MEDIA_TYPE, JSON_MEDIA_TYPE
+from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from counterfoil_issuer.forms import read_fields
 from counterfoil_issuer.spec import ErrorCode
 
-MAX_BODY_BYTES: Final = 65_536
-_MAX_FIELDS: Final = 50
 _LONGEST_QUERY: Final = 16_384
 _LONGEST_DESCRIPTION: Final = 300
 _NO_STORE: Final = {"Cache-Control": "no-store"}
-_RESOURCE: Final = "resource"  # RFC 8707, section 2: may be repeated
 _TEMPORARILY_UNAVAILABLE: Final = "temporarily_unavailable"  # RFC 6749, section 4.1.2.1
 _CODES: Final = frozenset(each.value for each in ErrorCode)
 
@@ -51,43 +49,12 @@ BROWSER_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 """For the OpenAPI document: what a browser is answered."""
 
 
-def read_form(request: Request, body: bytes) -> dict[str, str]:
-    """Give a posted form, each name once (RFC 6749, section 3.2). Raises `Malformed`."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != FORM_MEDIA_TYPE:
-        raise Malformed(FORM_MEDIA_TYPE, "another media type", "content-type")
-    if len(body) > MAX_BODY_BYTES:
-        raise Malformed(f"at most {MAX_BODY_BYTES} bytes", f"{len(body)}", "body")
-    try:
-        return _once(body.decode("ascii"))
-    except UnicodeDecodeError as cause:
-        raise Malformed("a form in ASCII", "another character", "body") from cause
-
-
 def read_query(request: Request) -> dict[str, str]:
     """Give the query of an address, each name once. Raises `Malformed`."""
     query = request.url.query
     if len(query) > _LONGEST_QUERY:
         raise Malformed(f"at most {_LONGEST_QUERY} characters", f"{len(query)}", "query")
-    return _once(query)
-
-
-def _once(text: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict")
-    except ValueError:  # It quotes the text.
-        raise Malformed(f"at most {_MAX_FIELDS} fields in UTF-8", "others", "form") from None
-    form: dict[str, str] = {}
-    for name, value in pairs:
-        if name in form and name != _RESOURCE:
-            raise Malformed("each parameter once", "one twice", name)
-        # PostgreSQL's text ends at U+0000, and nothing that we are sent has one.
-        if "\x00" in value:
-            raise Malformed("text without U+0000", "one with it", name)
-        # A parameter without a value is as if it were not there (RFC 6749, section 3.1).
-        if value:
-            form[name] = value
-    return form
+    return read_fields(query)
 
 
 def told(error: Malformed | Refused | Unavailable) -> dict[str, str]:

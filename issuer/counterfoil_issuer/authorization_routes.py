@@ -31,7 +31,6 @@ from counterfoil_issuer.authorization_http import (
     WALLET_ANSWERS,
     json_answer,
     page_answer,
-    read_form,
     read_query,
     redirect,
     told,
@@ -67,6 +66,7 @@ from counterfoil_issuer.authorizing import (
 )
 from counterfoil_issuer.clients import Demand, identify
 from counterfoil_issuer.dev_login import PAGE, DevLogin
+from counterfoil_issuer.forms import read_form
 from counterfoil_issuer.grants import Visit
 from counterfoil_issuer.nonces import NonceUse, make_nonce
 from counterfoil_issuer.pushing import push, take_pushed
@@ -103,7 +103,7 @@ def _add_wallet_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
         request: Request, body: Annotated[bytes, Depends(_body)]
     ) -> Response:
         try:
-            form = read_form(request, body)
+            form = read_form(request.headers.get("content-type", ""), body)
             if REQUEST_URI in form:
                 raise refusal(ErrorCode.INVALID_REQUEST, "no request_uri", "one", REQUEST_URI)
             now = desk.issuer.clock()
@@ -167,7 +167,9 @@ def _add_browser_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
         return _visited(
             desk,
             request,
-            lambda secret, visit: _answered(desk, read_form(request, body), secret, visit),
+            lambda secret, visit: _answered(
+                desk, read_form(request.headers.get("content-type", ""), body), secret, visit
+            ),
         )
 
     @router.get("/login/style.css", response_class=Response)

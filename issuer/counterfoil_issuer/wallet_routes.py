@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from counterfoil_credentials.dpop import DpopProof
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_credentials.jose import DecryptionKey
-from counterfoil_credentials.spec import DPOP_NONCE_HEADER, FORM_MEDIA_TYPE, TOKEN_MEDIA_TYPE
+from counterfoil_credentials.spec import DPOP_NONCE_HEADER, TOKEN_MEDIA_TYPE
 
 from counterfoil_issuer.clients import (
     ClientPolicy,
@@ -43,6 +43,7 @@ from counterfoil_issuer.exchange import (
     json_answer,
     secret_answer,
 )
+from counterfoil_issuer.forms import read_form
 from counterfoil_issuer.hot_routes import Handler, Methods, refusal_answer
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.issuing import Issued
@@ -61,8 +62,6 @@ from counterfoil_issuer.spec import (
 )
 from counterfoil_issuer.tokens import AccessToken, Presented
 
-MAX_FORM_FIELDS: Final = 50
-_RESOURCE: Final = "resource"  # RFC 8707, section 2: may be repeated
 _TOKEN: Final = "/token"
 _CREDENTIAL: Final = "/credential"
 _DEFERRED: Final = "/deferred_credential"
@@ -278,28 +277,6 @@ def _proof(desk: WalletDesk, incoming: Incoming, path: str, token: str) -> DpopP
     if proof is None:
         raise refusal(ErrorCode.INVALID_DPOP_PROOF, "a DPoP proof", "none", "dpop")
     return proof
-
-
-def read_form(media_type: str, body: bytes) -> dict[str, str]:
-    """Give a form's fields, each once; one without a value was not sent (RFC 6749, 3.2)."""
-    where = "token_request"
-    if media_type != FORM_MEDIA_TYPE:
-        found = "another media type"
-        raise refusal(ErrorCode.INVALID_REQUEST, FORM_MEDIA_TYPE, found, "Content-Type")
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=bool(body),
-            errors="strict",
-            max_num_fields=MAX_FORM_FIELDS,
-        )
-    except ValueError as error:
-        raise refusal(ErrorCode.INVALID_REQUEST, "a form", "other bytes", where) from error
-    names = [name for name, _ in pairs if name != _RESOURCE]
-    if len(set(names)) < len(names):
-        raise refusal(ErrorCode.INVALID_REQUEST, "each parameter once", "one repeated", where)
-    return {name: value for name, value in pairs if value}
 
 
 def _decryption_keys(desk: WalletDesk, incoming: Incoming) -> Sequence[DecryptionKey]:
