@@ -304,6 +304,29 @@ def test_many_are_suspended_by_two_people(
     mei.post(f"/proposals/{name}/reject", status=409)
 
 
+def test_what_was_approved_is_done_once(
+    owner: Desk, at_desk: Callable[..., Desk], customer: Customer, stored: list[str]
+) -> None:
+    mei, ben = at_desk("mei", "recall"), at_desk("ben", "issuer")
+    proposal = mei.post("/proposals", {"act": "suspend", "search": {"type": "warranty"}}, 201)
+    name = proposal["proposal_id"]
+
+    def sent_as_a_file(body: bytes) -> int:
+        headers = ben.headers(**{"Content-Type": "text/csv"})
+        place = "/back-office/jobs?kind=approved"
+        return ben.client.post(place, content=body, headers=headers).status_code
+
+    unknown_type = sent_as_a_file(b"level\ngold\n")
+    assert 400 <= unknown_type < 500
+    assert sent_as_a_file(name.encode()) == unknown_type, "while it is open"
+    assert sent_as_a_file(b"\xff\xfe") == unknown_type
+
+    finished(owner, owner.post(f"/proposals/{name}/approve")["job"])
+    mei.post(f"/credentials/{stored[1]}/reinstate")
+    assert sent_as_a_file(name.encode()) == unknown_type, "when it was approved"
+    assert [customer.status(one) for one in customer.received] == [VALID, VALID]
+
+
 def test_a_list_that_was_frozen_does_not_grow(
     owner: Desk, at_desk: Callable[..., Desk], issuer: Issuer, customer: Customer, stored: list[str]
 ) -> None:
