@@ -42,6 +42,8 @@ def add_issued(router: APIRouter, staff: Staff) -> None:
     may_care = staff.access.to(CARE)
     may_revoke = staff.access.to(REVOKE)
     reading = [Depends(staff.access.to(READ))]
+    # Whoever offers again what was lost or sold revokes what it was.
+    revoking = [Depends(may_revoke)]
 
     @router.get("/credentials", dependencies=reading)
     def credentials(
@@ -102,7 +104,11 @@ def add_issued(router: APIRouter, staff: Staff) -> None:
 
         return await write(staff, request, caller, effect)
 
-    @router.post("/credentials/{credential_id}/reissue", response_model=OpenOfferAnswer)
+    @router.post(
+        "/credentials/{credential_id}/reissue",
+        response_model=OpenOfferAnswer,
+        dependencies=revoking,
+    )
     async def reissue(
         credential_id: Opaque,
         request: Request,
@@ -119,7 +125,11 @@ def add_issued(router: APIRouter, staff: Staff) -> None:
 
         return await write(staff, request, caller, effect)
 
-    @router.post("/credentials/{credential_id}/transfer", response_model=OpenOfferAnswer)
+    @router.post(
+        "/credentials/{credential_id}/transfer",
+        response_model=OpenOfferAnswer,
+        dependencies=revoking,
+    )
     async def transfer(
         credential_id: Opaque,
         asked: TransferRequest,

@@ -166,6 +166,27 @@ def test_who_may_revoke_is_a_setting(issuer: Issuer, store: SqlStore) -> None:
             Desk(client, made["key"]).post("/credentials/x/revoke", {"reason": "fraud"}, status)
 
 
+def test_whoever_may_not_revoke_neither_reissues_nor_transfers(
+    issuer: Issuer, store: SqlStore, customer: Customer, stored: list[str]
+) -> None:
+    receipt, warranty = stored
+    staff = staff_of(issuer, store, back_office_key=OWNER, may_revoke=["recall"])
+    with TestClient(create_app(issuer, back_office_key=OWNER, staff=staff)) as client:
+
+        def at(role: str) -> Desk:
+            made = Desk(client, OWNER).post("/keys", {"name": role, "roles": [role]}, 201)
+            return Desk(client, made["key"])
+
+        service, recall = at("service"), at("recall")
+        for one in stored:
+            service.post(f"/credentials/{one}/reissue", {}, 403)
+            service.post(f"/credentials/{one}/transfer", {}, 403)
+        assert [customer.status(one) for one in customer.received] == [VALID, VALID]
+        recall.post(f"/credentials/{receipt}/reissue", {})
+        recall.post(f"/credentials/{warranty}/transfer", {})
+    assert [customer.status(one) for one in customer.received] == [INVALID, INVALID]
+
+
 def test_any_type_is_offered_with_claims_or_its_sample(owner: Desk) -> None:
     types = owner.get("/types")["types"]
     assert {"membership", "receipt", "ownership", "warranty", "tier"} <= {t["type"] for t in types}
