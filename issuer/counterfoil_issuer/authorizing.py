@@ -125,7 +125,7 @@ def issuable(
             expected = "the issuer_state of an open offer"
             raise refusal(ErrorCode.INVALID_REQUEST, expected, "another", ISSUER_STATE)
         offer_id = offer.offer_id
-        found = [each for each in offer.datasets if each.subject in (None, *subject.names)]
+        found = [each for each in offer.datasets if each.subject in subject.names]
     datasets = {
         each.dataset_id: each
         for each in found

@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import quote
 
 from counterfoil_credentials.encoding import JsonObject, b64url, compact_json
-from counterfoil_credentials.errors import Misuse
+from counterfoil_credentials.errors import Misuse, Reason, Refused
 from counterfoil_credentials.spec import OFFER_SCHEME, PRE_AUTHORIZED_GRANT
 
 from counterfoil_issuer.datasets import datasets_of
@@ -130,9 +130,16 @@ def offer(
     now: datetime,
     grants: Collection[Grant] = (Grant.PRE_AUTHORIZED,),
 ) -> OpenOffer:
-    """Offer `datasets`, which are recorded; every earlier offer of them ends."""
+    """Offer `datasets`, which are recorded; every earlier offer of them ends.
+
+    Raises `Refused` with `subject-needed` for an offer by login of what is nobody's:
+    any customer who logs in could have it, without the transaction code.
+    """
     if not datasets or not grants:
         raise Misuse("expected datasets to offer and a grant to offer them by, found none")
+    if Grant.AUTHORIZATION_CODE in grants and any(each.subject is None for each in datasets):
+        expected = "whose it is, where a login is enough to fetch it"
+        raise Refused(Reason("subject-needed", expected, "nobody", "subject"))
     held.replace_offers(dataset_ids(datasets))
     offer_id = OfferId(b64url(offering.random(_ID_BYTES)))
     reference = b64url(offering.random(SECRET_BYTES))

@@ -71,7 +71,9 @@ class NewOfferRequest(Body):
         date | None, Field(description="The credential's last day; else the type's validity")
     ] = None
     tx_code: bool = True
-    login: Annotated[bool, Field(description="Let a wallet fetch it by login too")] = False
+    login: Annotated[
+        bool, Field(description="Let a wallet of the subject fetch it by login too")
+    ] = False
 
 
 class RevocationRequest(Body):

@@ -63,7 +63,7 @@ def with_policy(visitor: Visitor, policy: ClientPolicy) -> Visitor:
     return Visitor(replace(visitor.desk, clients=policy), visitor.provider)
 
 
-def offered(issuer: Issuer, type_name: str, subject: str | None) -> OpenOffer:
+def offered(issuer: Issuer, type_name: str, subject: str) -> OpenOffer:
     """Offer a dataset for whoever logs in with the offer's `issuer_state`."""
     claims = issuer.catalogue.types[type_name].sample
     dataset = issuer.add_dataset(type_name, claims, subject=subject)
@@ -678,7 +678,7 @@ class TestWhatACustomerMayHave:
 
 class TestIssuerState:
     def test_it_narrows_to_one_offer(self, visitor: Visitor, issuer: Issuer) -> None:
-        offer = offered(issuer, "tier", None)
+        offer = offered(issuer, "tier", "customer-7")
         query = asked(scope=None, issuer_state=issuer_state(issuer, offer))
 
         page = visitor.page(query)
@@ -704,7 +704,9 @@ class TestIssuerState:
     def test_an_offer_is_good_for_one_code(
         self, visitor: Visitor, issuer: Issuer, clock: Clock
     ) -> None:
-        query = asked(scope=None, issuer_state=issuer_state(issuer, offered(issuer, "tier", None)))
+        query = asked(
+            scope=None, issuer_state=issuer_state(issuer, offered(issuer, "tier", "customer-7"))
+        )
         first, second = visitor.code(query), visitor.code(query)
 
         assert visitor.redeem(first).value
@@ -714,7 +716,7 @@ class TestIssuerState:
     def test_an_offer_that_is_over_is_none(
         self, visitor: Visitor, issuer: Issuer, clock: Clock
     ) -> None:
-        state = issuer_state(issuer, offered(issuer, "tier", None))
+        state = issuer_state(issuer, offered(issuer, "tier", "customer-7"))
         clock.advance(issuer.options.offer_lasts)
         visitor.provider.claims["exp"] = 2**40
 

@@ -83,10 +83,24 @@ def test_the_books_alone_lead_to_no_offer(
     assert issuer_on(store, clock, random_bytes).offered(reference_of(offer)) == by_value(offer)
 
 
+@pytest.mark.parametrize("grants", [[*Grant], [Grant.AUTHORIZATION_CODE]])
+def test_what_is_nobodys_is_not_offered_by_login(issuer: Issuer, grants: list[Grant]) -> None:
+    sample = issuer.catalogue.types["tier"].sample
+    nobodys, hers = (issuer.add_dataset("tier", sample, subject=name) for name in (None, "c-7"))
+    for datasets in ([nobodys], [hers, nobodys]):
+        with pytest.raises(Refused) as refusal:
+            issuer.offer_datasets(datasets, grants=grants)
+        assert refusal.value.codes == ["subject-needed"]
+
+    assert issuer.offer_datasets([hers], grants=grants).datasets == (hers,)
+    assert issuer.offer_datasets([nobodys]).datasets == (nobodys,)
+
+
 def test_an_offer_may_be_for_those_who_log_in_and_for_those_who_have_the_code(
     issuer: Issuer,
 ) -> None:
-    dataset = issuer.add_dataset("tier", issuer.catalogue.types["tier"].sample)
+    sample = issuer.catalogue.types["tier"].sample
+    dataset = issuer.add_dataset("tier", sample, subject="customer-7")
     grants = [Grant.PRE_AUTHORIZED, Grant.AUTHORIZATION_CODE]
     both = object_at(by_value(issuer.offer_datasets([dataset], grants=grants)), "grants", "offer")
     assert both.keys() == {PRE_AUTHORIZED_GRANT, "authorization_code"}
