@@ -70,6 +70,7 @@ class AuthorizationDesk:
             self.grants_of,
             form,
             sender,
+            issuer=issuer.url,
             lasts=issuer.options.token_lasts,
             now=issuer.clock(),
             random=issuer.random,

@@ -143,6 +143,7 @@ def read_authorization_request(
     client_id: str,
     redirect_uri: str,
     *,
+    issuer: str,
     scopes: Mapping[str, str],
     configurations: frozenset[str],
     sender: Sender | None = None,
@@ -170,7 +171,7 @@ def read_authorization_request(
     challenge = _hash_in(form, CODE_CHALLENGE)
     if challenge is None:
         raise refusal(ErrorCode.INVALID_REQUEST, "a PKCE challenge", "none", CODE_CHALLENGE)
-    asked = _configurations(form, scopes, configurations)
+    asked = _configurations(form, issuer, scopes, configurations)
     issuer_state = form.get(ISSUER_STATE) or None
     if not asked and issuer_state is None:
         expected = "a scope or authorization_details of this issuer, or an offer's issuer_state"
@@ -207,11 +208,14 @@ def needs_pushing(policy: ClientPolicy) -> bool:
 
 
 def _configurations(
-    form: Mapping[str, str], scopes: Mapping[str, str], configurations: frozenset[str]
+    form: Mapping[str, str],
+    issuer: str,
+    scopes: Mapping[str, str],
+    configurations: frozenset[str],
 ) -> tuple[str, ...]:
     asked: dict[str, None] = {}
     if AUTHORIZATION_DETAILS in form:
-        for configuration in requested_configurations(form[AUTHORIZATION_DETAILS]):
+        for configuration in requested_configurations(form[AUTHORIZATION_DETAILS], issuer):
             if configuration not in configurations:
                 raise refusal(
                     ErrorCode.INVALID_AUTHORIZATION_DETAILS,

@@ -120,6 +120,7 @@ def _add_wallet_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
             asked = read_authorization_request(
                 form,
                 *address,
+                issuer=desk.url,
                 scopes={name: name for name in desk.configurations},
                 configurations=frozenset(desk.configurations),
                 sender=sender,
@@ -210,6 +211,7 @@ def _begin(desk: AuthorizationDesk, query: Mapping[str, str], language: str) -> 
                 query,
                 client_id,
                 redirect_uri,
+                issuer=desk.url,
                 scopes={name: name for name in desk.configurations},
                 configurations=frozenset(desk.configurations),
             )

@@ -175,6 +175,7 @@ async def redeem_authorization_code(
     form: Mapping[str, str],
     sender: Sender,
     *,
+    issuer: str,
     lasts: timedelta,
     now: datetime,
     random: Random,
@@ -188,7 +189,7 @@ async def redeem_authorization_code(
     if sender.client_id is None:
         raise refusal(ErrorCode.INVALID_REQUEST, "the wallet's client_id", "none", CLIENT_ID)
     details = form.get(AUTHORIZATION_DETAILS)
-    wanted = None if details is None else frozenset(requested_configurations(details))
+    wanted = None if details is None else frozenset(requested_configurations(details, issuer))
 
     def take(held: Held) -> AccessToken | Refused:
         grants = grants_of(held)

@@ -416,6 +416,7 @@ class Issuer:
         return await redeem_code(
             self.store,
             form,
+            issuer=self.url,
             key=self.secret,
             client_id=client_id,
             dpop_jkt=dpop_jkt,

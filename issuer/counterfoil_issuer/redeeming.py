@@ -30,6 +30,7 @@ from counterfoil_issuer.spec import (
     AUTHORIZATION_DETAILS,
     CREDENTIAL_CONFIGURATION_ID,
     GRANT_TYPE,
+    LOCATIONS,
     OPENID_CREDENTIAL,
     PRE_AUTHORIZED_CODE,
     TX_CODE,
@@ -49,6 +50,7 @@ async def redeem_code(
     store: Store,
     form: Mapping[str, str],
     *,
+    issuer: str,
     key: bytes,
     client_id: str | None,
     dpop_jkt: str | None,
@@ -67,7 +69,7 @@ async def redeem_code(
     """
     code, tx_code = _read(form)
     details = form.get(AUTHORIZATION_DETAILS)
-    wanted = None if details is None else requested_configurations(details)
+    wanted = None if details is None else requested_configurations(details, issuer)
     with store.reading() as held:
         offer = held.offer_of_code(secret_hash(code))
     if offer is None:
@@ -100,26 +102,33 @@ async def redeem_code(
     return await store.write(take)
 
 
-def requested_configurations(details: str) -> list[str]:
-    """Give the configurations that an `authorization_details` parameter names (section 5.1.1).
+def requested_configurations(details: str, issuer: str) -> list[str]:
+    """Give the configurations that an `authorization_details` parameter names.
 
-    Raises `Refused` with `invalid_authorization_details` (RFC 9396, section 5).
+    Our metadata name authorization servers, so each entry says in `locations` that it
+    means this issuer (OpenID4VCI 1.0, sections 5.1.1 and 6.1). Raises
+    `Refused` with `invalid_authorization_details` (RFC 9396, section 5).
     """
     try:
-        return _configurations(details, AUTHORIZATION_DETAILS)
+        return _configurations(details, issuer, AUTHORIZATION_DETAILS)
     except Malformed as error:
         raise refusal(
             ErrorCode.INVALID_AUTHORIZATION_DETAILS, error.expected, error.found, error.where
         ) from error
 
 
-def _configurations(details: str, where: str) -> list[str]:
+def _configurations(details: str, issuer: str, where: str) -> list[str]:
     listed = as_list(parse_json(details, where, max_bytes=_LONGEST_DETAILS), where)
     if not 1 <= len(listed) <= _MOST_DETAILS:
         raise Malformed(f"1 to {_MOST_DETAILS} objects", f"{len(listed)}", where)
     objects = [as_object(value, where) for value in listed]
     if any(text_at(one, "type", where) != OPENID_CREDENTIAL for one in objects):
         raise Malformed(f"the type {OPENID_CREDENTIAL}", "another", f"{where}.type")
+    for one in objects:
+        found = one.get(LOCATIONS)
+        if not isinstance(found, list) or issuer not in found:
+            text = "none" if found is None else "another"
+            raise Malformed("this issuer's identifier", text, f"{where}.{LOCATIONS}")
     return [text_at(one, CREDENTIAL_CONFIGURATION_ID, where) for one in objects]
 
 

@@ -104,6 +104,7 @@ REQUEST_URI: Final = "request_uri"
 REQUEST_URI_PREFIX: Final = "urn:ietf:params:oauth:request_uri:"  # RFC 9126, section 2.2
 DPOP_JKT: Final = "dpop_jkt"
 OPENID_CREDENTIAL: Final = "openid_credential"  # OpenID4VCI 1.0, section 5.1.1
+LOCATIONS: Final = "locations"  # RFC 9396, section 2.2
 ATTESTATION_CHALLENGE: Final = "attestation_challenge"  # Attestation-Based Client Auth., 6.1
 
 # Metadata.

@@ -47,6 +47,7 @@ INSTANCE = MemorySigner.from_private_bytes(b"\x06" * 32)
 HOLDER = MemorySigner.from_private_bytes(b"\x07" * 32)
 ATTESTED = ClientPolicy(attestation=Demand.REQUIRED, attesters=frozenset({ATTESTER.public}))
 NO_ONE = "b" * 43
+HERE = '"locations":["https://audio.example"]'
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ class TestWholeWay:
         assert visitor.redeem(answer["code"]).value
 
     def test_who_used_details_is_told_identifiers(self, visitor: Visitor) -> None:
-        details = '[{"type":"openid_credential","credential_configuration_id":"receipt"}]'
+        details = f'[{{"type":"openid_credential",{HERE},"credential_configuration_id":"receipt"}}]'
         query = asked(scope=None, authorization_details=details)
 
         token = visitor.redeem(visitor.code(query))
@@ -216,7 +217,7 @@ class TestCode:
         self, visitor: Visitor
     ) -> None:
         def details(name: str) -> str:
-            return f'[{{"type":"openid_credential","credential_configuration_id":"{name}"}}]'
+            return f'[{{"type":"openid_credential",{HERE},"credential_configuration_id":"{name}"}}]'
 
         code = visitor.code(asked(scope="receipt"))
 
@@ -302,7 +303,14 @@ class TestPushing:
             (
                 {
                     "authorization_details": '[{"type":"openid_credential",'
-                    '"credential_configuration_id":"passport"}]'
+                    f'{HERE},"credential_configuration_id":"passport"}}]'
+                },
+                "invalid_authorization_details",
+            ),
+            (
+                {
+                    "authorization_details": '[{"type":"openid_credential",'
+                    '"credential_configuration_id":"receipt"}]'
                 },
                 "invalid_authorization_details",
             ),

@@ -17,6 +17,13 @@ from counterfoil_issuer.records import Dataset, RevocationReason
 from tests.conftest import NOON
 from tests.issuer.brand import Customer, notification, status_of
 
+# The issuer's metadata name authorization servers (OpenID4VCI 1.0, section 5.1.1).
+HERE = '"locations": ["https://audio.example"]'
+
+
+def details_of(name: str) -> str:
+    return f'[{{"type": "openid_credential", {HERE}, "credential_configuration_id": "{name}"}}]'
+
 
 def signers(count: int) -> list[Signer]:
     return [MemorySigner.generate() for _ in range(count)]
@@ -140,7 +147,9 @@ def test_one_bad_proof_spoils_its_batch_and_nothing_else(
 def test_a_wallet_that_names_what_it_wants_asks_by_identifier(customer: Customer) -> None:
     (dataset,) = member(customer)
     offer = customer.issuer.offer_datasets([dataset])
-    details = '[{"type": "openid_credential", "credential_configuration_id": "membership"}]'
+    details = (
+        f'[{{"type": "openid_credential", {HERE}, "credential_configuration_id": "membership"}}]'
+    )
     token = customer.redeemed(customer.form(offer) | {"authorization_details": details})
 
     assert token.authorization_details == [
@@ -179,10 +188,21 @@ def test_two_datasets_of_one_type_are_told_apart_by_identifiers(customer: Custom
         "{}",
         "[]",
         "[1]",
-        '[{"type": "openid_credential"}]',
-        '[{"type": "payment", "credential_configuration_id": "warranty"}]',
-        '[{"type": "openid_credential", "credential_configuration_id": "membership"}]',
-        '[{"type": "openid_credential", "credential_configuration_id": "another"}]',
+        f'[{{"type": "openid_credential", {HERE}}}]',
+        f'[{{"type": "payment", {HERE}, "credential_configuration_id": "warranty"}}]',
+        f'[{{"type": "openid_credential", {HERE}, "credential_configuration_id": "membership"}}]',
+        f'[{{"type": "openid_credential", {HERE}, "credential_configuration_id": "another"}}]',
+        *(
+            f'[{{"type": "openid_credential", {place}"credential_configuration_id": "warranty"}}]'
+            for place in (
+                "",
+                '"locations": null, ',
+                '"locations": [], ',
+                '"locations": "https://audio.example", ',
+                '"locations": ["https://audio.example/"], ',
+                '"locations": ["https://other.example"], ',
+            )
+        ),
     ],
 )
 def test_authorization_details_that_the_offer_cannot_meet_are_refused_and_burn_nothing(
@@ -198,7 +218,9 @@ def test_authorization_details_that_the_offer_cannot_meet_are_refused_and_burn_n
 def test_a_token_for_part_of_an_offer_is_good_for_that_part(
     customer: Customer, offer: OpenOffer
 ) -> None:
-    details = '[{"type": "openid_credential", "credential_configuration_id": "warranty"}]'
+    details = (
+        f'[{{"type": "openid_credential", {HERE}, "credential_configuration_id": "warranty"}}]'
+    )
     token = customer.redeemed(customer.form(offer) | {"authorization_details": details})
     request = customer.request()
     del request["credential_configuration_id"]

@@ -306,7 +306,10 @@ def test_a_type_that_is_gone_from_the_catalogue_is_issued_and_passed_on_no_more(
     sample = issuer.catalogue.types["membership"].sample
     first, second = (issuer.add_dataset("membership", sample) for _ in range(2))
     (held,) = customer.accept(issuer.offer_datasets([first]))
-    details = '[{"type": "openid_credential", "credential_configuration_id": "membership"}]'
+    details = (
+        '[{"type": "openid_credential", "locations": ["https://audio.example"],'
+        ' "credential_configuration_id": "membership"}]'
+    )
     form = customer.form(issuer.offer_datasets([second])) | {"authorization_details": details}
     token = customer.redeemed(form).value
     types = {name: kind for name, kind in issuer.catalogue.types.items() if name != "membership"}
