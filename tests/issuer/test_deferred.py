@@ -20,7 +20,15 @@ from counterfoil_issuer.store import Store
 from counterfoil_issuer.tokens import Presented
 
 from tests.conftest import Clock
-from tests.issuer.brand import CATALOGUE, STATUS_LIST_SIZE, Customer, issuer_on, notification, wait
+from tests.issuer.brand import (
+    CATALOGUE,
+    ORDERS,
+    STATUS_LIST_SIZE,
+    Customer,
+    issuer_on,
+    notification,
+    wait,
+)
 
 DAY = timedelta(days=1)
 TYPE = "tier"
@@ -238,3 +246,29 @@ def test_whoever_sold_it_gets_nothing_for_a_request_that_waited(
     buyer = Customer(issuer, customer.clock, MemorySigner.generate())
     (issued,) = buyer.accept(bought)
     assert [second.status(sold), buyer.status(issued)] == [INVALID, VALID]
+
+
+def test_an_order_of_a_type_that_waits_is_not_issued_before_the_brand_agrees(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    catalogue = parse_catalogue(CATALOGUE)
+    deferred = replace(catalogue.types["warranty"], deferred=True)
+    issuer = issuer_on(
+        store,
+        clock,
+        random_bytes,
+        catalogue=replace(catalogue, types={**catalogue.types, "warranty": deferred}),
+    )
+    assert not issuer.import_orders(ORDERS).errors
+
+    (offer, *_) = issuer.offer("#1001").offers
+    states = {each.type_name: each.state for each in offer.datasets}
+    assert states == {"receipt": DatasetState.READY, "warranty": DatasetState.WAITING}
+    customer = Customer(issuer, clock, MemorySigner.generate())
+    token = customer.token(offer)
+    told = wait(issuer.issue(Presented(token), customer.request("warranty")))
+    assert isinstance(told, Deferred)
+
+    (warranty,) = (each for each in offer.datasets if each.type_name == "warranty")
+    issuer.approve(warranty.dataset_id)
+    assert isinstance(asks_again(customer, token, told.transaction_id), Issued)
