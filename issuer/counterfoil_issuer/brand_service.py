@@ -41,6 +41,7 @@ from counterfoil_issuer.authorization_settings import read_authorization_setting
 from counterfoil_issuer.back_office import BackOffice
 from counterfoil_issuer.brand_folder import BrandFolder
 from counterfoil_issuer.brands import brands_app
+from counterfoil_issuer.database_owner import require_own
 from counterfoil_issuer.issuer import Issuer, IssuerOptions, utc_now
 from counterfoil_issuer.job_desk import JobDesk
 from counterfoil_issuer.key_ring_file import FileKeys
@@ -84,20 +85,22 @@ def open_brand(
 ) -> Generator[OpenBrand, None, None]:
     """Open the brand in `folder` as the issuer `url`; `database` overrules its settings.
 
-    Raises `Misuse` and `Malformed` for what is wrong in the folder, `Unavailable` when
-    the database cannot be had.
+    Raises `Misuse` and `Malformed` for what is wrong in the folder, `Misuse` for another
+    issuer's database, and `Unavailable` when it cannot be had.
     """
     folder.require_made()
     settings = folder.settings()
     keys = folder.keys(utc_now)
     catalogue = folder.catalogue()
+    secret = folder.secret()
     store = SqlStore(folder.database(database))
     try:
+        require_own(store, secret)
         issuer = Issuer(
             url=url,
             catalogue=catalogue,
             keys=keys,
-            secret=folder.secret(),
+            secret=secret,
             store=store,
             options=IssuerOptions(key_attesters=settings.key_attesters),
         )

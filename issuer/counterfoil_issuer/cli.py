@@ -34,6 +34,7 @@ from counterfoil_issuer.key_ring import KEYS_ARE_CACHED, KeyRing
 from counterfoil_issuer.records import RevocationReason
 from counterfoil_issuer.searching import MAX_PAGE, PAGE, IssuanceState, Search, state_of
 from counterfoil_issuer.settings import DATABASE
+from counterfoil_issuer.settings import FILE_NAME as SETTINGS
 from counterfoil_issuer.terminal import Bar, qr_code
 
 if TYPE_CHECKING:
@@ -146,6 +147,9 @@ def _serve(given: argparse.Namespace) -> int:
 
     several = {name: BrandFolder(place) for name, place in brand_folders(given.dir).items()}
     folders = several or {"": BrandFolder(given.dir)}
+    if given.database is not None and len(folders) > 1:
+        expected = f"a database for each brand, in its {SETTINGS}"
+        raise Misuse(f"expected {expected}, found one for {len(folders)} (--database)")
     for folder in folders.values():
         folder.require_made()
         # What cannot be its identifier is refused before a port is taken.

@@ -79,6 +79,7 @@ LOG: Final = Table(
     Column("chain", String, nullable=False),
 )
 # Two rows: "start", the last entry that was trimmed, and "head", the last there is.
+# Beside them a service may keep marks of its own, under other names.
 MARKS: Final = Table(
     "audit_marks",
     METADATA,
