@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, BinaryIO, Final
 
 import uvicorn
+from counterfoil_credentials.errors import Reason, Refused
 
 from counterfoil_service.lifeline import end_with
 from counterfoil_service.logs import log_as_json
@@ -47,6 +48,23 @@ def bind(preferred_port: int | None) -> socket.socket:
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
                 raise
     return _listen(0)
+
+
+def bind_exactly(port: int) -> socket.socket:
+    """Give a loopback socket that listens on `port` and on no other.
+
+    Raises `Refused` with `port-unusable` when it is taken, not allowed or no port.
+    """
+    try:
+        return _listen(port)
+    except OverflowError as cause:
+        raise _unusable("a port from 0 to 65535", str(port)) from cause
+    except OSError as cause:
+        if cause.errno == errno.EADDRINUSE:
+            raise _unusable("a free port", f"{port} in use") from cause
+        if cause.errno == errno.EACCES:
+            raise _unusable("a port that may be used", f"{port}, not allowed") from cause
+        raise
 
 
 def serve(app: AsgiApp, *, listener: socket.socket, lifeline: BinaryIO | None) -> None:
@@ -82,6 +100,10 @@ def serve(app: AsgiApp, *, listener: socket.socket, lifeline: BinaryIO | None) -
     server.run(sockets=[listener])
 
 
+def _unusable(expected: str, found: str) -> Refused:
+    return Refused(Reason("port-unusable", expected, found, "port"))
+
+
 def _listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -89,7 +111,7 @@ def _listen(port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
         listener.listen(128)
-    except OSError:
+    except (OSError, OverflowError):
         listener.close()
         raise
     return listener

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from counterfoil_service.serving import bind
+from counterfoil_credentials.errors import Refused
+from counterfoil_service.serving import bind, bind_exactly
 
 pytestmark = pytest.mark.loopback
 
@@ -212,3 +213,19 @@ def _is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_a_port_that_must_be_that_one_is_taken_or_refused() -> None:
+    with bind(None) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Refused, match=f"expected a free port, found {port} in use"):
+            bind_exactly(port)
+        with bind(port) as elsewhere:
+            assert elsewhere.getsockname()[1] != port
+    with bind_exactly(port) as listener:
+        assert listener.getsockname()[1] == port
+
+
+def test_what_is_no_port_is_refused() -> None:
+    with pytest.raises(Refused, match="found 65536"):
+        bind_exactly(65_536)
