@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from typing import Final
 
 GROUP: Final = "counterfoil.commands"
@@ -15,6 +15,8 @@ _EXTRAS: Final = {
     "verifier": "service",
     "wallet": "",
 }
+# Which extra brings a module that no command needs by itself.
+_BRINGS: Final = {"pkcs11": "hsm", "psycopg": "postgres"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,14 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] in ("-h", "--help"):
         sys.stdout.write(_usage(commands))
         return 0 if given else 2
+    if given[0] == "--version":
+        sys.stdout.write(f"counterfoil {version('counterfoil')}\n")
+        return 0
     name, *rest = given
     if name not in commands:
         sys.stderr.write(f"counterfoil: expected a command, found {name!r}\n{_usage(commands)}")
         return 2
     try:
-        command = commands[name].load()
+        # Some modules are loaded by the command itself, when it comes to them.
+        status: int = commands[name].load()(rest)
     except ModuleNotFoundError as missing:
-        extra = _EXTRAS.get(name)
+        extra = _BRINGS.get(missing.name or "") or _EXTRAS.get(name)
         if extra is None or (missing.name or "").startswith("counterfoil_"):
             raise
         sys.stderr.write(
@@ -39,13 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"Install it with:  pip install 'counterfoil[{extra}]'\n"
         )
         return 1
-    status: int = command(rest)
     return status
 
 
 def _usage(commands: dict[str, EntryPoint]) -> str:
     listed = "\n".join(f"  counterfoil {name} …" for name in sorted(commands))
-    return f"Usage: counterfoil COMMAND …, with one of:\n{listed}\n"
+    return f"Usage: counterfoil COMMAND …, with one of:\n{listed}\nor --version\n"
 
 
 if __name__ == "__main__":
