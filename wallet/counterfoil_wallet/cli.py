@@ -218,7 +218,13 @@ def _open(given: argparse.Namespace) -> Wallet:
 
 def _passphrase() -> str:
     given = os.environ.get(PASSPHRASE_VARIABLE)
-    return getpass.getpass("Passphrase: ") if given is None else given
+    if given is not None:
+        return given
+    try:
+        return getpass.getpass("Passphrase: ")
+    except EOFError as cause:
+        expected = f"a passphrase in {PASSPHRASE_VARIABLE}, or a terminal to ask for it"
+        raise Misuse(f"expected {expected}, found neither") from cause
 
 
 def _parser() -> argparse.ArgumentParser:
