@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from counterfoil_credentials.encoding import Json, JsonObject, parse_object
-from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Refused
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Reason, Refused
 
 from counterfoil_issuer.approvals import Act
 from counterfoil_issuer.batch_rows import MAX_FILE_BYTES
@@ -141,7 +141,7 @@ def _init(given: argparse.Namespace) -> int:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    from counterfoil_service.serving import bind, serve
+    from counterfoil_service.serving import bind, bind_exactly, serve
 
     from counterfoil_issuer.brand_service import open_brand, service_app
 
@@ -154,9 +154,15 @@ def _serve(given: argparse.Namespace) -> int:
         folder.require_made()
         # What cannot be its identifier is refused before a port is taken.
         folder.identifier(given.public_url, "http://127.0.0.1")
-    port = given.port if given.port is not None else BrandFolder(given.dir).last_port()
-    with bind(port) as listener, ExitStack() as closing:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    last = BrandFolder(given.dir).last_port()
+    # A port that was asked for is the one that others were told: nothing moves it.
+    socket = bind(last) if given.port is None else bind_exactly(given.port)
+    with socket as listener, ExitStack() as closing:
+        port = listener.getsockname()[1]
+        if given.port is None and last not in (None, port):
+            moved = f"port {last} is in use; it listens on {port} instead"
+            print(f"counterfoil issuer serve: {moved}", file=sys.stderr)
+        address = f"http://127.0.0.1:{port}"
         brands: dict[str, OpenBrand] = {}
         for name, folder in folders.items():
             base = folder.identifier(given.public_url, address)
@@ -168,7 +174,7 @@ def _serve(given: argparse.Namespace) -> int:
         for name, folder in folders.items():
             folder.record_address(brands[name].issuer.url)
         # Where it listens, for the next start; a brand of its own has its identifier there.
-        BrandFolder(given.dir).record_port(listener.getsockname()[1])
+        BrandFolder(given.dir).record_port(port)
         urls = [brand.issuer.url for brand in brands.values()]
         if given.json:
             _say({"issuer": urls[0], "issuers": [*urls], "listens": address})
@@ -209,6 +215,7 @@ def _offer(brand: "OpenBrand", given: argparse.Namespace) -> int:
 
     if not 1 <= given.count <= _MAX_COUNT:
         raise Misuse(f"expected 1 to {_MAX_COUNT} offers, found {given.count} (--count)")
+    _require_type(brand, given.type, "TYPE")
     kind = brand.office.type_named(given.type)
     claims = kind.sample if given.sample else _claims_in(given.claims)
     # A sample may be offered again and again: it is about no item in particular.
@@ -239,6 +246,9 @@ def _offer(brand: "OpenBrand", given: argparse.Namespace) -> int:
 def _import(brand: "OpenBrand", given: argparse.Namespace) -> int:
     from counterfoil_issuer.jobs import ORDERS as ORDERS_KIND
 
+    _require_file(given.file)
+    if given.type not in (None, ORDERS_KIND):
+        _require_type(brand, given.type, "--type")
     size_bytes = given.file.stat().st_size
     if size_bytes > MAX_FILE_BYTES:
         raise Malformed(f"at most {MAX_FILE_BYTES} bytes", f"{size_bytes} bytes", str(given.file))
@@ -328,6 +338,8 @@ def _issued(brand: "OpenBrand", given: argparse.Namespace) -> int:
         at = one.issued_at.strftime("%Y-%m-%d %H:%M")
         about = one.serial or one.order_number or ""
         print(f"{one.issuance_id}  {at}  {one.type_name:<12} {state_of(one):<10} {about}")
+    if not page.issuances:
+        print("nothing issued")
     if page.next_before is not None:
         print(f"more: --before {page.next_before}")
     return _DONE
@@ -363,7 +375,14 @@ def _rotate_keys(brand: "OpenBrand", given: argparse.Namespace) -> int:
         if given.withdraw is not None:
             return ring.withdrawn(given.withdraw, now)
         lead = timedelta(0) if given.now else KEYS_ARE_CACHED
-        return ring.rotated(now, in_force_until=in_force_until, lead=lead)
+        try:
+            return ring.rotated(now, in_force_until=in_force_until, lead=lead)
+        except Refused as refused:
+            if given.now or refused.codes != ["rotation-under-way"]:
+                raise
+            (why,) = refused.reasons
+            hint = f"{why.found}; with --now it signs at once"
+            raise Refused(Reason(why.code, why.expected, hint, why.where)) from refused
 
     ring = brand.keys.change(change)
     with brand.store.transaction() as held:
@@ -396,7 +415,22 @@ def _verify_log(brand: "OpenBrand", given: argparse.Namespace) -> int:
     return _DONE
 
 
+def _require_type(brand: "OpenBrand", name: str, where: str) -> None:
+    """Return only if the catalogue has it; what was given here is no claim, so it is named."""
+    types = brand.office.issuer.catalogue.types
+    if name not in types:
+        raise Refused(Reason("type-unknown", f"one of {', '.join(types)}", repr(name), where))
+
+
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        raise Malformed("a file", "none", str(path))
+    if path.is_dir():
+        raise Malformed("a file", "a folder", str(path))
+
+
 def _claims_in(path: Path) -> JsonObject:
+    _require_file(path)
     return parse_object(path.read_bytes(), path.name, max_bytes=_MAX_CLAIMS_BYTES)
 
 

@@ -116,11 +116,16 @@ class KeyRing:
         `in_force_until` tells when the last of the credentials issued before an
         instant ends; None when there is none. A key of which nothing is left goes.
 
-        Raises `Refused`: `rotation-under-way` while the newest key does not sign
-        yet, `too-many-keys` when more than fifty would have to stay published.
+        While the newest key does not sign yet, a rotation without a `lead` lets it sign
+        at once and makes no other.
+
+        Raises `Refused`: `rotation-under-way` while the newest key does not sign yet,
+        with a `lead`; `too-many-keys` when more than fifty would have to stay published.
         """
         newest = self.signing[-1]
         if newest.signs_from > now:
+            if not lead and len(self.signing) > 1:
+                return self._hastened(now)
             raise _refused(
                 "rotation-under-way",
                 "a newest key that signs already",
@@ -138,6 +143,11 @@ class KeyRing:
             signing=(*kept, replace(newest, signs_until=begins), fresh),
             reading=(*self.reading[:-1], reading, _reading_key(now)),
         ).tidied(now)
+
+    def _hastened(self, now: datetime) -> "KeyRing":
+        *before, current, waiting = self.signing
+        ended, begun = replace(current, signs_until=now), replace(waiting, signs_from=now)
+        return replace(self, signing=(*before, ended, begun))
 
     def withdrawn(self, key_id: str, now: datetime) -> "KeyRing":
         """Give the ring without a signing key that somebody else has.

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from counterfoil_credentials.keys import MemorySigner
@@ -21,6 +21,7 @@ from counterfoil_credentials.offers import parse_offer
 from counterfoil_issuer.brand_folder import BrandFolder
 from counterfoil_issuer.brand_service import open_brand
 from counterfoil_issuer.cli import main
+from counterfoil_service.serving import bind
 
 from tests.issuer.brand import Customer
 
@@ -46,11 +47,15 @@ def told(capsys: pytest.CaptureFixture[str], *command: object, status: int = 0) 
 
 
 @contextmanager
-def served(folder: Path, *options: str) -> Generator[dict[str, Any], None, None]:
+def served(
+    folder: Path, *options: str, stderr: TextIO | None = None
+) -> Generator[dict[str, Any], None, None]:
     """Serve `folder` in a process of its own, and give what it says about itself."""
     program = [sys.executable, "-c", COMMAND, "issuer", "serve", str(folder), "--json", *options]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment) as server:
+    with subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+    ) as server:
         try:
             assert server.stdout is not None
             yield json.loads(server.stdout.readline())
@@ -194,6 +199,12 @@ def test_claims_from_a_file_are_checked_against_the_type(
     ("command", "status", "names"),
     [
         (["offer", "passport", "--sample"], 1, "warranty"),
+        (["offer", "passport", "--sample"], 1, "found 'passport' (TYPE)"),
+        (["import", "catalogue.json", "--type", "passport"], 1, "none (catalogue.json)"),
+        (["import", "pyproject.toml", "--type", "passport"], 1, "found 'passport' (--type)"),
+        (["offer", "tier", "--claims", "missing.json"], 1, "a file, found none (missing.json)"),
+        (["import", "missing.csv"], 1, "a file, found none (missing.csv)"),
+        (["import", "."], 1, "a file, found a folder (.)"),
         (["offer", "tier", "--sample", "--count", "0"], 2, "--count"),
         (["offer", "tier", "--claims", "missing.json"], 1, "missing.json"),
         (["revoke", "nothing", "--reason", "fraud"], 1, "credential_id"),
@@ -247,6 +258,55 @@ def test_keys_rotate_and_the_log_says_so(folder: Path, capsys: pytest.CaptureFix
     assert main(["rotate-keys", str(folder), "--withdraw", first["jwk"]["kid"]]) == 0
 
     assert told(capsys, "verify-log", folder)["entries"] == 2
+
+
+def test_a_second_rotation_in_five_minutes_is_told_what_makes_it_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = told(capsys, "rotate-keys", folder)["signing"]
+    assert main(["rotate-keys", str(folder)]) == 1
+    assert "--now" in capsys.readouterr().err
+
+    hastened = told(capsys, "rotate-keys", folder, "--now")["signing"]
+    assert [one["kid"] for one in hastened] == [one["kid"] for one in waiting]
+    assert hastened[1]["signs_from"] < waiting[1]["signs_from"]
+
+
+def test_a_search_that_finds_nothing_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(capsys, "issued", folder)["credentials"] == []
+    assert main(["issued", str(folder)]) == 0
+    assert capsys.readouterr().out == "nothing issued\n"
+
+
+@pytest.mark.loopback
+def test_a_port_that_was_asked_for_and_is_taken_changes_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "port").write_text("8001\n")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with bind(None) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", str(folder), "--port", str(port)]) == 1
+
+    assert f"expected a free port, found {port} in use" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.loopback
+def test_a_port_of_the_last_time_that_is_taken_moves_on_and_says_so(folder: Path) -> None:
+    with bind(None) as taken:
+        port = taken.getsockname()[1]
+        (folder / "port").write_text(f"{port}\n")
+        with (folder / "errors").open("w") as errors, served(folder, stderr=errors) as said:
+            moved = said["listens"].rpartition(":")[2]
+            assert fetched(f"{said['listens']}/health/live")["status"] == "live"
+
+    assert moved != str(port)
+    assert (folder / "port").read_text().strip() == moved
+    told = f"port {port} is in use; it listens on {moved} instead"
+    assert told in (folder / "errors").read_text()
 
 
 def test_a_touched_log_is_named_by_its_row(

@@ -93,6 +93,18 @@ def test_a_second_rotation_waits_until_the_first_is_done(now: datetime) -> None:
     assert len(rotated(ring, now + KEYS_ARE_CACHED).published) == 3
 
 
+def test_a_rotation_in_haste_lets_the_key_that_waits_sign_at_once(now: datetime) -> None:
+    ring = rotated(KeyRing.fresh(now - YEAR), now)
+    soon = now + SECOND
+
+    hasty = ring.rotated(soon, in_force_until=warranties_of_five_years, lead=timedelta(0))
+
+    assert hasty.published == ring.published
+    assert ring.signer(soon).public == ring.published[1]
+    assert hasty.signer(soon).public == ring.published[0]
+    assert hasty.signing[0].signs_until == hasty.signing[1].signs_from == soon
+
+
 def test_no_more_keys_are_published_than_verifiers_read(now: datetime) -> None:
     ring = KeyRing.fresh(now)
     for day in range(1, MAX_SIGNING_KEYS):
