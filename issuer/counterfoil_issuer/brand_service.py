@@ -41,7 +41,6 @@ from counterfoil_issuer.authorization_settings import read_authorization_setting
 from counterfoil_issuer.back_office import BackOffice
 from counterfoil_issuer.brand_folder import BrandFolder
 from counterfoil_issuer.brands import brands_app
-from counterfoil_issuer.database_owner import require_own
 from counterfoil_issuer.issuer import Issuer, IssuerOptions, utc_now
 from counterfoil_issuer.job_desk import JobDesk
 from counterfoil_issuer.key_ring_file import FileKeys
@@ -49,6 +48,7 @@ from counterfoil_issuer.records import Clock
 from counterfoil_issuer.settings import StaffProvider
 from counterfoil_issuer.spec import AUTHORIZATION_CODE_GRANT
 from counterfoil_issuer.sql_authorization import grants_of, note_in
+from counterfoil_issuer.sql_owner import require_own
 from counterfoil_issuer.sql_store import SqlStore
 from counterfoil_issuer.staff import Staff, staff_of
 
