@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 from counterfoil_credentials.errors import Malformed
+from counterfoil_issuer.batch_rows import MAX_FILE_BYTES
 from counterfoil_issuer.catalogue import parse_catalogue
 from counterfoil_issuer.importing import (
     MAX_ERRORS,
-    MAX_FILE_BYTES,
     MAX_LINES_PER_ORDER,
     MAX_ROWS,
     CellError,
