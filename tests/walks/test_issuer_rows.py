@@ -19,6 +19,7 @@ from counterfoil_credentials.issuer_keys import parse_issuer_keys
 from counterfoil_credentials.sdjwt_vc import read_credential
 from httpx2 import Client
 
+from tests.issuer.brand import SECRET
 from tests.issuer.conformance.emulated_wallet import EmulatedWallet, public, well_known
 from tests.issuer.running import COMMAND, RunningIssuer, init, serving, told, told_json
 
@@ -96,6 +97,8 @@ def test_row_J2_a_service_goes_on_with_the_database_of_a_released_version(  # no
     assert orders > 0
     folder = tmp_path / "brand"
     init(folder)
+    # The secret and the database of one issuer belong together: its audit log is keyed.
+    (folder / "secret.key").write_bytes(SECRET)
     shutil.copy(database, folder / "issuer.sqlite3")
 
     with serving(folder) as issuer:
