@@ -56,6 +56,7 @@ from counterfoil_issuer.staff import (
     ERRORS,
     OFFERS,
     READ,
+    REVOKE,
     IdempotencyKey,
     Staff,
     StaffRoute,
@@ -213,7 +214,12 @@ def add_orders(router: APIRouter, staff: Staff) -> None:
 
         return await write(staff, request, caller, effect)
 
-    @router.post("/orders/{order}/returns", response_model=ReturnedAnswer)
+    # What comes back is revoked.
+    @router.post(
+        "/orders/{order}/returns",
+        response_model=ReturnedAnswer,
+        dependencies=[Depends(staff.access.to(REVOKE))],
+    )
     async def take_back(
         order: OrderName,
         asked: ReturnRequest,

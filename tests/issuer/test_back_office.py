@@ -166,7 +166,7 @@ def test_who_may_revoke_is_a_setting(issuer: Issuer, store: SqlStore) -> None:
             Desk(client, made["key"]).post("/credentials/x/revoke", {"reason": "fraud"}, status)
 
 
-def test_whoever_may_not_revoke_neither_reissues_nor_transfers(
+def test_whoever_may_not_revoke_neither_reissues_nor_transfers_nor_takes_back(
     issuer: Issuer, store: SqlStore, customer: Customer, stored: list[str]
 ) -> None:
     receipt, warranty = stored
@@ -181,6 +181,7 @@ def test_whoever_may_not_revoke_neither_reissues_nor_transfers(
         for one in stored:
             service.post(f"/credentials/{one}/reissue", {}, 403)
             service.post(f"/credentials/{one}/transfer", {}, 403)
+        service.post("/orders/%231001/returns", {"line": 1, "quantity": 1}, 403)
         assert [customer.status(one) for one in customer.received] == [VALID, VALID]
         recall.post(f"/credentials/{receipt}/reissue", {})
         recall.post(f"/credentials/{warranty}/transfer", {})
