@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from tests.interop.node import find_node, require_strangers
 
 ROOT = Path(__file__).parent.parent.parent
 GUIDE = ROOT / "docs" / "issuer.md"
+_PORT = re.compile(r"(?<=[ :])80\d\d\b")
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PATIENCE_S = 60
 
@@ -29,6 +31,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.serving: list[subprocess.Popen[bytes]] = []
+        self._ports: dict[str, str] = {}
         programs = [Path(sys.executable).parent, Path(find_node() or "node").parent]
         path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
         self._environment = {**os.environ, "PATH": path, "PYTHONIOENCODING": "utf-8"}
@@ -36,7 +39,7 @@ class Reader:
 
     def types(self, block: str) -> None:
         """Run a block; a last line that ends with `&` goes on until the reader leaves."""
-        *lines, last = block.splitlines()
+        *lines, last = _PORT.sub(self._own_port, block).splitlines()
         if not last.endswith(" &"):
             lines.append(last)
         self._run("\n".join(lines))
@@ -48,6 +51,13 @@ class Reader:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
             process.wait(_PATIENCE_S)
+
+    def _own_port(self, shown: re.Match[str]) -> str:
+        """Give a free port for one that the guide shows: somebody else may read beside us."""
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            free = str(listener.getsockname()[1])
+        return self._ports.setdefault(shown[0], free)
 
     def _run(self, block: str) -> None:
         done = subprocess.run(
