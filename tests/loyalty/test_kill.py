@@ -25,7 +25,6 @@ ORIGIN = "https://points.example"
 BRAND = PointsSigner(b"\x01" * 32)
 CUSTOMER = PointsAccounts(b"customer" * 4)
 ACCOUNT = CUSTOMER.of(AUDIO).account
-NOW = datetime.now(UTC)  # these services run by the real clock
 
 
 @contextmanager
@@ -90,11 +89,12 @@ def test_awards_cut_by_kill_9_are_each_minted_exactly_once(tmp_path: Path, kills
         history = client.history(CUSTOMER)
         assert len({entry.reference for entry in history}) == len(history) == len(begun)
         assert len([event for event in client.events() if event["name"] == "PointsCreated"]) == 1
-        voucher = client.redeem(Points(AUDIO, 100), CUSTOMER, b"r" * 32, now=NOW)
+        now = datetime.now(UTC)  # these services run by the real clock
+        voucher = client.redeem(Points(AUDIO, 100), CUSTOMER, b"r" * 32, now=now)
 
     assert (tmp_path / VOUCHER_KEY).stat().st_mode & 0o777 == 0o600
     with service(tmp_path) as (client, _):  # the last one was killed, too
-        assert client.redeem(Points(AUDIO, 100), CUSTOMER, b"r" * 32, now=NOW) == voucher
+        assert client.redeem(Points(AUDIO, 100), CUSTOMER, b"r" * 32, now=now) == voucher
 
 
 @pytest.mark.loopback
