@@ -61,6 +61,8 @@ T = TypeVar("T")
 
 _READ_ONLY: Final = "counterfoil_read_only"
 _IDLE: Final = 4
+_MOST: Final = 16
+_FREE_WITHIN_S: Final = 30.0
 
 _HOUSE = MetaData()
 _SCHEMA_VERSION = Table("schema_version", _HOUSE, Column("version", Integer, nullable=False))
@@ -73,6 +75,7 @@ class Database:
         self._connect = connect
         self._group = GroupCommit(lambda: connect(False))  # noqa: FBT003  # as its type says
         self._idle: dict[bool, list[Session]] = {False: [], True: []}
+        self._free = threading.BoundedSemaphore(_MOST)
         self._lock = threading.Lock()
         self._closed = False
         self._commits = 0
@@ -153,30 +156,36 @@ class Database:
     def _session(self, *, read_only: bool) -> Generator[Session, None, None]:
         if self._group.is_here:
             raise Misuse("expected a work to use its own connection, found it open another")
+        # A server has a hundred places, and other workers want some: more threads wait.
+        if not self._free.acquire(timeout=_FREE_WITHIN_S):
+            raise Unavailable(f"expected one of {_MOST} connections to be free, found none")
+        try:
+            session = self._idle_or_new(read_only=read_only)
+            try:
+                session.begin()
+                try:
+                    yield session
+                    session.commit()
+                except BaseException:
+                    session.roll_back()
+                    raise
+            finally:
+                self._give_back(session, read_only=read_only)
+        finally:
+            self._free.release()
+
+    def _idle_or_new(self, *, read_only: bool) -> Session:
         with self._lock:
             idle = self._idle[read_only]
             session = idle.pop() if idle else None
-        if session is None or not session.usable:
-            session = self._connect(read_only)
-        try:
-            session.begin()
-            try:
-                yield session
-                session.commit()
-            except BaseException:
-                session.roll_back()
-                raise
-        except BaseException:
-            if not session.usable:
-                session.close()
-                raise
-            self._give_back(session, read_only=read_only)
-            raise
-        self._give_back(session, read_only=read_only)
+        if session is not None and not session.usable:
+            session.close()
+            session = None
+        return session or self._connect(read_only)
 
     def _give_back(self, session: Session, *, read_only: bool) -> None:
         with self._lock:
-            if not self._closed and len(self._idle[read_only]) < _IDLE:
+            if session.usable and not self._closed and len(self._idle[read_only]) < _IDLE:
                 self._idle[read_only].append(session)
                 return
         session.close()

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, chdir
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, chdir
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Unavailable
+from counterfoil_service import sql
 from counterfoil_service.group_commit import MAX_WAITING
 from counterfoil_service.postgres_session import connected
 from counterfoil_service.sql import Database
@@ -120,6 +123,37 @@ def test_keeps_what_a_finished_transaction_wrote(where: Path | str, database: Da
 
     assert codes(again) == [1]
     again.close()
+
+
+def test_more_threads_than_connections_wait_for_one(where: Path | str) -> None:
+    database = Database.open(where, METADATA)
+    lock, inside, together = threading.Lock(), Counter[str](), threading.Barrier(16)
+
+    def look(_: int) -> int:
+        with database.reading():
+            with lock:
+                inside["now"] += 1
+                found = inside["now"]
+            together.wait(60)
+            with lock:
+                inside["now"] -= 1
+        return found
+
+    with ThreadPoolExecutor(64) as pool:
+        assert max(pool.map(look, range(64))) == 16
+    database.close()
+
+
+def test_who_waits_too_long_for_a_connection_is_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "_FREE_WITHIN_S", 0.0)
+    with ExitStack() as stack:
+        for _ in range(16):
+            stack.enter_context(database.reading())
+        with pytest.raises(Unavailable, match="one of 16 connections"):
+            codes(database)
+    assert codes(database) == []
 
 
 def test_keeps_nothing_of_a_transaction_that_failed_at_its_end(database: Database) -> None:
