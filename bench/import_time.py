@@ -80,8 +80,7 @@ class _Import:
     def _run(self, program: str) -> str:
         settings = {**os.environ, "PYTHONPYCACHEPREFIX": self.folder}
         settings.pop("PYTHONDONTWRITEBYTECODE", None)
-        # The program is one of ours, above.
-        return subprocess.run(  # noqa: S603
+        return subprocess.run(  # noqa: S603  # our own program, above
             [sys.executable, "-c", program],
             check=True,
             capture_output=True,

@@ -9,12 +9,15 @@ import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Final, TypeAlias
 
 Sampler: TypeAlias = Callable[[], float]
 """Gives one figure: the cost of one call this time, or a size."""
 
+# The usual folder for temporary files may be in memory; this one outlives a restart.
+DISK: Final = Path("/var/tmp")  # noqa: S108  # each run has a folder of its own in it
 ROUNDS: Final = 21
 QUICK_ROUNDS: Final = 2
 _SHORTEST_SAMPLE_S: Final = 0.02

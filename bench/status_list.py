@@ -175,8 +175,7 @@ def _memory(length: int) -> Iterator[Operation]:
         measures["resident"] = _RESIDENT
     for name, (before, peak) in measures.items():
         program = _BUILD.format(length=length, before=before, peak=peak)
-        # The program is one of ours, above.
-        run = subprocess.run(  # noqa: S603
+        run = subprocess.run(  # noqa: S603  # our own program, above
             [sys.executable, "-c", program], check=True, capture_output=True, text=True
         )
         yield Operation(

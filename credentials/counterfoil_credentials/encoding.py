@@ -46,6 +46,7 @@ def from_b64url(text: str, where: str) -> bytes:
     if "+" in text or "/" in text or "=" in text:
         raise Malformed("unpadded base64url", "other characters", where)
     try:
+        # By position, as every disclosure passes here: a keyword costs it 0.15 us.
         return b64decode(text + _PADDING[rest], _URL_ALPHABET, True)  # noqa: FBT003
     except ValueError:
         raise Malformed("unpadded base64url", "other characters", where) from None

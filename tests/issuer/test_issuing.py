@@ -221,7 +221,7 @@ MISTAKES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     "a text for a nonce": (lambda _, claims: claims.update(nonce="x"), "invalid_nonce"),
     "an empty nonce": (lambda _, claims: claims.update(nonce=""), "invalid_nonce"),
     "a nonce with another MAC": (
-        lambda _, claims: claims.update(nonce=claims["nonce"][:-2] + "AA"),
+        lambda _, claims: claims.update(nonce=claims["nonce"][:32] + "A" * 22),
         "invalid_nonce",
     ),
     "a nonce with another time": (
