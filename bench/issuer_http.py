@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,7 @@ from counterfoil_issuer.datasets import new_dataset
 from counterfoil_issuer.issuer import Issuer, IssuerOptions, utc_now
 from counterfoil_issuer.records import (
     CredentialRecord,
+    Dataset,
     Issuance,
     IssuanceId,
     RevocationReason,
@@ -63,7 +65,7 @@ from bench.loopback import (
     running,
     serve,
 )
-from bench.measure import QUICK_ROUNDS, Operation, Other
+from bench.measure import DISK, QUICK_ROUNDS, Operation, Other
 
 _URL: Final = "https://audio.example"
 _SECRET: Final = b"a secret of the bench and no one"
@@ -110,7 +112,7 @@ _COUNT: Final = Statement(update(STATUS_LISTS).values(used=STATUS_LISTS.c.used +
 def operations(*, quick: bool) -> Iterator[Operation]:
     """Give the credential endpoint, then the status list."""
     rounds = QUICK_ROUNDS if quick else _ROUNDS
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(dir=DISK) as name:
         folder = Path(name)
         yield from _credentials(folder, _QUICK_REQUESTS if quick else _REQUESTS, rounds)
         yield from _status_list(folder, _SMALL_LIST if quick else _LIST_SIZE, rounds)
@@ -164,13 +166,13 @@ def _status_list(folder: Path, length: int, rounds: int) -> Iterator[Operation]:
         )
 
 
-def _issuer(path: Path, length: int = _LIST_SIZE) -> Issuer:
+def _issuer(store: SqlStore, length: int = _LIST_SIZE) -> Issuer:
     return Issuer(
         url=_URL,
         catalogue=parse_catalogue_files(sample_files()),
         signer=MemorySigner.from_private_bytes(_KEY),
         secret=_SECRET,
-        store=SqlStore(path),
+        store=store,
         options=IssuerOptions(
             token_lasts=_HOUR, nonce_lasts=_HOUR, proof_max_age=_HOUR, status_list_size=length
         ),
@@ -179,18 +181,11 @@ def _issuer(path: Path, length: int = _LIST_SIZE) -> Issuer:
 
 def _requests(path: Path, count: int) -> list[bytes]:
     """Give requests, each for another warranty, with the tokens that they need in the database."""
-    issuer, now, found = _issuer(path), utc_now(), list[bytes]()
-    with issuer.store.transaction() as held:
+    now, found = utc_now(), list[bytes]()
+    with closing(SqlStore(path)) as store, store.transaction() as held:
+        issuer = _issuer(store)
         for _ in range(count):
-            dataset = new_dataset(
-                issuer.catalogue,
-                WARRANTY.name,
-                WARRANTY.sample,
-                ends_at=None,
-                serial=None,
-                subject=None,
-                random=secrets.token_bytes,
-            )
+            dataset = _warranty(issuer)
             held.add_dataset(dataset, now)
             token = grant_token(
                 held,
@@ -211,21 +206,26 @@ def _requests(path: Path, count: int) -> list[bytes]:
     return found
 
 
+def _warranty(issuer: Issuer) -> Dataset:
+    return new_dataset(
+        issuer.catalogue,
+        WARRANTY.name,
+        WARRANTY.sample,
+        ends_at=None,
+        serial=None,
+        subject=None,
+        random=secrets.token_bytes,
+    )
+
+
 def _revoke_some(path: Path, length: int) -> None:
     """Issue a hundredth of a list, and revoke it."""
-    issuer, now = _issuer(path, length), utc_now()
-    with issuer.store.transaction() as held:
+    now = utc_now()
+    with closing(SqlStore(path)) as store, store.transaction() as held:
+        issuer = _issuer(store, length)
         for index in range(0, length, 100):
             name = IssuanceId(f"bench-{index}")
-            dataset = new_dataset(
-                issuer.catalogue,
-                WARRANTY.name,
-                WARRANTY.sample,
-                ends_at=None,
-                serial=None,
-                subject=None,
-                random=secrets.token_bytes,
-            )
+            dataset = _warranty(issuer)
             held.add_dataset(dataset, now)
             held.add_issuance(
                 Issuance(
@@ -363,7 +363,7 @@ async def _hello(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: A
 def _app(kind: str, path: Path, length: int) -> AsgiApp:
     match kind:
         case "issuer":
-            return create_app(_issuer(path, length), back_office_key="bench")
+            return create_app(_issuer(SqlStore(path), length))
         case "bare":
             return _Bare(path)
         case _:

@@ -1,20 +1,24 @@
 """A PostgreSQL server that tests start from an empty folder, and empty databases on it.
 
-`postgres` is the server's URL, started once; `postgres_url` is a database on it for
-one test; `where` is a SQLite file or such a database, so that each test that asks for
-it runs on both.
+`postgres` is the server's URL, started once; `postgres_url` is a database on it, empty
+whenever a test asks for it; `where` is a SQLite file or that database, so that each test
+that asks for it runs on both. Making a database takes longer than most tests, and
+tables for it longer still: whoever always needs the same tables keeps a database of his
+own (`made_on`) and has it emptied (`without_rows`).
 """
 
-import itertools
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-_numbers = itertools.count(1)
+if TYPE_CHECKING:
+    import psycopg
 
 
 @pytest.fixture(scope="session")
@@ -39,17 +43,48 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_url(postgres: str) -> Iterator[str]:
+def postgres_url(postgres: str, _postgres_database: str) -> str:
     """Give the URL of an empty database."""
+    with _alone(postgres, _postgres_database) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return _postgres_database
+
+
+@pytest.fixture(scope="session")
+def _postgres_database(postgres: str) -> str:
+    return made_on(postgres, "test")
+
+
+def made_on(postgres: str, name: str) -> str:
+    """Make a database and give its URL."""
     import psycopg
     from psycopg.sql import SQL, Identifier
 
-    name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-    yield urlsplit(postgres)._replace(path=f"/{name}").geturl()
+    return urlsplit(postgres)._replace(path=f"/{name}").geturl()
+
+
+def without_rows(postgres: str, url: str, tables: Iterable[str]) -> None:
+    """Empty `tables` of the database at `url`, and begin its numbers again."""
+    from psycopg.sql import SQL, Identifier
+
+    with _alone(postgres, url) as connection:
+        names = SQL(", ").join(map(Identifier, tables))
+        connection.execute(SQL("TRUNCATE {} RESTART IDENTITY").format(names))
+
+
+@contextmanager
+def _alone(postgres: str, url: str) -> "Generator[psycopg.Connection[Any], None, None]":
+    # What an earlier test left open may hold a lock, and takes up one of the server's places.
+    import psycopg
+
+    others = "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE datname = %s"
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+        connection.execute(others, (urlsplit(url).path[1:],))
+    with psycopg.connect(url) as connection:
+        yield connection
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

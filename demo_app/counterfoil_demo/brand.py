@@ -22,6 +22,7 @@ from counterfoil_issuer.app import create_app
 from counterfoil_issuer.catalogue import parse_catalogue
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
 from counterfoil_issuer.sql_store import SqlStore
+from counterfoil_issuer.staff import staff_of
 from counterfoil_loyalty.accounts import PointsSigner
 from counterfoil_loyalty.client import PointsClient
 from counterfoil_service.serving import AsgiApp
@@ -39,8 +40,10 @@ _TYPES: Final = ("receipt", "warranty")
 
 def build(place: Place) -> AsgiApp:
     """Give the brand's service in its place."""
-    issuer = _issuer(place)
-    app = create_app(issuer, back_office_key=place.back_office_key)
+    store = place.closing.enter_context(closing(SqlStore(place.folder / "issuer.sqlite3")))
+    issuer = _issuer(place, store)
+    staff = staff_of(issuer, store, back_office_key=place.back_office_key)
+    app = create_app(issuer, staff=staff)
     app.include_router(receiver_routes(_receiver(place), place.back_office_key))
     app.include_router(
         points_desk(
@@ -55,14 +58,14 @@ def build(place: Place) -> AsgiApp:
     return app
 
 
-def _issuer(place: Place) -> Issuer:
+def _issuer(place: Place, store: SqlStore) -> Issuer:
     catalogue = files("counterfoil_demo").joinpath("data", f"{place.house.name}.json")
     return Issuer(
         url=place.house.origin,
         catalogue=parse_catalogue(catalogue.read_bytes()),
         signer=load_or_create_signer(place.folder / "issuer-key.pem"),
         secret=load_or_create_secret(place.folder / "nonces.key"),
-        store=place.closing.enter_context(closing(SqlStore(place.folder / "issuer.sqlite3"))),
+        store=store,
         options=IssuerOptions(status_list_ttl=_NO_KEEPING),
     )
 

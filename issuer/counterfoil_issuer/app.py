@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from counterfoil_credentials.errors import Misuse, Unavailable
+from counterfoil_credentials.errors import Unavailable
 from counterfoil_service.errors import LimitBodySize, install_error_handlers
 from counterfoil_service.repeating import repeating
 from fastapi import APIRouter, FastAPI
@@ -30,11 +30,11 @@ from counterfoil_issuer.credential_request import OPTIONAL, Secrecy, encryption_
 from counterfoil_issuer.exchange import MAX_BODY_BYTES
 from counterfoil_issuer.hot_routes import HotRoutes
 from counterfoil_issuer.issuer import Issuer
+from counterfoil_issuer.job_desk import JobDesk
 from counterfoil_issuer.metadata import Features
 from counterfoil_issuer.public_routes import public_paths, public_trees
 from counterfoil_issuer.spec import AUTHORIZATION_CODE_GRANT
-from counterfoil_issuer.sql_store import SqlStore
-from counterfoil_issuer.staff import Staff, staff_of
+from counterfoil_issuer.staff import Staff
 from counterfoil_issuer.wallet_routes import Redeem, WalletDesk, wallet_paths
 from counterfoil_issuer.wallet_schemas import access_token_scheme, hot_path_items
 
@@ -48,7 +48,6 @@ Lifespan: TypeAlias = Callable[[object], AbstractAsyncContextManager[None]]
 def create_app(
     issuer: Issuer,
     *,
-    back_office_key: str,
     clients: ClientPolicy | None = None,
     secrecy: Secrecy = OPTIONAL,
     grants: Mapping[str, Redeem] | None = None,
@@ -56,7 +55,7 @@ def create_app(
     staff: Staff | None = None,
     working: Sequence[Lifespan] = (),
 ) -> FastAPI:
-    """Give the service around `issuer`. Staff calls carry `back_office_key` as bearer key.
+    """Give the service around `issuer`; without `staff` it has no back office.
 
     `clients` says which wallets are let in how, `secrecy` what must be encrypted.
     `grants` are the grant types of the token endpoint besides the pre-authorized code,
@@ -72,19 +71,12 @@ def create_app(
     desk = WalletDesk(
         issuer=issuer, clients=clients or ClientPolicy(), secrecy=secrecy, grants=grants or {}
     )
-    if staff is None:
-        if not isinstance(issuer.store, SqlStore):
-            raise Misuse("expected an issuer whose state is in a database, found another")
-        staff = staff_of(issuer, issuer.store, back_office_key=back_office_key)
-
-    def do_jobs() -> None:
-        with suppress(Unavailable):
-            staff.desk.run_waiting()
-
-    lifespan = _together(repeating(tidy, TIDY_EVERY_S), repeating(do_jobs, JOBS_EVERY_S), *working)
+    works = [repeating(tidy, TIDY_EVERY_S), *working]
+    if staff is not None:
+        works.append(_job_runner(staff.desk))
     app = FastAPI(
         title="Counterfoil issuer",
-        lifespan=lifespan,
+        lifespan=_together(works),
         docs_url=None,
         redoc_url=None,
         # The request log and the metrics are ours; looking for another's costs each request.
@@ -96,7 +88,8 @@ def create_app(
     app.add_middleware(_BoundBodies, file_paths=files)
     for router in routers:
         app.include_router(router, prefix=prefix)
-    app.include_router(back_office_routes(staff), prefix=f"{prefix}/back-office")
+    if staff is not None:
+        app.include_router(back_office_routes(staff), prefix=f"{prefix}/back-office")
     app.add_middleware(
         HotRoutes,
         paths=public_paths(issuer, _features(desk)) | wallet_paths(desk),
@@ -106,7 +99,15 @@ def create_app(
     return app
 
 
-def _together(*lifespans: Lifespan) -> Lifespan:
+def _job_runner(desk: JobDesk) -> Lifespan:
+    def do_jobs() -> None:
+        with suppress(Unavailable):
+            desk.run_waiting()
+
+    return repeating(do_jobs, JOBS_EVERY_S)
+
+
+def _together(lifespans: Sequence[Lifespan]) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: object) -> AsyncGenerator[None, None]:
         async with AsyncExitStack() as stack:

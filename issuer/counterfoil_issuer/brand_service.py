@@ -143,7 +143,6 @@ def brand_app(brand: OpenBrand) -> FastAPI:
         working.append(repeating(desk.tidy, MINUTE_S))
     app = create_app(
         issuer,
-        back_office_key=brand.folder.back_office_key(),
         clients=authorization.clients,
         grants={} if desk is None else {AUTHORIZATION_CODE_GRANT: desk.redeem},
         routers=[] if desk is None else [authorization_router(desk)],

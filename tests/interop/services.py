@@ -25,6 +25,7 @@ from counterfoil_issuer.app import create_app as create_issuer_app
 from counterfoil_issuer.catalogue import parse_catalogue
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.sql_store import SqlStore
+from counterfoil_issuer.staff import staff_of
 from counterfoil_service.serving import AsgiApp, bind
 from counterfoil_service.sql import open_database
 from counterfoil_verifier.app import create_app as create_verifier_app
@@ -152,7 +153,8 @@ def our_issuer(folder: Path) -> Generator[Brand, None, None]:
             secret=bytes(range(32)),
             store=store,
         )
-        return create_issuer_app(issuer, back_office_key=_BACK_OFFICE_KEY)
+        staff = staff_of(issuer, store, back_office_key=_BACK_OFFICE_KEY)
+        return create_issuer_app(issuer, staff=staff)
 
     try:
         with _served(create) as address:

@@ -19,6 +19,8 @@ from counterfoil_issuer.catalogue import Catalogue, parse_catalogue
 from counterfoil_issuer.issuer import Issuer, IssuerOptions
 from counterfoil_issuer.issuing import Issued
 from counterfoil_issuer.offering import OpenOffer
+from counterfoil_issuer.sql_store import SqlStore
+from counterfoil_issuer.staff import Staff, staff_of
 from counterfoil_issuer.store import Store
 from counterfoil_issuer.tokens import AccessToken, Presented
 
@@ -85,6 +87,12 @@ def issuer_on(
         clock=clock,
         random=random,
     )
+
+
+def staffed(issuer: Issuer, key: str) -> Staff:
+    """Give a back office whose owner has `key`."""
+    assert isinstance(issuer.store, SqlStore)
+    return staff_of(issuer, issuer.store, back_office_key=key)
 
 
 @dataclass

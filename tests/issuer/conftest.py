@@ -9,9 +9,11 @@ from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.offering import OpenOffer
 from counterfoil_issuer.sql_store import SqlStore
 from counterfoil_issuer.store import Store
+from counterfoil_issuer.tables import METADATA
 
 from tests.conftest import Clock
 from tests.issuer.brand import ORDERS, Customer, issuer_on
+from tests.postgres import made_on, without_rows
 
 ON_BOTH_DATABASES = {
     f"test_{name}.py"
@@ -39,11 +41,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("store", databases, indirect=True)
 
 
+@pytest.fixture(scope="session")
+def issuer_url(postgres: str) -> str:
+    """Give the URL of a database that keeps its tables from test to test."""
+    url = made_on(postgres, "issuer")
+    SqlStore(url).close()
+    return url
+
+
 @pytest.fixture
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Give an empty store."""
-    on_postgres = request.param == "postgres"
-    where = request.getfixturevalue("postgres_url") if on_postgres else tmp_path / "issuer.sqlite3"
+    if request.param == "postgres":
+        where = request.getfixturevalue("issuer_url")
+        without_rows(request.getfixturevalue("postgres"), where, METADATA.tables)
+    else:
+        where = tmp_path / "issuer.sqlite3"
     on_disk = SqlStore(where)
     yield on_disk
     on_disk.close()

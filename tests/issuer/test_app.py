@@ -26,7 +26,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from tests.conftest import Clock
-from tests.issuer.brand import AUDIO, ORDERS, issuer_on
+from tests.issuer.brand import AUDIO, ORDERS, issuer_on, staffed
 
 STAFF = {"Authorization": "Bearer of-the-back-office"}
 ASCII = set(range(0x20, 0x7F)) - {0x22, 0x5C}
@@ -34,7 +34,7 @@ ASCII = set(range(0x20, 0x7F)) - {0x22, 0x5C}
 
 @pytest.fixture
 def client(issuer: Issuer) -> Iterator[TestClient]:
-    with TestClient(create_app(issuer, back_office_key="of-the-back-office")) as client:
+    with TestClient(create_app(issuer, staff=staffed(issuer, "of-the-back-office"))) as client:
         yield client
 
 
@@ -134,7 +134,7 @@ def test_an_identifier_with_a_path_moves_every_route_and_inserts_the_well_known_
     store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
 ) -> None:
     issuer = issuer_on(store, clock, random_bytes, url="https://host.example/audio")
-    app = create_app(issuer, back_office_key="key")
+    app = create_app(issuer, staff=staffed(issuer, "key"))
     with TestClient(app) as client:
         metadata = client.get("/.well-known/openid-credential-issuer/audio").json()
 
@@ -384,7 +384,7 @@ def test_staff_import_find_offer_list_and_revoke(phone: Phone) -> None:
 
 def test_the_service_forgets_what_is_past_when_it_starts(issuer: Issuer, clock: Clock) -> None:
     def service() -> TestClient:
-        return TestClient(create_app(issuer, back_office_key="of-the-back-office"))
+        return TestClient(create_app(issuer, staff=staffed(issuer, "of-the-back-office")))
 
     with service() as client:
         phone = Phone(client, clock)

@@ -131,7 +131,6 @@ def wallet(issuer: Issuer, clock: Clock, provider: Provider) -> Iterator[Wallet]
     desk = desk_of(issuer, provider.login(), STRICT)
     app = create_app(
         issuer,
-        back_office_key="of-the-back-office",
         clients=desk.clients,
         grants={AUTHORIZATION_CODE_GRANT: desk.redeem},
         routers=[authorization_router(desk)],

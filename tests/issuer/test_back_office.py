@@ -22,7 +22,7 @@ from httpx2 import Response
 from sqlalchemy import delete
 
 from tests.conftest import Clock
-from tests.issuer.brand import Customer, issuer_on, orders_file
+from tests.issuer.brand import Customer, issuer_on, orders_file, staffed
 
 OWNER = "of-the-back-office"
 TIER = {
@@ -65,7 +65,7 @@ class Desk:
 
 @pytest.fixture
 def client(issuer: Issuer) -> Iterator[TestClient]:
-    with TestClient(create_app(issuer, back_office_key=OWNER)) as client:
+    with TestClient(create_app(issuer, staff=staffed(issuer, OWNER))) as client:
         yield client
 
 
@@ -160,7 +160,7 @@ def test_a_key_that_was_ended_opens_nothing(owner: Desk, at_desk: Callable[..., 
 
 def test_who_may_revoke_is_a_setting(issuer: Issuer, store: SqlStore) -> None:
     staff = staff_of(issuer, store, back_office_key=OWNER, may_revoke=["issuer"])
-    with TestClient(create_app(issuer, back_office_key=OWNER, staff=staff)) as client:
+    with TestClient(create_app(issuer, staff=staff)) as client:
         for role, status in (("issuer", 404), ("service", 403)):
             made = Desk(client, OWNER).post("/keys", {"name": role, "roles": [role]}, 201)
             Desk(client, made["key"]).post("/credentials/x/revoke", {"reason": "fraud"}, status)
@@ -171,7 +171,7 @@ def test_whoever_may_not_revoke_neither_reissues_nor_transfers_nor_takes_back(
 ) -> None:
     receipt, warranty = stored
     staff = staff_of(issuer, store, back_office_key=OWNER, may_revoke=["recall"])
-    with TestClient(create_app(issuer, back_office_key=OWNER, staff=staff)) as client:
+    with TestClient(create_app(issuer, staff=staff)) as client:
 
         def at(role: str) -> Desk:
             made = Desk(client, OWNER).post("/keys", {"name": role, "roles": [role]}, 201)
@@ -410,7 +410,7 @@ def test_a_log_that_was_emptied_is_found_by_the_ends_that_were_kept(
 ) -> None:
     kept = CheckpointFile(tmp_path / "checkpoints", MemorySigner.generate(), clock=clock)
     staff = staff_of(issuer, store, back_office_key=OWNER, checkpoints=kept)
-    with TestClient(create_app(issuer, back_office_key=OWNER, staff=staff)) as client:
+    with TestClient(create_app(issuer, staff=staff)) as client:
         owner = Desk(client, OWNER)
         owner.post("/keys", {"name": "mine", "roles": ["issuer"]}, 201)
         assert owner.get("/audit/check")["whole"]
@@ -448,7 +448,7 @@ def test_two_brands_on_one_database_each_have_nothing_of_the_other(
     customer = Customer(first, clock, MemorySigner.generate())
     receipt, _ = customer.accept(first.offer("#1").offers[0])
 
-    with TestClient(create_app(second, back_office_key="second")) as client:
+    with TestClient(create_app(second, staff=staffed(second, "second"))) as client:
         desk = Desk(client, "second")
         desk.get(f"/credentials/{receipt.notification_id}", 404)
         assert desk.get("/orders", email="a@example.org")["orders"] == []

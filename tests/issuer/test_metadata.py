@@ -294,7 +294,7 @@ def test_the_algorithm_that_is_announced_is_the_one_that_signs(
     signer = MemorySigner.generate(curve)
     issuer = issuer_on(store, clock, random_bytes, signer=signer)
     path = "/.well-known/openid-credential-issuer"
-    with TestClient(create_app(issuer, back_office_key="of-the-office"), base_url=AUDIO) as client:
+    with TestClient(create_app(issuer), base_url=AUDIO) as client:
         said: JsonObject = client.get(path).json()
         signed = client.get(path, headers={"Accept": "application/jwt"}).text
 

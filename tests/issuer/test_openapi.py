@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Clock
-from tests.issuer.conformance.stage import BACK_OFFICE_KEY, TYPE, Stage, stage
+from tests.issuer.conformance.stage import TYPE, Stage, stage
 
+BACK_OFFICE_KEY: Final = "of-the-back-office"
 EXAMPLES: Final = 20
 # Its types are half known, which a strict checker takes for unknown.
 FROM_ASGI: Any = import_module("schemathesis.openapi").from_asgi
@@ -43,7 +44,7 @@ WALLET_ENDPOINTS: Final = {
 
 @pytest.fixture
 def service(tmp_path: Path, clock: Clock, random_bytes: Callable[[int], bytes]) -> Iterator[Stage]:
-    with stage(tmp_path, clock, random_bytes) as plain:
+    with stage(tmp_path, clock, random_bytes, back_office_key=BACK_OFFICE_KEY) as plain:
         wallet, offer = plain.wallet(), plain.offer()
         token = wallet.redeem(offer.link).json()
         assert wallet.ask(token, wallet.request(TYPE, token)).status_code == 200

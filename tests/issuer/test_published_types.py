@@ -27,7 +27,7 @@ from tests.issuer.brand import AUDIO, CATALOGUE, Customer, issuer_on
 def served(issuer: Issuer) -> Generator[MemoryFetcher]:
     """Reach the service at its public address."""
     fetcher = MemoryFetcher()
-    with TestClient(create_app(issuer, back_office_key="of-the-back-office")) as client:
+    with TestClient(create_app(issuer)) as client:
 
         def get(_m: str, path: str, _h: Mapping[str, str], _b: bytes) -> Response:
             answer = client.get(path)

@@ -9,6 +9,8 @@ from counterfoil_service.metrics import Metrics
 from counterfoil_service.request_log import RequestLog
 from fastapi.testclient import TestClient
 
+from tests.issuer.brand import staffed
+
 STAFF = {"Authorization": "Bearer of-the-back-office"}
 
 
@@ -27,7 +29,7 @@ STAFF = {"Authorization": "Bearer of-the-back-office"}
 def test_each_request_is_counted_under_a_name_of_ours(
     issuer: Issuer, random_bytes: Callable[[int], bytes], asked: str, route: str, status: int
 ) -> None:
-    app = create_app(issuer, back_office_key="of-the-back-office")
+    app = create_app(issuer, staff=staffed(issuer, "of-the-back-office"))
     metrics = Metrics()
     app.add_middleware(RequestLog, metrics=metrics, random=random_bytes)
     method, path = asked.split()

@@ -44,9 +44,7 @@ JWT = {"Content-Type": "application/jwt"}
 def app_of(
     issuer: Issuer, clients: ClientPolicy | None = None, secrecy: Secrecy | None = None
 ) -> FastAPI:
-    return create_app(
-        issuer, back_office_key="staff", clients=clients, secrecy=secrecy or Secrecy()
-    )
+    return create_app(issuer, clients=clients, secrecy=secrecy or Secrecy())
 
 
 class Wallet:
@@ -397,7 +395,6 @@ class TestOffersAndDocuments:
             "/.well-known/openid-credential-issuer",
             "/.well-known/oauth-authorization-server",
             "/.well-known/jwt-vc-issuer",
-            "/back-office/orders",
         ):
             assert document["paths"][path], path
         ids = [

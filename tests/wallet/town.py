@@ -161,7 +161,7 @@ class Town:
 
     def connect(self) -> None:
         """Put every service on the network."""
-        self.serve(AUDIO, create_issuer_app(self.issuer, back_office_key=KEY))
+        self.serve(AUDIO, create_issuer_app(self.issuer))
         self.serve(TILL, create_counter_app(self.counter, counter_key=KEY))
         self.serve(CUSTODIAN, create_custodian_app(self.custodian))
         velo = FastAPI()

@@ -24,7 +24,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Client
 
-from tests.issuer.brand import CATALOGUE, issuer_on
+from tests.issuer.brand import CATALOGUE, issuer_on, staffed
 from tests.issuer.conformance.emulated_wallet import (
     CALLBACK,
     CLIENT_ID,
@@ -37,7 +37,6 @@ from tests.issuer.conformance.emulated_wallet import (
 
 BRAND = "http://127.0.0.1/audio"
 TYPE = "warranty"
-BACK_OFFICE_KEY = "of-the-back-office"
 CUSTOMERS = ("sample-lin", "sample-ada", "sample-noor")
 
 
@@ -116,6 +115,7 @@ def stage(
     *,
     attested_wallets: bool = False,
     attested_keys: bool = False,
+    back_office_key: str | None = None,
 ) -> Generator[Stage, None, None]:
     """Give a brand that serves, and demands what its policy says."""
     maker = Maker()
@@ -139,7 +139,7 @@ def stage(
     )
     app = create_app(
         service,
-        back_office_key=BACK_OFFICE_KEY,
+        staff=None if back_office_key is None else staffed(service, back_office_key),
         clients=clients,
         grants={AUTHORIZATION_CODE_GRANT: desk.redeem},
         routers=[authorization_router(desk)],
