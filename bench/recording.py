@@ -74,11 +74,9 @@ def _recording(where: Path | str, rows: int) -> Generator[Sampler, None, None]:
     database = Database.open(where, _METADATA)
     numbers = itertools.count()
 
-    def work(number: int, connection: Connection) -> int:
+    def work(number: int, connection: Connection) -> None:
         name = f"ours {number}"
-        return connection.change(
-            _ADD, credential_id=name, list_number=1, status_index=number, copy=_COPY
-        )
+        connection.add(_ADD, credential_id=name, list_number=1, status_index=number, copy=_COPY)
 
     async def record(share: int) -> None:
         for _ in range(share):

@@ -668,7 +668,7 @@ class SqlHeld:
         return self.connection.change(statement, **values)
 
     def _add(self, table: Table, **values: Value) -> None:
-        self.connection.change(_adding(table, tuple(values)), **values)
+        self.connection.add(_adding(table, tuple(values)), **values)
 
     def _add_if_new(self, table: Table, **values: Value) -> bool:
         return self.connection.change(_adding_if_new(table, tuple(values)), **values) == 1

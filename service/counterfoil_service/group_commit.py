@@ -2,19 +2,21 @@
 
     answer = await group.write(lambda connection: take(connection, digest))
 
-Each work has a savepoint of its own: its exception is its caller's alone and takes
-no other work with it. Everybody is answered after the commit that contains them,
-so nothing is reported that a `kill -9` could undo, and 50 writers share one sync.
+A work's exception is its caller's alone and takes no other work with it: when one
+fails that had written something, all of its group are undone and run once more, each
+from a savepoint of its own. So a work changes nothing but the database. Everybody is
+answered after the commit that contains them, so nothing is reported that a `kill -9`
+could undo, and 50 writers share one sync.
 """
 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from counterfoil_credentials.errors import Unavailable
+from counterfoil_credentials.errors import CounterfoilError, Unavailable
 
 from counterfoil_service.sessions import Session
 from counterfoil_service.statements import Connection
@@ -62,7 +64,7 @@ class GroupCommit:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the next group and give its answer after the commit.
 
-        `work` runs in another thread and should do nothing but decide and write.
+        `work` runs in another thread, perhaps twice, and does nothing but decide and write.
         Raises what `work` raises, having undone it; `Unavailable` when the commit
         could not be had (it may have happened: ask again), or too many wait.
         """
@@ -133,21 +135,12 @@ class GroupCommit:
         if session is None or not session.usable:
             self._discard()
             session = self._session = self._connect()
+        works = [waiting for waiting in group if not waiting.future.cancelled()]
         session.begin()
-        for waiting in group:
-            if waiting.future.cancelled():
-                continue
-            session.mark()
-            try:
-                waiting.answer = waiting.work(session)
-                session.require_whole()
-            except BaseException as error:  # noqa: BLE001  # its caller raises it
-                waiting.answer, waiting.error = None, error
-                if not session.lost:
-                    session.undo()
-            # Without its transaction the whole group has come to nothing.
-            if session.lost:
-                raise Unavailable("expected the transaction to go on, found it rolled back")
+        if not _all_together(session, works):
+            session.roll_back()
+            session.begin()
+            _one_by_one(session, works)
         session.commit()
         # Before anybody is answered: who has an answer sees that something changed.
         self.commits += 1
@@ -156,6 +149,47 @@ class GroupCommit:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+def _all_together(session: Session, works: Sequence[_Waiting]) -> bool:
+    """Run the works without marks; say whether all that they wrote may stay."""
+    for waiting in works:
+        written = session.wrote
+        try:
+            waiting.answer = waiting.work(session)
+        except BaseException as error:  # noqa: BLE001  # its caller raises it
+            waiting.error = error
+            if session.wrote != written:
+                return False
+        if session.failed:
+            return False
+    try:
+        session.require_whole()
+    except CounterfoilError:
+        return False
+    _require_transaction(session)
+    return True
+
+
+def _one_by_one(session: Session, works: Sequence[_Waiting]) -> None:
+    """Run the works again, each from a mark of its own; what a failing one wrote is undone."""
+    for waiting in works:
+        waiting.answer = waiting.error = None
+        session.mark()
+        try:
+            waiting.answer = waiting.work(session)
+            session.require_whole()
+        except BaseException as error:  # noqa: BLE001  # its caller raises it
+            waiting.answer, waiting.error = None, error
+            if not session.lost:
+                session.undo()
+        _require_transaction(session)
+
+
+def _require_transaction(session: Session) -> None:
+    # Without its transaction the whole group has come to nothing.
+    if session.lost:
+        raise Unavailable("expected the transaction to go on, found it rolled back")
 
 
 def _answer(group: list[_Waiting]) -> None:

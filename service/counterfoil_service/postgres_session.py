@@ -31,6 +31,9 @@ LOCK_TIMEOUT_MS: Final = 10_000
 ANSWER_TIMEOUT_MS: Final = 60_000
 """How long an answer may take before the server counts as gone."""
 
+# The answers to so many adds fit between the server and us, though nobody takes them.
+_MOST_UNANSWERED: Final = 256
+
 # One writer at a time, in every process: what a transaction read stays true until it
 # has written. The lock ends with the transaction.
 _LOCK: Final = "SELECT pg_advisory_xact_lock(7165066918273025887)"
@@ -45,8 +48,15 @@ _OF_THE_MOMENT: Final = frozenset({"08", "40", "53", "55", "57", "58"})
 _DATA: Final = "22"
 
 # As numbers: an enumeration's names are looked up slowly, and each statement asks.
-_COMMAND_OK: Final = int(pq.ExecStatus.COMMAND_OK)
 _PIPELINE_SYNC: Final = int(pq.ExecStatus.PIPELINE_SYNC)
+_IN_TRANSACTION: Final = frozenset(
+    {
+        pq.TransactionStatus.INTRANS,
+        pq.TransactionStatus.INERROR,
+        # Something was added, and not answered yet.
+        pq.TransactionStatus.ACTIVE,
+    }
+)
 _FAILED: Final = frozenset({int(pq.ExecStatus.FATAL_ERROR), int(pq.ExecStatus.PIPELINE_ABORTED)})
 
 
@@ -100,6 +110,8 @@ class PostgresSession(Session):
         self._raw.nonblocking = 0
         self._raw.enter_pipeline_mode()
         self._numbers = itertools.count()
+        self._unanswered = 0
+        self._fresh: list[str] = []
         self._poll = select.poll()
         self._poll.register(self._raw.socket, select.POLLIN)
 
@@ -113,9 +125,12 @@ class PostgresSession(Session):
     @property
     def _in_transaction(self) -> bool:
         status = self._raw.transaction_status
-        return status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
+        return status in _IN_TRANSACTION
 
     def _control(self, command: str) -> None:
+        if self._unanswered:
+            # Before a commit all are answered, and otherwise it all comes to nothing.
+            self._results()
         self._raw.send_query_prepared(self._prepared[command], None)
         (result,) = self._results()
         _require_success(result)
@@ -132,24 +147,38 @@ class PostgresSession(Session):
     def _change(self, compiled: Compiled, values: tuple[Value, ...]) -> int:
         return self._run(compiled, values).command_tuples or 0
 
+    def _add(self, compiled: Compiled, values: tuple[Value, ...]) -> None:
+        self._send(compiled, values)
+        self._unanswered += 1
+        if self._unanswered >= _MOST_UNANSWERED:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._unanswered:
+            for result in self._results():
+                _require_success(result)
+
     def _run(self, compiled: Compiled, values: tuple[Value, ...]) -> PGresult:
-        """Send a statement, after what waits to go ahead of it, and give its result."""
+        self._send(compiled, values)
+        results = self._results()
+        for result in results:
+            _require_success(result)
+        return results[-1]
+
+    def _send(self, compiled: Compiled, values: tuple[Value, ...]) -> None:
+        """Send a statement, after what waits to go ahead of it."""
         texts = [None if value is None else str(value).encode() for value in values]
         raw, sql = self._raw, compiled.sql
         for command in self._ahead():
             raw.send_query_prepared(self._prepared[command], None)
         name = self._prepared.get(sql)
-        fresh = name is None
         if name is None:
             name = b"" if compiled.once else b"s%d" % next(self._numbers)
             raw.send_prepare(name, sql.encode())
+            if name:
+                self._prepared[sql] = name
+                self._fresh.append(sql)
         raw.send_query_prepared(name, texts)
-        results = self._results()
-        if fresh and name and results[-2].status == _COMMAND_OK:
-            self._prepared[sql] = name
-        for result in results:
-            _require_success(result)
-        return results[-1]
 
     def _results(self) -> list[PGresult]:
         """Give what the server answers to all that was sent."""
@@ -165,8 +194,19 @@ class PostgresSession(Session):
             # Nothing stands between the answers to two commands.
             if result is not None:
                 if result.status == _PIPELINE_SYNC:
-                    return results
+                    break
                 results.append(result)
+        self._unanswered = 0
+        if self._fresh:
+            self._keep_prepared(results)
+        return results
+
+    def _keep_prepared(self, results: Sequence[PGresult]) -> None:
+        # After a failure it is not worth finding out which were prepared before it.
+        if any(result.status in _FAILED for result in results):
+            for sql in self._fresh:
+                del self._prepared[sql]
+        self._fresh.clear()
 
     def _named(self, error: Exception) -> Exception:
         if isinstance(error, UnicodeEncodeError):

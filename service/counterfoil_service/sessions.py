@@ -34,12 +34,15 @@ class Session(Connection):
         self._marked = False
         self._touched = False
         self._failed = False
+        self.wrote = 0
+        """How many of the transaction's statements have changed something, or may have."""
 
     def begin(self) -> None:
         """Begin a transaction; the database hears of it with the first statement."""
         self._waiting = list(self._beginning)
         self._open = True
         self._begun = self._marked = self._touched = self._failed = False
+        self.wrote = 0
 
     def mark(self) -> None:
         """Set the point to which `undo` goes back."""
@@ -58,13 +61,22 @@ class Session(Connection):
         self._touched = self._failed = False
 
     def require_whole(self) -> None:
-        """Raise `Misuse` when a statement failed since the mark and nobody said so.
+        """Raise what an `add` broke, and `Misuse` when a statement failed and nobody said so.
 
         PostgreSQL answers nothing more after a failed statement, so a work that
         goes on as if nothing had happened would work on SQLite alone.
         """
         if self._failed:
             raise Misuse("expected a failed statement to end its work, found the work went on")
+        try:
+            self._settle()
+        except Exception as error:
+            raise self._failure(error) from error
+
+    @property
+    def failed(self) -> bool:
+        """Whether a statement failed, so that the transaction can only be undone."""
+        return self._failed
 
     def commit(self) -> None:
         """End the transaction; what it changed has reached the disk."""
@@ -81,6 +93,8 @@ class Session(Connection):
 
     def rows(self, statement: Statement | ClauseElement, /, **values: Value) -> list[Row]:
         compiled, arranged = self._prepare(statement, values)
+        if compiled.writes:
+            self.wrote += 1
         try:
             return self._rows(compiled, arranged)
         except Exception as error:
@@ -89,7 +103,18 @@ class Session(Connection):
     def change(self, statement: Statement | ClauseElement, /, **values: Value) -> int:
         compiled, arranged = self._prepare(statement, values)
         try:
-            return self._change(compiled, arranged)
+            changed = self._change(compiled, arranged)
+        except Exception as error:
+            raise self._failure(error) from error
+        if changed:
+            self.wrote += 1
+        return changed
+
+    def add(self, statement: Statement, /, **values: Value) -> None:
+        compiled, arranged = self._prepare(statement, values)
+        self.wrote += 1
+        try:
+            self._add(compiled, arranged)
         except Exception as error:
             raise self._failure(error) from error
 
@@ -123,6 +148,12 @@ class Session(Connection):
 
     @abstractmethod
     def _change(self, compiled: Compiled, values: tuple[Value, ...]) -> int: ...
+
+    @abstractmethod
+    def _add(self, compiled: Compiled, values: tuple[Value, ...]) -> None: ...
+
+    def _settle(self) -> None:
+        """Wait for what was added. Raises what it broke."""
 
     def _prepare(
         self, statement: Statement | ClauseElement, values: Mapping[str, Value]

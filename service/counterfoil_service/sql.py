@@ -54,6 +54,7 @@ from counterfoil_service.sqlite_session import (
     SqliteSession,
     is_of_the_moment,
     own_file,
+    prepare,
 )
 from counterfoil_service.statements import Connection
 
@@ -135,7 +136,7 @@ class Database:
     def write(self, work: Callable[[Connection], T]) -> Coroutine[None, None, T]:
         """Run `work` with others in one transaction and give its answer after the commit.
 
-        `work` decides and writes, in another thread, and awaits nothing. What it
+        `work` decides and writes, in another thread and perhaps twice, and awaits nothing. What it
         raises is raised here, and nothing that it wrote remains. Raises
         `Unavailable` when the commit could not be had (ask again: it may have
         happened) or too many writes wait.
@@ -269,18 +270,17 @@ def _make(connection: EngineConnection, metadata: MetaData, version: int, where:
 def _engine(path: Path, *, foreign_keys: bool = True) -> Engine:
     engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)))
 
-    def prepare(raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    def prepare_new(raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # Both events are SQLAlchemy's documented recipe: sqlite3 begins nothing on
         # its own, so that `_begin` decides which lock a transaction starts with.
         raw.isolation_level = None
         cursor = raw.cursor()
-        for pragma in (f"busy_timeout = {BUSY_TIMEOUT_MS}", *PRAGMAS):
-            cursor.execute(f"PRAGMA {pragma}")
+        prepare(cursor.execute, (f"busy_timeout = {BUSY_TIMEOUT_MS}", *PRAGMAS))
         if not foreign_keys:
             cursor.execute("PRAGMA foreign_keys = OFF")
         cursor.close()
 
-    event.listen(engine, "connect", prepare)
+    event.listen(engine, "connect", prepare_new)
     event.listen(engine, "begin", _begin)
     return engine
 

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,24 @@ def own_file(path: Path) -> None:
     path.chmod(0o600)
 
 
+def prepare(execute: Callable[[str], object], pragmas: Sequence[str] = PRAGMAS) -> None:
+    """Set up a connection, by what runs a statement on it.
+
+    Of two that give a new file its log at once, SQLite turns one away without the
+    timeout's patience, so the patience is ours.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    for pragma in pragmas:
+        while True:
+            try:
+                execute(f"PRAGMA {pragma}")
+                break
+            except sqlite3.OperationalError as error:
+                if not is_of_the_moment(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+
+
 def is_of_the_moment(error: sqlite3.Error) -> bool:
     """Say whether another attempt, later, may do better."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -67,8 +86,8 @@ class SqliteSession(Session):
         except sqlite3.Error as error:
             raise self._named(error) from error
         try:
-            for pragma in (*PRAGMAS, f"query_only = {'ON' if read_only else 'OFF'}"):
-                self._raw.execute(f"PRAGMA {pragma}")
+            query_only = f"query_only = {'ON' if read_only else 'OFF'}"
+            prepare(self._raw.execute, (*PRAGMAS, query_only))
         except sqlite3.Error as error:
             self._raw.close()
             raise self._named(error) from error
@@ -94,6 +113,9 @@ class SqliteSession(Session):
 
     def _change(self, compiled: Compiled, values: tuple[Value, ...]) -> int:
         return self._run(compiled, values).rowcount
+
+    def _add(self, compiled: Compiled, values: tuple[Value, ...]) -> None:
+        self._run(compiled, values)
 
     def _run(self, compiled: Compiled, values: tuple[Value, ...]) -> sqlite3.Cursor:
         for command in self._ahead():

@@ -22,7 +22,7 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from counterfoil_credentials.errors import Malformed, Misuse
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, SelectBase
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -57,7 +57,7 @@ class Statement:
 class Compiled:
     """One statement's text for one database, and how its parameters stand in it."""
 
-    __slots__ = ("_arrange", "_defaults", "_names", "decode", "once", "sql")
+    __slots__ = ("_arrange", "_defaults", "_names", "decode", "once", "sql", "writes")
 
     def __init__(
         self,
@@ -80,6 +80,8 @@ class Compiled:
         self.sql: Final = compiled.string
         self.once: Final = once
         """Whether this run is its only one, so that nothing need be kept of it."""
+        self.writes: Final = not isinstance(clause, SelectBase)
+        """Whether it may change something, though it gives rows."""
         self.decode: Callable[[Sequence[Any]], Row] | None = None
         """Makes a row of the driver's; set by the driver at the first run."""
         self._names = frozenset(names)
@@ -133,6 +135,14 @@ class Connection(ABC):
     @abstractmethod
     def change(self, statement: Statement | ClauseElement, /, **values: Value) -> int:
         """Run a change and give the number of rows it met."""
+
+    @abstractmethod
+    def add(self, statement: Statement, /, **values: Value) -> None:
+        """Run an insert whose outcome nobody waits for.
+
+        A database across a network is not waited for: what the insert breaks is raised
+        by one of the next statements, or by the commit.
+        """
 
     def row(self, statement: Statement | ClauseElement, /, **values: Value) -> Row | None:
         """Run a query and give its one row, or None. More than one is `Misuse`."""

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, chdir
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import pytest
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Unavailable
@@ -62,6 +62,7 @@ COUNT = Statement(select(func.count()).select_from(CODES))
 USE = Statement(insert(USES))
 
 T = TypeVar("T")
+Work: TypeAlias = Callable[[Connection], object]
 
 
 @pytest.fixture
@@ -359,6 +360,64 @@ def test_a_work_that_fails_takes_no_other_with_it(database: Database) -> None:
     assert isinstance(answers[4], Misuse)
     assert isinstance(answers[5], Malformed)
     assert codes(database) == [1, 2, 3]
+
+
+def test_works_run_once_unless_one_of_them_fails_that_had_written(database: Database) -> None:
+    ran: Counter[str] = Counter()
+
+    def work(name: str, *, number: int | None = None, fails: bool = False) -> Work:
+        def counted(connection: Connection) -> str:
+            ran[name] += 1
+            if number is not None:
+                connection.add(ADD, id=number, state="open")
+            connection.rows(FIND, code=1)
+            if fails:
+                raise ZeroDivisionError
+            return name
+
+        return counted
+
+    answers = run(in_one_group(database, work("one", number=1), work("reads", fails=True)))
+    assert (answers[0], type(answers[1]), ran) == ("one", ZeroDivisionError, {"one": 1, "reads": 1})
+
+    again = [work("two", number=2), work("writes", number=3, fails=True), work("four", number=4)]
+    answers = run(in_one_group(database, *again))
+    assert (answers[0], type(answers[1]), answers[2]) == ("two", ZeroDivisionError, "four")
+    assert (ran["two"], ran["writes"], ran["four"]) == (2, 2, 1)
+    assert codes(database) == [1, 2, 4]
+
+
+def test_what_an_added_row_breaks_is_its_own_work_s_alone(database: Database) -> None:
+    def adds(*numbers: int) -> Work:
+        def work(connection: Connection) -> tuple[int, ...]:
+            for number in numbers:
+                connection.add(ADD, id=number, state="open")
+            return numbers
+
+        return work
+
+    def adds_and_reads(connection: Connection, number: int) -> object:
+        adds(number, 1)(connection)
+        return connection.rows(FIND, code=1)
+
+    answers = run(in_one_group(database, adds(1), adds(2, 1), adds(3), adds(4, 5)))
+
+    assert (answers[0], type(answers[1]), *answers[2:]) == ((1,), Misuse, (3,), (4, 5))
+    assert codes(database) == [1, 3, 4, 5]
+    for number in (1, 6):
+        with pytest.raises(Misuse), database.transaction() as connection:
+            adds(number, 1)(connection)
+        with pytest.raises(Misuse), database.transaction() as connection:
+            adds_and_reads(connection, number)
+    assert codes(database) == [1, 3, 4, 5]
+
+
+def test_any_number_of_rows_is_added_before_anybody_waits(database: Database) -> None:
+    with database.transaction() as connection:
+        for number in range(1_000):
+            connection.add(ADD, id=number, state="x" * 1_000)
+
+    assert codes(database) == [*range(1_000)]
 
 
 def test_a_work_that_hides_a_failed_statement_is_undone(database: Database) -> None:
