@@ -10,41 +10,66 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
+
+from counterfoil_issuer.brand_folder import BrandFolder
+from counterfoil_issuer.brand_service import open_brand
+from counterfoil_issuer.issuer import utc_now
 
 from tests.issuer.crowd import Wallet, connected
-from tests.issuer.running import init, serving
+from tests.issuer.running import Offer, serving
 
 AT_ONCE = 8
-OFFERS_A_ROUND = 20
+OFFERS_A_KILL = 20
+OFFERS_AT_ONCE = 1_000
 
 
-def kill_under_load(folder: Path, rounds: int, seed: int) -> int:
-    """Kill so often; give how many credentials had been acknowledged just before a kill.
+class Survived(NamedTuple):
+    """What was counted, and lost nothing: credentials that came before a kill, indices in all."""
 
-    A credential is acknowledged when its answer came whole. After each kill every wallet of
-    the round asks again, with its token and its key: it must get what it already has.
+    acknowledged: int
+    indices: int
+
+
+def kill_under_load(folder: Path, kills: int, seed: int) -> Survived:
+    """Serve the brand in `folder` and kill it so often; give what came through.
+
+    A credential is acknowledged when its answer came whole. After each kill the wallets of
+    before ask again, each with its token and its key: it must get what it already has. In
+    the end the database knows the status indices that the wallets hold, and no other.
     """
     chance = random.Random(seed)
     places: set[tuple[str, int]] = set()
     acknowledged = 0
-    init(folder)
-    with serving(folder) as issuer:
-        port, url = issuer.port, issuer.url
-        offers = issuer.offers(rounds * OFFERS_A_ROUND)
+    url: list[str] = []
+    offers: list[Offer] = []
     wallets: list[Wallet] = []
-    for number in range(rounds + 1):
-        with serving(folder, "--port", str(port)) as issuer:
-            assert issuer.url == url, "expected the port of before, found it taken"
-            fresh = _require_kept(issuer.listens, wallets, f"round {number} of seed {seed}")
-            assert not fresh & places, f"a status index was given again: {number} of {seed}"
+    for left in range(kills, -1, -1):
+        with serving(folder, *url) as issuer:
+            url = ["--public-url", issuer.url]
+            told = f"{left} kills before the end of seed {seed}"
+            fresh = _require_kept(issuer.listens, wallets, told)
+            assert not fresh & places, f"a status index was given again: {told}"
             places |= fresh
-            first = number * OFFERS_A_ROUND
-            wallets = [Wallet(url, one.link) for one in offers[first : first + OFFERS_A_ROUND]]
+            if left and not offers:
+                offers = issuer.offers(min(left * OFFERS_A_KILL, OFFERS_AT_ONCE))
+            wallets = [Wallet(issuer.url, one.link) for one in offers[:OFFERS_A_KILL]]
+            del offers[:OFFERS_A_KILL]
             with _load(issuer.listens, wallets):
                 time.sleep(chance.uniform(0.02, 0.4))
                 issuer.kill()
         acknowledged += sum(wallet.credential is not None for wallet in wallets)
-    return acknowledged
+    assert _indices_used(folder) == len(places), f"nobody has an index that was used: seed {seed}"
+    return Survived(acknowledged, len(places))
+
+
+def _indices_used(folder: Path) -> int:
+    """Count them in the database, whose audit log is whole too."""
+    brand_folder = BrandFolder(folder)
+    with open_brand(brand_folder, brand_folder.identifier()) as brand:
+        brand.staff.check_log()
+        with brand.store.reading() as held:
+            return held.summary(utc_now()).status_indices_used
 
 
 def _require_kept(address: str, wallets: list[Wallet], told: str) -> set[tuple[str, int]]:

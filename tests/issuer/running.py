@@ -1,11 +1,13 @@
 """The issuer's command, run as a brand's engineer runs it: a folder, and a process of its own."""
 
+import atexit
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,11 @@ from typing import Any, NamedTuple
 COMMAND = [str(Path(sys.executable).parent / "counterfoil"), "issuer"]
 _PATIENCE_S = 60
 _ENVIRONMENT = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+if _ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", ""):
+    # A start that compiles everything takes three times as long, and there are many.
+    _compiled = tempfile.TemporaryDirectory(prefix="compiled")
+    atexit.register(_compiled.cleanup)
+    _ENVIRONMENT["PYTHONPYCACHEPREFIX"] = _compiled.name
 
 
 class Offer(NamedTuple):
@@ -74,9 +81,12 @@ class RunningIssuer:
         self.process.wait(_PATIENCE_S)
 
 
-def init(folder: Path) -> None:
-    """Make a development set-up."""
+def init(folder: Path, where: Path | str | None = None) -> None:
+    """Make a development set-up; where `where` is a URL, its database is there."""
     told("init", str(folder))
+    if isinstance(where, str):
+        settings = folder / "issuer.json"
+        settings.write_text(json.dumps(json.loads(settings.read_text()) | {"database": where}))
 
 
 @contextmanager
