@@ -19,6 +19,7 @@ from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.login import Login, LoginAttempt, Subject, attempt_of
 from counterfoil_issuer.store import Held
 from counterfoil_issuer.tokens import AccessToken
+from counterfoil_issuer.visits import Sealing, Visit, to_cookie, visit_in
 
 _COOKIE: Final = "counterfoil-visit"
 
@@ -38,6 +39,7 @@ class AuthorizationDesk:
     clients: ClientPolicy
     login: Login
     grants_of: Callable[[Held], Grants]
+    seal: Sealing
     note: Note = no_note
 
     def actor(self, subject: Subject) -> str:
@@ -45,7 +47,7 @@ class AuthorizationDesk:
 
         Customer ids and addresses are few enough to try them all on a plain hash.
         """
-        message = b"customer\x00" + subject.names[0].encode()
+        message = b"customer\x00" + "".join(subject.names[:1]).encode()
         return f"customer:{b64url(hmac.digest(self.issuer.secret, message, 'sha256'))}"
 
     @property
@@ -96,15 +98,25 @@ class AuthorizationDesk:
         name = f"{_COOKIE}-{sha256(self.url.encode()).hexdigest()[:8]}"
         return f"__Host-{name}" if self.is_https else name
 
-    def attempt(self, secret: str, language: str) -> LoginAttempt:
-        """Give the login that belongs to a browser's secret."""
-        callback = f"{self.url}/login/callback"
-        return attempt_of(self.issuer.secret, secret, callback=callback, language=language)
+    def cookie_of(self, visit: Visit) -> str:
+        """Give the cookie's value for a browser on `visit`; see `visits.to_cookie`."""
+        return to_cookie(visit, self.seal, self.issuer.random)
 
-    def ticket(self, secret: str, wanted: Issuable) -> str:
-        """Give the text that only this browser's page for exactly these credentials holds."""
+    def visit_in(self, cookie: str | None) -> Visit:
+        """Give the visit that a browser with this cookie is on; see `visits.visit_in`."""
+        return visit_in(cookie, self.seal, self.issuer.clock())
+
+    def attempt(self, visit: Visit) -> LoginAttempt:
+        """Give the login that belongs to a visit."""
+        callback = f"{self.url}/login/callback"
+        return attempt_of(
+            self.issuer.secret, visit.secret, callback=callback, language=visit.language
+        )
+
+    def ticket(self, visit: Visit, wanted: Issuable) -> str:
+        """Give the text that only this visit's page for exactly these credentials holds."""
         ids = "\x00".join(sorted(each.dataset_id for each in wanted.datasets))
-        message = f"ticket\x00{secret}\x00{ids}"
+        message = f"ticket\x00{visit.secret}\x00{ids}"
         return b64url(hmac.digest(self.issuer.secret, message.encode(), "sha256"))
 
     def nonces(self) -> dict[str, str]:

@@ -21,7 +21,6 @@ from counterfoil_credentials.encoding import (
     JsonObject,
     compact_json,
     optional_text_at,
-    parse_object,
     text_at,
     texts_at,
 )
@@ -47,6 +46,8 @@ from counterfoil_issuer.spec import (
 )
 
 _LONGEST: Final = 2_048
+# The request travels in a cookie (`visits.py`), and the customer's names need room beside it.
+_MOST_BYTES: Final = 2_000
 _MOST_SCOPES: Final = 50
 # The unpadded base64url of 32 bytes: a challenge, a thumbprint.
 _HASH: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -72,8 +73,8 @@ class AuthorizationRequest:
     instance_jkt: str | None = field(default=None, repr=False)
     wallet_name: str | None = None
 
-    def to_text(self) -> str:
-        """Give the request as it is written down."""
+    def to_json(self) -> JsonObject:
+        """Give the request as it travels, sealed."""
         full: JsonObject = {
             CLIENT_ID: self.client_id,
             REDIRECT_URI: self.redirect_uri,
@@ -86,13 +87,12 @@ class AuthorizationRequest:
             "wallet_name": self.wallet_name,
         }
         kept: dict[str, Json] = {name: value for name, value in full.items() if value is not None}
-        return compact_json({**kept, "by_identifier": self.by_identifier}).decode()
+        return {**kept, "by_identifier": self.by_identifier}
 
     @staticmethod
-    def from_text(text: str) -> "AuthorizationRequest":
-        """Rebuild the request from what `to_text` gave."""
+    def from_json(obj: JsonObject) -> "AuthorizationRequest":
+        """Rebuild the request from what `to_json` gave."""
         where = "authorization_request"
-        obj = parse_object(text, where)
         return AuthorizationRequest(
             client_id=text_at(obj, CLIENT_ID, where),
             redirect_uri=text_at(obj, REDIRECT_URI, where),
@@ -176,7 +176,7 @@ def read_authorization_request(
     if not asked and issuer_state is None:
         expected = "a scope or authorization_details of this issuer, or an offer's issuer_state"
         raise refusal(ErrorCode.INVALID_SCOPE, expected, "none", SCOPE)
-    return AuthorizationRequest(
+    request = AuthorizationRequest(
         client_id=client_id,
         redirect_uri=redirect_uri,
         state=form.get(STATE),
@@ -190,6 +190,10 @@ def read_authorization_request(
         if sender is None or sender.attested is None
         else sender.attested.wallet_name,
     )
+    if (size := len(compact_json(request.to_json()))) > _MOST_BYTES:
+        expected = f"at most {_MOST_BYTES} bytes in all parameters"
+        raise refusal(ErrorCode.INVALID_REQUEST, expected, f"{size}", "authorization_request")
+    return request
 
 
 def answer_url(redirect_uri: str, state: str | None, issuer: str, answer: Mapping[str, str]) -> str:

@@ -4,15 +4,17 @@
     browser  GET  /authorize   GET /login/callback   POST /authorize/answer
              GET  /login/sample (development)   GET /login/style.css
 
-    desk = AuthorizationDesk(issuer=issuer, clients=policy, login=login, grants_of=grants_of)
+    desk = AuthorizationDesk(
+        issuer=issuer, clients=policy, login=login, grants_of=grants_of, seal=seal
+    )
     app = create_app(
         issuer, ..., clients=desk.clients, grants={AUTHORIZATION_CODE_GRANT: desk.redeem},
         routers=[authorization_router(desk)], working=[repeating(desk.tidy, 60)],
     )
 
-The browser's secret is in a cookie of its own, and everything that it does is bound to
-that: the answer of the login, the page it saw, the button it pressed. Errors go back to
-the wallet only when its address is known to be its own.
+The browser's visit is in a cookie of its own (`visits.py`), and everything that it does is
+bound to that: the answer of the login, the page it saw, the button it pressed. Errors go
+back to the wallet only when its address is known to be its own.
 
 RFC 6749, section 4.1; RFC 9126; RFC 9207; OpenID4VCI 1.0, sections 5 and 13.
 """
@@ -54,20 +56,10 @@ from counterfoil_issuer.authorization_request import (
     read_authorization_request,
     read_return_address,
 )
-from counterfoil_issuer.authorizing import (
-    VISIT_OVER,
-    Issuable,
-    agree,
-    decline,
-    issuable,
-    log_in,
-    open_visit,
-    visit_of,
-)
+from counterfoil_issuer.authorizing import Issuable, agree, decline, issuable
 from counterfoil_issuer.clients import Demand, identify
 from counterfoil_issuer.dev_login import PAGE, DevLogin
 from counterfoil_issuer.forms import read_form
-from counterfoil_issuer.grants import Visit
 from counterfoil_issuer.nonces import NonceUse, make_nonce
 from counterfoil_issuer.pushing import push, take_pushed
 from counterfoil_issuer.spec import (
@@ -81,6 +73,7 @@ from counterfoil_issuer.spec import (
     refusal,
 )
 from counterfoil_issuer.tokens import spend_once
+from counterfoil_issuer.visits import VISIT_OVER, Visit, logged_in, open_visit
 
 __all__ = ["AuthorizationDesk", "authorization_router"]
 
@@ -125,9 +118,10 @@ def _add_wallet_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
                 configurations=frozenset(desk.configurations),
                 sender=sender,
             )
-            with desk.issuer.store.transaction() as held:
-                spend_once(held, sender.once)
-                answer = push(desk.grants_of(held), asked, now=now, random=desk.issuer.random)
+            if sender.once:
+                with desk.issuer.store.transaction() as held:
+                    spend_once(held, sender.once)
+            answer = push(asked, desk.seal, now=now, random=desk.issuer.random)
         except (Malformed, Refused) as error:
             return _refused(desk, error)
         return json_answer(
@@ -161,15 +155,15 @@ def _add_browser_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
 
     @router.get("/login/callback", response_class=Response, responses=BROWSER_ANSWERS)
     def login_callback(request: Request) -> Response:
-        return _visited(desk, request, lambda secret, visit: _arrived(desk, request, secret, visit))
+        return _visited(desk, request, lambda visit: _arrived(desk, request, visit))
 
     @router.post("/authorize/answer", response_class=Response, responses=BROWSER_ANSWERS)
     def answer(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
         return _visited(
             desk,
             request,
-            lambda secret, visit: _answered(
-                desk, read_form(request.headers.get("content-type", ""), body), secret, visit
+            lambda visit: _answered(
+                desk, read_form(request.headers.get("content-type", ""), body), visit
             ),
         )
 
@@ -197,10 +191,16 @@ def _add_browser_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
 
 def _begin(desk: AuthorizationDesk, query: Mapping[str, str], language: str) -> Response:
     now = desk.issuer.clock()
+    answer_hash = None
     if REQUEST_URI in query:
-        with desk.issuer.store.transaction() as held:
-            grants = desk.grants_of(held)
-            asked = take_pushed(grants, query[REQUEST_URI], query.get(CLIENT_ID), now=now)
+        with desk.issuer.store.reading() as held:
+            asked, answer_hash = take_pushed(
+                desk.grants_of(held),
+                desk.seal,
+                query[REQUEST_URI],
+                query.get(CLIENT_ID),
+                now=now,
+            )
     else:
         # Until these two are known to belong together, an error goes nowhere.
         client_id, redirect_uri = read_return_address(query, desk.clients)
@@ -218,38 +218,29 @@ def _begin(desk: AuthorizationDesk, query: Mapping[str, str], language: str) -> 
         except Refused as error:
             state = query.get(STATE, "") or None
             return _back(desk, redirect_uri, state, told(error))
+    visit = open_visit(
+        asked, language=language, now=now, random=desk.issuer.random, answer_hash=answer_hash
+    )
     try:
-        with desk.issuer.store.transaction() as held:
-            secret = open_visit(
-                desk.grants_of(held), asked, language=language, now=now, random=desk.issuer.random
-            )
-        answer = redirect(desk.login.begin(desk.attempt(secret, language), now=now))
+        answer = redirect(desk.login.begin(desk.attempt(visit), now=now))
     except (Malformed, Unavailable) as error:
         return _back(desk, asked.redirect_uri, asked.state, told(error))
-    # Lax: the answer of the login arrives from another site, by a link alone.
-    answer.set_cookie(
-        desk.cookie, secret, secure=desk.is_https, httponly=True, samesite="lax", path="/"
-    )
-    return answer
+    return _on(desk, visit, answer)
 
 
 def _visited(
-    desk: AuthorizationDesk, request: Request, go_on: Callable[[str, Visit], Response]
+    desk: AuthorizationDesk, request: Request, go_on: Callable[[Visit], Response]
 ) -> Response:
     """Find the browser's visit, go on with it, and answer every error in a place that is safe."""
-    secret = request.cookies.get(desk.cookie)
-    language = language_of(request.headers.get("accept-language"))
     try:
-        with desk.issuer.store.reading() as held:
-            visit = visit_of(desk.grants_of(held), secret, desk.issuer.clock())
-        return go_on(secret or "", visit)
+        return go_on(desk.visit_in(request.cookies.get(desk.cookie)))
     except (Malformed, Refused) as error:
-        return _stopped(desk, error, language)
+        return _stopped(desk, error, language_of(request.headers.get("accept-language")))
 
 
-def _arrived(desk: AuthorizationDesk, request: Request, secret: str, visit: Visit) -> Response:
+def _arrived(desk: AuthorizationDesk, request: Request, visit: Visit) -> Response:
     query, now = read_query(request), desk.issuer.clock()
-    attempt = desk.attempt(secret, visit.language)
+    attempt = desk.attempt(visit)
     if not hmac.compare_digest(query.get(STATE, "").encode(), attempt.state.encode()):
         raise refusal(ErrorCode.INVALID_REQUEST, "this browser's own login", "another", STATE)
     asked, subject = visit.request, visit.subject
@@ -257,56 +248,58 @@ def _arrived(desk: AuthorizationDesk, request: Request, secret: str, visit: Visi
         # A page that is loaded again shows the same: the login's code works once.
         if subject is None:
             subject = desk.login.finish(attempt, query, now=now)
+            visit = logged_in(visit, subject)
             with desk.issuer.store.transaction() as held:
-                log_in(desk.grants_of(held), visit, subject)
-                desk.note(held, desk.actor(subject), "customer.logged-in", _visit_id(visit))
+                desk.note(held, desk.actor(subject), "customer.logged-in", visit.visit_id)
         with desk.issuer.store.reading() as held:
-            known = visit_of(desk.grants_of(held), secret, now)
             wanted = issuable(held, asked, subject, now)
+        return _on(desk, visit, _confirmation(desk, visit, wanted))
     except (Malformed, Refused, Unavailable) as error:
-        with desk.issuer.store.transaction() as held:
-            desk.grants_of(held).end_visit(visit.visit_hash)
         return _back(desk, asked.redirect_uri, asked.state, told(error))
-    return _confirmation(desk, secret, known, wanted)
 
 
-def _answered(
-    desk: AuthorizationDesk, form: Mapping[str, str], secret: str, visit: Visit
-) -> Response:
+def _answered(desk: AuthorizationDesk, form: Mapping[str, str], visit: Visit) -> Response:
     asked, now = visit.request, desk.issuer.clock()
     if visit.subject is None:
         raise refusal(ErrorCode.INVALID_REQUEST, "a customer who has logged in", "nobody", "cookie")
     try:
         with desk.issuer.store.transaction() as held:
-            grants = desk.grants_of(held)
             wanted = issuable(held, asked, visit.subject, now)
             # Another page, or other credentials than were shown: look again.
             presented = form.get(TICKET, "").encode()
-            if not hmac.compare_digest(presented, desk.ticket(secret, wanted).encode()):
-                return _confirmation(desk, secret, visit, wanted)
+            if not hmac.compare_digest(presented, desk.ticket(visit, wanted).encode()):
+                return _confirmation(desk, visit, wanted)
             actor = desk.actor(visit.subject)
             if form.get(ANSWER) == AGREE:
+                grants = desk.grants_of(held)
                 answer = {CODE: agree(held, grants, visit, now=now, random=desk.issuer.random)}
                 for each in wanted.datasets:
                     desk.note(held, actor, "customer.agreed", f"dataset:{each.dataset_id}")
             else:
-                answer = told(decline(grants, visit))
-                desk.note(held, actor, "customer.declined", _visit_id(visit))
+                answer = told(decline(held, visit))
+                desk.note(held, actor, "customer.declined", visit.visit_id)
     except Refused as error:
         if error.codes == [VISIT_OVER]:
             raise
-        with desk.issuer.store.transaction() as held:
-            desk.grants_of(held).end_visit(visit.visit_hash)
         answer = told(error)
     return _back(desk, asked.redirect_uri, asked.state, answer)
 
 
-def _visit_id(visit: Visit) -> str:
-    """Give the visit's name in the audit log: the hash of a secret that the browser alone has."""
-    return f"visit:{visit.visit_hash}"
+def _on(desk: AuthorizationDesk, visit: Visit, answer: Response) -> Response:
+    """Let the browser carry its visit on."""
+    # Lax: the answer of the login arrives from another site, by a link alone.
+    answer.set_cookie(
+        desk.cookie,
+        desk.cookie_of(visit),
+        secure=desk.is_https,
+        httponly=True,
+        samesite="lax",
+        path="/",
+    )
+    return answer
 
 
-def _confirmation(desk: AuthorizationDesk, secret: str, visit: Visit, wanted: Issuable) -> Response:
+def _confirmation(desk: AuthorizationDesk, visit: Visit, wanted: Issuable) -> Response:
     asked, language = visit.request, visit.language
     shown = Confirmation(
         brand=desk.brand(language),
@@ -319,7 +312,7 @@ def _confirmation(desk: AuthorizationDesk, secret: str, visit: Visit, wanted: Is
             for each in wanted.datasets
         ],
         action=f"{desk.url}/authorize/answer",
-        ticket=desk.ticket(secret, wanted),
+        ticket=desk.ticket(visit, wanted),
     )
     page = confirmation_page(shown, language, f"{desk.url}/login/style.css")
     return page_answer(200, page, leads_to=asked.redirect_uri)

@@ -1,7 +1,5 @@
-"""From a wallet's request to an authorization code, and from the code to a token.
+"""From a customer who has logged in to an authorization code, and from the code to a token.
 
-    visit = open_visit(grants, request, ...)       the browser's secret, in its cookie
-    log_in(grants, visit, subject)                 the brand says who came
     issuable(held, request, subject, now)          what this customer may have of what was asked
     agree(held, grants, visit, ...)                the customer says yes: a code, for a minute
     redeem_authorization_code(store, ..., form)    the wallet turns it into a token, once
@@ -24,12 +22,13 @@ from hashlib import sha256
 from typing import Final
 
 from counterfoil_credentials.encoding import b64url
-from counterfoil_credentials.errors import Reason, Refused, Unavailable
+from counterfoil_credentials.errors import Refused
 
 from counterfoil_issuer.authorization_request import AuthorizationRequest
 from counterfoil_issuer.clients import Sender
-from counterfoil_issuer.grants import CodeRecord, Grants, Visit
+from counterfoil_issuer.grants import CodeRecord, Grants
 from counterfoil_issuer.login import Subject
+from counterfoil_issuer.pushing import PUSHED_LASTS
 from counterfoil_issuer.records import (
     SECRET_BYTES,
     Dataset,
@@ -52,10 +51,9 @@ from counterfoil_issuer.spec import (
 )
 from counterfoil_issuer.store import Held, Store
 from counterfoil_issuer.tokens import AccessToken, grant_token, spend_once
+from counterfoil_issuer.visits import Visit, visit_over
 
-VISIT_LASTS: Final = timedelta(minutes=10)
 CODE_LASTS: Final = timedelta(seconds=60)
-VISIT_OVER: Final = "visit-over"
 _LONGEST: Final = 2_048
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, section 4.1
 
@@ -66,44 +64,6 @@ class Issuable:
 
     datasets: tuple[Dataset, ...]
     offer_id: OfferId | None
-
-
-def open_visit(
-    grants: Grants,
-    request: AuthorizationRequest,
-    *,
-    language: str,
-    now: datetime,
-    random: Random,
-) -> str:
-    """Give the secret of a new visit, for the browser's cookie; `Unavailable` when full."""
-    secret = b64url(random(SECRET_BYTES))
-    visit = Visit(
-        visit_hash=secret_hash(secret),
-        request=request,
-        language=language,
-        subject=None,
-        expires_at=now + VISIT_LASTS,
-    )
-    if not grants.add_visit(visit, now):
-        raise Unavailable("expected room for one more customer, found none")
-    return secret
-
-
-def visit_of(grants: Grants, secret: str | None, now: datetime) -> Visit:
-    """Give the visit that a browser is on. Raises `Refused` with `visit-over`."""
-    known = secret is not None and len(secret) <= _LONGEST
-    visit = grants.visit(secret_hash(secret)) if secret is not None and known else None
-    if visit is None or now >= visit.expires_at:
-        found = "none" if secret is None else "one that is over"
-        raise Refused(Reason(VISIT_OVER, "a visit under way in this browser", found, "cookie"))
-    return visit
-
-
-def log_in(grants: Grants, visit: Visit, subject: Subject) -> None:
-    """Note who came. A visit is one customer's: a second login is refused."""
-    if not grants.log_in(visit.visit_hash, subject):
-        raise Refused(Reason(VISIT_OVER, "a visit without a customer", "another's", "cookie"))
 
 
 def issuable(
@@ -142,10 +102,10 @@ def issuable(
 def agree(held: Held, grants: Grants, visit: Visit, *, now: datetime, random: Random) -> str:
     """End the visit with the customer's yes, and give the code for the wallet."""
     if visit.subject is None:
-        raise Refused(Reason(VISIT_OVER, "a customer who has logged in", "nobody", "cookie"))
+        raise visit_over("a customer who has logged in", "nobody")
     request = visit.request
     wanted = issuable(held, request, visit.subject, now)
-    _end(grants, visit)
+    _take_answer(held, visit)
     code = b64url(random(SECRET_BYTES))
     record = CodeRecord(
         code_hash=secret_hash(code),
@@ -163,9 +123,9 @@ def agree(held: Held, grants: Grants, visit: Visit, *, now: datetime, random: Ra
     return code
 
 
-def decline(grants: Grants, visit: Visit) -> Refused:
+def decline(held: Held, visit: Visit) -> Refused:
     """End the visit with the customer's no, and give what the wallet is told."""
-    _end(grants, visit)
+    _take_answer(held, visit)
     return refusal(ErrorCode.ACCESS_DENIED, "the customer's consent", "a refusal", "customer")
 
 
@@ -290,11 +250,10 @@ def _is_stored(held: Held, dataset: Dataset) -> bool:
     return current is not None and current.is_taken
 
 
-def _end(grants: Grants, visit: Visit) -> None:
-    if not grants.end_visit(visit.visit_hash):
-        raise Refused(
-            Reason(VISIT_OVER, "a visit not answered before", "an answered one", "cookie")
-        )
+def _take_answer(held: Held, visit: Visit) -> None:
+    # Remembered until the last visit that may have begun with the same pushed request ends.
+    if not held.spend_nonce(visit.answer_hash, visit.expires_at + PUSHED_LASTS):
+        raise visit_over("a visit not answered before", "an answered one")
 
 
 def _invalid_grant(expected: str, found: str, where: str) -> Refused:

@@ -32,6 +32,7 @@ from counterfoil_service.health import (
 from counterfoil_service.open_id_tokens import OpenIdTokens
 from counterfoil_service.operations import Operations
 from counterfoil_service.repeating import repeating
+from counterfoil_service.sealing import Seal
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
@@ -138,6 +139,7 @@ def brand_app(brand: OpenBrand) -> FastAPI:
             clients=authorization.clients,
             login=authorization.login,
             grants_of=grants_of,
+            seal=Seal(issuer.secret, "authorization"),
             note=note_in(staff.office.log, issuer.clock),
         )
         working.append(repeating(desk.tidy, MINUTE_S))

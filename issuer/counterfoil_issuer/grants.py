@@ -1,36 +1,14 @@
-"""What the authorization code grant writes down: pushed requests, visits, codes.
+"""What the authorization code grant writes down: codes, and which answers were given.
 
-Secrets only as hashes. All of it is short-lived and bounded in number, so that
-endpoints that are open to everybody cannot fill the disk.
+Secrets only as hashes. None of it comes before a customer has logged in: what a stranger
+begins travels with the stranger (`visits.py`, `pushing.py`).
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from counterfoil_issuer.authorization_request import AuthorizationRequest
-from counterfoil_issuer.login import Subject
 from counterfoil_issuer.records import DatasetId, OfferId, SecretHash
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """A request that waits for its browser."""
-
-    uri_hash: SecretHash = field(repr=False)
-    request: AuthorizationRequest
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """A browser on its way from a request to an answer; `subject` is there after the login."""
-
-    visit_hash: SecretHash = field(repr=False)
-    request: AuthorizationRequest
-    language: str
-    subject: Subject | None
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,32 +31,8 @@ class CodeRecord:
 class Grants(Protocol):
     """The state of the authorization code grant, as one transaction holds it."""
 
-    def push(self, pushed: Pushed, now: datetime) -> bool:
-        """Keep a pushed request; False when as many wait as may. Those past `now` go first."""
-        ...
-
-    def pushed(self, uri_hash: SecretHash) -> Pushed | None:
-        """Give a pushed request, expired or not."""
-        ...
-
-    def forget_pushed(self, uri_hash: SecretHash) -> None:
-        """Forget a pushed request."""
-        ...
-
-    def add_visit(self, visit: Visit, now: datetime) -> bool:
-        """Begin a visit; False when as many are under way as may. Those past `now` go first."""
-        ...
-
-    def visit(self, visit_hash: SecretHash) -> Visit | None:
-        """Give a visit, expired or not."""
-        ...
-
-    def log_in(self, visit_hash: SecretHash, subject: Subject) -> bool:
-        """Note who came; False when somebody was noted before, or the visit has ended."""
-        ...
-
-    def end_visit(self, visit_hash: SecretHash) -> bool:
-        """End a visit and forget who came; False when it had ended."""
+    def is_spent(self, answer_hash: SecretHash) -> bool:
+        """Say whether the one answer of a visit was given; `Held.spend_nonce` gives it."""
         ...
 
     def add_code(self, code: CodeRecord, now: datetime) -> None:

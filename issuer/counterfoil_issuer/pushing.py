@@ -1,11 +1,12 @@
 """Pushed authorization requests: the wallet sends its request itself, before the browser comes.
 
-    pushed = push(grants, request, now=now, random=random)   # pushed.request_uri, for a minute
-    request = take_pushed(grants, request_uri, client_id, now=now)      # once
+    pushed = push(request, seal, now=now, random=random)     # pushed.request_uri, for a minute
+    request, answer_hash = take_pushed(grants, seal, request_uri, client_id, now=now)
 
-The browser then carries a reference that nobody can change, and nothing to read in
-its history. The reference belongs to the wallet that pushed, and is used up by the
-first browser that brings it.
+The browser then carries a reference that nobody can read or change. It holds the sealed
+request itself: whoever pushes is a stranger too, and strangers must not fill a place that
+others need. The reference belongs to the wallet that pushed, and is used up by the one
+answer that it leads to; until then a browser may load its page again (RFC 9126, section 4).
 
 RFC 9126; OpenID4VCI 1.0, section 5.1.4.
 """
@@ -14,16 +15,25 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from counterfoil_credentials.encoding import b64url
-from counterfoil_credentials.errors import Refused, Unavailable
+from counterfoil_credentials.encoding import (
+    b64url,
+    compact_json,
+    int_at,
+    object_at,
+    parse_object,
+    text_at,
+)
+from counterfoil_credentials.errors import Malformed, Refused
 
 from counterfoil_issuer.authorization_request import AuthorizationRequest
-from counterfoil_issuer.grants import Grants, Pushed
-from counterfoil_issuer.records import SECRET_BYTES, Random, secret_hash
+from counterfoil_issuer.grants import Grants
+from counterfoil_issuer.records import SECRET_BYTES, Random, SecretHash, secret_hash
 from counterfoil_issuer.spec import REQUEST_URI, REQUEST_URI_PREFIX, ErrorCode, refusal
+from counterfoil_issuer.visits import SEAL_NONCE_BYTES, Sealing
 
 PUSHED_LASTS: Final = timedelta(seconds=60)
-_LONGEST_URI: Final = 256
+_LONGEST_URI: Final = 4_096
+_PLACE: Final = "pushed request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +45,42 @@ class PushedAnswer:
 
 
 def push(
-    grants: Grants, request: AuthorizationRequest, *, now: datetime, random: Random
+    request: AuthorizationRequest, seal: Sealing, *, now: datetime, random: Random
 ) -> PushedAnswer:
-    """Keep `request` for the browser; `Unavailable` while too many wait."""
-    request_uri = REQUEST_URI_PREFIX + b64url(random(SECRET_BYTES))
-    kept = Pushed(secret_hash(request_uri), request, now + PUSHED_LASTS)
-    if not grants.push(kept, now):
-        raise Unavailable("expected room for one more pushed request, found none")
-    return PushedAnswer(request_uri, int(PUSHED_LASTS.total_seconds()))
+    """Give the reference that holds `request`."""
+    value = compact_json(
+        {
+            "secret": b64url(random(SECRET_BYTES)),
+            "request": request.to_json(),
+            "expires_at": int((now + PUSHED_LASTS).timestamp()),
+        }
+    )
+    sealed = seal.shut(value, place=_PLACE, nonce=random(SEAL_NONCE_BYTES))
+    return PushedAnswer(REQUEST_URI_PREFIX + sealed, int(PUSHED_LASTS.total_seconds()))
 
 
 def take_pushed(
-    grants: Grants, request_uri: str, client_id: str | None, *, now: datetime
-) -> AuthorizationRequest:
-    """Give the pushed request and forget it.
+    grants: Grants, seal: Sealing, request_uri: str, client_id: str | None, *, now: datetime
+) -> tuple[AuthorizationRequest, SecretHash]:
+    """Give the pushed request, and the hash that its one answer spends.
 
-    One that another client brings stays (RFC 9126, section 4). Raises `Refused` with
-    `invalid_request_uri`.
+    Raises `Refused` with `invalid_request_uri`.
     """
-    pushed = grants.pushed(secret_hash(request_uri)) if len(request_uri) <= _LONGEST_URI else None
-    if pushed is None or now >= pushed.expires_at:
-        raise _refused("one that was pushed in the last minute", "another, or a used one")
-    if client_id != pushed.request.client_id:
+    known = request_uri.startswith(REQUEST_URI_PREFIX) and len(request_uri) <= _LONGEST_URI
+    sealed = request_uri.removeprefix(REQUEST_URI_PREFIX) if known else ""
+    try:
+        obj = parse_object(seal.open(sealed, place=_PLACE), _PLACE)
+    except Malformed as cause:
+        raise _refused("one that was given here", "another") from cause
+    request = AuthorizationRequest.from_json(object_at(obj, "request", _PLACE))
+    if client_id != request.client_id:
         raise _refused("the one of the client_id", "another wallet's")
-    grants.forget_pushed(pushed.uri_hash)
-    return pushed.request
+    if now.timestamp() >= int_at(obj, "expires_at", _PLACE):
+        raise _refused("one that was pushed in the last minute", "an older one")
+    answer_hash = secret_hash(text_at(obj, "secret", _PLACE))
+    if grants.is_spent(answer_hash):
+        raise _refused("one that was not answered before", "a used one")
+    return request, answer_hash
 
 
 def _refused(expected: str, found: str) -> Refused:

@@ -1,4 +1,4 @@
-"""Pushed requests, visits and codes in the database."""
+"""Codes and given answers in the database."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -10,43 +10,24 @@ from counterfoil_service.statements import Connection, Row, Statement
 from sqlalchemy import (
     bindparam,
     delete,
-    func,
     insert,
     select,
     update,
 )
 
 from counterfoil_issuer.authorization_desk import Note
-from counterfoil_issuer.authorization_request import AuthorizationRequest
-from counterfoil_issuer.grants import CodeRecord, Pushed, Visit
-from counterfoil_issuer.login import Subject
+from counterfoil_issuer.grants import CodeRecord
 from counterfoil_issuer.records import Clock, DatasetId, OfferId, SecretHash
 from counterfoil_issuer.sql_store import SqlHeld
 from counterfoil_issuer.store import Held
-from counterfoil_issuer.tables import CODES, DEFERRALS, PUSHED, TOKENS, VISITS
-
-MOST_WAITING: Final = 10_000
-"""How many pushed requests, and how many visits, are kept at once."""
+from counterfoil_issuer.tables import CODES, DEFERRALS, SPENT_NONCES, TOKENS
 
 # A code is remembered past its end, so that a second use ends the token of the first.
 _REMEMBERED: Final = timedelta(minutes=10)
 
-_PUSH: Final = Statement(insert(PUSHED))
-_FIND_PUSHED: Final = Statement(select(PUSHED).where(PUSHED.c.uri_hash == bindparam("uri")))
-_FORGET_PUSHED: Final = Statement(delete(PUSHED).where(PUSHED.c.uri_hash == bindparam("uri")))
-_DROP_PUSHED: Final = Statement(delete(PUSHED).where(PUSHED.c.expires_at <= bindparam("now")))
-_COUNT_PUSHED: Final = Statement(select(func.count()).select_from(PUSHED))
-
-_ADD_VISIT: Final = Statement(insert(VISITS))
-_FIND_VISIT: Final = Statement(select(VISITS).where(VISITS.c.visit_hash == bindparam("visit")))
-_LOG_IN: Final = Statement(
-    update(VISITS)
-    .where(VISITS.c.visit_hash == bindparam("visit"), VISITS.c.subject_names.is_(None))
-    .values(subject_names=bindparam("names"), subject_label=bindparam("label"))
+_IS_SPENT: Final = Statement(
+    select(SPENT_NONCES.c.expires_at).where(SPENT_NONCES.c.nonce_hash == bindparam("answer"))
 )
-_END_VISIT: Final = Statement(delete(VISITS).where(VISITS.c.visit_hash == bindparam("visit")))
-_DROP_VISITS: Final = Statement(delete(VISITS).where(VISITS.c.expires_at <= bindparam("now")))
-_COUNT_VISITS: Final = Statement(select(func.count()).select_from(VISITS))
 
 _ADD_CODE: Final = Statement(insert(CODES))
 _FIND_CODE: Final = Statement(select(CODES).where(CODES.c.code_hash == bindparam("code")))
@@ -72,66 +53,8 @@ class SqlGrants:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def push(self, pushed: Pushed, now: datetime) -> bool:
-        self._connection.change(_DROP_PUSHED, now=_seconds(now))
-        if self._connection.value(_COUNT_PUSHED) >= MOST_WAITING:
-            return False
-        self._connection.change(
-            _PUSH,
-            uri_hash=pushed.uri_hash,
-            request=pushed.request.to_text(),
-            expires_at=_seconds(pushed.expires_at),
-        )
-        return True
-
-    def pushed(self, uri_hash: SecretHash) -> Pushed | None:
-        row = self._connection.row(_FIND_PUSHED, uri=uri_hash)
-        if row is None:
-            return None
-        request = AuthorizationRequest.from_text(row.request)
-        return Pushed(uri_hash, request, _instant(row.expires_at))
-
-    def forget_pushed(self, uri_hash: SecretHash) -> None:
-        self._connection.change(_FORGET_PUSHED, uri=uri_hash)
-
-    def add_visit(self, visit: Visit, now: datetime) -> bool:
-        self._connection.change(_DROP_VISITS, now=_seconds(now))
-        if self._connection.value(_COUNT_VISITS) >= MOST_WAITING:
-            return False
-        self._connection.change(
-            _ADD_VISIT,
-            visit_hash=visit.visit_hash,
-            request=visit.request.to_text(),
-            language=visit.language,
-            subject_names=None,
-            subject_label=None,
-            expires_at=_seconds(visit.expires_at),
-        )
-        return True
-
-    def visit(self, visit_hash: SecretHash) -> Visit | None:
-        row = self._connection.row(_FIND_VISIT, visit=visit_hash)
-        if row is None:
-            return None
-        return Visit(
-            visit_hash=visit_hash,
-            request=AuthorizationRequest.from_text(row.request),
-            language=row.language,
-            subject=None
-            if row.subject_names is None
-            else Subject(tuple(json.loads(row.subject_names)), row.subject_label),
-            expires_at=_instant(row.expires_at),
-        )
-
-    def log_in(self, visit_hash: SecretHash, subject: Subject) -> bool:
-        names = json.dumps(subject.names)
-        changed = self._connection.change(
-            _LOG_IN, visit=visit_hash, names=names, label=subject.label
-        )
-        return changed == 1
-
-    def end_visit(self, visit_hash: SecretHash) -> bool:
-        return self._connection.change(_END_VISIT, visit=visit_hash) == 1
+    def is_spent(self, answer_hash: SecretHash) -> bool:
+        return self._connection.row(_IS_SPENT, answer=answer_hash) is not None
 
     def add_code(self, code: CodeRecord, now: datetime) -> None:
         self._connection.change(_DROP_CODES, before=_seconds(now - _REMEMBERED))
@@ -162,8 +85,6 @@ class SqlGrants:
             self._connection.change(statement, token=token_hash)
 
     def forget(self, now: datetime) -> None:
-        for statement in (_DROP_PUSHED, _DROP_VISITS):
-            self._connection.change(statement, now=_seconds(now))
         self._connection.change(_DROP_CODES, before=_seconds(now - _REMEMBERED))
 
 

@@ -1,5 +1,6 @@
 """The authorization code grant, from a wallet's request to its token."""
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -10,10 +11,9 @@ from counterfoil_credentials.client_attestation import (
     make_client_attestation_pop,
 )
 from counterfoil_credentials.dpop import make_dpop
-from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.encoding import JsonObject, from_b64url
 from counterfoil_credentials.errors import Refused
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_issuer import sql_authorization
 from counterfoil_issuer.clients import ClientPolicy, Demand, Sender
 from counterfoil_issuer.dev_login import DevLogin
 from counterfoil_issuer.issuer import Issuer
@@ -21,9 +21,14 @@ from counterfoil_issuer.issuing import Issued
 from counterfoil_issuer.offering import Grant, OpenOffer
 from counterfoil_issuer.offering import offer as offer_datasets
 from counterfoil_issuer.records import SecretHash
+from counterfoil_issuer.sql_store import SqlStore
 from counterfoil_issuer.store import Store
+from counterfoil_issuer.tables import METADATA
 from counterfoil_issuer.tokens import Presented
+from counterfoil_service.sealing import Seal
+from counterfoil_service.statements import Statement
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
 from tests.conftest import Clock
 from tests.issuer.brand import AUDIO, ORDERS, Customer, issuer_on, wait
@@ -88,6 +93,14 @@ def issuer_state(issuer: Issuer, offer: OpenOffer) -> str:
     grant = grants["authorization_code"]
     assert isinstance(grant, dict)
     return str(grant["issuer_state"])
+
+
+def row_counts(store: SqlStore) -> dict[str, int]:
+    with store.reading() as held:
+        return {
+            table.name: held.connection.value(Statement(select(func.count()).select_from(table)))
+            for table in METADATA.sorted_tables
+        }
 
 
 def refused_code(
@@ -247,11 +260,39 @@ class TestCode:
 
 
 class TestPushing:
-    def test_a_reference_works_once(self, visitor: Visitor) -> None:
+    def test_a_reference_gives_one_answer(self, visitor: Visitor) -> None:
+        query = {"client_id": CLIENT, "request_uri": visitor.pushed(asked())}
+        # A page may be loaded again before it is answered (RFC 9126, section 4).
+        first = visitor.page(query)
+        other = Visitor(visitor.desk, visitor.provider)
+        second = other.page(query)
+
+        assert "code" in answer_in(visitor.say(first))
+        assert other.say(second).status_code == 400
+        assert visitor.arrive(query).status_code == 400
+
+    def test_a_reference_whose_customer_refused_is_used_too(self, visitor: Visitor) -> None:
         query = {"client_id": CLIENT, "request_uri": visitor.pushed(asked())}
 
-        assert visitor.arrive(query).status_code == 303
+        assert "error" in answer_in(visitor.say(visitor.page(query), "refuse"))
         assert visitor.arrive(query).status_code == 400
+
+    def test_one_that_was_changed_or_has_another_form_is_none(self, visitor: Visitor) -> None:
+        good = visitor.pushed(asked())
+        prefix, _, sealed = good.rpartition(":")
+        middle = len(sealed) // 2
+        flipped = sealed[:middle] + ("A" if sealed[middle] != "A" else "B") + sealed[middle + 1 :]
+
+        for wrong in (f"{prefix}:{flipped}", f"{good}AAAA", good[:-4], sealed, f"urn:x:{sealed}"):
+            answer = visitor.arrive({"client_id": CLIENT, "request_uri": wrong})
+            assert answer.status_code == 400
+            assert "location" not in answer.headers
+        assert visitor.arrive({"client_id": CLIENT, "request_uri": good}).status_code == 303
+
+    def test_it_tells_nobody_what_was_asked(self, visitor: Visitor) -> None:
+        sealed = visitor.pushed(asked(state="a-secret-state")).rpartition(":")[2]
+
+        assert b"a-secret-state" not in from_b64url(sealed, "uri")
 
     def test_a_reference_lasts_a_minute(self, visitor: Visitor, clock: Clock) -> None:
         young, old = visitor.pushed(asked()), visitor.pushed(asked())
@@ -326,14 +367,18 @@ class TestPushing:
         assert answer.json()["error_description"].startswith("expected ")
         assert answer.headers["cache-control"] == "no-store"
 
-    def test_no_more_than_a_bounded_number_waits(
-        self, visitor: Visitor, clock: Clock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(sql_authorization, "MOST_WAITING", 2)
+    def test_a_request_that_no_cookie_holds_is_told_so(self, visitor: Visitor) -> None:
+        refused = visitor.push(asked(state="x" * 2_000)).json()
+        assert refused["error"] == "invalid_request"
+        found = re.search(r"at most 2000 bytes .*, found (\d+)", refused["error_description"])
+        assert found is not None
+        spare = 4_000 - int(found[1])
 
-        assert [visitor.push(asked()).status_code for _ in range(3)] == [201, 201, 503]
-        clock.advance(timedelta(seconds=60))
-        assert visitor.push(asked()).status_code == 201
+        assert visitor.push(asked(state="x" * (spare + 1))).status_code == 400
+        longest = asked(state="x" * spare)
+        request_uri = visitor.pushed(longest)
+        page = visitor.page({"client_id": CLIENT, "request_uri": request_uri})
+        assert answer_in(visitor.say(page))["state"] == longest["state"]
 
     def test_its_proof_binds_the_code(self, visitor: Visitor, clock: Clock) -> None:
         def proof(jti: str) -> dict[str, str]:
@@ -480,15 +525,27 @@ class TestErrorsStayUntilTheAddressIsKnown:
 
         assert answer_in(visitor.arrive(asked()))["error"] == "temporarily_unavailable"
 
-    def test_no_more_than_a_bounded_number_of_visits_is_kept(
-        self, visitor: Visitor, clock: Clock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(sql_authorization, "MOST_WAITING", 1)
 
-        assert "error" not in visitor.arrive(asked()).headers["location"]
-        assert answer_in(visitor.arrive(asked()))["error"] == "temporarily_unavailable"
-        clock.advance(timedelta(minutes=10))
-        assert "error" not in visitor.arrive(asked()).headers["location"]
+class TestStrangers:
+    def test_whoever_never_logs_in_leaves_nothing_here_and_keeps_nobody_out(
+        self, visitor: Visitor, store: SqlStore
+    ) -> None:
+        before = row_counts(store)
+
+        for _ in range(20):
+            stranger = Visitor(visitor.desk, visitor.provider)
+            query = {"client_id": CLIENT, "request_uri": stranger.pushed(asked())}
+            callback = stranger.callback(query)
+            stranger.callback(asked())
+            assert stranger.client.get(callback).status_code == 400
+            failed = stranger.callback(query)
+            visitor.provider.token_status = 400
+            assert answer_in(stranger.client.get(failed))["error"] == "access_denied"
+            visitor.provider.token_status = 200
+
+        assert row_counts(store) == before
+        assert "code" in answer_in(visitor.say(visitor.page()))
+        assert row_counts(store) != before
 
 
 class TestBrowser:
@@ -554,6 +611,31 @@ class TestBrowser:
         assert "code" in answer_in(visitor.say(page))
         assert visitor.say(page).status_code == 400
 
+    def test_not_again_by_a_browser_that_keeps_its_cookie(self, visitor: Visitor) -> None:
+        page = visitor.page()
+        kept = dict(visitor.client.cookies)
+        assert "code" in answer_in(visitor.say(page))
+
+        for answer in ("agree", "refuse"):
+            visitor.client.cookies.update(kept)
+            again = visitor.say(page, answer)
+            assert (again.status_code, "location" in again.headers) == (400, False)
+
+    def test_a_cookie_that_was_changed_or_is_another_brands_is_none(self, visitor: Visitor) -> None:
+        page = visitor.page()
+        ((name, cookie),) = visitor.client.cookies.items()
+        other = Seal(b"another brand's secret, 32 bytes", "authorization")
+        opened = visitor.desk.seal.open(cookie, place="visit")
+        pushed = visitor.pushed(asked()).rpartition(":")[2]
+        flipped = ("A" if cookie[0] != "A" else "B") + cookie[1:]
+
+        for wrong in (flipped, other.shut(opened, place="visit", nonce=bytes(12)), pushed, "x" * 9):
+            stranger = visitor.browser()
+            stranger.cookies.set(name, wrong)
+            form = {"ticket": ticket_in(page), "answer": "agree"}
+            assert stranger.post("/authorize/answer", data=form).status_code == 400
+        assert "code" in answer_in(visitor.say(page))
+
     def test_a_page_that_is_loaded_again_is_the_same(self, visitor: Visitor) -> None:
         callback = visitor.callback(asked())
         page = visitor.client.get(callback)
@@ -577,6 +659,11 @@ class TestBrowser:
 
         assert (answer["error"], answer["state"]) == ("access_denied", "a-state")
         assert visitor.say(page).status_code == 400
+
+    def test_a_customer_whose_id_counts_for_nobody_gets_nothing(self, visitor: Visitor) -> None:
+        visitor.provider.claims |= {"sub": "mira@example.org", "email_verified": False}
+
+        assert answer_in(visitor.page())["error"] == "access_denied"
 
     def test_a_login_that_fails_is_told_to_the_wallet(self, visitor: Visitor) -> None:
         callback = visitor.callback(asked())
@@ -703,7 +790,7 @@ class TestIssuerState:
         assert denied["error"] == "access_denied"
         assert visitor.page(asked(scope=None, issuer_state=hers)).status_code == 200
 
-    @pytest.mark.parametrize("state", ["another", "x" * 2_048])
+    @pytest.mark.parametrize("state", ["another", "x" * 1_024])
     def test_one_that_is_not_ours_is_told_to_the_wallet(self, visitor: Visitor, state: str) -> None:
         answer = answer_in(visitor.page(asked(issuer_state=state)))
 

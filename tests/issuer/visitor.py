@@ -15,6 +15,7 @@ from counterfoil_issuer.login import Login
 from counterfoil_issuer.sql_authorization import grants_of
 from counterfoil_issuer.tokens import AccessToken
 from counterfoil_service.errors import install_error_handlers
+from counterfoil_service.sealing import Seal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
@@ -33,7 +34,10 @@ _TICKET: Final = re.compile(r'name="ticket" value="([^"]*)"')
 
 def desk_of(issuer: Issuer, login: Login, policy: ClientPolicy = POLICY) -> AuthorizationDesk:
     """Give the authorization of `issuer`."""
-    return AuthorizationDesk(issuer=issuer, clients=policy, login=login, grants_of=grants_of)
+    seal = Seal(issuer.secret, "authorization")
+    return AuthorizationDesk(
+        issuer=issuer, clients=policy, login=login, grants_of=grants_of, seal=seal
+    )
 
 
 def app_of(desk: AuthorizationDesk) -> FastAPI:
