@@ -1,6 +1,6 @@
 """Issue credentials to whoever holds the access token and proves keys: one for each key.
 
-    session ─► request ─► dataset ─► issued before? ─► status indices ─► sign, record
+    session ─► request ─► dataset ─► status indices ─► sign, record ─► issued before?
 
 All of it is one transaction, and that makes a lost answer harmless: asked again
 with the same token and the same keys, the service gives the same credentials, no
@@ -185,10 +185,13 @@ def _issue(
     """Give the credentials of a dataset that does not wait: those issued before, or new ones."""
     if dataset.state is DatasetState.DENIED:
         raise _denied("a credential that the brand agreed to", "one that it refused")
-    issuance = _issued_before(held, session, dataset, keys, now)
-    if issuance is None:
-        issuance = _sign(held, desk, session, dataset, keys, now=now, random=random)
-        held.add_issuance(issuance)
+    # Most ask once, so what was issued before is looked for when something was.
+    issuance = _sign(held, desk, session, dataset, keys, now=now, random=random)
+    if not held.add_issuance(issuance):
+        before = _issued_before(held, session, dataset, keys, now)
+        if before is None and not held.add_issuance(issuance):
+            raise Misuse("expected room for an issuance, found another of its dataset")
+        issuance = before or issuance
     copies = tuple(one.copy for one in issuance.credentials if one.copy is not None)
     return Issued(copies, issuance.issuance_id)
 

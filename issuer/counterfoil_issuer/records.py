@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Final, NewType
+from typing import Final, NamedTuple, NewType
 
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.records import record
@@ -201,6 +201,14 @@ class ListState:
     used: int
     changes: int
     listing: Listing | None
+
+
+class Place(NamedTuple):
+    """An entry of a status list, of which `used` entries are allotted."""
+
+    list_number: int
+    used: int
+    is_free: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

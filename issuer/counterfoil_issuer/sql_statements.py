@@ -102,6 +102,20 @@ INDEX_TAKEN: Final = Statement(
         CREDENTIALS.c.status_index == bindparam("index"),
     )
 )
+NEWEST_PLACE: Final = Statement(
+    select(
+        STATUS_LISTS.c.list_number,
+        STATUS_LISTS.c.used,
+        select(func.count())
+        .where(
+            CREDENTIALS.c.list_number == STATUS_LISTS.c.list_number,
+            CREDENTIALS.c.status_index == bindparam("index"),
+        )
+        .scalar_subquery(),
+    )
+    .order_by(STATUS_LISTS.c.list_number.desc())
+    .limit(1)
+)
 _used = upsert(STATUS_LISTS)
 COUNT_USED: Final = Statement(
     _used.on_conflict_do_update(

@@ -42,6 +42,7 @@ from counterfoil_issuer.records import (
     OfferId,
     OfferRecord,
     OfferState,
+    Place,
     RevocationReason,
     SecretHash,
     Session,
@@ -347,8 +348,8 @@ class SqlHeld:
         )
         return [self._with_credentials(row) for row in self._all(query)]
 
-    def add_issuance(self, issuance: Issuance) -> None:
-        self._add(
+    def add_issuance(self, issuance: Issuance) -> bool:
+        is_new = self._add_if_new(
             ISSUANCES,
             issuance_id=issuance.issuance_id,
             dataset_id=issuance.dataset_id,
@@ -359,6 +360,8 @@ class SqlHeld:
             issued_at=_seconds(issuance.issued_at),
             expires_at=_seconds(issuance.expires_at),
         )
+        if not is_new:
+            return False
         used: dict[int, int] = {}
         for number, credential in enumerate(issuance.credentials):
             self._add(
@@ -374,7 +377,8 @@ class SqlHeld:
             )
             used[credential.list_number] = used.get(credential.list_number, 0) + 1
         for list_number, count in used.items():
-            self._run(do.COUNT_USED, list_number=list_number, used=count, changes=0)
+            self.connection.add(do.COUNT_USED, list_number=list_number, used=count, changes=0)
+        return True
 
     def hand_to_token(self, issuance_id: IssuanceId, token_hash: SecretHash) -> None:
         self._run(
@@ -466,6 +470,13 @@ class SqlHeld:
     def list_state(self, list_number: int) -> ListState | None:
         row = self._one(do.LIST, list_number=list_number)
         return None if row is None else _list_state(row)
+
+    def newest_place(self, index: int) -> Place:
+        row = self._one(do.NEWEST_PLACE, index=index)
+        if row is None:
+            return Place(1, 0, is_free=True)
+        number, used, holders = row
+        return Place(number, used, is_free=not holders)
 
     def status_index_is_free(self, list_number: int, index: int) -> bool:
         return not self._count(do.INDEX_TAKEN, list_number=list_number, index=index)

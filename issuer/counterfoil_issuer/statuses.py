@@ -40,14 +40,16 @@ def allot_indices(held: Held, count: int, *, size: int, random: Random) -> list[
     A list is left for the next when three quarters are used, so that a free
     entry is found in a few draws.
     """
-    last = held.last_list()
-    number, used = (1, 0) if last is None else (last.number, last.used)
+    index = random_below(size, random)
+    number, used, is_free = held.newest_place(index)
     taken: list[tuple[int, int]] = []
     for _ in range(count):
         if used * 4 >= size * 3:
-            number, used = number + 1, 0
-        taken.append((number, _free_index(held, number, taken, size=size, random=random)))
-        used += 1
+            number, used, is_free = number + 1, 0, False
+        if not is_free:
+            index = _free_index(held, number, taken, size=size, random=random)
+        taken.append((number, index))
+        used, is_free = used + 1, False
     return taken
 
 

@@ -26,6 +26,7 @@ from counterfoil_issuer.records import (
     ListState,
     OfferId,
     OfferRecord,
+    Place,
     RevocationReason,
     SecretHash,
     Session,
@@ -162,8 +163,12 @@ class Held(Protocol):
         """Give everything issued for an order, in the order of issue."""
         ...
 
-    def add_issuance(self, issuance: Issuance) -> None:
-        """Record credentials; their status indices and their dataset must be free."""
+    def add_issuance(self, issuance: Issuance) -> bool:
+        """Record credentials, whose status indices must be free.
+
+        False, and nothing is recorded, when their dataset has a current issuance, or
+        their token had one of it before.
+        """
         ...
 
     def hand_to_token(self, issuance_id: IssuanceId, token_hash: SecretHash) -> None:
@@ -216,6 +221,10 @@ class Held(Protocol):
 
     def list_state(self, list_number: int) -> ListState | None:
         """Give where a status list stands, or None when it is not in use."""
+        ...
+
+    def newest_place(self, index: int) -> Place:
+        """Give an entry of the newest list in use, or of the first list when none is."""
         ...
 
     def status_index_is_free(self, list_number: int, index: int) -> bool:
