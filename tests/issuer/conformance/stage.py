@@ -20,6 +20,7 @@ from counterfoil_issuer.issuer import Issuer, IssuerOptions
 from counterfoil_issuer.spec import AUTHORIZATION_CODE_GRANT
 from counterfoil_issuer.sql_authorization import grants_of
 from counterfoil_issuer.sql_store import SqlStore
+from counterfoil_service.sealing import Seal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Client
@@ -135,7 +136,11 @@ def stage(
         attesters=attesters,
     )
     desk = AuthorizationDesk(
-        issuer=service, clients=clients, login=DevLogin(BRAND), grants_of=grants_of
+        issuer=service,
+        clients=clients,
+        login=DevLogin(BRAND),
+        grants_of=grants_of,
+        seal=Seal(service.secret, "authorization"),
     )
     app = create_app(
         service,
