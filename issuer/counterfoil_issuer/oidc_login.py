@@ -56,8 +56,9 @@ class OidcLogin:
     fetcher: Fetcher = field(repr=False)
     secret: str | None = field(default=None, repr=False)
     scope: str = "openid email profile"
-    _asked: tuple[datetime, JsonObject | None] | None = field(default=None, init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _known: JsonObject | None = field(default=None, init=False, repr=False)
+    _fresh: tuple[datetime, datetime] | None = field(default=None, init=False, repr=False)
+    _asking: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def begin(self, attempt: LoginAttempt, *, now: datetime) -> str:
         """Give the URL of the provider's login page. See `Login.begin`."""
@@ -108,18 +109,29 @@ class OidcLogin:
         """Give what the provider says of itself, asked for now and then.
 
         Whoever opens the authorization endpoint comes here: strangers must not make us
-        ask without end, nor wait for a provider that did not answer a moment ago.
+        ask without end, nor wait for a provider that did not answer a moment ago. One
+        asks, and nobody waits for that one: the others use what was known before, or hear
+        that nothing is. What was known serves on while the provider does not answer.
         """
-        with self._lock:
-            at, known = self._asked or (None, None)
-            lasts = _RETRIED_AFTER if known is None else _CONFIGURATION_LASTS
-            if at is None or not at <= now < at + lasts:
-                self._asked = now, None
-                known = self._ask()
-                self._asked = now, known
-        if known is None:
+        if not self._is_fresh(now) and self._asking.acquire(blocking=False):
+            try:
+                # Whoever asked in between has just let go.
+                if not self._is_fresh(now):
+                    self._fresh = now, now + _RETRIED_AFTER
+                    self._known = self._ask()
+                    self._fresh = now, now + _CONFIGURATION_LASTS
+            except (Malformed, Unavailable):
+                if self._known is None:
+                    raise
+            finally:
+                self._asking.release()
+        if self._known is None:
             raise Unavailable("expected a login provider that answers, found none just now")
-        return known
+        return self._known
+
+    def _is_fresh(self, now: datetime) -> bool:
+        since, until = self._fresh or (now, now)
+        return since <= now < until
 
     def _ask(self) -> JsonObject:
         # Appended, unlike the names of RFC 8414 (Discovery 1.0, section 4.1).

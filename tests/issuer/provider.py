@@ -1,6 +1,6 @@
 """An OpenID Connect provider over the in-memory fetcher, where one customer always logs in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -36,6 +36,7 @@ class Provider:
         }
         self.token_status = 200
         self.asked = 0
+        self.before_it_answers: Callable[[], None] = lambda: None
         self.form: dict[str, str] = {}
         self.headers: Mapping[str, str] = {}
 
@@ -53,6 +54,7 @@ class Provider:
         return f"{asked['redirect_uri']}?{urlencode(query)}"
 
     def _answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        self.before_it_answers()
         documents: dict[str, JsonObject] = {
             "/realms/audio/.well-known/openid-configuration": self.configuration,
             "/jwks": {"keys": [SIGNER.public.jwk()]},

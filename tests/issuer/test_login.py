@@ -1,5 +1,7 @@
 """Who the customer is: the brand's provider says so, or a sample is picked in development."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from urllib.parse import parse_qsl, urlsplit
@@ -15,6 +17,7 @@ from tests.issuer.provider import PROVIDER, Provider
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 CALLBACK = "https://audio.example/login/callback"
+PATIENCE_S = 30
 ATTEMPT = attempt_of(b"k" * 32, "a-visit", callback=CALLBACK, language="zh")
 
 
@@ -175,6 +178,48 @@ class TestOidcLogin:
 
         provider.configuration["issuer"] = good
         assert login.begin(ATTEMPT, now=NOON + timedelta(seconds=5))
+
+    def test_what_was_known_serves_on_while_the_provider_does_not_answer(
+        self, provider: Provider
+    ) -> None:
+        login = provider.login()
+        url = login.begin(ATTEMPT, now=NOON)
+        provider.configuration["issuer"] = "another"
+
+        for late in (600, 601, 605):
+            assert login.begin(ATTEMPT, now=NOON + timedelta(seconds=late)) == url
+        assert provider.asked == 3
+
+    @pytest.mark.parametrize("known", [False, True])
+    def test_while_one_waits_for_a_slow_provider_nobody_waits_for_that_one(
+        self, provider: Provider, *, known: bool
+    ) -> None:
+        login, later = provider.login(), NOON + timedelta(minutes=10)
+        if known:
+            login.begin(ATTEMPT, now=NOON)
+        asked, answers = threading.Event(), threading.Event()
+
+        def slowly() -> None:
+            asked.set()
+            answers.wait(PATIENCE_S)
+
+        provider.before_it_answers = slowly
+
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(login.begin, ATTEMPT, now=later)
+            assert asked.wait(PATIENCE_S)
+            for late in (0, 1, 60):
+                now = later + timedelta(seconds=late)
+                if known:
+                    assert login.begin(ATTEMPT, now=now).startswith("https://login.example/")
+                else:
+                    with pytest.raises(Unavailable):
+                        login.begin(ATTEMPT, now=now)
+            # Whoever had waited for the slow one would have come here after it.
+            assert not slow.done()
+            answers.set()
+            assert slow.result().startswith("https://login.example/")
+        assert provider.asked == 1 + known
 
 
 class TestDevLogin:
