@@ -45,8 +45,12 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres: str, _postgres_database: str) -> str:
     """Give the URL of an empty database."""
+    from psycopg.sql import SQL, Identifier
+
+    made = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)'"
     with _alone(postgres, _postgres_database) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
+        for (schema,) in connection.execute(made).fetchall():
+            connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(schema)))
         connection.execute("CREATE SCHEMA public")
     return _postgres_database
 
