@@ -96,7 +96,7 @@ def open_brand(
     secret = folder.secret()
     store = SqlStore(folder.database(database))
     try:
-        require_own(store, secret)
+        require_own(store, secret, str(folder.path))
         issuer = Issuer(
             url=url,
             catalogue=catalogue,

@@ -20,10 +20,10 @@ _FIND: Final = Statement(select(MARKS.c.mac).where(MARKS.c.name == _NAME))
 _LEAVE: Final = Statement(insert(MARKS))
 
 
-def require_own(store: SqlStore, secret: bytes) -> None:
+def require_own(store: SqlStore, secret: bytes, where: str) -> None:
     """Return only if the database is of the issuer with `secret`, or nobody's until now.
 
-    Raises `Misuse` for another issuer's.
+    Raises `Misuse` for another issuer's; `where` says which folder asked.
     """
     mark = hmac.digest(secret, b"database-owner\0", "sha256").hex()
     with store.transaction() as held:
@@ -31,4 +31,5 @@ def require_own(store: SqlStore, secret: bytes) -> None:
         if found is None:
             held.connection.change(_LEAVE, name=_NAME, sequence=0, chain="", mac=mark)
         elif not isinstance(found, str) or found != mark:
-            raise Misuse("expected a database of this issuer's own, found another's (database)")
+            expected = "a database or schema of this issuer's own"
+            raise Misuse(f"expected {expected}, found another's (the database of {where})")
