@@ -21,12 +21,10 @@ from tests.conftest import Clock
 from tests.issuer.conformance.emulated_wallet import EmulatedWallet
 
 HERE = "http://127.0.0.1"
-BUYER = "mira@example.org"
 LISTS = (
     "audit",
     "audit/check",
     "credentials",
-    f"orders?email={BUYER}",
     "proposals",
     "jobs",
     "keys",
