@@ -542,8 +542,7 @@ def test_keeps_every_reported_write_of_a_process_that_is_killed(where: Path | st
         """
         import asyncio, itertools, sys
         from sqlalchemy import BigInteger, Column, MetaData, String, Table, insert
-        from counterfoil_service.postgres_session import connected
-from counterfoil_service.sql import Database
+        from counterfoil_service.sql import Database
         from counterfoil_service.statements import Statement
 
         metadata = MetaData()
@@ -574,6 +573,7 @@ from counterfoil_service.sql import Database
         lines += process.stdout.readlines()
 
     reported = {int(line) for line in lines if line.endswith("\n")}
+    assert len(reported) >= 200
     database = Database.open(where, METADATA)
     kept = set(codes(database))
     database.close()
