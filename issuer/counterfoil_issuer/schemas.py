@@ -90,6 +90,12 @@ class TransferRequest(Body):
     tx_code: bool = True
 
 
+class OrderSearchRequest(Body):
+    """Whose orders are looked for."""
+
+    email: Annotated[str, Field(min_length=3, max_length=254, pattern=r"^[!-~]+@[!-~]+$")]
+
+
 class ReturnRequest(Body):
     """Which units of an order's line came back: by serial numbers, where they have some."""
 
