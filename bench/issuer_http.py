@@ -51,7 +51,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 from pybase64 import urlsafe_b64decode, urlsafe_b64encode
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 
 from bench.loopback import (
     AsgiApp,
@@ -281,7 +281,8 @@ class _Bare:
     def __init__(self, path: Path) -> None:
         self._database = SqlStore(path).database
         with self._database.transaction() as connection:
-            rows = connection.rows(select(DATASETS.c.dataset_id))
+            # In the order in which they are asked for: rows in the order of an index cost less.
+            rows = connection.rows(select(DATASETS.c.dataset_id).order_by(text("rowid")))
             connection.change(insert(STATUS_LISTS).values(list_number=1, used=0, changes=0))
         self._datasets = iter([row.dataset_id for row in rows])
         self._key = ec.derive_private_key(int.from_bytes(_KEY), ec.SECP256R1())
