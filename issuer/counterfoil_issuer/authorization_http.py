@@ -44,7 +44,7 @@ BROWSER_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     303: {"description": "On to the login, or back to the wallet"},
     400: _told("A page that says what went wrong", "text/html", {"type": "string"}),
     413: _TOO_LARGE,
-    503: _UNAVAILABLE,
+    503: _told("A page that says to come back later", "text/html", {"type": "string"}),
 }
 """For the OpenAPI document: what a browser is answered."""
 

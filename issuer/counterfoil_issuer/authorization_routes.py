@@ -21,11 +21,12 @@ RFC 6749, section 4.1; RFC 9126; RFC 9207; OpenID4VCI 1.0, sections 5 and 13.
 
 import hmac
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Annotated
 
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 
 from counterfoil_issuer.authorization_desk import AuthorizationDesk
 from counterfoil_issuer.authorization_http import (
@@ -44,18 +45,17 @@ from counterfoil_issuer.authorization_pages import (
     Confirmation,
     Line,
     confirmation_page,
-    language_of,
     sample_customers_page,
     stopped_page,
     stylesheet,
 )
 from counterfoil_issuer.authorization_request import (
-    AuthorizationRequest,
     answer_url,
     needs_pushing,
     read_authorization_request,
     read_return_address,
 )
+from counterfoil_issuer.authorization_words import language_of, stop_of
 from counterfoil_issuer.authorizing import Issuable, agree, decline, issuable
 from counterfoil_issuer.clients import Demand, identify
 from counterfoil_issuer.dev_login import PAGE, DevLogin
@@ -150,7 +150,7 @@ def _add_browser_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
         )
         try:
             return _begin(desk, read_query(request), language)
-        except (Malformed, Refused) as error:
+        except (Malformed, Refused, Unavailable) as error:
             return _stopped(desk, error, language)
 
     @router.get("/login/callback", response_class=Response, responses=BROWSER_ANSWERS)
@@ -175,18 +175,9 @@ def _add_browser_routes(router: APIRouter, desk: AuthorizationDesk) -> None:
     login = desk.login
     if isinstance(login, DevLogin):
 
-        @router.get(PAGE, response_class=HTMLResponse)
+        @router.get(PAGE, response_class=Response, responses=BROWSER_ANSWERS)
         def sample_customers(request: Request) -> Response:
-            language = language_of(request.headers.get("accept-language"))
-            page = sample_customers_page(
-                login.customers,
-                brand=desk.brand(language),
-                action=f"{desk.url}/login/callback",
-                state=request.query_params.get(STATE, "")[:100],
-                language=language,
-                css=f"{desk.url}/login/style.css",
-            )
-            return page_answer(200, page)
+            return _visited(desk, request, lambda visit: _sample_customers(desk, login, visit))
 
 
 def _begin(desk: AuthorizationDesk, query: Mapping[str, str], language: str) -> Response:
@@ -232,10 +223,26 @@ def _visited(
     desk: AuthorizationDesk, request: Request, go_on: Callable[[Visit], Response]
 ) -> Response:
     """Find the browser's visit, go on with it, and answer every error in a place that is safe."""
+    language = language_of(request.headers.get("accept-language"))
     try:
-        return go_on(desk.visit_in(request.cookies.get(desk.cookie)))
-    except (Malformed, Refused) as error:
-        return _stopped(desk, error, language_of(request.headers.get("accept-language")))
+        visit = desk.visit_in(request.cookies.get(desk.cookie))
+        language = visit.language
+        return go_on(visit)
+    except (Malformed, Refused, Unavailable) as error:
+        return _stopped(desk, error, language)
+
+
+def _sample_customers(desk: AuthorizationDesk, login: DevLogin, visit: Visit) -> Response:
+    page = sample_customers_page(
+        login.customers,
+        brand=desk.brand(visit.language),
+        action=f"{desk.url}/login/callback",
+        state=desk.attempt(visit).state,
+        language=visit.language,
+        css=f"{desk.url}/login/style.css",
+    )
+    # Whoever may have nothing is sent from here straight back to the wallet.
+    return page_answer(200, page, leads_to=visit.request.redirect_uri)
 
 
 def _arrived(desk: AuthorizationDesk, request: Request, visit: Visit) -> Response:
@@ -303,7 +310,8 @@ def _confirmation(desk: AuthorizationDesk, visit: Visit, wanted: Issuable) -> Re
     asked, language = visit.request, visit.language
     shown = Confirmation(
         brand=desk.brand(language),
-        wallet=_wallet_name(asked),
+        client_id=asked.client_id,
+        wallet_name=None if asked.wallet_name is None else asked.wallet_name[:100],
         attested=asked.instance_jkt is not None,
         redirect_uri=asked.redirect_uri,
         customer="" if visit.subject is None else visit.subject.label,
@@ -311,16 +319,12 @@ def _confirmation(desk: AuthorizationDesk, visit: Visit, wanted: Issuable) -> Re
             Line(desk.configurations[each.type_name].names[language], each.serial)
             for each in wanted.datasets
         ],
+        minutes_left=max(1, (visit.expires_at - desk.issuer.clock()) // timedelta(minutes=1)),
         action=f"{desk.url}/authorize/answer",
         ticket=desk.ticket(visit, wanted),
     )
     page = confirmation_page(shown, language, f"{desk.url}/login/style.css")
     return page_answer(200, page, leads_to=asked.redirect_uri)
-
-
-def _wallet_name(asked: AuthorizationRequest) -> str:
-    name = asked.wallet_name
-    return asked.client_id if name is None else f"{name[:100]} ({asked.client_id})"
 
 
 def _back(
@@ -335,11 +339,18 @@ def _refused(desk: AuthorizationDesk, error: Malformed | Refused) -> Response:
     return json_answer(400, {**told(error)}, desk.nonces())
 
 
-def _stopped(desk: AuthorizationDesk, error: Malformed | Refused, language: str) -> Response:
+def _stopped(
+    desk: AuthorizationDesk, error: Malformed | Refused | Unavailable, language: str
+) -> Response:
     page = stopped_page(
+        stop_of(error),
         str(error),
         brand=desk.brand(language),
         language=language,
         css=f"{desk.url}/login/style.css",
     )
-    return page_answer(400, page)
+    if not isinstance(error, Unavailable):
+        return page_answer(400, page)
+    answer = page_answer(503, page)
+    answer.headers["Retry-After"] = "60"  # The minute that the page speaks of.
+    return answer

@@ -17,7 +17,7 @@ from counterfoil_issuer.spec import STATE
 
 CUSTOMER: Final = "customer"
 PAGE: Final = "/login/sample"
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class DevLogin:
         self, public_url: str, customers: Sequence[SampleCustomer] = SAMPLE_CUSTOMERS
     ) -> None:
         """Serve `customers` under `public_url`; `Misuse` unless that is loopback."""
-        if urlsplit(public_url).hostname not in _LOOPBACK:
+        if urlsplit(public_url).hostname not in LOOPBACK:
             text = "expected a public URL on loopback for the login without passwords"
             raise Misuse(text)
         self._url = public_url

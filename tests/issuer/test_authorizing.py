@@ -415,8 +415,9 @@ class TestAttestedWallet:
 
         page = visitor.page({"client_id": CLIENT, "request_uri": visitor.pushed(asked(), headers)})
 
-        assert "Pocket (https://wallet.example)" in page.text
-        assert "Vouched for by a maker that Auricle trusts" in page.text
+        assert "<bdi>Pocket</bdi>" in page.text
+        assert ">https://wallet.example</bdi>" in page.text
+        assert "A maker that Auricle trusts vouches for this wallet." in page.text
 
     def test_the_code_is_for_the_attested_instance_alone(self, visitor: Visitor) -> None:
         issuer = visitor.desk.issuer
@@ -695,9 +696,10 @@ class TestPage:
         for fact in (
             "Auricle will issue",
             "Not verified. We cannot say who made this wallet.",
-            "<dd>https://wallet.example</dd>",
-            "<dd>wallet.example</dd>",
-            "<dd>Mira Sample</dd>",
+            "<dd><bdi>https://wallet.example</bdi></dd>",
+            "<dd><bdi>wallet.example</bdi></dd>",
+            "<dd><bdi>Mira Sample</bdi></dd>",
+            "Valid for 10 min",
             "Go on only if you started this",
         ):
             assert fact in text
@@ -708,7 +710,7 @@ class TestPage:
         page = visitor.client.get(visitor.provider.log_in(answer.headers["location"]))
 
         assert '<html lang="zh">' in page.text
-        assert "聆耳 将向你的钱包签发" in page.text
+        assert "聆耳将向你的钱包签发" in page.text
         assert "拒绝" in page.text
 
     def test_what_came_from_outside_is_text(self, visitor: Visitor) -> None:
@@ -840,7 +842,7 @@ class TestDevelopment:
 
         assert "Secure" not in began.headers["set-cookie"]
         assert "There are no passwords here" in listed.text
-        assert '<button name="customer" value="sample-lin">Lin Yue</button>' in listed.text
+        assert '<button name="customer" value="sample-lin"><span><b>Lin Yue</b>' in listed.text
         assert page.text.count('<li class="row">') == 1
 
     def test_elsewhere_that_page_does_not_exist(self, visitor: Visitor) -> None:
