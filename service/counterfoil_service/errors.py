@@ -4,7 +4,8 @@
      "error_description": "expected ..., found ... (where)",
      "reasons": [{"code": ..., "expected": ..., "found": ..., "where": ...}]}
 
-    Malformed, a body that does not fit   400  invalid_request
+    Malformed, a body that does not fit
+    or did not come whole                 400  invalid_request
     Refused                               400  refused, with its reasons; 422 and 409 for an
                                                Idempotency-Key that is reused or in use
     Unavailable                           503  temporarily_unavailable
@@ -23,6 +24,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES: Final = 1_048_576
@@ -73,6 +75,11 @@ def install_error_handlers(app: FastAPI, *, max_body_bytes: int = MAX_BODY_BYTES
     def http(_: Request, error: HTTPException) -> JSONResponse:
         name = _NAME_OF_STATUS.get(error.status_code, "invalid_request")
         return error_response(error.status_code, name, error.detail, headers=error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    def gone(_: Request, error: ClientDisconnect) -> JSONResponse:  # noqa: ARG001  # nobody reads it
+        # Strangers who hang up, or are hung up on, are no failure of ours.
+        return error_response(400, "invalid_request", "expected a whole body, found a part")
 
     @app.exception_handler(Exception)
     def unforeseen(_: Request, error: Exception) -> JSONResponse:  # noqa: ARG001  # uvicorn logs it

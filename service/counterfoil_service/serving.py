@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final
 import uvicorn
 from counterfoil_credentials.errors import Reason, Refused
 
+from counterfoil_service.deadlines import PunctualProtocol
 from counterfoil_service.lifeline import end_with
 from counterfoil_service.logs import log_as_json
 
@@ -79,7 +80,7 @@ def serve(app: AsgiApp, *, listener: socket.socket, lifeline: BinaryIO | None) -
         end_with(lifeline)
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=PunctualProtocol,
         ws="none",
         access_log=False,
         log_config=None,

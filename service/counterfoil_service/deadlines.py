@@ -1,0 +1,64 @@
+"""A request must have come whole by its deadline: whoever sends slowly frees the connection.
+
+    uvicorn.Config(app, http=PunctualProtocol, ...)
+
+uvicorn ends a connection that is idle after an answer, and waits for a first head, and for
+any body, as long as the sender likes. Each wait holds a descriptor, and few strangers hold
+all that a process has. The deadline is for the whole head, and for the whole body: one byte
+now and then moves neither. A connection past it is closed; nobody listens there anyway.
+"""
+
+import asyncio
+from typing import Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_WITHIN_S: Final = 10
+BODY_WITHIN_S: Final = 60
+
+
+class PunctualProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 with a deadline for what comes in."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _within_s: int | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a first head, for a while."""
+        super().connection_made(transport)
+        self._expect(HEAD_WITHIN_S)
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for what is missing after `data`, for a while."""
+        super().data_received(data)
+        self._expect_the_rest()
+
+    def on_response_complete(self) -> None:
+        """Wait for what came of the next request before this answer."""
+        super().on_response_complete()
+        # Between two requests uvicorn's own, shorter time runs.
+        if self.conn.their_state is h11.SEND_BODY:
+            self._expect_the_rest()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing."""
+        self._expect(None)
+        super().connection_lost(exc)
+
+    def _expect_the_rest(self) -> None:
+        state = self.conn.their_state
+        if state is h11.IDLE:
+            self._expect(HEAD_WITHIN_S)
+        else:
+            self._expect(BODY_WITHIN_S if state is h11.SEND_BODY else None)
+
+    def _expect(self, within_s: int | None) -> None:
+        if within_s == self._within_s:
+            return  # The time that runs, runs on.
+        self._within_s = within_s
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if within_s is not None:
+            self._deadline = self.loop.call_later(within_s, self.transport.close)
