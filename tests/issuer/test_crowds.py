@@ -1,19 +1,17 @@
 """Two hundred at once over HTTP: two processes, one database, and each thing happens once."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from counterfoil_credentials.keys import MemorySigner
 
 from tests.issuer.crowd import Answer, Wallet, all_at_once, connected
 from tests.issuer.running import RunningIssuer, init, serving
+from tests.postgres import made_on
 
 pytestmark = pytest.mark.loopback
 
@@ -42,14 +40,8 @@ def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp(request.param) / "brand"
-    init(folder)
-    if request.param == "postgres":
-        server: str = request.getfixturevalue("postgres")
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE crowds")
-        url = urlsplit(server)._replace(path="/crowds").geturl()
-        settings = folder / "issuer.json"
-        settings.write_text(json.dumps(json.loads(settings.read_text()) | {"database": url}))
+    is_postgres = request.param == "postgres"
+    init(folder, made_on(request.getfixturevalue("postgres"), "crowds") if is_postgres else None)
     with serving(folder) as first, serving(folder, "--public-url", first.url) as second:
         yield Pair(first, second)
 
