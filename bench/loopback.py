@@ -5,7 +5,6 @@ A server's cost is the CPU time of its process, all threads, between two looks a
 """
 
 import asyncio
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,8 @@ from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequ
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
-import uvicorn
+from counterfoil_service import serving
+from counterfoil_service.serving import bind
 
 CONNECTIONS: Final = 16
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -31,21 +31,10 @@ def serve(app: AsgiApp) -> None:
         else:
             await app(scope, receive, send)
 
-    config = uvicorn.Config(
-        measured, http="h11", ws="none", access_log=False, log_config=None, server_header=False
-    )
-    server = uvicorn.Server(config)
-    listener = _bound()
+    listener = bind(None)
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    server.run(sockets=[listener])
-
-
-def _bound() -> socket.socket:
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(128)
-    return listener
+    serving.serve(measured, listener=listener, lifeline=None)
 
 
 async def respond(send: Send, body: bytes, media_type: bytes = b"text/plain") -> None:

@@ -10,6 +10,7 @@ its lifeline. Nobody writes to that pipe. When the parent dies, even by
 """
 
 import errno
+import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -98,6 +99,9 @@ def serve(app: AsgiApp, *, listener: socket.socket, lifeline: BinaryIO | None) -
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     log_as_json()
+    # What was loaded until here stays: looking through it again and again finds nothing.
+    gc.collect()
+    gc.freeze()
     server.run(sockets=[listener])
 
 
