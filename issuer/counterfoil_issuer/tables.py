@@ -194,25 +194,6 @@ STATUS_LISTS: Final = Table(
 )
 
 # A customer who logs in.
-PUSHED: Final = Table(
-    "pushed_requests",
-    METADATA,
-    Column("uri_hash", String, primary_key=True),
-    Column("request", String, nullable=False),
-    Column("expires_at", BigInteger, nullable=False, index=True),
-)
-
-VISITS: Final = Table(
-    "visits",
-    METADATA,
-    Column("visit_hash", String, primary_key=True),
-    Column("request", String, nullable=False),
-    Column("language", String, nullable=False),
-    Column("subject_names", String),
-    Column("subject_label", String),
-    Column("expires_at", BigInteger, nullable=False, index=True),
-)
-
 CODES: Final = Table(
     "authorization_codes",
     METADATA,
