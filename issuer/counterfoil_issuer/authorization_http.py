@@ -86,14 +86,11 @@ def redirect(url: str) -> RedirectResponse:
 def page_answer(status: int, text: str, *, leads_to: str | None = None) -> Response:
     """Give a page that loads nothing from elsewhere, runs nothing and cannot be framed.
 
-    Browsers hold a form to `form-action` also where its answer redirects, so the
-    wallet's address is named there.
+    Some browsers hold a form to `form-action` at each step to which its answer leads, and
+    then do nothing at all. So the scheme of the wallet's address is allowed: a wallet may
+    lead on to another host of its own, and an IPv6 address has no spelling there.
     """
-    target = ""
-    if leads_to is not None:
-        parts = urlsplit(leads_to)
-        is_web = parts.scheme in ("http", "https")
-        target = f" {parts.scheme}://{parts.netloc}" if is_web else f" {parts.scheme}:"
+    target = "" if leads_to is None else f" {urlsplit(leads_to).scheme}:"
     policy = (
         "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
         f"form-action 'self'{target}"

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_issuer.authorization_http import page_answer
 from counterfoil_issuer.authorization_pages import (
     Confirmation,
     Line,
@@ -224,6 +225,23 @@ class TestConfirmation:
         assert return_place(redirect_uri, "en") == place
 
 
+@pytest.mark.parametrize(
+    ("leads_to", "allowed"),
+    [
+        (None, "form-action 'self'"),
+        ("https://wallet.example/cb", "form-action 'self' https:"),
+        ("http://[::1]:7/cb", "form-action 'self' http:"),
+        ("eu.wallet.app:/cb", "form-action 'self' eu.wallet.app:"),
+    ],
+)
+def test_a_form_leads_only_here_and_the_way_of_the_wallets_address(
+    leads_to: str | None, allowed: str
+) -> None:
+    policy = page_answer(200, "", leads_to=leads_to).headers["content-security-policy"]
+
+    assert policy.split("; ")[-1] == allowed
+
+
 class TestStopped:
     @pytest.mark.parametrize(
         ("error", "why"),
@@ -275,7 +293,7 @@ class TestInDevelopment:
         assert answer_in(answer)["error"] == "access_denied"
         # Browsers hold a form to this also where its answer leads.
         policy = listed.headers["content-security-policy"]
-        assert policy.endswith("form-action 'self' https://wallet.example")
+        assert policy.endswith("form-action 'self' https:")
 
     def test_the_login_speaks_the_language_that_the_wallet_asked_for(
         self, browser: TestClient

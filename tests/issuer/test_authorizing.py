@@ -681,7 +681,7 @@ class TestPage:
         policy = page.headers["content-security-policy"]
         assert policy == (
             "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
-            "form-action 'self' https://wallet.example"
+            "form-action 'self' https:"
         )
         assert page.headers["x-frame-options"] == "DENY"
         assert page.headers["cache-control"] == "no-store"
