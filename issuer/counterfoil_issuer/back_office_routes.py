@@ -28,28 +28,24 @@ from fastapi.security import HTTPBearer
 from counterfoil_issuer.back_office import Sitting, Wanted
 from counterfoil_issuer.issued_routes import add_issued, add_many
 from counterfoil_issuer.jobs import ORDERS
-from counterfoil_issuer.offering import Grant
-from counterfoil_issuer.schemas import (
+from counterfoil_issuer.offer_schemas import (
     DatasetStateAnswer,
     ImportAnswer,
     NewOfferRequest,
     OfferedAnswer,
     OfferRequest,
-    Opaque,
     OpenOfferAnswer,
     OrderAnswer,
-    OrderName,
     OrdersAnswer,
     OrderSearchRequest,
     ReturnedAnswer,
     ReturnRequest,
-    RowErrorAnswer,
-    Told,
     TypeAnswer,
     TypesAnswer,
     WithdrawnAnswer,
-    json_object,
 )
+from counterfoil_issuer.offering import Grant
+from counterfoil_issuer.schemas import Opaque, OrderName, RowErrorAnswer, Told, json_object
 from counterfoil_issuer.staff import (
     BUYERS,
     CARE,

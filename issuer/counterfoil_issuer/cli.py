@@ -330,7 +330,7 @@ def _issued(brand: "OpenBrand", given: argparse.Namespace) -> int:
     with brand.store.reading() as held:
         page = brand.office.search(held.connection, search, at_most=given.limit)
     if given.json:
-        from counterfoil_issuer.schemas import CredentialsAnswer
+        from counterfoil_issuer.issued_schemas import CredentialsAnswer
 
         print(CredentialsAnswer.of(page).model_dump_json())
         return _DONE
@@ -354,7 +354,7 @@ def _revoke(brand: "OpenBrand", given: argparse.Namespace) -> int:
         name = given.credential.removeprefix(_NAMED)
         after = brand.office.act(sitting, Act.REVOKE, name, reason)
     if given.json:
-        from counterfoil_issuer.schemas import CredentialAnswer
+        from counterfoil_issuer.issued_schemas import CredentialAnswer
 
         print(CredentialAnswer.of(after).model_dump_json())
     else:

@@ -7,22 +7,19 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from counterfoil_issuer.approvals import Act
 from counterfoil_issuer.back_office import Sitting
-from counterfoil_issuer.schemas import (
+from counterfoil_issuer.issued_schemas import (
     CredentialAnswer,
     CredentialsAnswer,
-    OfferRequest,
-    Opaque,
-    OpenOfferAnswer,
     PageRequest,
     ProposalAnswer,
     ProposalDetailAnswer,
     ProposalRequest,
     ProposalsAnswer,
     RevocationRequest,
-    Told,
     TransferRequest,
-    json_object,
 )
+from counterfoil_issuer.offer_schemas import OfferRequest, OpenOfferAnswer
+from counterfoil_issuer.schemas import Opaque, Told, json_object
 from counterfoil_issuer.sql_approvals import latest_proposals
 from counterfoil_issuer.staff import (
     BULK,

@@ -9,33 +9,7 @@ from counterfoil_service.api_keys import listed_keys, make_key, revoke_key
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from counterfoil_issuer.back_office import Sitting
-from counterfoil_issuer.schemas import (
-    ChangedWebhookAnswer,
-    EntriesAnswer,
-    EntryAnswer,
-    JobAnswer,
-    JobErrorsAnswer,
-    JobsAnswer,
-    KeyAnswer,
-    KeyName,
-    KeyRequest,
-    KeysAnswer,
-    LogCheckAnswer,
-    NewKeyAnswer,
-    NewWebhookAnswer,
-    Opaque,
-    ReasonAnswer,
-    RemovedWebhookAnswer,
-    RevokedKeyAnswer,
-    RowErrorAnswer,
-    SummaryAnswer,
-    Told,
-    TypeName,
-    WebhookAct,
-    WebhookAnswer,
-    WebhookRequest,
-    WebhooksAnswer,
-)
+from counterfoil_issuer.schemas import KeyName, Opaque, ReasonAnswer, RowErrorAnswer, Told, TypeName
 from counterfoil_issuer.staff import (
     AUDIT,
     CSV,
@@ -50,6 +24,27 @@ from counterfoil_issuer.staff import (
     file_bytes,
     require_media_type,
     write,
+)
+from counterfoil_issuer.staff_schemas import (
+    ChangedWebhookAnswer,
+    EntriesAnswer,
+    EntryAnswer,
+    JobAnswer,
+    JobErrorsAnswer,
+    JobsAnswer,
+    KeyAnswer,
+    KeyRequest,
+    KeysAnswer,
+    LogCheckAnswer,
+    NewKeyAnswer,
+    NewWebhookAnswer,
+    RemovedWebhookAnswer,
+    RevokedKeyAnswer,
+    SummaryAnswer,
+    WebhookAct,
+    WebhookAnswer,
+    WebhookRequest,
+    WebhooksAnswer,
 )
 
 
