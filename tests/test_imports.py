@@ -35,7 +35,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "eth_account": ("counterfoil_loyalty/chain.py", "counterfoil_loyalty/chain_db.py"),
     # HTTP in: bodies, routes, processes.
     "fastapi": _WEB,
-    "pydantic": ("*/app.py", "*/schemas.py", "counterfoil_service/*.py"),
+    "pydantic": ("*/app.py", "*/schemas.py", "*/*_schemas.py", "counterfoil_service/*.py"),
     "starlette": _WEB,
     "uvicorn": ("counterfoil_service/*.py",),
     # HTTP out: the one guarded way.
