@@ -7,12 +7,17 @@ fails that had written something, all of its group are undone and run once more,
 from a savepoint of its own. So a work changes nothing but the database. Everybody is
 answered after the commit that contains them, so nothing is reported that a `kill -9`
 could undo, and 50 writers share one sync.
+
+The thread waits for the lock and for the disk. Where statements do not wait for another
+machine, the works themselves run in their callers' loop: two threads that take the
+interpreter from each other at every statement cost more than the statements.
 """
 
 import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -28,6 +33,10 @@ MAX_WAITING: Final = 1_000
 
 MAX_GROUP: Final = 100
 """How many works share a commit. All other processes wait for the whole group."""
+
+
+PATIENCE_S: Final = 0.02
+"""How long the loop has to begin with works that it may run itself."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,8 +57,39 @@ class _Waiting:
             self.future.set_exception(self.error)
 
 
+class _Turn:
+    """Something that is done once: by the loop that it is offered to, or by who waits for it."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+        self._claim = threading.Lock()
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+
+    def take(self) -> None:
+        """Do it, unless somebody has begun."""
+        if not self._claim.acquire(blocking=False):
+            return
+        try:
+            self._act()
+        except BaseException as error:  # noqa: BLE001  # who waits raises it
+            self._error = error
+        self._done.set()
+
+    def wait(self) -> None:
+        """Return when it is done; do it here when the loop does not come to it.
+
+        The loop may have ended, or wait for the very lock that is held meanwhile.
+        """
+        if not self._done.wait(PATIENCE_S):
+            self.take()
+            self._done.wait()
+        if self._error is not None:
+            raise self._error
+
+
 class GroupCommit:
-    """Runs works in groups on a session that `connect` gives, in a thread of its own."""
+    """Runs works in groups on a session that `connect` gives; a thread of its own commits."""
 
     def __init__(self, connect: Callable[[], Session]) -> None:
         self._connect = connect
@@ -59,12 +99,13 @@ class GroupCommit:
         self._changed = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._at_work: int | None = None
         self.commits = 0
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the next group and give its answer after the commit.
 
-        `work` runs in another thread, perhaps twice, and does nothing but decide and write.
+        `work` may run in another thread, and twice, and does nothing but decide and write.
         Raises what `work` raises, having undone it; `Unavailable` when the commit
         could not be had (it may have happened: ask again), or too many wait.
         """
@@ -85,8 +126,8 @@ class GroupCommit:
 
     @property
     def is_here(self) -> bool:
-        """Whether the caller is a work, in this group's thread."""
-        return threading.current_thread() is self._thread
+        """Whether the caller is a work of this group."""
+        return threading.get_ident() == self._at_work
 
     def close(self) -> None:
         """Take no more works, finish those that wait, and end the thread."""
@@ -137,13 +178,28 @@ class GroupCommit:
             session = self._session = self._connect()
         works = [waiting for waiting in group if not waiting.future.cancelled()]
         session.begin()
-        if not _all_together(session, works):
-            session.roll_back()
-            session.begin()
-            _one_by_one(session, works)
+        loops = {waiting.loop for waiting in works}
+        if session.is_remote or len(loops) != 1:
+            self._run_works(session, works)
+        else:
+            session.start()
+            turn = _Turn(lambda: self._run_works(session, works))
+            with suppress(RuntimeError):  # the loop has ended
+                loops.pop().call_soon_threadsafe(turn.take)
+            turn.wait()
         session.commit()
         # Before anybody is answered: who has an answer sees that something changed.
         self.commits += 1
+
+    def _run_works(self, session: Session, works: Sequence[_Waiting]) -> None:
+        self._at_work = threading.get_ident()
+        try:
+            if not _all_together(session, works):
+                session.roll_back()
+                session.begin()
+                _one_by_one(session, works)
+        finally:
+            self._at_work = None
 
     def _discard(self) -> None:
         if self._session is not None:

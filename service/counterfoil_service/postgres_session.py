@@ -116,6 +116,10 @@ class PostgresSession(Session):
         self._poll.register(self._raw.socket, select.POLLIN)
 
     @property
+    def is_remote(self) -> bool:
+        return True
+
+    @property
     def usable(self) -> bool:
         return self._raw.transaction_status == pq.TransactionStatus.IDLE
 

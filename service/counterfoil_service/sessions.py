@@ -44,6 +44,12 @@ class Session(Connection):
         self._begun = self._marked = self._touched = self._failed = False
         self.wrote = 0
 
+    def start(self) -> None:
+        """Begin at once, and wait for whoever writes; otherwise the first statement does."""
+        for command in self._ahead():
+            self._command(command)
+        self._touched = False
+
     def mark(self) -> None:
         """Set the point to which `undo` goes back."""
         if self._marked and self._touched:
@@ -122,6 +128,11 @@ class Session(Connection):
     def lost(self) -> bool:
         """Whether the transaction that was begun is gone, whoever ended it."""
         return self._begun and not self._in_transaction
+
+    @property
+    @abstractmethod
+    def is_remote(self) -> bool:
+        """Whether each statement waits for another process."""
 
     @property
     @abstractmethod

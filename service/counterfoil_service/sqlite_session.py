@@ -93,6 +93,10 @@ class SqliteSession(Session):
             raise self._named(error) from error
 
     @property
+    def is_remote(self) -> bool:
+        return False
+
+    @property
     def usable(self) -> bool:
         return not self._raw.in_transaction
 

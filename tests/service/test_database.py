@@ -87,18 +87,15 @@ def adding(number: int) -> Callable[[Connection], int]:
 
 @asynccontextmanager
 async def held_up(database: Database) -> AsyncGenerator[None, None]:
-    """Keep the writer busy with another work while the block runs."""
-    started, may_go_on = threading.Event(), threading.Event()
-
-    def work(_: Connection) -> bool:
-        started.set()
-        return may_go_on.wait(10)
-
-    busy = asyncio.ensure_future(database.write(work))
-    await asyncio.to_thread(started.wait, 10)
-    yield
-    await asyncio.sleep(0)
-    may_go_on.set()
+    """Keep the writer waiting, with another work, while the block runs."""
+    with database.transaction() as connection:
+        connection.rows(FIND, code=0)
+        busy = asyncio.ensure_future(database.write(lambda _: True))
+        await asyncio.sleep(0.01)
+        yield
+        # Who asks in the block has handed over when it ends.
+        for _ in range(3):
+            await asyncio.sleep(0)
     assert await busy
 
 
