@@ -19,6 +19,8 @@ BUSY_TIMEOUT_MS: Final = 10_000
 PRAGMAS: Final = (
     "journal_mode = WAL",
     "synchronous = FULL",
+    # 16 MiB: a page that many groups change goes home once for all of them.
+    "wal_autocheckpoint = 4000",
     "foreign_keys = ON",
     # Deleted personal data is overwritten, not only unlinked.
     "secure_delete = ON",
