@@ -3,7 +3,7 @@
 from typing import Final
 
 from counterfoil_service.statements import Statement
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from counterfoil_issuer.records import OfferState
@@ -16,6 +16,7 @@ from counterfoil_issuer.tables import (
     OFFERS,
     ORDER_LINES,
     ORDERS,
+    SPENT_NONCES,
     STATUS_LISTS,
     TOKEN_DATASETS,
     TOKENS,
@@ -55,6 +56,8 @@ COUNT_ATTEMPT: Final = Statement(
 END_OFFER: Final = Statement(update(OFFERS).where(_OPEN).values(state=OfferState.ENDED.value))
 REDEEM: Final = Statement(update(OFFERS).where(_OPEN).values(state=OfferState.REDEEMED.value))
 
+SPEND_NONCE: Final = Statement(upsert(SPENT_NONCES).on_conflict_do_nothing())
+
 # A token is for one dataset at least, so there is a row for every token.
 SESSION: Final = Statement(
     select(TOKENS, *DATASETS.c)
@@ -64,6 +67,32 @@ SESSION: Final = Statement(
     .order_by(TOKEN_DATASETS.c.position)
 )
 
+ADD_ISSUANCE: Final = Statement(
+    upsert(ISSUANCES).on_conflict_do_nothing(),
+    columns=(
+        "issuance_id",
+        "dataset_id",
+        "type_name",
+        "order_number",
+        "serial",
+        "token_hash",
+        "issued_at",
+        "expires_at",
+    ),
+)
+ADD_CREDENTIAL: Final = Statement(
+    insert(CREDENTIALS),
+    columns=(
+        "issuance_id",
+        "number",
+        "list_number",
+        "status_index",
+        "status",
+        "digest",
+        "holder",
+        "copy",
+    ),
+)
 ISSUANCE: Final = Statement(select(ISSUANCES).where(_THIS))
 CURRENT_ISSUANCE: Final = Statement(
     select(ISSUANCES).where(ISSUANCES.c.dataset_id == bindparam("dataset"), CURRENT)

@@ -320,10 +320,8 @@ class SqlHeld:
         return Session(token, tuple(_dataset(dataset) for dataset in rows))
 
     def spend_nonce(self, nonce_hash: SecretHash, expires_at: datetime) -> bool:
-        return self._add_if_new(
-            SPENT_NONCES,
-            nonce_hash=nonce_hash,
-            expires_at=_seconds(expires_at),
+        return (
+            self._run(do.SPEND_NONCE, nonce_hash=nonce_hash, expires_at=_seconds(expires_at)) == 1
         )
 
     # Issuances.
@@ -349,8 +347,8 @@ class SqlHeld:
         return [self._with_credentials(row) for row in self._all(query)]
 
     def add_issuance(self, issuance: Issuance) -> bool:
-        is_new = self._add_if_new(
-            ISSUANCES,
+        added = self._run(
+            do.ADD_ISSUANCE,
             issuance_id=issuance.issuance_id,
             dataset_id=issuance.dataset_id,
             type_name=issuance.type_name,
@@ -360,12 +358,12 @@ class SqlHeld:
             issued_at=_seconds(issuance.issued_at),
             expires_at=_seconds(issuance.expires_at),
         )
-        if not is_new:
+        if not added:
             return False
         used: dict[int, int] = {}
         for number, credential in enumerate(issuance.credentials):
-            self._add(
-                CREDENTIALS,
+            self.connection.add(
+                do.ADD_CREDENTIAL,
                 issuance_id=issuance.issuance_id,
                 number=number,
                 list_number=credential.list_number,
