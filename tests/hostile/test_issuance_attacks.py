@@ -432,16 +432,18 @@ def test_a_pushed_request_is_used_once_and_by_its_own_wallet(plain: Stage) -> No
     pushed, _ = wallet.push(scope=TYPE)
     uri = pushed.json()["request_uri"]
 
-    def opened(client_id: str) -> int:
+    def url_for(client_id: str) -> str:
         query = urlencode({"client_id": client_id, "request_uri": uri})
-        url = f"{wallet.server['authorization_endpoint']}?{query}"
-        return plain.http.get(url, follow_redirects=False).status_code
+        return f"{wallet.server['authorization_endpoint']}?{query}"
 
-    assert [opened("https://another.example"), opened(CLIENT_ID), opened(CLIENT_ID)] == [
-        400,
-        303,
-        400,
-    ]
+    def opened(client_id: str) -> int:
+        return plain.http.get(url_for(client_id), follow_redirects=False).status_code
+
+    assert opened("https://another.example") == 400
+    # A page may be loaded again until it is answered (RFC 9126, section 4).
+    assert [opened(CLIENT_ID), opened(CLIENT_ID)] == [303, 303]
+    assert "code=" in wallet.browse(url_for(CLIENT_ID), plain.customer())
+    assert opened(CLIENT_ID) == 400
 
 
 # What a login provider says of itself.

@@ -179,7 +179,7 @@ class EmulatedWallet:
         pushed, verifier = self.push(**changes)
         assert pushed.status_code == 201, pushed.text
         query = urlencode({"client_id": CLIENT_ID, "request_uri": pushed.json()["request_uri"]})
-        back = self._browse(f"{self.server['authorization_endpoint']}?{query}", subject)
+        back = self.browse(f"{self.server['authorization_endpoint']}?{query}", subject)
         answer = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
         assert answer.get("iss") == self.server["issuer"], "RFC 9207"
         form = {
@@ -244,7 +244,7 @@ class EmulatedWallet:
             claims["nonce"] = self._dpop_nonce
         return {"DPoP": signed(header, claims, self.dpop_key)}
 
-    def _browse(self, start: str, subject: str) -> str:
+    def browse(self, start: str, subject: str) -> str:
         """Follow redirects and press each page's button, as a browser with `subject` before it."""
         url, answer = start, self.http.get(start, follow_redirects=False)
         for _ in range(_MOST_PAGES):
