@@ -1,12 +1,13 @@
 """Answer a credential request, and serve a status list, against bare ASGI endpoints.
 
-The bare endpoint for credentials does the same cryptography (it opens the holder's
-key, verifies the proof, salts and digests the same claims, signs) and commits the same
-rows (the spent nonce, the issuance, its credential, the list's count) to the same
-tables through the same group commit, and nothing else: it looks nothing up, and checks
-nothing. The other one says hello. Each server is a process of its own, asked on 16
-connections; what counts is its CPU time. Every request has a token, a nonce and a
-holder's key that were never seen before.
+The bare endpoint for credentials does the same cryptography (it hashes the token, opens
+the holder's key, verifies the proof, MACs and hashes its nonce, salts and digests the
+same claims, signs, hashes the key and the credential) and commits the same rows (the
+spent nonce, the issuance, its credential, the list's count) to the same tables through
+the same group commit, and nothing else: it looks nothing up, and checks nothing. The
+other one says hello. Each server is a process of its own, asked on 16 connections; what
+counts is its CPU time. Every request has a token, a nonce and a holder's key that were
+never seen before.
 """
 
 import hashlib
@@ -300,13 +301,14 @@ class _Bare:
         while message["more_body"]:
             message = await receive()
             body += message["body"]
-        credential = self._issue(orjson.loads(body)["proofs"]["jwt"][0].encode())
+        hashlib.sha256(dict(scope["headers"])[b"authorization"]).hexdigest()
+        credential, holder, nonce = self._issue(orjson.loads(body)["proofs"]["jwt"][0].encode())
         name, number = secrets.token_urlsafe(16), next(self._numbers)
-        digest = hashlib.sha256(name.encode()).hexdigest()
+        digest = hashlib.sha256(credential.partition("~")[0].encode()).hexdigest()
         dataset, now = next(self._datasets), int(time.time())
 
         def work(connection: Connection) -> None:
-            connection.change(_SPEND, nonce_hash=digest, expires_at=now)
+            connection.change(_SPEND, nonce_hash=nonce, expires_at=now)
             connection.change(
                 _ADD_ISSUANCE,
                 issuance_id=name,
@@ -326,7 +328,7 @@ class _Bare:
                 status_index=number,
                 status=0,
                 digest=digest,
-                holder=digest,
+                holder=holder,
                 copy=credential,
             )
             connection.change(_COUNT)
@@ -335,11 +337,12 @@ class _Bare:
         answer = {"credentials": [{"credential": credential}], "notification_id": name}
         await respond(send, orjson.dumps(answer), b"application/json")
 
-    def _issue(self, proof: bytes) -> str:
+    def _issue(self, proof: bytes) -> tuple[str, str, str]:
         signed, _, signature = proof.rpartition(b".")
         head, _, claims = signed.partition(b".")
         jwk, raw = orjson.loads(_from_b64(head))["jwk"], _from_b64(signature)
-        orjson.loads(_from_b64(claims))
+        nonce = orjson.loads(_from_b64(claims))["nonce"].encode()
+        hashlib.blake2b(_from_b64(nonce), digest_size=16, key=_SECRET, person=b"nonce").digest()
         point = b"\x04" + _from_b64(jwk["x"].encode()) + _from_b64(jwk["y"].encode())
         holder = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
         der = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
@@ -354,7 +357,9 @@ class _Bare:
         der = self._key.sign(hashlib.sha256(unsigned).digest(), _SCHEME)
         r, s = decode_dss_signature(der)
         token = unsigned + b"." + _b64(r.to_bytes(32) + s.to_bytes(32))
-        return b"~".join((token, *texts, b"")).decode()
+        thumbprint = hashlib.sha256(orjson.dumps(jwk, option=orjson.OPT_SORT_KEYS)).digest()
+        spent = hashlib.sha256(nonce).hexdigest()
+        return b"~".join((token, *texts, b"")).decode(), _b64(thumbprint).decode(), spent
 
 
 async def _hello(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # ASGI
