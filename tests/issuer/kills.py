@@ -21,7 +21,7 @@ from tests.issuer.running import Offer, serving
 
 AT_ONCE = 8
 OFFERS_A_KILL = 20
-OFFERS_AT_ONCE = 1_000
+OFFERS_AT_ONCE = 200
 
 
 class Survived(NamedTuple):
