@@ -5,7 +5,7 @@ the nonce is the issuer's and proves that the proof is fresh.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +13,7 @@ from counterfoil_credentials.encoding import int_at, object_at, optional_text_at
 from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.jws import ES256_ONLY, Header, read_jws, sign_jws
 from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
+from counterfoil_credentials.records import record
 from counterfoil_credentials.spec import PROOF_TYP
 
 _WHERE: Final = "proof"
@@ -21,7 +22,7 @@ _MAX_BYTES: Final = 32_768  # a chain of certificates or an attestation may trav
 _KEY_HEADERS: Final = ("jwk", "kid", "x5c")
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Proof:
     """A proof whose key is proven: whoever sent it holds `key`.
 

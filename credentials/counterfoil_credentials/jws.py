@@ -29,8 +29,8 @@ Header: TypeAlias = Mapping[str, Json]
 _OURS: Final = frozenset({"alg", "typ", "crit", "jku", "x5u"})
 _REMOTE_KEYS: Final = ("jku", "x5u")
 # The header of one issuer's tokens is the same text again and again: it is read
-# and written once. Longer ones (a certificate chain) are not worth the memory.
-_LONGEST_REMEMBERED: Final = 1_024
+# and written once. Longer ones carry a key or a chain, and mostly come once.
+_LONGEST_REMEMBERED: Final = 176
 
 
 @record()

@@ -29,6 +29,7 @@ from counterfoil_credentials.jose import (
     decrypt_jwe,
     encryption_key,
 )
+from counterfoil_credentials.records import record
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE, TOKEN_MEDIA_TYPE
 
 from counterfoil_issuer.spec import (
@@ -66,7 +67,7 @@ class Reply:
     encryption: ContentEncryption
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CredentialRequest:
     """A credential request whose proofs nobody has read yet. One of the two names is None."""
 

@@ -6,11 +6,12 @@ Starlette costs one. What wallets and tills ask all day is a function from an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from counterfoil_credentials.encoding import Json, JsonObject, compact_json, parse_object
 from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.records import record
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 from starlette.types import Receive, Scope
 
@@ -24,7 +25,7 @@ class TooLarge(Exception):  # it ends as an answer with status 413
     """A body of more than `MAX_BODY_BYTES`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Answer:
     """What goes back. `headers` are lower-case names with values; the length is not among them."""
 

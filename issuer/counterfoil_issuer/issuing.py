@@ -19,6 +19,7 @@ from typing import Final
 from counterfoil_credentials.encoding import JsonObject, b64url, optional_text_at
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
 from counterfoil_credentials.keys import PublicKey
+from counterfoil_credentials.records import record
 from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
 
 from counterfoil_issuer.catalogue import Catalogue, CredentialType, StatusUse
@@ -50,7 +51,7 @@ from counterfoil_issuer.store import Held
 _ID_BYTES: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Issued:
     """What goes to the wallet: a credential for each key, and the id to acknowledge them under."""
 

@@ -13,7 +13,7 @@ OpenID4VCI 1.0, section 8.2 and appendix F.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -34,6 +34,7 @@ from counterfoil_credentials.key_attestation import (
     check_key_attestation,
 )
 from counterfoil_credentials.keys import Algorithm, PublicKey
+from counterfoil_credentials.records import record
 from counterfoil_credentials.x509 import first_key
 
 from counterfoil_issuer.credential_type import CredentialType, KeyProtection
@@ -52,7 +53,7 @@ _WHERE: Final = f"{_REQUEST}.{PROOFS}"
 _DID: Final = "did:"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ProofPolicy:
     """What an issuer takes as proof of a key.
 
@@ -69,7 +70,7 @@ class ProofPolicy:
     attestation_required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Proofs:
     """The proven keys, and what all proofs together say of their nonce and their client."""
 

@@ -8,12 +8,13 @@ OpenID4VCI 1.0, sections 6.2 and 13.10; RFC 6750, section 3.1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from counterfoil_credentials.encoding import Json, b64url
 from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.records import record
 
 from counterfoil_issuer.records import (
     SECRET_BYTES,
@@ -41,7 +42,7 @@ Once: TypeAlias = tuple[tuple[SecretHash, datetime], ...]
 _LONGEST_TOKEN: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class AccessToken:
     """A new token; `token_type` is `Bearer`, or `DPoP` for one that is bound to a key.
 
@@ -55,7 +56,7 @@ class AccessToken:
     authorization_details: list[Json] | None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Presented:
     """The token of a request, and the thumbprint of the DPoP key proved with it, if any.
 
