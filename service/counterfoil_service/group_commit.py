@@ -230,6 +230,9 @@ def _all_together(session: Session, works: Sequence[_Waiting]) -> bool:
 def _one_by_one(session: Session, works: Sequence[_Waiting]) -> None:
     """Run the works again, each from a mark of its own; what a failing one wrote is undone."""
     for waiting in works:
+        if waiting.error is not None and not isinstance(waiting.error, Exception):
+            # An interrupt came once, and is not swallowed by doing it again.
+            continue
         waiting.answer = waiting.error = None
         session.mark()
         try:
