@@ -17,11 +17,16 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.postgres"]
 
 MAY_BE_SKIPPED: dict[str, tuple[tuple[int, int], ...]] = {}
 """Tests that `.ci/run` lets be skipped: start of the test's id, and on which Pythons."""
+
+# A machine that does other work too is slow, and nothing is wrong with that.
+settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("anywhere")
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from counterfoil_credentials.status_entries import (
     Effort,
     StatusEntries,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 WIDTHS: list[Bits] = [1, 2, 4, 8]
@@ -43,7 +43,6 @@ def put(plain: bytearray, index: int, status: int, bits: Bits, order: BitOrder) 
     plain[place] = int(f"{digits[:at]}{status:0{bits}b}{digits[at + bits :]}", 2)
 
 
-@settings(deadline=None)
 @given(
     size_bytes=AROUND_SEGMENTS,
     bits=st.sampled_from(WIDTHS),

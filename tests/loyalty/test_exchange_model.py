@@ -186,7 +186,7 @@ class ExchangeMachine(RuleBasedStateMachine):
 
 def test_no_value_appears_in_memory() -> None:
     run_state_machine_as_test(
-        ExchangeMachine, settings=settings(max_examples=25, stateful_step_count=20, deadline=None)
+        ExchangeMachine, settings=settings(max_examples=25, stateful_step_count=20)
     )
 
 
@@ -206,7 +206,7 @@ def test_no_value_appears_on_the_chain() -> None:
                 opened[-1].close()
 
         run_state_machine_as_test(
-            OnChain, settings=settings(max_examples=3, stateful_step_count=10, deadline=None)
+            OnChain, settings=settings(max_examples=3, stateful_step_count=10)
         )
 
 
@@ -254,7 +254,6 @@ def require_caught() -> None:
     quick = settings(
         max_examples=60,
         stateful_step_count=20,
-        deadline=None,
         derandomize=True,
         phases=[Phase.generate],  # Finding it is enough; the smallest example is not asked for.
         report_multiple_bugs=False,

@@ -67,7 +67,7 @@ def test_keccak_is_that_of_ethereum(data: bytes) -> None:
     st.integers(0, 2**64 - 1),
     st.binary(min_size=32, max_size=32),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_digest_is_the_one_that_eth_account_signs(
     text: str, large: int, small: int, word: bytes
 ) -> None:
@@ -133,7 +133,7 @@ def test_an_authorization_is_for_one_exchange_on_one_chain() -> None:
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_accounts_and_signatures_are_those_of_ethereum(secret: bytes, message: bytes) -> None:
     signer = PointsSigner(b"\x01" + secret[1:])
     twin = EthAccount.from_key(b"\x01" + secret[1:])
