@@ -19,6 +19,7 @@ from tests.issuer.conformance.stage import TYPE, Stage, stage
 
 BACK_OFFICE_KEY: Final = "of-the-back-office"
 EXAMPLES: Final = 20
+PATIENCE_S: Final = 300
 # Its types are half known, which a strict checker takes for unknown.
 FROM_ASGI: Any = import_module("schemathesis.openapi").from_asgi
 CHECKS: Final[list[Any]] = [
@@ -92,7 +93,7 @@ def ask_everything(service: Stage, examples: int) -> int:
             if known is not None and case.path_parameters:
                 case.path_parameters = dict.fromkeys(case.path_parameters, known)
             for headers in ({}, staff):
-                case.call_and_validate(headers=headers, checks=CHECKS)
+                case.call_and_validate(headers=headers, checks=CHECKS, timeout=PATIENCE_S)
 
         send()
     return len(operations)
