@@ -27,6 +27,8 @@ from counterfoil_service.logs import log_as_json
 LOOPBACK: Final = "127.0.0.1"
 GRACE_S: Final = 5
 """How long a stopping service waits for answers under way."""
+_GARBAGE_AFTER: Final = 20_000
+"""So many objects more than before, and garbage is looked for: beyond what is under way."""
 
 AsgiApp = Callable[
     [
@@ -99,9 +101,11 @@ def serve(app: AsgiApp, *, listener: socket.socket, lifeline: BinaryIO | None) -
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     log_as_json()
-    # What was loaded until here stays: looking through it again and again finds nothing.
+    # What was loaded until here stays, and what a request makes goes with it: looking
+    # through both again and again finds nothing.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_GARBAGE_AFTER, 10, 10)
     server.run(sockets=[listener])
 
 
