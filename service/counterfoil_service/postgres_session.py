@@ -19,7 +19,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection as EngineConnection
 from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql.base import PGDialect
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from counterfoil_service.sessions import COMMIT, MARK, RELEASE, ROLL_BACK, UNDO, Session
@@ -93,6 +93,11 @@ def changing_schema(url: str) -> Generator[EngineConnection, None, None]:
     except OperationalError as error:
         text = f"expected the database to take part, found {type(error.orig).__name__}"
         raise Unavailable(text) from error
+    except ProgrammingError as error:
+        # No such schema, or no right to make tables in it.
+        named = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+        text = f"expected a schema in which tables can be made, found {named or 'an error'}"
+        raise Misuse(text) from error
 
 
 class PostgresSession(Session):

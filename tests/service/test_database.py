@@ -606,6 +606,11 @@ def test_says_unavailable_without_a_server_and_tells_no_password(tmp_path: Path)
     assert "hunter2" not in f"{raised.value!r} {raised.value.__cause__!r}"
 
 
+def test_names_a_schema_that_is_not_there(postgres_url: str) -> None:
+    with pytest.raises(Misuse, match="expected a schema in which tables can be made"):
+        Database.open(f"{postgres_url}&options=-csearch_path%3Dnowhere", METADATA)
+
+
 def test_keeps_to_the_options_that_a_url_names(postgres_url: str) -> None:
     with connected(postgres_url) as connection:
         connection.execute("CREATE SCHEMA apart")
