@@ -5,7 +5,8 @@
 uvicorn ends a connection that is idle after an answer, and waits for a first head, and for
 any body, as long as the sender likes. Each wait holds a descriptor, and few strangers hold
 all that a process has. The deadline is for the whole head, and for the whole body: one byte
-now and then moves neither. A connection past it is closed; nobody listens there anyway.
+now and then moves neither. An answer must be read by its deadline likewise. A connection
+past it is cut; nobody listens there anyway.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_WITHIN_S: Final = 10
 BODY_WITHIN_S: Final = 60
+READ_WITHIN_S: Final = 60
 
 
 class PunctualProtocol(H11Protocol):
@@ -23,6 +25,7 @@ class PunctualProtocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _within_s: int | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a first head, for a while."""
@@ -41,10 +44,26 @@ class PunctualProtocol(H11Protocol):
         if self.conn.their_state is h11.SEND_BODY:
             self._expect_the_rest()
 
+    def pause_writing(self) -> None:
+        """Wait for whoever does not read, for a while."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(READ_WITHIN_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: it was read."""
+        super().resume_writing()
+        self._forget_unread()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing."""
         self._expect(None)
+        self._forget_unread()
         super().connection_lost(exc)
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _expect_the_rest(self) -> None:
         state = self.conn.their_state
@@ -61,4 +80,4 @@ class PunctualProtocol(H11Protocol):
             self._deadline.cancel()
             self._deadline = None
         if within_s is not None:
-            self._deadline = self.loop.call_later(within_s, self.transport.close)
+            self._deadline = self.loop.call_later(within_s, self.transport.abort)

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from counterfoil_credentials.errors import CounterfoilError, Unavailable
 
@@ -51,10 +51,19 @@ class _Waiting:
         # Who was cancelled meanwhile does not wait any more.
         if self.future.done():
             return
-        if self.error is None:
-            self.future.set_result(self.answer)
-        else:
-            self.future.set_exception(self.error)
+        match self.error:
+            case None:
+                self.future.set_result(self.answer)
+            case StopIteration():
+                # A future takes any exception but this one.
+                error = RuntimeError("expected a work to end with an answer or an error of its own")
+                error.__cause__ = self.error
+                self.future.set_exception(error)
+            case error:
+                self.future.set_exception(error)
+
+
+_Run: TypeAlias = Callable[[Session, Sequence[_Waiting]], bool]
 
 
 class _Turn:
@@ -72,9 +81,13 @@ class _Turn:
             return
         try:
             self._act()
-        except BaseException as error:  # noqa: BLE001  # who waits raises it
+        except BaseException as error:
             self._error = error
-        self._done.set()
+            # Who waits raises it; an interrupt is for who was interrupted, too.
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._done.set()
 
     def wait(self) -> None:
         """Return when it is done; do it here when the loop does not come to it.
@@ -143,8 +156,9 @@ class GroupCommit:
             if not self._closed:
                 self._queue.extend(arrived)
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-                    self._thread.start()
+                    thread = threading.Thread(target=self._run, name="writer", daemon=True)
+                    thread.start()
+                    self._thread = thread
                 self._changed.notify()
                 return
         for waiting in arrived:
@@ -155,7 +169,7 @@ class GroupCommit:
         while group := self._next_group():
             try:
                 self._commit(group)
-            except Exception as error:  # noqa: BLE001  # whatever it was, nobody has a commit
+            except BaseException as error:  # noqa: BLE001  # whatever it was, nobody has a commit
                 self._discard()
                 for waiting in group:
                     waiting.answer = None
@@ -178,28 +192,37 @@ class GroupCommit:
             session = self._session = self._connect()
         works = [waiting for waiting in group if not waiting.future.cancelled()]
         session.begin()
-        loops = {waiting.loop for waiting in works}
-        if session.is_remote or len(loops) != 1:
-            self._run_works(session, works)
-        else:
-            session.start()
-            turn = _Turn(lambda: self._run_works(session, works))
-            with suppress(RuntimeError):  # the loop has ended
-                loops.pop().call_soon_threadsafe(turn.take)
-            turn.wait()
+        if not self._run_works(session, works, _all_together):
+            session.roll_back()
+            session.begin()
+            self._run_works(session, works, _one_by_one)
         session.commit()
         # Before anybody is answered: who has an answer sees that something changed.
         self.commits += 1
 
-    def _run_works(self, session: Session, works: Sequence[_Waiting]) -> None:
-        self._at_work = threading.get_ident()
-        try:
-            if not _all_together(session, works):
-                session.roll_back()
-                session.begin()
-                _one_by_one(session, works)
-        finally:
-            self._at_work = None
+    def _run_works(self, session: Session, works: Sequence[_Waiting], run: _Run) -> bool:
+        """Run the works here, or in their loop when they wait for nothing; say what `run` says."""
+        may_stay = False
+
+        def act() -> None:
+            nonlocal may_stay
+            self._at_work = threading.get_ident()
+            try:
+                may_stay = run(session, works)
+            finally:
+                self._at_work = None
+
+        loops = {waiting.loop for waiting in works}
+        if session.is_remote or len(loops) != 1:
+            act()
+            return may_stay
+        # The lock is waited for here: the loop has others to serve.
+        session.start()
+        turn = _Turn(act)
+        with suppress(RuntimeError):  # the loop has ended
+            loops.pop().call_soon_threadsafe(turn.take)
+        turn.wait()
+        return may_stay
 
     def _discard(self) -> None:
         if self._session is not None:
@@ -227,7 +250,7 @@ def _all_together(session: Session, works: Sequence[_Waiting]) -> bool:
     return True
 
 
-def _one_by_one(session: Session, works: Sequence[_Waiting]) -> None:
+def _one_by_one(session: Session, works: Sequence[_Waiting]) -> bool:
     """Run the works again, each from a mark of its own; what a failing one wrote is undone."""
     for waiting in works:
         if waiting.error is not None and not isinstance(waiting.error, Exception):
@@ -243,6 +266,7 @@ def _one_by_one(session: Session, works: Sequence[_Waiting]) -> None:
             if not session.lost:
                 session.undo()
         _require_transaction(session)
+    return True
 
 
 def _require_transaction(session: Session) -> None:

@@ -76,7 +76,8 @@ class Database:
         self._connect = connect
         self._group = GroupCommit(lambda: connect(False))  # noqa: FBT003  # as its type says
         self._idle: dict[bool, list[Session]] = {False: [], True: []}
-        self._free = threading.BoundedSemaphore(_MOST)
+        # Readers have places of their own: they never wait for those who wait for the lock.
+        self._free = {read_only: threading.BoundedSemaphore(_MOST) for read_only in (False, True)}
         self._lock = threading.Lock()
         self._closed = False
         self._commits = 0
@@ -136,10 +137,10 @@ class Database:
     def write(self, work: Callable[[Connection], T]) -> Coroutine[None, None, T]:
         """Run `work` with others in one transaction and give its answer after the commit.
 
-        `work` decides and writes, in another thread and perhaps twice, and awaits nothing. What it
-        raises is raised here, and nothing that it wrote remains. Raises
-        `Unavailable` when the commit could not be had (ask again: it may have
-        happened) or too many writes wait.
+        `work` decides and writes, in the loop or in another thread and perhaps twice, and
+        waits for nothing. What it raises is raised here, and nothing that it wrote
+        remains. Raises `Unavailable` when the commit could not be had (ask again: it may
+        have happened) or too many writes wait.
         """
         return self._group.write(work)
 
@@ -158,7 +159,8 @@ class Database:
         if self._group.is_here:
             raise Misuse("expected a work to use its own connection, found it open another")
         # A server has a hundred places, and other workers want some: more threads wait.
-        if not self._free.acquire(timeout=_FREE_WITHIN_S):
+        free = self._free[read_only]
+        if not free.acquire(timeout=_FREE_WITHIN_S):
             raise Unavailable(f"expected one of {_MOST} connections to be free, found none")
         try:
             session = self._idle_or_new(read_only=read_only)
@@ -173,7 +175,7 @@ class Database:
             finally:
                 self._give_back(session, read_only=read_only)
         finally:
-            self._free.release()
+            free.release()
 
     def _idle_or_new(self, *, read_only: bool) -> Session:
         with self._lock:

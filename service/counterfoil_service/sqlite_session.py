@@ -60,7 +60,8 @@ def prepare(execute: Callable[[str], object], pragmas: Sequence[str] = PRAGMAS) 
                 execute(f"PRAGMA {pragma}")
                 break
             except sqlite3.OperationalError as error:
-                if not is_of_the_moment(error) or time.monotonic() > until:
+                busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                if not busy or time.monotonic() > until:
                     raise
                 time.sleep(0.01)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -382,6 +383,34 @@ def test_works_run_once_unless_one_of_them_fails_that_had_written(database: Data
     assert (answers[0], type(answers[1]), answers[2]) == ("two", ZeroDivisionError, "four")
     assert (ran["two"], ran["writes"], ran["four"]) == (2, 2, 1)
     assert codes(database) == [1, 2, 4]
+
+
+def test_a_work_that_ends_like_an_iterator_is_answered_too(database: Database) -> None:
+    def ends(_: Connection) -> None:
+        raise StopIteration
+
+    answers = run(in_one_group(database, ends, adding(1)))
+
+    assert (type(answers[0]), answers[1]) == (RuntimeError, 1)
+
+
+def test_a_loop_that_does_something_else_is_not_waited_for(database: Database) -> None:
+    def when_written() -> list[int]:
+        for _ in range(600):
+            if found := codes(database):
+                return found
+            time.sleep(0.1)
+        return []
+
+    async def busy() -> list[int]:
+        waiting = asyncio.ensure_future(database.write(adding(1)))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        seen = when_written()
+        assert await waiting == 1
+        return seen
+
+    assert run(busy()) == [1]
 
 
 def test_what_an_added_row_breaks_is_its_own_work_s_alone(database: Database) -> None:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -19,9 +20,9 @@ SERVICE = textwrap.dedent(
     from counterfoil_service import deadlines
     from counterfoil_service.errors import install_error_handlers
     from counterfoil_service.serving import serve
-    from fastapi import Depends, FastAPI, Request
+    from fastapi import Depends, FastAPI, Request, Response
 
-    deadlines.HEAD_WITHIN_S, deadlines.BODY_WITHIN_S = 1, 2
+    deadlines.HEAD_WITHIN_S, deadlines.BODY_WITHIN_S, deadlines.READ_WITHIN_S = 1, 2, 1
     app = FastAPI()
     install_error_handlers(app)
 
@@ -32,6 +33,10 @@ SERVICE = textwrap.dedent(
     def length(wait_s: float, body: bytes = Depends(whole)) -> int:
         time.sleep(wait_s)
         return len(body)
+
+    @app.get("/large")
+    def large() -> Response:
+        return Response(bytes(64_000_000))
 
     serve(app, listener=socket.socket(fileno=int(sys.argv[1])),
           lifeline=os.fdopen(int(sys.argv[2]), "rb", buffering=0))
@@ -111,6 +116,19 @@ def test_a_byte_now_and_then_wins_no_time(dial: Dial, begun: bytes) -> None:
             except ConnectionError:
                 pass
             break
+        else:
+            pytest.fail("expected the end of the connection")
+
+
+def test_whoever_does_not_read_is_hung_up_on(dial: Dial) -> None:
+    with dial() as line:
+        line.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        for _ in range(500):
+            time.sleep(0.1)
+            try:
+                line.sendall(b"x")
+            except ConnectionError:
+                break
         else:
             pytest.fail("expected the end of the connection")
 

@@ -1,6 +1,7 @@
 """A service with everything around it."""
 
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -94,7 +95,10 @@ def test_a_service_with_its_operations_is_ready_watched_and_delivers(
         assert arrived.wait(60)
         ready = client.get("/health/ready")
         shown = client.get("/metrics", headers=KEY)
-        while "counterfoil_audit_intact 0.0" in shown.text:  # its first run ends when it can
+        for _ in range(600):  # its first run ends when it can
+            if "counterfoil_audit_intact 1.0" in shown.text:
+                break
+            time.sleep(0.1)
             shown = client.get("/metrics", headers=KEY)
 
     assert ready.json() == {"status": "ready", "checks": {"database": "ok", "clock": "ok"}}
