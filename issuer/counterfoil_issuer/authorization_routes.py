@@ -288,6 +288,9 @@ def _answered(desk: AuthorizationDesk, form: Mapping[str, str], visit: Visit) ->
     except Refused as error:
         if error.codes == [VISIT_OVER]:
             raise
+        # A refusal is the visit's one answer too.
+        with desk.issuer.store.transaction() as held:
+            decline(held, visit)
         answer = told(error)
     return _back(desk, asked.redirect_uri, asked.state, answer)
 

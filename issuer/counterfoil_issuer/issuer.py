@@ -494,7 +494,6 @@ class Issuer:
         now = self.clock()
 
         def work(held: Held) -> None:
-            spend_once(held, presented.once)
             notify(
                 held,
                 presented,
@@ -503,6 +502,8 @@ class Issuer:
                 token_may_be_over=self.options.deferred_lasts,
                 now=now,
             )
+            # Last: whoever has no good token has written nothing when he is refused.
+            spend_once(held, presented.once)
 
         await self.store.write(work)
 

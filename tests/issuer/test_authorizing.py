@@ -792,6 +792,21 @@ class TestIssuerState:
         assert denied["error"] == "access_denied"
         assert visitor.page(asked(scope=None, issuer_state=hers)).status_code == 200
 
+    def test_a_refusal_after_the_page_is_the_visits_one_answer(
+        self, visitor: Visitor, issuer: Issuer, store: SqlStore
+    ) -> None:
+        offer = offered(issuer, "tier", "customer-7")
+        state = issuer_state(issuer, offer)
+        page = visitor.page(asked(scope=None, issuer_state=state))
+        with store.transaction() as held:
+            (dataset,) = held.datasets_of_subject("customer-7")
+            assert held.deny_dataset(dataset.dataset_id)
+
+        kept = dict(visitor.client.cookies)
+        assert answer_in(visitor.say(page))["error"] == "access_denied"
+        visitor.client.cookies.update(kept)
+        assert visitor.say(page).status_code == 400
+
     @pytest.mark.parametrize("state", ["another", "x" * 1_024])
     def test_one_that_is_not_ours_is_told_to_the_wallet(self, visitor: Visitor, state: str) -> None:
         answer = answer_in(visitor.page(asked(issuer_state=state)))
