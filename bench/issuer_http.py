@@ -40,8 +40,9 @@ from counterfoil_issuer.records import (
     RevocationReason,
     secret_hash,
 )
+from counterfoil_issuer.sql_statements import ADD_CREDENTIAL
 from counterfoil_issuer.sql_store import SqlStore
-from counterfoil_issuer.tables import CREDENTIALS, DATASETS, ISSUANCES, SPENT_NONCES, STATUS_LISTS
+from counterfoil_issuer.tables import DATASETS, ISSUANCES, SPENT_NONCES, STATUS_LISTS
 from counterfoil_issuer.tokens import grant_token
 from counterfoil_service.statements import Connection, Statement
 from cryptography.hazmat.primitives import hashes
@@ -92,19 +93,6 @@ _ADD_ISSUANCE: Final = Statement(
         "token_hash",
         "issued_at",
         "expires_at",
-    ),
-)
-_ADD_CREDENTIAL: Final = Statement(
-    insert(CREDENTIALS),
-    columns=(
-        "issuance_id",
-        "number",
-        "list_number",
-        "status_index",
-        "status",
-        "digest",
-        "holder",
-        "copy",
     ),
 )
 _COUNT: Final = Statement(update(STATUS_LISTS).values(used=STATUS_LISTS.c.used + 1))
@@ -321,7 +309,7 @@ class _Bare:
                 expires_at=now,
             )
             connection.change(
-                _ADD_CREDENTIAL,
+                ADD_CREDENTIAL,
                 issuance_id=name,
                 number=0,
                 list_number=1,

@@ -47,7 +47,7 @@ def own_file(path: Path) -> None:
     path.chmod(0o600)
 
 
-def prepare(execute: Callable[[str], object], pragmas: Sequence[str] = PRAGMAS) -> None:
+def prepare(execute: Callable[[str], object], pragmas: Sequence[str]) -> None:
     """Set up a connection, by what runs a statement on it.
 
     Of two that give a new file its log at once, SQLite turns one away without the
