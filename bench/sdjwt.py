@@ -121,7 +121,7 @@ def _issue(issuer: MemorySigner, holder: MemorySigner) -> SdJwt:
 
 def _present(held: Disclosable, holder: MemorySigner) -> str:
     shown = held.disclose(_ASKED)
-    return str(bind(shown, signer=holder, audience=_AUDIENCE, nonce=_NONCE, now=_NOW))
+    return bind(shown, signer=holder, audience=_AUDIENCE, nonce=_NONCE, now=_NOW)
 
 
 def _verify(presentation: str, issuer: MemorySigner) -> JsonObject:

@@ -2,7 +2,8 @@
 
     signer = MemorySigner.generate()
     credential = issue_credential(claims, vct=vct, issuer=url, signer=signer, ...)
-    shown = bind(disclose(credential, [("item", "serial")]), signer=holder, ...)
+    sent = bind(disclose(credential, [("item", "serial")]), signer=holder, ...)
+    shown = SdJwt.parse(sent)
     verified = read_credential(shown).verify(signer.public)
     check_key_binding(shown, holder_key=verified.holder_key, audience=..., ...)
     reasons = time_reasons(verified, now) + audience_reasons(verified, client_id)

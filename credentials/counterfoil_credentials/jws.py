@@ -81,7 +81,11 @@ def sign_jws(
 
     Raises `Misuse` when `header` would decide what the signer and `typ` decide.
     """
-    head = _encoded_header(signer.public.algorithm, typ, header)
+    algorithm = signer.public.algorithm
+    if header:
+        head = _encoded_header(algorithm, typ, header)
+    else:
+        head = _remembered_encoding(algorithm, typ, ())
     signing_input = f"{head}.{b64url(compact_json(claims))}"
     return f"{signing_input}.{b64url(signer.sign(signing_input.encode('ascii')))}"
 
@@ -144,9 +148,7 @@ def _remembered_header(text: str, where: str) -> Header | None:
     return None if any(isinstance(value, dict | list) for value in header.values()) else header
 
 
-def _encoded_header(algorithm: Algorithm, typ: str, header: Header | None) -> str:
-    if not header:
-        return _remembered_encoding(algorithm, typ, ())
+def _encoded_header(algorithm: Algorithm, typ: str, header: Header) -> str:
     members = tuple(header.items())
     for _, value in members:
         if not isinstance(value, str):

@@ -63,20 +63,20 @@ def bind(
     nonce: str,
     now: datetime,
     transaction_data_hashes: Sequence[str] = (),
-) -> SdJwt:
-    """Give the presentation: `sd_jwt` with a key binding by the holder's `signer`."""
+) -> str:
+    """Give the presentation as it travels: `sd_jwt` with a key binding by the holder's `signer`."""
+    shown = sd_jwt.without_key_binding()
     claims: JsonObject = {
         "iat": numeric_date(now),
         "aud": audience,
         "nonce": nonce,
-        SD_HASH: _sd_hash(sd_jwt),
+        SD_HASH: _sd_hash(shown),
     }
     if transaction_data_hashes:
         hashes: list[Json] = [*transaction_data_hashes]
         claims[TRANSACTION_DATA_HASHES] = hashes
         claims[TRANSACTION_DATA_HASHES_ALG] = SHA_256
-    token = sign_jws(claims, typ=KEY_BINDING_TYP, signer=signer)
-    return SdJwt(sd_jwt.issuer_jwt, sd_jwt.disclosures, token)
+    return shown + sign_jws(claims, typ=KEY_BINDING_TYP, signer=signer)
 
 
 def check_key_binding(
@@ -116,7 +116,7 @@ def check_key_binding(
     checks = (
         text_at(claims, "aud", _WHERE) == audience,
         text_at(claims, "nonce", _WHERE) == nonce,
-        text_at(claims, SD_HASH, _WHERE) == _sd_hash(presentation),
+        text_at(claims, SD_HASH, _WHERE) == _sd_hash(presentation.without_key_binding()),
         _transaction_hashes(claims) == list(transaction_data_hashes),
         issued_at >= oldest,
         ends_at is None or ends_at + _SKEW_S > seconds,
@@ -142,8 +142,8 @@ def _transaction_hashes(claims: JsonObject) -> list[str]:
     return texts_at(claims, TRANSACTION_DATA_HASHES, _WHERE)
 
 
-def _sd_hash(sd_jwt: SdJwt) -> str:
-    return b64url(sha256(sd_jwt.without_key_binding().encode("ascii", "replace")).digest())
+def _sd_hash(shown: str) -> str:
+    return b64url(sha256(shown.encode("ascii", "replace")).digest())
 
 
 def _refused(code: str, expected: str, found: str, where: str) -> Refused:

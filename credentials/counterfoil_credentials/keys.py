@@ -227,13 +227,14 @@ class Signer(Protocol):
 class MemorySigner:
     """A signer whose key lives in this process's memory."""
 
-    __slots__ = ("_key", "_kind", "public")
+    __slots__ = ("_key", "_kind", "_sign", "public")
 
     def __init__(self, key: OpenPrivateKey) -> None:
         """Hold `key`, a private key of the `cryptography` package."""
         self._key = key
         self.public = PublicKey.of(key.public_key())
         self._kind = _KINDS[self.public.curve]
+        self._sign = key.sign if isinstance(key, Ed25519PrivateKey) else _ecdsa(key, self._kind)
 
     @classmethod
     def generate(cls, curve: Curve = Curve.P256) -> "MemorySigner":
@@ -277,15 +278,17 @@ class MemorySigner:
 
     def sign(self, message: bytes) -> bytes:
         """Give the signature in the form that `PublicKey.verify` takes."""
-        kind = self._kind
-        if kind.curve is None:
-            return cast("Ed25519PrivateKey", self._key).sign(message)
-        key = cast("ec.EllipticCurvePrivateKey", self._key)
-        return _joined(key.sign(kind.hash(message).digest(), kind.scheme), kind.size)
+        return self._sign(message)
 
     def __repr__(self) -> str:
         """Show the public thumbprint, never the key."""
         return f"MemorySigner({self.public.thumbprint()})"
+
+
+def _ecdsa(key: ec.EllipticCurvePrivateKey, kind: _Kind) -> Callable[[bytes], bytes]:
+    # What every signature needs is looked up once.
+    sign, hash_of, scheme, size = key.sign, kind.hash, kind.scheme, kind.size
+    return lambda message: _joined(sign(hash_of(message).digest(), scheme), size)
 
 
 # A private JWK is for signing; its public half is for verifying.
@@ -350,8 +353,9 @@ def _der(signature: bytes, size: int) -> bytes:
 
 def _joined(der: bytes, size: int) -> bytes:
     end = 4 + der[3]
-    r, s = der[4:end], der[end + 2 :]
-    return r[-size:].rjust(size, b"\0") + s[-size:].rjust(size, b"\0")
+    if der[3] >= size and der[end + 1] >= size:
+        return der[end - size : end] + der[-size:]
+    return der[4:end][-size:].rjust(size, b"\0") + der[end + 2 :][-size:].rjust(size, b"\0")
 
 
 def _is_on_ed25519(point: bytes) -> bool:

@@ -66,7 +66,7 @@ class SdJwt:
 
     def __str__(self) -> str:
         """Give the compact serialisation."""
-        return self.without_key_binding() + (self.key_binding or "")
+        return "~".join((self.issuer_jwt, *self.disclosures, self.key_binding or ""))
 
 
 @record()
@@ -135,16 +135,17 @@ class Disclosable:
         A disclosure is kept when its value lies on the way to, at, or below a
         path. Claims that were never concealed travel anyway.
         """
-        kept: set[int] = set()
+        kept: list[int] = []
         for path in paths:
             needed = self._needed.get(path)
             if needed is None:
                 needed = self._for_path(path)
                 if path in self._needed:
                     self._needed[path] = needed
-            kept.update(needed)
-        disclosures = self.sd_jwt.disclosures
-        return SdJwt(self.sd_jwt.issuer_jwt, tuple([disclosures[i] for i in sorted(kept)]))
+            kept += needed
+        held = self.sd_jwt
+        disclosures = held.disclosures
+        return SdJwt(held.issuer_jwt, tuple([disclosures[i] for i in sorted(set(kept))]))
 
     def _for_path(self, path: ClaimPath) -> list[int]:
         return [i for i, placed in enumerate(self._placed) if covers(path, placed)]

@@ -142,15 +142,13 @@ class Customer:
 
     def present_paths(self, ask: PresentationAsk, paths: Collection[ClaimPath]) -> str:
         shown = disclose(self.held[ask.vct], paths)
-        return str(
-            bind(
-                shown,
-                signer=self.signer,
-                audience=ask.audience,
-                nonce=ask.nonce,
-                now=self.now,
-                transaction_data_hashes=ask.transaction_data_hashes,
-            )
+        return bind(
+            shown,
+            signer=self.signer,
+            audience=ask.audience,
+            nonce=ask.nonce,
+            now=self.now,
+            transaction_data_hashes=ask.transaction_data_hashes,
         )
 
 

@@ -235,7 +235,7 @@ def crafted(
         concealed=(),
         random=street.random,
     )
-    bound = bind(
+    return bind(
         grant,
         signer=holder or signer,
         audience=terms.receiver.client_id,
@@ -243,7 +243,6 @@ def crafted(
         now=street.clock(),
         transaction_data_hashes=[agreement.terms_hash],
     )
-    return str(bound)
 
 
 def test_accepts_the_grant_that_the_others_here_are_changed_from(street: Street) -> None:

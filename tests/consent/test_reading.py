@@ -130,7 +130,7 @@ def test_a_presentation_made_for_something_else_stops_the_read(
             **{name: value for name, value in changes.items() if name not in ("age", "stranger")},
         }
         signer = MemorySigner.generate() if "stranger" in changes else street.customer.signer
-        return str(bind(shown, signer=signer, now=street.clock() - age, **arguments))  # type: ignore[arg-type]  # the names of bind
+        return bind(shown, signer=signer, now=street.clock() - age, **arguments)  # type: ignore[arg-type]  # the names of bind
 
     active = granted_with(street, present)
 
@@ -165,15 +165,13 @@ def test_a_credential_of_another_type_stops_the_read(street: Street) -> None:
     def present(ask: PresentationAsk) -> str:
         swapped = {RIDER: WARRANTY, WARRANTY: RIDER}[ask.vct]
         shown = disclose(street.customer.held[swapped], ())
-        return str(
-            bind(
-                shown,
-                signer=street.customer.signer,
-                audience=ask.audience,
-                nonce=ask.nonce,
-                now=street.clock(),
-                transaction_data_hashes=ask.transaction_data_hashes,
-            )
+        return bind(
+            shown,
+            signer=street.customer.signer,
+            audience=ask.audience,
+            nonce=ask.nonce,
+            now=street.clock(),
+            transaction_data_hashes=ask.transaction_data_hashes,
         )
 
     active = granted_with(street, present)

@@ -63,6 +63,12 @@ def issue(random: Random, now: datetime, **changes: Any) -> SdJwt:  # noqa: ANN4
     return issue_credential(**{**given, **changes})
 
 
+def presented(
+    sd_jwt: SdJwt, now: datetime, *, signer: MemorySigner = HOLDER, nonce: str = "n-1"
+) -> SdJwt:
+    return SdJwt.parse(bind(sd_jwt, signer=signer, audience=SHOP, nonce=nonce, now=now))
+
+
 def check(presentation: SdJwt, now: datetime, **changes: Any) -> None:  # noqa: ANN401  # one changed demand of any kind
     demands: dict[str, Any] = {
         "holder_key": HOLDER.public,
@@ -76,9 +82,9 @@ def check(presentation: SdJwt, now: datetime, **changes: Any) -> None:  # noqa: 
 
 def test_a_presentation_verifies_with_just_what_was_shown(warranty: SdJwt, now: datetime) -> None:
     shown = disclose(warranty, [("item", "serial")])
-    presentation = bind(shown, signer=HOLDER, audience=SHOP, nonce="n-1", now=now)
+    presentation = presented(shown, now)
 
-    verified = read_credential(SdJwt.parse(str(presentation))).verify(ISSUER.public)
+    verified = read_credential(presentation).verify(ISSUER.public)
 
     assert verified.claims["item"] == {"name": "Headphones", "serial": "AU-1"}
     assert "price" not in verified.claims
@@ -102,7 +108,7 @@ def test_a_presentation_verifies_with_just_what_was_shown(warranty: SdJwt, now: 
 def test_refuses_a_key_binding_one_thing_away(
     warranty: SdJwt, now: datetime, change: dict[str, Any], code: str
 ) -> None:
-    presentation = bind(warranty, signer=HOLDER, audience=SHOP, nonce="n-1", now=now)
+    presentation = presented(warranty, now)
     later = change.pop("later", timedelta(0)) if "later" in change else timedelta(0)
 
     with pytest.raises(Refused) as refusal:
@@ -112,7 +118,7 @@ def test_refuses_a_key_binding_one_thing_away(
 
 
 def test_gathers_every_mismatch_after_the_signature(warranty: SdJwt, now: datetime) -> None:
-    presentation = bind(warranty, signer=HOLDER, audience=SHOP, nonce="n-1", now=now)
+    presentation = presented(warranty, now)
 
     with pytest.raises(Refused) as refusal:
         check(presentation, now, nonce="n-2", audience="other")
@@ -128,7 +134,7 @@ def test_refuses_a_presentation_without_key_binding(warranty: SdJwt, now: dateti
 
 
 def test_refuses_a_disclosure_added_after_the_binding(warranty: SdJwt, now: datetime) -> None:
-    bound = bind(disclose(warranty, []), signer=HOLDER, audience=SHOP, nonce="n-1", now=now)
+    bound = presented(disclose(warranty, []), now)
     more = SdJwt(bound.issuer_jwt, warranty.disclosures, bound.key_binding)
 
     with pytest.raises(Refused) as refusal:
@@ -221,7 +227,7 @@ def test_refuses_to_conceal_what_must_be_seen(
 
 
 def test_no_error_text_holds_a_claim_value(warranty: SdJwt, now: datetime) -> None:
-    presentation = bind(warranty, signer=HOLDER, audience=SHOP, nonce="secret-nonce", now=now)
+    presentation = presented(warranty, now, nonce="secret-nonce")
 
     with pytest.raises(Refused) as refusal:
         check(presentation, now)
@@ -239,7 +245,7 @@ def test_each_algorithm_is_accepted_only_where_the_role_lists_it(
     signer, holder = MemorySigner.generate(curve), MemorySigner.generate(curve)
     allowed = frozenset({signer.public.algorithm})
     issued = issue(random_bytes, now, signer=signer, holder=holder.public)
-    presentation = bind(issued, signer=holder, audience=SHOP, nonce="n-1", now=now)
+    presentation = presented(issued, now, signer=holder)
 
     verified = read_credential(presentation).verify(signer.public, algorithms=allowed)
 
@@ -393,7 +399,7 @@ def test_a_verifier_that_expects_nothing_is_mistaken(
     warranty: SdJwt, now: datetime, change: dict[str, Any]
 ) -> None:
     with pytest.raises(Misuse):
-        check(bind(warranty, signer=HOLDER, audience=SHOP, nonce="n-1", now=now), now, **change)
+        check(presented(warranty, now), now, **change)
 
 
 def test_the_type_of_old_drafts_is_refused_unless_it_is_the_only_one_asked_for() -> None:
@@ -419,7 +425,7 @@ def test_the_type_of_old_drafts_is_refused_unless_it_is_the_only_one_asked_for()
 def test_a_key_binding_is_held_to_the_time_that_it_names_itself(
     warranty: SdJwt, now: datetime, claim: str, seconds: int, code: str | None
 ) -> None:
-    bound = bind(warranty, signer=HOLDER, audience=SHOP, nonce="n-1", now=now)
+    bound = presented(warranty, now)
     assert bound.key_binding is not None
     claims = read_jws(bound.key_binding, typ="kb+jwt", where="kb").unverified_claims
     timed = {**claims, claim: int(now.timestamp()) + seconds}

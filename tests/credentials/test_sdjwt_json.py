@@ -36,7 +36,7 @@ def presentation(now: datetime, random_bytes: Random) -> SdJwt:
         random=random_bytes,
     )
     shown = disclose(issued, [("serial",)])
-    return bind(shown, signer=HOLDER, audience="till", nonce="n-1", now=now)
+    return SdJwt.parse(bind(shown, signer=HOLDER, audience="till", nonce="n-1", now=now))
 
 
 def again(sd_jwt: SdJwt) -> SdJwt:

@@ -331,7 +331,7 @@ def test_presents_what_the_test_cases_of_sd_jwt_js_expect(
 
         shown = bind(disclose(issued, wanted), signer=holder, audience="shop", nonce="n", now=now)
 
-        received = SdJwt.parse(str(shown))
+        received = SdJwt.parse(shown)
         verified = read_jws(received.issuer_jwt, typ="example+sd-jwt", where="sd_jwt").verify(
             issuer.public
         )

@@ -27,7 +27,7 @@ from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.multikey import Multikey, from_multibase
 from counterfoil_credentials.offers import CredentialOffer, TxCode
 from counterfoil_credentials.requests import client_id_of, request_link
-from counterfoil_credentials.sdjwt import disclose
+from counterfoil_credentials.sdjwt import SdJwt, disclose
 from counterfoil_credentials.sdjwt_json import flattened, general
 from counterfoil_credentials.spec import PROOF_TYP, SD_JWT_VC_TYP
 from counterfoil_credentials.status_entries import Bits
@@ -138,16 +138,12 @@ def _each_kind(mode: bytes, obj: JsonObject, names: tuple[str, ...]) -> Iterator
 
 
 def _sd_jwt() -> Iterator[tuple[str, bytes]]:
-    bound = bind(
-        disclose(WARRANTY, [("order",), ("lines", 0)]),
-        signer=HOLDER_SIGNER,
-        audience=AUDIENCE,
-        nonce=NONCE,
-        now=NOW,
-    )
+    shown = disclose(WARRANTY, [("order",), ("lines", 0)])
+    presentation = bind(shown, signer=HOLDER_SIGNER, audience=AUDIENCE, nonce=NONCE, now=NOW)
+    bound = SdJwt.parse(presentation)
     whole = str(WARRANTY).encode()
     yield "token", b"T" + whole
-    yield "token-bound", b"T" + str(bound).encode()
+    yield "token-bound", b"T" + presentation.encode()
     yield "token-truncated", b"T" + whole[:-30]
     yield "token-no-tilde", b"T" + WARRANTY.issuer_jwt.encode()
     yield "token-only-tildes", b"T" + b"~" * 1001

@@ -133,10 +133,9 @@ def _presented(text: str) -> None:
         time_reasons(verified, NOW)
         if presentation.key_binding is None:
             unbound = SdJwt(presentation.issuer_jwt, presentation.disclosures)
-            presentation = bind(
-                unbound, signer=HOLDER_SIGNER, audience=AUDIENCE, nonce=NONCE, now=NOW
-            )
-            assert SdJwt.parse(str(presentation)) == presentation
+            text = bind(unbound, signer=HOLDER_SIGNER, audience=AUDIENCE, nonce=NONCE, now=NOW)
+            presentation = SdJwt.parse(text)
+            assert str(presentation) == text
         _check_binding(presentation, verified.holder_key or HOLDER_SIGNER.public)
 
 

@@ -51,13 +51,14 @@ def answer(
 
 def rebind(scene: Scene, request: PresentationRequest, sd_jwt: SdJwt) -> SdJwt:
     """Bind changed content again, as an attacker who owns the holder's key would."""
-    return bind(
+    presentation = bind(
         SdJwt(sd_jwt.issuer_jwt, sd_jwt.disclosures),
         signer=scene.holder,
         audience=request.client_id,
         nonce=request.nonce,
         now=scene.clock(),
     )
+    return SdJwt.parse(presentation)
 
 
 def with_header(token: str, **changes: object) -> str:

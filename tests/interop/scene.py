@@ -165,7 +165,7 @@ def presented(
 ) -> SdJwt:
     """Give our presentation of a credential: disclosed as the shape says, and bound."""
     shown = disclose(credential, shape.ends)
-    return bind(shown, signer=holder, audience=audience, nonce=nonce, now=now)
+    return SdJwt.parse(bind(shown, signer=holder, audience=audience, nonce=nonce, now=now))
 
 
 def accepted(presentation: str, issuer: Signer = ISSUER_KEY) -> JsonObject:

@@ -424,7 +424,7 @@ def answer_by_hand(
         nonce=nonce or request.nonce,
         now=datetime.now(UTC),
     )
-    form = response_form({disclosure.query_id: [str(bound)]}, request.state)
+    form = response_form({disclosure.query_id: [bound]}, request.state)
     return (
         fetcher_for(request.response_uri)
         .post(request.response_uri, urlencode(form).encode(), media_type=FORM_MEDIA_TYPE)

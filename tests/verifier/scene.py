@@ -183,7 +183,7 @@ class Scene:
             "now": self.clock(),
             **changes,
         }
-        return {"warranty": (str(bind(disclose(credential, paths), **arguments)),)}
+        return {"warranty": (bind(disclose(credential, paths), **arguments),)}
 
     def fetch_request(self, asked: Asked) -> tuple[RequestId, PresentationRequest]:
         """Do what a wallet does with a link."""

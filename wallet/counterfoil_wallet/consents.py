@@ -285,7 +285,7 @@ class Consents:
         if record is None:
             raise refuse("nothing-answers", "the chosen credential", "none", ask.vct)
         credential = HeldCredential.from_record(record)
-        bound = bind(
+        return bind(
             disclosure_of(credential, ask.paths, query_id=ask.vct).sd_jwt,
             signer=credential.signer,
             audience=ask.audience,
@@ -293,7 +293,6 @@ class Consents:
             now=now,
             transaction_data_hashes=ask.transaction_data_hashes,
         )
-        return str(bound)
 
     def _withdraw(self, given: Granted, signer: MemorySigner, *events: Event) -> Ending:
         now = self._clock()

@@ -88,7 +88,7 @@ class Presenter:
                 nonce=request.nonce,
                 now=now,
             )
-            vp_token.setdefault(disclosure.query_id, []).append(str(bound))
+            vp_token.setdefault(disclosure.query_id, []).append(bound)
         event = _showing(choice, now)
         self._store.put(event.to_record())
         form = response_form(vp_token, request.state)
