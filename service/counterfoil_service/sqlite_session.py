@@ -25,6 +25,9 @@ PRAGMAS: Final = (
     # Deleted personal data is overwritten, not only unlinked.
     "secure_delete = ON",
 )
+_READS: Final = ("query_only = ON",)
+# There is one writer, and what it looks up lies anywhere: 64 MiB of it stay at hand.
+_WRITES: Final = ("query_only = OFF", "cache_size = -65536")
 
 _DIALECT: Final = sqlite.dialect(paramstyle="qmark")
 _TROUBLE_OF_THE_MOMENT: Final = frozenset(
@@ -89,8 +92,7 @@ class SqliteSession(Session):
         except sqlite3.Error as error:
             raise self._named(error) from error
         try:
-            query_only = f"query_only = {'ON' if read_only else 'OFF'}"
-            prepare(self._raw.execute, (*PRAGMAS, query_only))
+            prepare(self._raw.execute, (*PRAGMAS, *(_READS if read_only else _WRITES)))
         except sqlite3.Error as error:
             self._raw.close()
             raise self._named(error) from error

@@ -103,10 +103,14 @@ class Compiled:
         Raises `Malformed` for text that a database cannot hold.
         """
         given = {**self._defaults, **values} if self._defaults else values
-        if len(given) != len(self._names) or not self._names.issuperset(given):
+        try:
+            arranged = self._arrange(given)
+        except KeyError:
+            arranged = None
+        # As many as are named, and each that is named: these and no other.
+        if arranged is None or len(given) != len(self._names):
             expected, found = sorted(self._names - set(self._defaults)), sorted(values)
             raise Misuse(f"expected the parameters {expected}, found {found}")
-        arranged = self._arrange(given)
         for value in arranged:
             # PostgreSQL's text ends at U+0000; SQLite is held to the same.
             if isinstance(value, str) and "\0" in value:
