@@ -11,7 +11,7 @@ never seen before.
 """
 
 import hashlib
-import itertools
+import random
 import secrets
 import sys
 import tempfile
@@ -212,7 +212,9 @@ def _revoke_some(path: Path, length: int) -> None:
     now = utc_now()
     with closing(SqlStore(path)) as store, store.transaction() as held:
         issuer = _issuer(store, length)
-        for index in range(0, length, 100):
+        entries = range(0, length, 100)
+        held.add_list(1, used=len(entries))
+        for index in entries:
             name = IssuanceId(f"bench-{index}")
             dataset = _warranty(issuer)
             held.add_dataset(dataset, now)
@@ -226,13 +228,12 @@ def _revoke_some(path: Path, length: int) -> None:
                     token_hash=secret_hash(name),
                     issued_at=now,
                     expires_at=now + _HOUR,
-                    credentials=(
-                        CredentialRecord(
-                            list_number=1, index=index, digest=name, holder=None, copy=None
-                        ),
-                    ),
                 )
             )
+            entry = CredentialRecord(
+                list_number=1, index=index, digest=name, holder=None, copy=None
+            )
+            held.add_credentials(name, [entry])
             held.revoke(name, now, RevocationReason.FRAUD)
 
 
@@ -280,7 +281,8 @@ class _Bare:
         self._payload: dict[str, Any] = orjson.loads(_from_b64(payload))
         texts = str(_sample()).encode().split(b"~")[1:-1]
         self._claims = [orjson.loads(_from_b64(text))[1:] for text in texts]
-        self._numbers = itertools.count()
+        # Entries of the list are drawn: they go anywhere in their index.
+        self._entries = iter(random.sample(range(_LIST_SIZE), len(rows)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one credential request."""
@@ -291,7 +293,7 @@ class _Bare:
             body += message["body"]
         hashlib.sha256(dict(scope["headers"])[b"authorization"]).hexdigest()
         credential, holder, nonce = self._issue(orjson.loads(body)["proofs"]["jwt"][0].encode())
-        name, number = secrets.token_urlsafe(16), next(self._numbers)
+        name, number = secrets.token_urlsafe(16), next(self._entries)
         digest = hashlib.sha256(credential.partition("~")[0].encode()).hexdigest()
         dataset, now = next(self._datasets), int(time.time())
 

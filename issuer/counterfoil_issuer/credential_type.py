@@ -15,7 +15,7 @@ holder may withhold, and `never`.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Final
@@ -55,7 +55,7 @@ MAX_CLAIMS: Final = 200
 ISSUER_PLACE: Final = "{issuer}"
 JWK: Final = "jwk"
 _BINDS: Final = (JWK, "did:jwk", "did:key")
-_DAY: Final = timedelta(days=1)
+_MIDNIGHT: Final = time()
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
 _VCT: Final = re.compile(r"(?:\{issuer\}/|https://|urn:)[!-z|~]{1,1000}\Z")
 _TERM: Final = re.compile(r"[!-~]{1,300}\Z")
@@ -118,11 +118,13 @@ class Validity:
 
         The day in a claim counts whole. OpenID4VCI 1.0, section 15.4.1.
         """
+        days = self.days
         if self.after is None:
-            begin = now.astimezone(UTC).date()
+            begin = datetime.combine(now.astimezone(UTC).date(), _MIDNIGHT, UTC)
         else:
-            begin = date.fromisoformat(str(values_at(claims, self.after)[0])[:10]) + _DAY
-        return datetime.combine(begin, time(), UTC) + timedelta(days=self.days)
+            day = str(values_at(claims, self.after)[0])[:10]
+            begin, days = datetime.fromisoformat(day).replace(tzinfo=UTC), days + 1
+        return begin + timedelta(days)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ stands in the module named for its verb. What wallets call often is `async`: it 
 for the disk together with what others have asked meanwhile.
 """
 
-import secrets
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -140,7 +140,7 @@ class Issuer:
         store: Store,
         options: IssuerOptions = DEFAULT_OPTIONS,
         clock: Clock = utc_now,
-        random: Random = secrets.token_bytes,
+        random: Random = os.urandom,
     ) -> None:
         if len(secret) < MIN_SECRET_BYTES:
             raise Misuse(f"expected a secret of {MIN_SECRET_BYTES} bytes, found {len(secret)}")
@@ -448,7 +448,7 @@ class Issuer:
 
         def work(held: Held) -> Issued | Deferred:
             session = session_of(held, presented, now)
-            requested_dataset(session, request, self.catalogue)
+            dataset = requested_dataset(session, request, self.catalogue)
             require_holder(proofs, session.token.client_id)
             if not held.spend_nonce(nonce_hash, nonce_ends_at):
                 raise refusal(
@@ -456,7 +456,7 @@ class Issuer:
                 )
             spend_once(held, presented.once)
             return issue(
-                held, self.desk, session, request, proofs.keys, now=now, random=self.random
+                held, self.desk, session, dataset, proofs.keys, now=now, random=self.random
             )
 
         return await self.store.write(work)

@@ -1,6 +1,6 @@
 """Issue credentials to whoever holds the access token and proves keys: one for each key.
 
-    session ─► request ─► dataset ─► status indices ─► sign, record ─► issued before?
+    session ─► request ─► dataset ─► issued before? ─► status indices ─► sign, record
 
 All of it is one transaction, and that makes a lost answer harmless: asked again
 with the same token and the same keys, the service gives the same credentials, no
@@ -45,7 +45,7 @@ from counterfoil_issuer.spec import (
     ErrorCode,
     refusal,
 )
-from counterfoil_issuer.statuses import StatusLists, allot_indices
+from counterfoil_issuer.statuses import StatusLists
 from counterfoil_issuer.store import Held
 
 _ID_BYTES: Final = 16
@@ -123,17 +123,16 @@ def issue(
     held: Held,
     desk: CredentialDesk,
     session: Session,
-    request: JsonObject,
+    dataset: Dataset,
     keys: Sequence[PublicKey],
     *,
     now: datetime,
     random: Random,
 ) -> Issued | Deferred:
-    """Give the credentials that `request` asks for, one for each of the proven `keys`.
+    """Give the credentials for the `dataset` asked for, one for each of the proven `keys`.
 
-    Raises `Refused` with the code of RFC 6750 or of section 8.3.1.2.
+    Raises `Refused` with the code of section 8.3.1.2.
     """
-    dataset = requested_dataset(session, request, desk.catalogue)
     batch_size = desk.catalogue.types[dataset.type_name].batch_size
     if not 1 <= len(set(keys)) == len(keys) <= min(batch_size, desk.batch_size):
         raise refusal(
@@ -186,15 +185,33 @@ def _issue(
     """Give the credentials of a dataset that does not wait: those issued before, or new ones."""
     if dataset.state is DatasetState.DENIED:
         raise _denied("a credential that the brand agreed to", "one that it refused")
+    kind = _kind_of(dataset, desk.catalogue)
+    claims = claims_of(held, dataset)
+    issuance = Issuance(
+        issuance_id=IssuanceId(b64url(random(_ID_BYTES))),
+        dataset_id=dataset.dataset_id,
+        type_name=dataset.type_name,
+        order_number=dataset.order_number,
+        serial=dataset.serial,
+        token_hash=session.token.token_hash,
+        issued_at=now,
+        expires_at=ends_at(dataset, claims, kind, now),
+    )
     # Most ask once, so what was issued before is looked for when something was.
-    issuance = _sign(held, desk, session, dataset, keys, now=now, random=random)
     if not held.add_issuance(issuance):
         before = _issued_before(held, session, dataset, keys, now)
-        if before is None and not held.add_issuance(issuance):
+        if before is not None:
+            return _issued(before, before.credentials)
+        if not held.add_issuance(issuance):
             raise Misuse("expected room for an issuance, found another of its dataset")
-        issuance = before or issuance
-    copies = tuple(one.copy for one in issuance.credentials if one.copy is not None)
-    return Issued(copies, issuance.issuance_id)
+    credentials = _sign(held, desk, issuance, claims, keys, random=random)
+    held.add_credentials(issuance.issuance_id, credentials)
+    return _issued(issuance, credentials)
+
+
+def _issued(issuance: Issuance, credentials: Sequence[CredentialRecord]) -> Issued:
+    copies = [one.copy for one in credentials if one.copy is not None]
+    return Issued(tuple(copies), issuance.issuance_id)
 
 
 def _kind_of(dataset: Dataset, catalogue: Catalogue) -> CredentialType:
@@ -260,21 +277,19 @@ def _is_for(issuance: Issuance, keys: Sequence[PublicKey]) -> bool:
 def _sign(
     held: Held,
     desk: CredentialDesk,
-    session: Session,
-    dataset: Dataset,
+    issuance: Issuance,
+    claims: JsonObject,
     keys: Sequence[PublicKey],
     *,
-    now: datetime,
     random: Random,
-) -> Issuance:
-    kind = _kind_of(dataset, desk.catalogue)
-    claims = claims_of(held, dataset)
-    expires_at = ends_at(dataset, claims, kind, now)
+) -> list[CredentialRecord]:
+    kind = desk.catalogue.types[issuance.type_name]
     has_status = kind.status is not StatusUse.NONE
-    signer = desk.keys.ring().signer(now)
-    places = allot_indices(held, len(keys), size=desk.statuses.size, random=random)
+    signer = desk.keys.ring().signer(issuance.issued_at)
+    list_number, indices = desk.statuses.allot(held, len(keys), random)
+    url = desk.statuses.url(list_number)
     credentials: list[CredentialRecord] = []
-    for key, (list_number, index) in zip(keys, places, strict=True):
+    for key, index in zip(keys, indices, strict=True):
         credential = issue_credential(
             claims,
             vct=kind.vct_of(desk.issuer),
@@ -282,9 +297,9 @@ def _sign(
             issuer=desk.issuer,
             signer=signer,
             holder=key,
-            issued_at=midnight(now),
-            expires_at=expires_at,
-            status=StatusReference(desk.statuses.url(list_number), index) if has_status else None,
+            issued_at=midnight(issuance.issued_at),
+            expires_at=issuance.expires_at,
+            status=StatusReference(url, index) if has_status else None,
             concealed=kind.concealed,
             decoys_to=kind.decoys_to,
             random=random,
@@ -298,17 +313,7 @@ def _sign(
                 copy=str(credential),
             )
         )
-    return Issuance(
-        issuance_id=IssuanceId(b64url(random(_ID_BYTES))),
-        dataset_id=dataset.dataset_id,
-        type_name=dataset.type_name,
-        order_number=dataset.order_number,
-        serial=dataset.serial,
-        token_hash=session.token.token_hash,
-        issued_at=now,
-        expires_at=expires_at,
-        credentials=tuple(credentials),
-    )
+    return credentials
 
 
 def _denied(expected: str, found: str) -> Refused:

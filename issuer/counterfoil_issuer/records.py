@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Final, NamedTuple, NewType
+from typing import Final, NewType
 
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.records import record
@@ -150,7 +150,7 @@ class Issuance:
     token_hash: SecretHash = field(repr=False)
     issued_at: datetime
     expires_at: datetime
-    credentials: tuple[CredentialRecord, ...]
+    credentials: tuple[CredentialRecord, ...] = ()
     acknowledged_at: datetime | None = None
     dropped_at: datetime | None = None
     suspended_at: datetime | None = None
@@ -201,14 +201,6 @@ class ListState:
     used: int
     changes: int
     listing: Listing | None
-
-
-class Place(NamedTuple):
-    """An entry of a status list, of which `used` entries are allotted."""
-
-    list_number: int
-    used: int
-    is_free: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,28 +131,14 @@ INDEX_TAKEN: Final = Statement(
         CREDENTIALS.c.status_index == bindparam("index"),
     )
 )
-NEWEST_PLACE: Final = Statement(
-    select(
-        STATUS_LISTS.c.list_number,
-        STATUS_LISTS.c.used,
-        select(func.count())
-        .where(
-            CREDENTIALS.c.list_number == STATUS_LISTS.c.list_number,
-            CREDENTIALS.c.status_index == bindparam("index"),
-        )
-        .scalar_subquery(),
-    )
-    .order_by(STATUS_LISTS.c.list_number.desc())
-    .limit(1)
-)
-_used = upsert(STATUS_LISTS)
 COUNT_USED: Final = Statement(
-    _used.on_conflict_do_update(
-        index_elements=[STATUS_LISTS.c.list_number],
-        set_={"used": STATUS_LISTS.c.used + _used.excluded.used},
-    ),
-    columns=("list_number", "used", "changes"),
+    update(STATUS_LISTS)
+    .where(
+        STATUS_LISTS.c.list_number == bindparam("number"), STATUS_LISTS.c.used < bindparam("up_to")
+    )
+    .values(used=STATUS_LISTS.c.used + bindparam("count"))
 )
+ADD_LIST: Final = Statement(insert(STATUS_LISTS), columns=("list_number", "used", "changes"))
 PUT_LISTING: Final = Statement(
     update(STATUS_LISTS)
     .where(STATUS_LISTS.c.list_number == bindparam("list"))

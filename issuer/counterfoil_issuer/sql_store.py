@@ -42,7 +42,6 @@ from counterfoil_issuer.records import (
     OfferId,
     OfferRecord,
     OfferState,
-    Place,
     RevocationReason,
     SecretHash,
     Session,
@@ -73,6 +72,7 @@ T = TypeVar("T")
 
 MIGRATIONS: Final = Migrations(METADATA, folder=FOLDER, head=HEAD)
 
+_STATES: Final = {state.value: state for state in DatasetState}
 _VALID: Final = 0
 _INVALID: Final = 1
 _SUSPENDED: Final = 2
@@ -304,7 +304,7 @@ class SqlHeld:
             )
 
     def session_of(self, token_hash: SecretHash) -> Session | None:
-        rows = self._all(do.SESSION, token=token_hash)
+        rows = self.connection.rows(do.SESSION, token=token_hash)
         if not rows:
             return None
         row = rows[0]
@@ -320,8 +320,9 @@ class SqlHeld:
         return Session(token, tuple(_dataset(dataset) for dataset in rows))
 
     def spend_nonce(self, nonce_hash: SecretHash, expires_at: datetime) -> bool:
+        ends_at = _seconds(expires_at)
         return (
-            self._run(do.SPEND_NONCE, nonce_hash=nonce_hash, expires_at=_seconds(expires_at)) == 1
+            self.connection.change(do.SPEND_NONCE, nonce_hash=nonce_hash, expires_at=ends_at) == 1
         )
 
     # Issuances.
@@ -347,7 +348,7 @@ class SqlHeld:
         return [self._with_credentials(row) for row in self._all(query)]
 
     def add_issuance(self, issuance: Issuance) -> bool:
-        added = self._run(
+        added = self.connection.change(
             do.ADD_ISSUANCE,
             issuance_id=issuance.issuance_id,
             dataset_id=issuance.dataset_id,
@@ -358,13 +359,15 @@ class SqlHeld:
             issued_at=_seconds(issuance.issued_at),
             expires_at=_seconds(issuance.expires_at),
         )
-        if not added:
-            return False
-        used: dict[int, int] = {}
-        for number, credential in enumerate(issuance.credentials):
+        return added == 1
+
+    def add_credentials(
+        self, issuance_id: IssuanceId, credentials: Sequence[CredentialRecord]
+    ) -> None:
+        for number, credential in enumerate(credentials):
             self.connection.add(
                 do.ADD_CREDENTIAL,
-                issuance_id=issuance.issuance_id,
+                issuance_id=issuance_id,
                 number=number,
                 list_number=credential.list_number,
                 status_index=credential.index,
@@ -373,10 +376,6 @@ class SqlHeld:
                 holder=credential.holder,
                 copy=credential.copy,
             )
-            used[credential.list_number] = used.get(credential.list_number, 0) + 1
-        for list_number, count in used.items():
-            self.connection.add(do.COUNT_USED, list_number=list_number, used=count, changes=0)
-        return True
 
     def hand_to_token(self, issuance_id: IssuanceId, token_hash: SecretHash) -> None:
         self._run(
@@ -469,12 +468,13 @@ class SqlHeld:
         row = self._one(do.LIST, list_number=list_number)
         return None if row is None else _list_state(row)
 
-    def newest_place(self, index: int) -> Place:
-        row = self._one(do.NEWEST_PLACE, index=index)
-        if row is None:
-            return Place(1, 0, is_free=True)
-        number, used, holders = row
-        return Place(number, used, is_free=not holders)
+    def add_list(self, list_number: int, used: int) -> None:
+        self.connection.add(do.ADD_LIST, list_number=list_number, used=used, changes=0)
+
+    def count_used(self, list_number: int, count: int, *, up_to: int) -> bool:
+        return (
+            self.connection.change(do.COUNT_USED, number=list_number, count=count, up_to=up_to) == 1
+        )
 
     def status_index_is_free(self, list_number: int, index: int) -> bool:
         return not self._count(do.INDEX_TAKEN, list_number=list_number, index=index)
@@ -731,7 +731,7 @@ def _dataset(row: Row) -> Dataset:
         order_number=row.order_number,
         serial=row.serial,
         subject=row.subject,
-        state=DatasetState(row.state),
+        state=_STATES[row.state],
     )
 
 

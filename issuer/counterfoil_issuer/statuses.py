@@ -34,34 +34,18 @@ _AHEAD_AT_MOST: Final = timedelta(seconds=30)
 _OTHERS_SHOW_WITHIN: Final = timedelta(seconds=1)
 
 
-def allot_indices(held: Held, count: int, *, size: int, random: Random) -> list[tuple[int, int]]:
-    """Give so many free entries, each with its list's number, to be recorded with the credentials.
+def _newest_list(held: Held, count: int, up_to: int) -> int:
+    """Give the number of a list with room, its entries counted: the newest, or one after it.
 
-    A list is left for the next when three quarters are used, so that a free
-    entry is found in a few draws.
+    The list that this worker knew is full, or another worker has begun the next, or
+    there is none: the first of all, or one whose beginning was undone.
     """
-    index = random_below(size, random)
-    number, used, is_free = held.newest_place(index)
-    taken: list[tuple[int, int]] = []
-    for _ in range(count):
-        if used * 4 >= size * 3:
-            number, used, is_free = number + 1, 0, False
-        if not is_free:
-            index = _free_index(held, number, taken, size=size, random=random)
-        taken.append((number, index))
-        used, is_free = used + 1, False
-    return taken
-
-
-def _free_index(
-    held: Held, number: int, taken: Sequence[tuple[int, int]], *, size: int, random: Random
-) -> int:
-    for _ in range(_DRAWS):
-        index = random_below(size, random)
-        if (number, index) not in taken and held.status_index_is_free(number, index):
-            return index
-    # At three quarters full, so many misses in a row are less likely than 1 in 10**24.
-    raise Misuse("expected randomness that varies, found a source that repeats itself")
+    last = held.last_list()
+    if last is not None and held.count_used(last.number, count, up_to=up_to):
+        return last.number
+    number = 1 if last is None else last.number + 1
+    held.add_list(number, count)
+    return number
 
 
 def aggregation_url(issuer: str) -> str:
@@ -131,12 +115,36 @@ class StatusLists:
     size: int
     lasts: timedelta
     ttl: timedelta
+    _newest: int = 1
     _live: dict[int, _Live] = field(default_factory=dict[int, _Live])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self, number: int) -> str:
         """Give the URL under which list `number` is published, and which it names as `sub`."""
         return f"{aggregation_url(self.issuer)}/{number}"
+
+    def allot(self, held: Held, count: int, random: Random) -> tuple[int, list[int]]:
+        """Give a list's number and so many free entries of it, to be recorded with the credentials.
+
+        A list is left for the next when three quarters are used, so that a free
+        entry is found in a few draws.
+        """
+        up_to = self.size * 3 // 4
+        number = self._newest
+        if not held.count_used(number, count, up_to=up_to):
+            number = self._newest = _newest_list(held, count, up_to)
+        taken: list[int] = []
+        while len(taken) < count:
+            taken.append(self._free_index(held, number, taken, random))
+        return number, taken
+
+    def _free_index(self, held: Held, number: int, taken: Sequence[int], random: Random) -> int:
+        for _ in range(_DRAWS):
+            index = random_below(self.size, random)
+            if index not in taken and held.status_index_is_free(number, index):
+                return index
+        # At three quarters full, so many misses in a row are less likely than 1 in 10**24.
+        raise Misuse("expected randomness that varies, found a source that repeats itself")
 
     def aggregation(self, store: Store) -> JsonObject:
         """Give the document that leads to all lists, or to the newest thousand of them.

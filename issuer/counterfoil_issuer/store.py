@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 
 from counterfoil_issuer.orders import Order, OrderNumber, Serial
 from counterfoil_issuer.records import (
+    CredentialRecord,
     Dataset,
     DatasetId,
     Deferral,
@@ -26,7 +27,6 @@ from counterfoil_issuer.records import (
     ListState,
     OfferId,
     OfferRecord,
-    Place,
     RevocationReason,
     SecretHash,
     Session,
@@ -164,11 +164,17 @@ class Held(Protocol):
         ...
 
     def add_issuance(self, issuance: Issuance) -> bool:
-        """Record credentials, whose status indices must be free.
+        """Record that credentials are issued; they follow by `add_credentials`.
 
         False, and nothing is recorded, when their dataset has a current issuance, or
         their token had one of it before.
         """
+        ...
+
+    def add_credentials(
+        self, issuance_id: IssuanceId, credentials: Sequence[CredentialRecord]
+    ) -> None:
+        """Record the credentials of an issuance. Their status indices must be free."""
         ...
 
     def hand_to_token(self, issuance_id: IssuanceId, token_hash: SecretHash) -> None:
@@ -223,8 +229,12 @@ class Held(Protocol):
         """Give where a status list stands, or None when it is not in use."""
         ...
 
-    def newest_place(self, index: int) -> Place:
-        """Give an entry of the newest list in use, or of the first list when none is."""
+    def add_list(self, list_number: int, used: int) -> None:
+        """Begin a list with so many entries used."""
+        ...
+
+    def count_used(self, list_number: int, count: int, *, up_to: int) -> bool:
+        """Count so many entries more as used; False when `up_to` are, or there is no such list."""
         ...
 
     def status_index_is_free(self, list_number: int, index: int) -> bool:

@@ -301,6 +301,20 @@ def test_asked_again_with_the_same_key_it_gives_the_same_credential(
     assert customer.issuer.summary().status_indices_used == 1
 
 
+def test_asked_again_it_neither_signs_nor_takes_a_status_index(
+    customer: Customer, offer: OpenOffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = customer.token(offer)
+    first = customer.issued(token)
+    monkeypatch.setattr("counterfoil_issuer.issuing.issue_credential", None)
+
+    assert customer.issued(token) == first
+    with customer.issuer.store.reading() as held:
+        newest = held.last_list()
+    assert newest is not None
+    assert newest.used == 1
+
+
 def test_asked_again_with_another_key_it_refuses(customer: Customer, offer: OpenOffer) -> None:
     token = customer.token(offer)
     first = customer.issued(token)

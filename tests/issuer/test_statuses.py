@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -344,6 +344,51 @@ def test_indices_are_unpredictable_and_never_used_twice(
     assert issuer.summary().status_indices_used == 80
 
 
+def test_of_two_workers_one_begins_the_next_list_and_the_other_follows(
+    store: Store, random_bytes: Callable[[int], bytes]
+) -> None:
+    one, other = lists_of(64), lists_of(64)
+    with store.transaction() as held:
+        allotted = [one.allot(held, 1, random_bytes)[0] for _ in range(50)]
+        followed = other.allot(held, 1, random_bytes)[0]
+        assert one.allot(held, 1, random_bytes)[0] == 2
+
+    assert allotted == [1] * 48 + [2] * 2
+    assert followed == 2
+    with store.reading() as held:
+        assert held.last_list() == ListState(number=2, used=4, changes=0, listing=None)
+
+
+def test_a_list_whose_beginning_was_undone_is_begun_again(
+    store: Store, random_bytes: Callable[[int], bytes]
+) -> None:
+    lists = lists_of(64)
+    with store.transaction() as held:
+        for _ in range(48):
+            lists.allot(held, 1, random_bytes)
+    with suppress(ZeroDivisionError), store.transaction() as held:
+        assert lists.allot(held, 1, random_bytes)[0] == 2
+        raise ZeroDivisionError
+
+    with store.transaction() as held:
+        number, indices = lists.allot(held, 10, random_bytes)
+
+    assert number == 2
+    assert len(set(indices)) == 10
+    with store.reading() as held:
+        assert held.last_list() == ListState(number=2, used=10, changes=0, listing=None)
+
+
+def lists_of(size: int) -> StatusLists:
+    return StatusLists(
+        issuer="https://audio.example",
+        keys=keys_of(MemorySigner.generate()),
+        size=size,
+        lasts=timedelta(hours=1),
+        ttl=MINUTE,
+    )
+
+
 class Grown:
     """A store whose newest status list has a number far beyond what a test can fill."""
 
@@ -360,13 +405,7 @@ class Grown:
 
 @pytest.mark.parametrize(("last", "listed"), [(0, 0), (1, 1), (1000, 1000), (1500, 1000)])
 def test_the_newest_thousand_lists_are_found_in_the_aggregation(last: int, listed: int) -> None:
-    statuses = StatusLists(
-        issuer="https://audio.example",
-        keys=keys_of(MemorySigner.generate()),
-        size=64,
-        lasts=timedelta(hours=1),
-        ttl=MINUTE,
-    )
+    statuses = lists_of(64)
 
     urls = texts_at(statuses.aggregation(cast("Store", Grown(last))), "status_lists", "document")
 
