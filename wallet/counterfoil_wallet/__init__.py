@@ -10,33 +10,72 @@ Nothing is sent before the app has seen what it would reveal. What was under way
 when a program stopped goes on with `Wallet.resume`.
 """
 
-from counterfoil_wallet.acceptance import (
-    Acceptance,
-    Collecting,
-    Dropped,
-    Finished,
-    Notifying,
-    Redeeming,
-)
-from counterfoil_wallet.consents import AskedTerms, GrantChoice
-from counterfoil_wallet.grant_states import (
-    Abandoned,
-    Deciding,
-    Delivering,
-    Ending,
-    HeldGrant,
-    InForce,
-    Proved,
-)
-from counterfoil_wallet.held import CredentialId, HeldCredential
-from counterfoil_wallet.history import Act, Event, Outcome
-from counterfoil_wallet.matching import Choice, Disclosure, Matches, RevealedClaim
-from counterfoil_wallet.presenting import Presented
-from counterfoil_wallet.printable import printable
-from counterfoil_wallet.reading import Stuck
-from counterfoil_wallet.store import Kind, MemoryStore, Record, Store
-from counterfoil_wallet.trust import Asker, Standing, Trust
-from counterfoil_wallet.wallet import Accepted, Points, Resumed, Wallet
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from counterfoil_wallet.acceptance import (
+        Acceptance,
+        Collecting,
+        Dropped,
+        Finished,
+        Notifying,
+        Redeeming,
+    )
+    from counterfoil_wallet.consents import (
+        AskedTerms,
+        GrantChoice,
+    )
+    from counterfoil_wallet.grant_states import (
+        Abandoned,
+        Deciding,
+        Delivering,
+        Ending,
+        HeldGrant,
+        InForce,
+        Proved,
+    )
+    from counterfoil_wallet.held import (
+        CredentialId,
+        HeldCredential,
+    )
+    from counterfoil_wallet.history import (
+        Act,
+        Event,
+        Outcome,
+    )
+    from counterfoil_wallet.matching import (
+        Choice,
+        Disclosure,
+        Matches,
+        RevealedClaim,
+    )
+    from counterfoil_wallet.presenting import (
+        Presented,
+    )
+    from counterfoil_wallet.printable import (
+        printable,
+    )
+    from counterfoil_wallet.reading import (
+        Stuck,
+    )
+    from counterfoil_wallet.store import (
+        Kind,
+        MemoryStore,
+        Record,
+        Store,
+    )
+    from counterfoil_wallet.trust import (
+        Asker,
+        Standing,
+        Trust,
+    )
+    from counterfoil_wallet.wallet import (
+        Accepted,
+        Points,
+        Resumed,
+        Wallet,
+    )
 
 __all__ = [
     "Abandoned",
@@ -78,3 +117,40 @@ __all__ = [
     "Wallet",
     "printable",
 ]
+
+# Where each name lives; a test holds this, `__all__` and the imports above to each other.
+_SHELVES = """\
+acceptance: Acceptance Collecting Dropped Finished Notifying Redeeming
+consents: AskedTerms GrantChoice
+grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved
+held: CredentialId HeldCredential
+history: Act Event Outcome
+matching: Choice Disclosure Matches RevealedClaim
+presenting: Presented
+printable: printable
+reading: Stuck
+store: Kind MemoryStore Record Store
+trust: Asker Standing Trust
+wallet: Accepted Points Resumed Wallet
+"""
+_HOMES = {
+    name: shelf.partition(":")[0]
+    for shelf in _SHELVES.splitlines()
+    for name in shelf.partition(":")[2].split()
+}
+
+
+# Type checkers read the imports above: to them, a name that is not shown stays an error.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Load the module in which `name` lives, and keep what it is."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        """Name what the window shows, loaded or not."""
+        return sorted({*globals(), *__all__})
