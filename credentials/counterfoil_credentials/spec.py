@@ -44,6 +44,7 @@ TRANSACTION_DATA_HASHES_ALG: Final = "transaction_data_hashes_alg"
 
 # OpenID4VCI 1.0.
 OFFER_SCHEME: Final = "openid-credential-offer"  # section 4.1.2
+AUTHORIZATION_CODE_GRANT: Final = "authorization_code"  # RFC 6749, section 4.1.3
 PRE_AUTHORIZED_GRANT: Final = (
     "urn:ietf:params:oauth:grant-type:pre-authorized_code"  # section 4.1.1
 )

@@ -37,6 +37,7 @@ from counterfoil_credentials.encoding import Json, JsonObject, compact_json, lis
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.jws import sign_jws
 from counterfoil_credentials.keys import Curve
+from counterfoil_credentials.offers import ByLogin, offer_url, parse_offer_object
 
 SHOP = MemorySigner.from_private_bytes(b"\x04" * 32)
 HOLDER = MemorySigner.from_private_bytes(b"\x02" * 32)
@@ -82,6 +83,36 @@ class TestOffers:
         offer = dataclasses.replace(self.offer, authorization_server="https://login.example")
 
         assert parse_offer(offer.to_link()) == offer
+
+    @pytest.mark.parametrize("code", [None, "secret code"])
+    @pytest.mark.parametrize("state", [None, "a state of the issuer"])
+    def test_an_offer_may_be_accepted_by_login(self, code: str | None, state: str | None) -> None:
+        by_login = ByLogin(state, "https://login.example")
+        offer = CredentialOffer(self.offer.issuer, ("a",), code, None, by_login=by_login)
+
+        assert parse_offer(offer.to_link()) == offer
+        assert "a state of the issuer" not in repr(offer)
+
+    def test_an_offer_without_grants_is_one_by_login(self) -> None:
+        offer = parse_offer_object(
+            {"credential_issuer": "x", "credential_configuration_ids": ["a"]}
+        )
+
+        assert (offer.code, offer.by_login) == (None, ByLogin(None))
+
+    def test_an_offer_of_other_grants_only_is_malformed(self) -> None:
+        obj: JsonObject = {**self.offer.to_json(), "grants": {"urn:ietf:params:oauth:grant-type:other": {}}}
+
+        with pytest.raises(Malformed, match="a grant that we know"):
+            parse_offer_object(obj)
+
+    def test_a_link_may_say_where_the_offer_is(self) -> None:
+        link = "openid-credential-offer://?credential_offer_uri=https%3A%2F%2Fa.example%2Fo"
+
+        assert offer_url(link) == "https://a.example/o"
+        assert offer_url(self.offer.to_link()) is None
+        with pytest.raises(Malformed):
+            offer_url(f"{link}&credential_offer=%7B%7D")
 
     def test_the_code_is_not_shown(self) -> None:
         assert "secret code" not in repr(self.offer)

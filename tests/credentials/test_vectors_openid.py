@@ -83,9 +83,15 @@ def test_reads_the_published_offers(
         parse_offer(link({**published, "credential_configuration_ids": []}))
 
 
-def test_says_that_an_offer_without_a_pre_authorized_code_is_not_ours(vectors: Vectors) -> None:
+def test_reads_the_published_offer_by_login_which_has_no_code(vectors: Vectors) -> None:
+    offer = parse_offer(link(offered(vectors, "credential_offer_authz_code.txt")))
+
+    assert offer.by_login is not None
+    assert offer.by_login.issuer_state == "eyJhbGciOiJSU0Et...FYUaBy"
+    assert offer.code is None
+    assert parse_offer(offer.to_link()) == offer
     with pytest.raises(Malformed, match="pre-authorized_code"):
-        parse_offer(link(offered(vectors, "credential_offer_authz_code.txt")))
+        parse_offer(offer.to_link()).pre_authorized_code  # noqa: B018  # it raises
 
 
 def test_reads_every_claim_path_of_the_published_metadata_and_authorization_details(

@@ -667,7 +667,7 @@ def _links() -> Iterator[tuple[str, bytes]]:
     offer = CredentialOffer(
         issuer=ISSUER,
         configuration_ids=("warranty",),
-        pre_authorized_code=MARKER,
+        code=MARKER,
         tx_code=TxCode(6, numeric=True, description="From the receipt"),
         authorization_server=ISSUER,
     )
