@@ -16,6 +16,7 @@ from typing import Final
 
 import jsonschema_rs
 from counterfoil_credentials.claims import ClaimPath, path_text
+from counterfoil_credentials.digital_link import require_gtin
 from counterfoil_credentials.encoding import Json, JsonObject, as_object, compact_json, kind_of
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.sdjwt import RESERVED
@@ -24,7 +25,6 @@ from jsonschema_rs import ValidationError, ValidationErrorKind
 
 from counterfoil_issuer.faults import Faults
 from counterfoil_issuer.money import DIGITS
-from counterfoil_issuer.products import require_gtin
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 MAX_NODES: Final = 2_000

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from counterfoil_credentials.digital_link import require_gtin
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
@@ -39,7 +40,6 @@ _BRAND_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 SKU: Final = re.compile(r"[A-Za-z0-9._/-]{1,64}\Z")
 _LOGO: Final = re.compile(r"(?:https://|data:image/)[!-~]{1,200000}\Z")
 _SERIAL_PREFIX: Final = re.compile(r"[A-Z0-9]{1,8}\Z")
-_GTIN_LENGTHS: Final = (8, 12, 13, 14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +99,6 @@ def read_assortment(document: JsonObject, faults: Faults) -> Assortment | None:
         products=products,
         prices_include_tax=prices_include_tax is True,
     )
-
-
-def require_gtin(text: str, where: str) -> str:
-    """Give `text` if it is a GTIN whose check digit is right (GS1 General Specifications, 7.9)."""
-    if len(text) not in _GTIN_LENGTHS or not (text.isascii() and text.isdigit()):
-        raise Malformed("a GTIN of 8, 12, 13 or 14 digits", f"{len(text)} characters", where)
-    weighed = sum(int(digit) * (3, 1)[i % 2] for i, digit in enumerate(reversed(text[:-1])))
-    if (-weighed) % 10 != int(text[-1]):
-        raise Malformed("a GTIN with its check digit", "another last digit", where)
-    return text
 
 
 def _products(document: JsonObject, faults: Faults) -> dict[str, Product]:

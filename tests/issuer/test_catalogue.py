@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from counterfoil_credentials.claims import values_at
+from counterfoil_credentials.digital_link import require_gtin
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_issuer.catalogue import (
@@ -28,7 +29,7 @@ from counterfoil_issuer.orders import (
     receipt_claims,
     warranty_claims,
 )
-from counterfoil_issuer.products import LANGUAGES, require_gtin
+from counterfoil_issuer.products import LANGUAGES
 from counterfoil_issuer.store import Store
 
 from tests.conftest import Clock
