@@ -50,3 +50,12 @@ ERROR: Final = "error"
 ACCESS_DENIED: Final = "access_denied"
 STATE: Final = "state"
 REDIRECT_URI: Final = "redirect_uri"  # OpenID4VP 1.0, section 8.2
+
+# What a link carries: OpenID4VCI 1.0, section 4.1; OpenID4VP 1.0, section 5; HAIP 1.0, sections
+# 4.2 and 5.1, for its schemes.
+OFFER_BY_VALUE: Final = "credential_offer"
+OFFER_BY_REFERENCE: Final = "credential_offer_uri"
+REQUEST_BY_VALUE: Final = "request"
+REQUEST_BY_REFERENCE: Final = "request_uri"
+OFFER_SCHEMES: Final = frozenset({"openid-credential-offer", "haip-vci"})
+REQUEST_SCHEMES: Final = frozenset({"openid4vp", "haip-vp"})
