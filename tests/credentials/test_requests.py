@@ -101,7 +101,10 @@ class TestOffers:
         assert (offer.code, offer.by_login) == (None, ByLogin(None))
 
     def test_an_offer_of_other_grants_only_is_malformed(self) -> None:
-        obj: JsonObject = {**self.offer.to_json(), "grants": {"urn:ietf:params:oauth:grant-type:other": {}}}
+        obj: JsonObject = {
+            **self.offer.to_json(),
+            "grants": {"urn:ietf:params:oauth:grant-type:other": {}},
+        }
 
         with pytest.raises(Malformed, match="a grant that we know"):
             parse_offer_object(obj)

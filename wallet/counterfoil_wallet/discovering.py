@@ -5,11 +5,14 @@ issuer's own metadata must name itself likewise, or the offer is refused.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from counterfoil_credentials.encoding import (
+    Json,
     JsonObject,
     as_object,
+    int_at,
     list_at,
     object_at,
     optional_text_at,
@@ -29,7 +32,8 @@ from counterfoil_credentials.spec import (
 )
 
 from counterfoil_wallet import spec
-from counterfoil_wallet.printable import shortened
+from counterfoil_wallet.encrypting import Encryption, encryption_in
+from counterfoil_wallet.printable import printable, shortened
 from counterfoil_wallet.wire import (
     MAX_ANSWER_BYTES,
     MAX_URL,
@@ -41,44 +45,91 @@ from counterfoil_wallet.wire import (
 
 _ISSUER: Final = "credential issuer metadata"
 _SERVER: Final = "authorization server metadata"
+_MAX_LEVELS: Final = 20
 _OURS: Final = f"a {SD_JWT_VC_FORMAT} with our keys"
+
+
+_URLS: Final = (
+    *("server", "token", "credential", "nonce", "notification", "deferred"),
+    *("authorization", "pushed", "challenge"),
+)
+_FLAGS: Final = ("names_itself", "takes_details", "takes_dpop", "takes_attestation", "anonymous")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """Where the steps of one acceptance go."""
+    """Where the steps of one acceptance go, and how each side wants them.
 
+    `server` is the authorization server's own name. `names_itself`: it says in its answer
+    who it is (RFC 9207). `anonymous`: a wallet with a code need not say who it is.
+    """
+
+    server: str
     token: str
     credential: str
-    nonce: str | None
-    notification: str | None
+    nonce: str | None = None
+    notification: str | None = None
+    deferred: str | None = None
+    authorization: str | None = None
+    pushed: str | None = None
+    challenge: str | None = None
+    names_itself: bool = False
+    takes_details: bool = False
+    takes_dpop: bool = False
+    takes_attestation: bool = False
+    anonymous: bool = True
+    encryption: Encryption | None = None
 
     def to_json(self) -> JsonObject:
         """Give the endpoints for storage."""
-        optional = {"nonce": self.nonce, "notification": self.notification}
-        return {
-            "token": self.token,
-            "credential": self.credential,
-            **{name: url for name, url in optional.items() if url is not None},
+        named: dict[str, str | bool | None] = {
+            name: getattr(self, name) for name in (*_URLS, *_FLAGS)
         }
+        kept: JsonObject = {name: value for name, value in named.items() if value is not None}
+        return kept if self.encryption is None else kept | {"encryption": self.encryption.to_json()}
 
     @staticmethod
     def from_json(obj: JsonObject, where: str) -> "Endpoints":
-        """Read stored endpoints."""
+        """Read stored endpoints; an older wallet wrote fewer of them."""
+        urls = {name: optional_text_at(obj, name, where) for name in _URLS[3:]}
         return Endpoints(
+            server=optional_text_at(obj, "server", where) or "",
             token=text_at(obj, "token", where),
             credential=text_at(obj, "credential", where),
-            nonce=optional_text_at(obj, "nonce", where),
-            notification=optional_text_at(obj, "notification", where),
+            **urls,
+            names_itself=obj.get("names_itself") is True,
+            takes_details=obj.get("takes_details") is True,
+            takes_dpop=obj.get("takes_dpop") is True,
+            takes_attestation=obj.get("takes_attestation") is True,
+            anonymous=obj.get("anonymous") is not False,
+            encryption=Encryption.from_json(object_at(obj, "encryption", where), where)
+            if "encryption" in obj
+            else None,
         )
+
+
+class Proving(StrEnum):
+    """How a type of credential wants its keys proved (appendix F)."""
+
+    SIGNED = "signed"
+    SIGNED_AND_ATTESTED = "signed and attested"
+    ATTESTED = "attested"
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A kind of credential that the issuer makes and this wallet can hold."""
+    """A kind of credential that the issuer makes and this wallet can hold.
+
+    `levels` are what the issuer asks of whoever keeps its keys, `name` is what the issuer
+    calls it, safe to show.
+    """
 
     configuration_id: str
     vct: str
+    scope: str | None = None
+    proving: Proving = Proving.SIGNED
+    levels: tuple[str, ...] = ()
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,31 +139,45 @@ class Discovered:
     endpoints: Endpoints
     configurations: tuple[Configuration, ...]
     skipped: tuple[Reason, ...]
+    batch_size: int = 1
+    lists_servers: bool = False
+    name: str | None = None
 
 
-def discover(fetcher: Fetcher, offer: CredentialOffer) -> Discovered:
+def discover(
+    fetcher: Fetcher,
+    offer: CredentialOffer,
+    *,
+    by_login: bool = False,
+    attests_keys: bool = False,
+) -> Discovered:
     """Give where and what `offer` leads to.
+
+    `attests_keys` says that somebody vouches for this wallet's keys.
 
     Raises `Refused`: `issuer-mismatch` when the metadata names another issuer,
     `authorization-server-unknown` and `configuration-unknown` for one that is
     offered and that the issuer does not list,
     `nothing-we-hold` when no offered credential is an SD-JWT VC that binds an
-    ES256 key, `url-not-https`; `Unavailable`, `Malformed`.
+    ES256 key, `url-not-https`, `encryption-not-ours`; `Unavailable`, `Malformed`.
     """
     https_url(offer.issuer, "credential_offer.credential_issuer")
     metadata = _fetch(fetcher, offer.issuer, WELL_KNOWN_CREDENTIAL_ISSUER, _ISSUER)
     _require_named(metadata, spec.CREDENTIAL_ISSUER, offer.issuer, _ISSUER)
-    server = _authorization_server(metadata, offer)
-    server_metadata = _fetch(fetcher, server, WELL_KNOWN_AUTHORIZATION_SERVER, _SERVER)
-    _require_named(server_metadata, spec.ISSUER, server, _SERVER)
+    named = offer.authorization_server
+    if by_login:
+        named = None if offer.by_login is None else offer.by_login.authorization_server
+    server = _authorization_server(metadata, offer.issuer, named)
     listed = object_at(metadata, spec.CONFIGURATIONS, _ISSUER)
     found: list[Configuration] = []
     skipped: list[Reason] = []
+    server_metadata = _fetch(fetcher, server, WELL_KNOWN_AUTHORIZATION_SERVER, _SERVER)
+    _require_named(server_metadata, spec.ISSUER, server, _SERVER)
     for configuration_id in offer.configuration_ids:
         bounded(configuration_id, "credential_offer.credential_configuration_ids")
         if configuration_id not in listed:
             raise refuse("configuration-unknown", "one the issuer lists", "another", _ISSUER)
-        configuration = _configuration(configuration_id, listed)
+        configuration = _configuration(configuration_id, listed, attests_keys=attests_keys)
         if configuration is None:
             where = shortened(f"{_ISSUER}.{spec.CONFIGURATIONS}.{configuration_id}")
             skipped.append(Reason("not-held-here", _OURS, "another kind", where))
@@ -120,13 +185,47 @@ def discover(fetcher: Fetcher, offer: CredentialOffer) -> Discovered:
             found.append(configuration)
     if not found:
         raise refuse("nothing-we-hold", _OURS, "others", _ISSUER)
-    endpoints = Endpoints(
-        token=_url(server_metadata, spec.TOKEN_ENDPOINT, _SERVER),
+    return Discovered(
+        _endpoints(metadata, server, server_metadata),
+        tuple(found),
+        tuple(skipped),
+        batch_size=_batch_size(metadata),
+        lists_servers=spec.AUTHORIZATION_SERVERS in metadata,
+        name=_shown_name(metadata),
+    )
+
+
+def fetch_encryption(fetcher: Fetcher, issuer: str) -> Encryption | None:
+    """Give how `issuer` encrypts now: while a wallet waits, keys are changed."""
+    metadata = _fetch(fetcher, issuer, WELL_KNOWN_CREDENTIAL_ISSUER, _ISSUER)
+    _require_named(metadata, spec.CREDENTIAL_ISSUER, issuer, _ISSUER)
+    return encryption_in(metadata)
+
+
+def _endpoints(metadata: JsonObject, server: str, about: JsonObject) -> Endpoints:
+    methods = _texts(about, spec.CLIENT_AUTHENTICATION)
+    challenges = _texts(about, spec.CHALLENGE_METHODS)
+    return Endpoints(
+        server=server,
+        token=_url(about, spec.TOKEN_ENDPOINT, _SERVER),
         credential=_url(metadata, spec.CREDENTIAL_ENDPOINT, _ISSUER),
         nonce=_optional_url(metadata, spec.NONCE_ENDPOINT),
         notification=_optional_url(metadata, spec.NOTIFICATION_ENDPOINT),
+        deferred=_optional_url(metadata, spec.DEFERRED_ENDPOINT),
+        # PKCE with S256, or no login at all (RFC 9700, section 2.1.1).
+        authorization=_optional_url(about, spec.AUTHORIZATION_ENDPOINT, _SERVER)
+        if spec.S256 in challenges
+        else None,
+        pushed=_optional_url(about, spec.PUSHED_ENDPOINT, _SERVER),
+        challenge=_optional_url(about, spec.CHALLENGE_ENDPOINT, _SERVER),
+        names_itself=about.get(spec.ISS_SUPPORTED) is True,
+        takes_details=spec.CREDENTIAL_DETAILS_TYPE in _texts(about, spec.DETAILS_TYPES),
+        takes_dpop=Algorithm.ES256 in _texts(about, spec.DPOP_ALGORITHMS),
+        takes_attestation=spec.ATTESTED in methods,
+        # A server that does not say so mostly allows it: only a plain no is one.
+        anonymous=about.get(spec.ANONYMOUS_ACCESS) is not False,
+        encryption=encryption_in(metadata),
     )
-    return Discovered(endpoints, tuple(found), tuple(skipped))
 
 
 def _fetch(fetcher: Fetcher, identifier: str, name: str, where: str) -> JsonObject:
@@ -145,7 +244,7 @@ def _require_named(metadata: JsonObject, name: str, expected: str, where: str) -
         raise refuse("issuer-mismatch", "the issuer that was asked", "another", f"{where}.{name}")
 
 
-def _authorization_server(metadata: JsonObject, offer: CredentialOffer) -> str:
+def _authorization_server(metadata: JsonObject, issuer: str, named: str | None) -> str:
     where = f"{_ISSUER}.{spec.AUTHORIZATION_SERVERS}"
     servers: list[str] = []
     if spec.AUTHORIZATION_SERVERS in metadata:
@@ -153,34 +252,82 @@ def _authorization_server(metadata: JsonObject, offer: CredentialOffer) -> str:
         if not servers:
             raise Malformed("an authorization server", "an empty list", where)
     # Section 4.1.1: the offer chooses among the issuer's servers, and brings none of its own.
-    if offer.authorization_server is not None:
-        if offer.authorization_server not in servers:
+    if named is not None:
+        if named not in servers:
             raise refuse("authorization-server-unknown", "one the issuer lists", "another", where)
-        return https_url(offer.authorization_server, where)
-    return https_url(servers[0], where) if servers else offer.issuer
+        return https_url(named, where)
+    return https_url(servers[0], where) if servers else issuer
 
 
-def _configuration(configuration_id: str, listed: JsonObject) -> Configuration | None:
+def _configuration(
+    configuration_id: str, listed: JsonObject, *, attests_keys: bool
+) -> Configuration | None:
     where = f"{_ISSUER}.{spec.CONFIGURATIONS}"
     obj = as_object(listed[configuration_id], where)
-    if obj.get("format") != SD_JWT_VC_FORMAT or not _takes_our_proof(obj, where):
+    if obj.get("format") != SD_JWT_VC_FORMAT:
         return None
-    return Configuration(configuration_id, bounded(text_at(obj, "vct", where), where, MAX_URL))
+    accepted = _proving(obj, where)
+    ways = [way for way in accepted if attests_keys or way is Proving.SIGNED]
+    if not ways:
+        return None
+    scope = optional_text_at(obj, spec.SCOPE, where)
+    return Configuration(
+        configuration_id,
+        bounded(text_at(obj, "vct", where), where, MAX_URL),
+        None if scope is None else bounded(scope, where),
+        ways[0],
+        accepted[ways[0]],
+        _shown_name(obj.get("credential_metadata")),
+    )
 
 
-def _takes_our_proof(configuration: JsonObject, where: str) -> bool:
+def _proving(configuration: JsonObject, where: str) -> dict[Proving, tuple[str, ...]]:
+    """Give the ways in which our keys may be proved, the plainest first, each with its levels."""
     if spec.PROOF_TYPES not in configuration:
-        return True
+        return {Proving.SIGNED: ()}
     types = object_at(configuration, spec.PROOF_TYPES, where)
-    if spec.JWT_PROOF not in types:
-        return False
-    algorithms = object_at(types, spec.JWT_PROOF, where)
-    return Algorithm.ES256 in list_at(algorithms, spec.PROOF_ALGORITHMS, where)
+    ways: dict[Proving, tuple[str, ...]] = {}
+    for name, plain, attested in (
+        (spec.JWT_PROOF, Proving.SIGNED, Proving.SIGNED_AND_ATTESTED),
+        (spec.ATTESTATION_PROOF, Proving.ATTESTED, Proving.ATTESTED),
+    ):
+        if name not in types:
+            continue
+        proof = object_at(types, name, where)
+        if Algorithm.ES256 in list_at(proof, spec.PROOF_ALGORITHMS, where):
+            required = spec.KEY_ATTESTATIONS_REQUIRED in proof
+            ways[attested if required else plain] = _levels(proof, where) if required else ()
+    return ways
+
+
+def _levels(proof: JsonObject, where: str) -> tuple[str, ...]:
+    required = object_at(proof, spec.KEY_ATTESTATIONS_REQUIRED, where)
+    named = [text for name in required for text in texts_at(required, name, where)]
+    return tuple(bounded(text, where) for text in dict.fromkeys(named[:_MAX_LEVELS]))
+
+
+def _batch_size(metadata: JsonObject) -> int:
+    if spec.BATCH not in metadata:
+        return 1
+    where = f"{_ISSUER}.{spec.BATCH}"
+    return max(1, int_at(object_at(metadata, spec.BATCH, _ISSUER), spec.BATCH_SIZE, where))
+
+
+def _shown_name(about: Json) -> str | None:
+    """Give the first name of a `display`, made safe to show; nothing else depends on it."""
+    listed = about.get("display") if isinstance(about, dict) else None
+    first = listed[0] if isinstance(listed, list) and listed else None
+    name = first.get("name") if isinstance(first, dict) else None
+    return shortened(printable(name)) if isinstance(name, str) and name else None
+
+
+def _texts(metadata: JsonObject, name: str) -> list[str]:
+    return texts_at(metadata, name, _SERVER) if name in metadata else []
 
 
 def _url(metadata: JsonObject, name: str, where: str) -> str:
     return https_url(text_at(metadata, name, where), f"{where}.{name}")
 
 
-def _optional_url(metadata: JsonObject, name: str) -> str | None:
-    return _url(metadata, name, _ISSUER) if name in metadata else None
+def _optional_url(metadata: JsonObject, name: str, where: str = _ISSUER) -> str | None:
+    return _url(metadata, name, where) if name in metadata else None
