@@ -20,11 +20,11 @@ from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused,
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.key_binding import transaction_data_hash
 from counterfoil_credentials.keys import Signer
+from counterfoil_credentials.request_links import request_link
 from counterfoil_credentials.requests import (
     PresentationRequest,
     VpToken,
     client_id_of,
-    request_link,
     sign_request,
 )
 

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
         make_client_attestation,
         make_client_attestation_pop,
     )
+    from counterfoil_credentials.client_ids import (
+        Client,
+        ClientProof,
+        ClientTrust,
+        parse_client_id,
+    )
     from counterfoil_credentials.concealment import (
         conceal,
     )
@@ -177,15 +183,24 @@ if TYPE_CHECKING:
         TxCode,
         parse_offer,
     )
+    from counterfoil_credentials.request_links import (
+        ByReference,
+        ByValue,
+        InTheOpen,
+        UriMethod,
+        parse_request_link,
+        read_request_link,
+        request_link,
+    )
     from counterfoil_credentials.requests import (
         PresentationRequest,
-        RequestLink,
+        ProvedRequest,
+        ResponseEncryption,
         VpToken,
         client_id_of,
-        parse_request_link,
         parse_response_form,
+        prove_request,
         read_request,
-        request_link,
         response_form,
         sign_request,
     )
@@ -257,13 +272,18 @@ __all__ = [
     "Authority",
     "AuthorityQuery",
     "AuthorityType",
+    "ByReference",
+    "ByValue",
     "CachingFetcher",
     "Candidate",
     "CertifiedIssuers",
     "ClaimPath",
     "ClaimQuery",
+    "Client",
     "ClientAttestation",
     "ClientAttestationPop",
+    "ClientProof",
+    "ClientTrust",
     "ContentEncryption",
     "CounterfoilError",
     "CredentialOffer",
@@ -286,6 +306,7 @@ __all__ = [
     "Fetcher",
     "FollowingFetcher",
     "GuardedFetcher",
+    "InTheOpen",
     "IssuerKey",
     "IssuerPolicy",
     "Json",
@@ -299,14 +320,15 @@ __all__ = [
     "NotResolved",
     "PresentationRequest",
     "Proof",
+    "ProvedRequest",
     "PublicKey",
     "Reason",
     "Refused",
-    "RequestLink",
     "Resolved",
     "ResolvedType",
     "Resolver",
     "Response",
+    "ResponseEncryption",
     "Revealed",
     "SdJwt",
     "SignedStatusList",
@@ -320,6 +342,7 @@ __all__ = [
     "Unavailable",
     "UnverifiedCredential",
     "UnverifiedJws",
+    "UriMethod",
     "VerifiedCredential",
     "VpToken",
     "Ways",
@@ -369,6 +392,7 @@ __all__ = [
     "offline_resolver",
     "pack",
     "parse_aggregation",
+    "parse_client_id",
     "parse_dcql",
     "parse_issuer_keys",
     "parse_json_sd_jwt",
@@ -377,10 +401,12 @@ __all__ = [
     "parse_response_form",
     "parse_type_metadata",
     "path_text",
+    "prove_request",
     "read_credential",
     "read_each",
     "read_jws",
     "read_request",
+    "read_request_link",
     "read_status_list",
     "request_link",
     "resolve_type",
@@ -407,6 +433,7 @@ claims: ClaimPath path_text values_at
 client_attestation: ClientAttestation ClientAttestationPop check_client_attestation
 client_attestation: check_client_attestation_pop make_client_attestation
 client_attestation: make_client_attestation_pop
+client_ids: Client ClientProof ClientTrust parse_client_id
 concealment: conceal
 dcql: Authority AuthorityQuery AuthorityType ClaimQuery CredentialQuery CredentialSet
 dcql: DcqlQuery parse_dcql
@@ -437,8 +464,10 @@ key_discovery: CertifiedIssuers IssuerKey IssuerPolicy find_issuer_key
 key_file: load_or_create_signer
 keys: Algorithm Curve MemorySigner PublicKey Signer
 offers: CredentialOffer TxCode parse_offer
-requests: PresentationRequest RequestLink VpToken client_id_of parse_request_link
-requests: parse_response_form read_request request_link response_form sign_request
+request_links: ByReference ByValue InTheOpen UriMethod parse_request_link read_request_link
+request_links: request_link
+requests: PresentationRequest ProvedRequest ResponseEncryption VpToken client_id_of
+requests: parse_response_form prove_request read_request response_form sign_request
 sdjwt: Disclosable Revealed SdJwt disclose reveal
 sdjwt_json: flattened general parse_json_sd_jwt
 sdjwt_vc: StatusReference UnverifiedCredential VerifiedCredential audience_reasons

@@ -16,12 +16,11 @@ from counterfoil_credentials.encoding import b64url, from_b64url
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.fetch import MAX_BYTES, Fetcher, MemoryFetcher, Response
 from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.request_links import parse_request_link, request_link
 from counterfoil_credentials.requests import (
     client_id_of,
-    parse_request_link,
     parse_response_form,
     read_request,
-    request_link,
     response_form,
     sign_request,
 )

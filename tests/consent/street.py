@@ -48,7 +48,7 @@ from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_credentials.fetch import Handler, MemoryFetcher, Response
 from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner, PublicKey
-from counterfoil_credentials.requests import parse_request_link
+from counterfoil_credentials.request_links import parse_request_link
 from counterfoil_credentials.sdjwt import disclose
 from counterfoil_credentials.sdjwt_vc import StatusReference, VerifiedCredential, issue_credential
 from counterfoil_service.errors import install_error_handlers

@@ -20,9 +20,9 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
 from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.request_links import parse_request_link
 from counterfoil_credentials.requests import (
     PresentationRequest,
-    parse_request_link,
     read_request,
     sign_request,
 )

@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 import pytest
 from counterfoil_credentials import (
     ClaimQuery,
+    ContentEncryption,
     CredentialOffer,
     CredentialQuery,
     DcqlQuery,
+    DecryptionKey,
     MemoryFetcher,
     MemorySigner,
     PresentationRequest,
     Response,
+    ResponseEncryption,
     TxCode,
     check_proof,
     client_id_of,
@@ -33,7 +36,14 @@ from counterfoil_credentials import (
     well_known,
 )
 from counterfoil_credentials.dids import Did, did_key
-from counterfoil_credentials.encoding import Json, JsonObject, compact_json, list_at, object_at
+from counterfoil_credentials.encoding import (
+    Json,
+    JsonObject,
+    as_object,
+    compact_json,
+    list_at,
+    object_at,
+)
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.jws import sign_jws
 from counterfoil_credentials.keys import Curve
@@ -274,6 +284,13 @@ class TestProofs:
         assert refusal.value.codes == ["signature-invalid"]
 
 
+def read(claims: JsonObject, now: datetime) -> PresentationRequest:
+    """Read a request with these claims, rightly signed."""
+    header: JsonObject = {"kid": f"{did_jwk(SHOP.public)}#0"}
+    token = sign_jws(claims, typ="oauth-authz-req+jwt", signer=SHOP, header=header)
+    return read_request(token, client_id=CLIENT_ID, now=now)
+
+
 class TestPresentationRequests:
     def test_a_request_survives_signing(self, request_: PresentationRequest, now: datetime) -> None:
         assert read_request(sign_request(request_, SHOP), client_id=CLIENT_ID, now=now) == request_
@@ -325,7 +342,7 @@ class TestPresentationRequests:
             read_request(token, client_id=CLIENT_ID, now=now)
         assert refusal.value.codes == ["client-id-mismatch"]
 
-    @pytest.mark.parametrize("prefix", ["", "origin:", "redirect_uri:", "x509_hash:"])
+    @pytest.mark.parametrize("prefix", ["", "origin:", "openid_federation:", "REDIRECT_URI:"])
     def test_refuses_a_client_id_whose_proof_it_does_not_know(
         self, request_: PresentationRequest, now: datetime, prefix: str
     ) -> None:
@@ -390,6 +407,76 @@ class TestPresentationRequests:
         ):
             with pytest.raises(Malformed):
                 parse_request_link(bad)
+
+    def test_a_request_that_names_no_time_is_good_for_five_minutes(
+        self, request_: PresentationRequest, now: datetime
+    ) -> None:
+        claims = request_.to_claims()
+        del claims["iat"], claims["exp"]
+        token = sign_jws(
+            claims,
+            typ="oauth-authz-req+jwt",
+            signer=SHOP,
+            header={"kid": f"{did_jwk(SHOP.public)}#0"},
+        )
+
+        read = read_request(token, client_id=CLIENT_ID, now=now)
+
+        assert (read.issued_at, read.expires_at) == (now, now + 5 * MINUTE)
+
+    def test_a_request_for_another_wallet_s_nonce_is_refused(
+        self, request_: PresentationRequest, now: datetime
+    ) -> None:
+        def read(sent: str | None, back: str | None) -> PresentationRequest:
+            token = sign_request(request_, SHOP, wallet_nonce=back)
+            return read_request(token, client_id=CLIENT_ID, now=now, wallet_nonce=sent)
+
+        assert read("n-w", "n-w") == read(None, "n-w") == read(None, None) == request_
+        for back in (None, "n-W", ""):
+            with pytest.raises(Refused) as refusal:
+                read("n-w", back)
+            assert refusal.value.codes == ["wallet-nonce-mismatch"]
+
+    def test_an_answer_is_encrypted_to_the_first_key_that_can_be_used(
+        self, request_: PresentationRequest, now: datetime
+    ) -> None:
+        key = DecryptionKey.generate("ours")
+        asked = dataclasses.replace(
+            request_,
+            encryption=ResponseEncryption(
+                key.public, (ContentEncryption.A256GCM, ContentEncryption.A128GCM)
+            ),
+        )
+        claims = asked.to_claims()
+        jwks = object_at(object_at(claims, "client_metadata", ""), "jwks", "")
+        good = list_at(jwks, "keys", "")[0]
+        other: JsonObject = {"kty": "OKP", "crv": "X25519", "x": "AA", "alg": "ECDH-ES"}
+        jwks["keys"] = [other, {**as_object(good, ""), "use": "sig"}, good]
+
+        assert read(claims, now) == asked
+        jwks["keys"] = [other]
+        with pytest.raises(Refused) as refusal:
+            read(claims, now)
+        assert refusal.value.codes == ["no-usable-key"]
+
+    @pytest.mark.parametrize(
+        ("listed", "code"),
+        [(["A128CBC-HS256"], "no-usable-key"), (["A128CBC-HS256", "A128GCM"], "")],
+    )
+    def test_the_content_is_encrypted_as_both_sides_can(
+        self, request_: PresentationRequest, now: datetime, listed: list[Json], code: str
+    ) -> None:
+        key = DecryptionKey.generate("ours").public
+        claims = dataclasses.replace(request_, encryption=ResponseEncryption(key)).to_claims()
+        metadata = object_at(claims, "client_metadata", "")
+        metadata["encrypted_response_enc_values_supported"] = listed
+
+        if not code:
+            assert read(claims, now).encryption == ResponseEncryption(key)
+            return
+        with pytest.raises(Refused) as refusal:
+            read(claims, now)
+        assert refusal.value.codes == [code]
 
     def test_an_answer_is_an_object_of_lists(self) -> None:
         assert parse_response_form(response_form({"warranty": ["a~"]}, "s")) == {

@@ -338,7 +338,8 @@ def test_refuses_the_published_requests_that_are_answered_otherwise_than_by_dire
     verifier = MemorySigner.generate()
     client_id = client_id_of(did_jwk(verifier.public))
     for name in ("spec_json/01.json", "spec_json/07.json"):
-        claims = {**asked(vectors, name), "client_id": client_id}
+        audience = "https://self-issued.me/v2"
+        claims = {**asked(vectors, name), "client_id": client_id, "aud": audience}
         key_id = client_id.removeprefix("decentralized_identifier:") + "#0"
         token = sign_jws(claims, typ=REQUEST_TYP, signer=verifier, header={"kid": key_id})
 
@@ -348,14 +349,16 @@ def test_refuses_the_published_requests_that_are_answered_otherwise_than_by_dire
         assert error.value.where == "request.response_mode"
 
 
-def test_refuses_the_published_client_id_that_is_no_did(vectors: Vectors, now: datetime) -> None:
+def test_refuses_a_signature_under_the_published_client_id_that_is_an_address(
+    vectors: Vectors, now: datetime
+) -> None:
     claims = asked(vectors, "spec_json/01.json")
     token = sign_jws(claims, typ=REQUEST_TYP, signer=MemorySigner.generate())
 
     with pytest.raises(Refused) as refusal:
         read_request(token, client_id=claims["client_id"], now=now)
 
-    assert refusal.value.codes == ["client-id-prefix-unknown"]
+    assert refusal.value.codes == ["request-signed"]
 
 
 def test_refuses_the_published_header_for_its_algorithm(vectors: Vectors) -> None:

@@ -37,7 +37,8 @@ from counterfoil_credentials.issuer_keys import (
 from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.multikey import Multikey, multibase
 from counterfoil_credentials.offers import parse_offer
-from counterfoil_credentials.requests import parse_request_link, parse_response_form, request_link
+from counterfoil_credentials.request_links import parse_request_link, request_link
+from counterfoil_credentials.requests import parse_response_form
 from counterfoil_credentials.sdjwt import disclose
 from counterfoil_credentials.type_chain import resolve_type
 from counterfoil_credentials.type_metadata import TypeMetadata, parse_type_metadata
@@ -238,7 +239,9 @@ def links(data: bytes) -> None:
             _offer(link)
             with judged(link):
                 found = parse_request_link(link)
-                again = parse_request_link(request_link(found.client_id, found.request_uri))
+                again = parse_request_link(
+                    request_link(found.client_id, found.request_uri, found.method)
+                )
                 assert again == found
 
 

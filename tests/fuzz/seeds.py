@@ -26,7 +26,8 @@ from counterfoil_credentials.jose import encrypt_jwe
 from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.multikey import Multikey, from_multibase
 from counterfoil_credentials.offers import CredentialOffer, TxCode
-from counterfoil_credentials.requests import client_id_of, request_link
+from counterfoil_credentials.request_links import request_link
+from counterfoil_credentials.requests import client_id_of
 from counterfoil_credentials.sdjwt import SdJwt, disclose
 from counterfoil_credentials.sdjwt_json import flattened, general
 from counterfoil_credentials.spec import PROOF_TYP, SD_JWT_VC_TYP

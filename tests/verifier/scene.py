@@ -11,9 +11,9 @@ from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Unavailable
 from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.request_links import parse_request_link
 from counterfoil_credentials.requests import (
     PresentationRequest,
-    parse_request_link,
     read_request,
     response_form,
 )

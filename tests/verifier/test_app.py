@@ -13,7 +13,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import uvicorn
 from counterfoil_credentials.errors import Malformed
-from counterfoil_credentials.requests import parse_request_link, read_request, response_form
+from counterfoil_credentials.request_links import parse_request_link
+from counterfoil_credentials.requests import read_request, response_form
 from counterfoil_service.sql import open_database
 from counterfoil_verifier.app import MAX_BODY_BYTES, create_app, parse_form
 from counterfoil_verifier.sql_store import METADATA, SqlSessionStore

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from counterfoil_credentials.encoding import from_b64url
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
-from counterfoil_credentials.requests import parse_request_link, response_form
+from counterfoil_credentials.request_links import parse_request_link
+from counterfoil_credentials.requests import response_form
 from counterfoil_service.sql import open_database
 from counterfoil_verifier import (
     Answered,

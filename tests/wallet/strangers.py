@@ -14,12 +14,8 @@ from counterfoil_credentials.holder_proof import check_proof
 from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.offers import CredentialOffer, TxCode
-from counterfoil_credentials.requests import (
-    PresentationRequest,
-    client_id_of,
-    request_link,
-    sign_request,
-)
+from counterfoil_credentials.request_links import request_link
+from counterfoil_credentials.requests import PresentationRequest, client_id_of, sign_request
 from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
 
 BRAND = "https://brand.example"

@@ -12,7 +12,8 @@ from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused,
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.key_binding import check_key_binding
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_credentials.requests import client_id_of, parse_response_form, request_link
+from counterfoil_credentials.request_links import request_link
+from counterfoil_credentials.requests import client_id_of, parse_response_form
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import read_credential
 from counterfoil_wallet import Act, Outcome, Standing, Trust, Wallet

@@ -18,12 +18,8 @@ from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_credentials.keys import Signer
-from counterfoil_credentials.requests import (
-    PresentationRequest,
-    client_id_of,
-    request_link,
-    sign_request,
-)
+from counterfoil_credentials.request_links import request_link
+from counterfoil_credentials.requests import PresentationRequest, client_id_of, sign_request
 
 from counterfoil_verifier.presets import Preset
 from counterfoil_verifier.verdict import Verdict
@@ -112,6 +108,7 @@ class Shop:
             expires_at=waiting.expires_at,
             client_name=self.name,
             purpose=preset.purpose.in_language(waiting.language),
+            retention=preset.retention.in_language(waiting.language),
         )
 
     def signed_request(self, waiting: Waiting, preset: Preset) -> str:

@@ -10,7 +10,8 @@ from typing import Final
 from counterfoil_credentials.errors import Malformed, Unavailable
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.jws import MAX_TOKEN_BYTES
-from counterfoil_credentials.requests import PresentationRequest, parse_request_link, read_request
+from counterfoil_credentials.request_links import parse_request_link
+from counterfoil_credentials.requests import PresentationRequest, read_request
 from counterfoil_credentials.spec import REQUEST_MEDIA_TYPE
 
 from counterfoil_wallet.wire import Clock, https_url, refuse, require_known
