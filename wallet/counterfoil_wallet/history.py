@@ -35,7 +35,7 @@ _MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 
 
 class Act(StrEnum):
-    """What the customer did."""
+    """What the customer did, or from `SUSPENDED` on, what an issuer did to a card."""
 
     ACCEPTED = "accepted"
     SHOWN = "shown"
@@ -43,6 +43,12 @@ class Act(StrEnum):
     GRANTED = "granted"
     WITHDRAWN = "withdrawn"
     ERASED = "erased"
+    REMOVED = "removed"
+    TAKEN_BACK = "taken-back"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+    REINSTATED = "reinstated"
+    MARKED = "marked"
 
 
 class Outcome(StrEnum):
