@@ -338,6 +338,7 @@ def read_all(folder: Path) -> list[Record]:
     try:
         by_label = [record for kind in Kind for record in store.find(kind, ["canary-label"])]
         assert by_label == [record for kind in Kind for record in store.find(kind)]
+        store.check()
         return by_label
     finally:
         store.close()

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         Proved,
     )
     from counterfoil_wallet.held import (
+        Copy,
+        CopyId,
         CredentialId,
         HeldCredential,
     )
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
         Matches,
         RevealedClaim,
     )
+    from counterfoil_wallet.memory_store import (
+        MemoryStore,
+    )
     from counterfoil_wallet.presenting import (
         Presented,
     )
@@ -60,10 +65,13 @@ if TYPE_CHECKING:
         Stuck,
     )
     from counterfoil_wallet.store import (
+        CopiesLeft,
         Kind,
-        MemoryStore,
+        NoFreshCopy,
         Record,
+        Showing,
         Store,
+        Taken,
     )
     from counterfoil_wallet.trust import (
         Asker,
@@ -86,6 +94,9 @@ __all__ = [
     "Asker",
     "Choice",
     "Collecting",
+    "CopiesLeft",
+    "Copy",
+    "CopyId",
     "CredentialId",
     "Deciding",
     "Delivering",
@@ -101,6 +112,7 @@ __all__ = [
     "Kind",
     "Matches",
     "MemoryStore",
+    "NoFreshCopy",
     "Notifying",
     "Outcome",
     "Points",
@@ -110,9 +122,11 @@ __all__ = [
     "Redeeming",
     "Resumed",
     "RevealedClaim",
+    "Showing",
     "Standing",
     "Store",
     "Stuck",
+    "Taken",
     "Trust",
     "Wallet",
     "printable",
@@ -123,13 +137,14 @@ _SHELVES = """\
 acceptance: Acceptance Collecting Dropped Finished Notifying Redeeming
 consents: AskedTerms GrantChoice
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved
-held: CredentialId HeldCredential
+held: Copy CopyId CredentialId HeldCredential
 history: Act Event Outcome
 matching: Choice Disclosure Matches RevealedClaim
+memory_store: MemoryStore
 presenting: Presented
 printable: printable
 reading: Stuck
-store: Kind MemoryStore Record Store
+store: CopiesLeft Kind NoFreshCopy Record Showing Store Taken
 trust: Asker Standing Trust
 wallet: Accepted Points Resumed Wallet
 """

@@ -192,7 +192,9 @@ class Acceptor:
             types=(held.vct,),
         )
         following = state.hold(held.credential_id, _notice(answer, spec.CREDENTIAL_ACCEPTED))
-        self._store.put(held.to_record(), event.to_record(), to_record(following))
+        with self._store.step():
+            self._store.hold(held)
+            self._store.put(event.to_record(), to_record(following))
         return following
 
     def _ask(self, state: Collecting, wanted: Wanted) -> CredentialAnswer:

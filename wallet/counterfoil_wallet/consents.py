@@ -38,7 +38,7 @@ from counterfoil_wallet.grant_states import (
 from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Act, Event, EventId, Outcome
 from counterfoil_wallet.matching import Disclosure, answers_to, disclosure_of
-from counterfoil_wallet.reading import readable
+from counterfoil_wallet.reading import readable, readable_cards
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.trust import Asker, Trust
 from counterfoil_wallet.wire import Clock, Random, fresh_signer, reasons_of, refuse
@@ -156,9 +156,7 @@ class Consents:
         return AskedTerms(
             asker=self._trust.asker(client_id, asked.terms.receiver.name),
             asked=asked,
-            held=tuple(
-                readable(self._store.find(Kind.CREDENTIAL, types), HeldCredential.from_record)
-            ),
+            held=tuple(readable_cards(self._store.cards(types))),
             at=now,
         )
 
@@ -281,10 +279,9 @@ class Consents:
         return sealed
 
     def _present(self, ask: holder.PresentationAsk, state: Deciding, now: datetime) -> str:
-        record = self._store.get(Kind.CREDENTIAL, state.credentials[ask.vct])
-        if record is None:
+        credential = self._store.card(state.credentials[ask.vct])
+        if credential is None:
             raise refuse("nothing-answers", "the chosen credential", "none", ask.vct)
-        credential = HeldCredential.from_record(record)
         return bind(
             disclosure_of(credential, ask.paths, query_id=ask.vct).sd_jwt,
             signer=credential.signer,

@@ -1,8 +1,9 @@
-"""A credential that the wallet holds, with the key that it is bound to.
+"""A card that the wallet holds, and its copies, each with the key that it is bound to.
 
-It was verified when it came in (`receiving.py`); the file that keeps it is
-authenticated, so it is parsed again when read, not verified again. A record says
-only what the credential does not, so it is not much longer than that.
+A card is what the customer sees: one dataset of one issuer. A copy is one issued
+SD-JWT of it (OpenID4VCI 1.0, section 3.3: one credential of a batch). Each was
+verified when it came in (`receiving.py`); the file that keeps them is authenticated,
+so they are parsed again when read, not verified again, and only when first used.
 """
 
 from dataclasses import dataclass, field
@@ -11,66 +12,128 @@ from functools import cached_property
 from typing import Final, NewType
 
 from counterfoil_credentials.dcql import Authority
-from counterfoil_credentials.encoding import (
-    JsonObject,
-    b64url,
-    compact_json,
-    from_b64url,
-    int_at,
-    object_at,
-    parse_object,
-    text_at,
-)
+from counterfoil_credentials.encoding import JsonObject, int_at, object_at, text_at
+from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, Disclosable, Revealed, SdJwt
+from counterfoil_credentials.sdjwt import Disclosable, Revealed, SdJwt
 from counterfoil_credentials.sdjwt_vc import (
     StatusReference,
+    UnverifiedCredential,
     VerifiedCredential,
     read_credential,
-    time_at,
 )
 
 from counterfoil_wallet.authorities import authorities_in
-from counterfoil_wallet.store import Kind, Record
-from counterfoil_wallet.wire import required_time_at
 
 CredentialId = NewType("CredentialId", str)
+CopyId = NewType("CopyId", str)
 
 _WHERE: Final = "held_credential"
-# Beside the credential: a key, a time and a configuration id, which receiving bounds.
-_MAX_BODY_BYTES: Final = MAX_SD_JWT_BYTES + 16_384
 
 
-# Without slots: what is found out about a credential once is kept beside its fields.
+# Without slots: what is found out about a copy once is kept beside its fields.
 @dataclass(frozen=True, kw_only=True)
-class HeldCredential:
-    """What `issuer` said about the holder, of type `vct`. Its id is known to this wallet only."""
+class Copy:
+    """One issued SD-JWT, whose `key` no other copy has; the key's thumbprint is its id.
 
-    credential_id: CredentialId
-    issuer: str
-    vct: str
-    configuration_id: str
-    claims: JsonObject = field(repr=False)
-    accepted_at: datetime
+    `key` is the private key itself, or, where `keeper` names an external key store,
+    the reference that this store knows the key by.
+    """
+
+    copy_id: CopyId
+    issued: str = field(repr=False)
+    key: bytes = field(repr=False)
+    keeper: str = ""
     expires_at: datetime | None
-    status: StatusReference | None
-    sd_jwt: SdJwt = field(repr=False)
-    signer: MemorySigner = field(repr=False, compare=False)
+
+    @staticmethod
+    def of(sd_jwt: SdJwt, verified: VerifiedCredential, *, signer: MemorySigner) -> "Copy":
+        """Give the copy of a verified credential."""
+        return Copy(
+            copy_id=CopyId(signer.public.thumbprint()),
+            issued=str(sd_jwt),
+            key=signer.private_bytes(),
+            expires_at=verified.expires_at,
+        )
 
     @cached_property
-    def revealed(self) -> Revealed:
-        """Give the whole credential's claims, and where each disclosure stands among them."""
-        return read_credential(self.sd_jwt).revealed
+    def sd_jwt(self) -> SdJwt:
+        """Give the credential as issued, in its parts."""
+        return SdJwt.parse(self.issued, _WHERE)
 
     @cached_property
-    def authorities(self) -> frozenset[Authority]:
-        """Give the authorities that the credential itself names; nobody has verified them."""
-        return authorities_in(read_credential(self.sd_jwt).header)
+    def signer(self) -> MemorySigner:
+        """Give the key that it is bound to; `Misuse` where another store keeps it."""
+        if self.keeper:
+            raise Misuse(f"expected a key in the wallet's file, found one kept by {self.keeper}")
+        return MemorySigner.from_private_bytes(self.key)
 
     @cached_property
     def disclosable(self) -> Disclosable:
         """Give the credential with what each claim needs, to show parts of it."""
         return Disclosable(self.sd_jwt)
+
+    @cached_property
+    def parsed(self) -> UnverifiedCredential:
+        """Give what it says; `Malformed` or `Refused` only where the file was damaged."""
+        return read_credential(self.sd_jwt)
+
+    @property
+    def status(self) -> StatusReference | None:
+        """Give where its status is listed: each copy has an entry of its own."""
+        return _status_in(self.parsed.revealed.claims)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldCredential:
+    """What `issuer` said about the holder, of type `vct`. Its id is known to this wallet only.
+
+    `copy` is the one that the claims are read from; others say the same, with
+    other keys, salts and status entries. `expires_at` and `status` are its own.
+    `state` is what was last found out about the status, in the words of whoever
+    wrote it; "" before.
+    """
+
+    credential_id: CredentialId
+    issuer: str
+    vct: str
+    configuration_id: str
+    accepted_at: datetime
+    expires_at: datetime | None
+    status: StatusReference | None
+    copy: Copy
+    state: str = ""
+    trashed_at: datetime | None = None
+
+    @property
+    def claims(self) -> JsonObject:
+        """Give everything that it says."""
+        return self.revealed.claims
+
+    @property
+    def sd_jwt(self) -> SdJwt:
+        """Give the credential as issued, in its parts."""
+        return self.copy.sd_jwt
+
+    @property
+    def signer(self) -> MemorySigner:
+        """Give the key of the one copy."""
+        return self.copy.signer
+
+    @property
+    def revealed(self) -> Revealed:
+        """Give the whole credential's claims, and where each disclosure stands among them."""
+        return self.copy.parsed.revealed
+
+    @cached_property
+    def authorities(self) -> frozenset[Authority]:
+        """Give the authorities that the credential itself names; nobody has verified them."""
+        return authorities_in(self.copy.parsed.header)
+
+    @property
+    def disclosable(self) -> Disclosable:
+        """Give the credential with what each claim needs, to show parts of it."""
+        return self.copy.disclosable
 
     @staticmethod
     def of(
@@ -80,52 +143,29 @@ class HeldCredential:
         configuration_id: str,
         signer: MemorySigner,
         at: datetime,
+        credential_id: CredentialId | None = None,
     ) -> "HeldCredential":
-        """Hold a verified credential. One key holds one credential, so the key names it."""
+        """Hold a verified credential: a new card, named after the key of its first copy.
+
+        With `credential_id` it is the newest copy of the card that is held under it.
+        """
+        copy = Copy.of(sd_jwt, verified, signer=signer)
         return HeldCredential(
-            credential_id=CredentialId(signer.public.thumbprint()),
+            credential_id=CredentialId(copy.copy_id) if credential_id is None else credential_id,
             issuer=verified.issuer,
             vct=verified.vct,
             configuration_id=configuration_id,
-            claims=verified.claims,
             accepted_at=at.replace(microsecond=0),
             expires_at=verified.expires_at,
             status=verified.status,
-            sd_jwt=sd_jwt,
-            signer=signer,
+            copy=copy,
         )
 
-    def to_record(self) -> Record:
-        """Give the record to store: the credential as issued, and its key."""
-        body: JsonObject = {
-            "sd_jwt": str(self.sd_jwt),
-            "key": b64url(self.signer.private_bytes()),
-            "configuration_id": self.configuration_id,
-            "accepted_at": int(self.accepted_at.timestamp()),
-        }
-        return Record(Kind.CREDENTIAL, self.credential_id, self.vct, compact_json(body))
 
-    @staticmethod
-    def from_record(record: Record) -> "HeldCredential":
-        """Read a stored credential."""
-        body = parse_object(record.body, _WHERE, max_bytes=_MAX_BODY_BYTES)
-        sd_jwt = SdJwt.parse(text_at(body, "sd_jwt", _WHERE), _WHERE)
-        parsed = read_credential(sd_jwt)
-        claims = parsed.revealed.claims
-        return HeldCredential(
-            credential_id=CredentialId(record.key),
-            issuer=parsed.unverified_issuer,
-            vct=parsed.unverified_vct,
-            configuration_id=text_at(body, "configuration_id", _WHERE),
-            claims=claims,
-            accepted_at=required_time_at(body, "accepted_at", _WHERE),
-            expires_at=time_at(claims, "exp", _WHERE),
-            status=_status_in(claims),
-            sd_jwt=sd_jwt,
-            signer=MemorySigner.from_private_bytes(
-                from_b64url(text_at(body, "key", _WHERE), f"{_WHERE}.key")
-            ),
-        )
+def whole(credential: HeldCredential) -> HeldCredential:
+    """Give the credential, read to its end; `Malformed` or `Refused` where it is damaged."""
+    _ = credential.revealed, credential.copy.signer
+    return credential
 
 
 def _status_in(claims: JsonObject) -> StatusReference | None:

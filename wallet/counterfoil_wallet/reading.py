@@ -4,18 +4,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from counterfoil_credentials.errors import CounterfoilError, Reason
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Reason
 
 from counterfoil_wallet import acceptance, grant_states
-from counterfoil_wallet.held import HeldCredential
+from counterfoil_wallet.held import HeldCredential, whole
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.store import Kind, Record, Store
 from counterfoil_wallet.wire import reasons_of
 
 _Value = TypeVar("_Value")
 
+
+def _left_behind(_: Record) -> None:
+    raise Malformed("a credential", "a record of an older wallet that is none", "credential")
+
+
 _READERS: Final[dict[Kind, Callable[[Record], object]]] = {
-    Kind.CREDENTIAL: HeldCredential.from_record,
+    Kind.CREDENTIAL: _left_behind,
     Kind.ACCEPTANCE: acceptance.from_record,
     Kind.GRANT: grant_states.from_record,
     Kind.EVENT: Event.from_record,
@@ -50,8 +55,27 @@ def readable(records: Iterable[Record], read: Callable[[Record], _Value]) -> lis
     return read_each(records, read)[0]
 
 
+def readable_cards(cards: Iterable[HeldCredential]) -> list[HeldCredential]:
+    """Give the cards that can be read; `damaged_in` names the rest."""
+    return _read_cards(cards)[0]
+
+
 def damaged_in(store: Store) -> list[Stuck]:
-    """Give every record of `store` that cannot be read."""
-    return [
-        stuck for kind, read in _READERS.items() for stuck in read_each(store.find(kind), read)[1]
-    ]
+    """Give every card and record of `store` that cannot be read."""
+    damaged = _read_cards(store.cards(trashed=None))[1]
+    for kind, read in _READERS.items():
+        damaged += read_each(store.find(kind), read)[1]
+    return damaged
+
+
+def _read_cards(
+    cards: Iterable[HeldCredential],
+) -> tuple[list[HeldCredential], list[Stuck]]:
+    read: list[HeldCredential] = []
+    stuck: list[Stuck] = []
+    for card in cards:
+        try:
+            read.append(whole(card))
+        except CounterfoilError as error:
+            stuck.append(Stuck(Kind.CREDENTIAL, card.credential_id, reasons_of(error)))
+    return read, stuck

@@ -11,11 +11,10 @@ module says so, rather than write in the clear.
 """
 
 import os
-import threading
-from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import apsw
 from counterfoil_credentials.encoding import (
@@ -27,8 +26,10 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
 
+from counterfoil_wallet.migrations import migrate
 from counterfoil_wallet.passphrase import SALT_BYTES, Cost, FileKey, KeyRecipe, recipe_at
-from counterfoil_wallet.store import Kind, Record, locked
+from counterfoil_wallet.schema import HEAD
+from counterfoil_wallet.tables import Connection, Tables
 
 HEADER: Final = "wallet.json"
 DATABASE: Final = "wallet.db"
@@ -39,43 +40,15 @@ _CIPHER: Final = "aegis"
 _MAX_HEADER_BYTES: Final = 4_096
 _SIDE_FILES: Final = ("", "-wal", "-shm", "-journal")
 _CREATE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-_SCHEMA: Final = f"""
-    CREATE TABLE records (
-        position INTEGER PRIMARY KEY,
-        kind TEXT NOT NULL,
-        key TEXT NOT NULL,
-        label TEXT NOT NULL,
-        body BLOB NOT NULL,
-        UNIQUE (kind, key)
-    ) STRICT;
-    CREATE INDEX records_by_label ON records (kind, label);
-    PRAGMA user_version = {_VERSION};
-"""
 
 
-class _Rows(Protocol):
-    def fetchall(self) -> list[tuple[object, ...]]: ...
+class SqliteStore(Tables):
+    """A wallet's store in an encrypted file. Made by `create` or `open`."""
 
-
-class _Connection(Protocol):
-    """What we use of apsw's connection; its own types name one that Python 3.11 lacks."""
-
-    def execute(self, statements: str, bindings: Sequence[str] = ...) -> _Rows: ...
-    def executemany(self, statements: str, rows: Sequence[Sequence[str | bytes]]) -> _Rows: ...
-    def pragma(self, name: str, value: str | None = ...) -> object: ...
-    def close(self) -> None: ...
-    def __enter__(self) -> object: ...
-    def __exit__(self, *details: object) -> bool | None: ...
-
-
-class SqliteStore:
-    """Records in an encrypted file. Made by `create` or `open`."""
-
-    def __init__(self, connection: _Connection, lock: _Connection) -> None:
+    def __init__(self, connection: Connection, lock: Connection) -> None:
         """Take over an unlocked database and the folder's lock."""
-        self._connection: _Connection | None = connection
+        super().__init__(connection, _telling)
         self._folder_lock = lock
-        self._lock = threading.Lock()
 
     @classmethod
     def create(
@@ -106,7 +79,7 @@ class SqliteStore:
                 for suffix in _SIDE_FILES:
                     (folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
                 connection = _connect(folder, key, new=True)
-                connection.execute(_SCHEMA)
+                connection.execute(HEAD)
                 _write_header(folder, recipe)
         except BaseException:
             lock.close()
@@ -117,9 +90,10 @@ class SqliteStore:
     def open(cls, folder: Path, passphrase: str) -> "SqliteStore":
         """Open the wallet in `folder`.
 
-        Raises `Refused` with `wallet-missing` or `passphrase-wrong`,
-        `Unavailable` while another program has it open, and `Malformed` when
-        the header or the database is damaged.
+        A file of an older version is migrated. Raises `Refused` with
+        `wallet-missing` or `passphrase-wrong`, `Unavailable` while another
+        program has it open, and `Malformed` when the header or the database is
+        damaged, or of a newer version.
         """
         if not exists(folder):
             raise Refused(Reason("wallet-missing", "a wallet", "none", HEADER))
@@ -132,63 +106,25 @@ class SqliteStore:
             raise
         return cls(connection, lock)
 
-    def get(self, kind: Kind, key: str) -> Record | None:
-        """Give the record, or None."""
-        rows = self._read(
-            "SELECT key, label, body FROM records WHERE kind = ? AND key = ?", (kind, key), kind
-        )
-        return rows[0] if rows else None
-
-    def find(self, kind: Kind, labels: Collection[str] | None = None) -> list[Record]:
-        """Give the records of a kind, oldest first; with `labels`, only those so labelled."""
-        if labels is None:
-            return self._read(
-                "SELECT key, label, body FROM records WHERE kind = ? ORDER BY position",
-                (kind,),
-                kind,
-            )
-        wanted = sorted(set(labels))
-        return self._read(
-            "SELECT key, label, body FROM records WHERE kind = ?"
-            " AND label IN (SELECT value FROM json_each(?)) ORDER BY position",
-            (kind, compact_json([*wanted]).decode()),
-            kind,
-        )
-
-    def put(self, *records: Record) -> None:
-        """Keep all of them or none; durable when this returns (WAL, synchronous FULL)."""
-        rows = [(record.kind, record.key, record.label, record.body) for record in records]
-        with self._lock, _telling():
-            connection = self._open_connection()
-            with connection:
-                connection.executemany(
-                    "INSERT INTO records (kind, key, label, body) VALUES (?, ?, ?, ?)"
-                    " ON CONFLICT (kind, key) DO UPDATE"
-                    " SET label = excluded.label, body = excluded.body",
-                    rows,
-                )
+    @property
+    def connection(self) -> Connection:
+        """Give the open connection, for what is done to the file as a whole."""
+        return self._open_connection()
 
     def close(self) -> None:
         """Let go of the file, its key and its lock."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-                self._folder_lock.close()
+        super().close()
+        self._folder_lock.close()
 
-    def _read(self, query: str, values: tuple[str, ...], kind: Kind) -> list[Record]:
-        with self._lock, _telling():
-            rows = self._open_connection().execute(query, values).fetchall()
-        return [
-            Record(kind, str(key), str(label), body)
-            for key, label, body in rows
-            if isinstance(body, bytes)
-        ]
 
-    def _open_connection(self) -> _Connection:
-        if self._connection is None:
-            raise locked()
-        return self._connection
+def change_version(folder: Path, passphrase: str, version: int) -> None:
+    """Bring the wallet in `folder` to an older version of its file, for an older program.
+
+    Nothing is lost, and `SqliteStore.open` brings it back. Raises as `open` does,
+    and `Misuse` for a version that there never was.
+    """
+    with closing(SqliteStore.open(folder, passphrase)) as store, _telling():
+        migrate(store.connection, version)
 
 
 def exists(folder: Path) -> bool:
@@ -205,8 +141,8 @@ def _require_path(folder: Path) -> None:
         raise Malformed("a path of whole characters", "another text", "path")
 
 
-def _connection(path: Path, flags: int) -> _Connection:
-    return cast("_Connection", apsw.Connection(str(path), flags=flags))
+def _connection(path: Path, flags: int) -> Connection:
+    return cast("Connection", apsw.Connection(str(path), flags=flags))
 
 
 def _require_none(folder: Path) -> None:
@@ -222,7 +158,7 @@ def _require_cipher() -> None:
         )
 
 
-def _connect(folder: Path, key: FileKey, *, new: bool) -> _Connection:
+def _connect(folder: Path, key: FileKey, *, new: bool) -> Connection:
     path = folder / DATABASE
     if new:
         path.touch(mode=0o600)
@@ -239,7 +175,7 @@ def _connect(folder: Path, key: FileKey, *, new: bool) -> _Connection:
     return connection
 
 
-def _unlock(connection: _Connection, key: FileKey, *, new: bool) -> None:
+def _unlock(connection: Connection, key: FileKey, *, new: bool) -> None:
     if connection.pragma("cipher", _CIPHER) != _CIPHER:
         raise Misuse(f"expected the cipher {_CIPHER}, found another")
     connection.pragma("key", f"raw:{key.raw.hex()}")
@@ -249,12 +185,11 @@ def _unlock(connection: _Connection, key: FileKey, *, new: bool) -> None:
     connection.pragma("locking_mode", "exclusive")
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "full")
-    version = connection.pragma("user_version")
-    if not new and version != _VERSION:
-        raise Malformed(f"version {_VERSION} of the wallet's file", "another", DATABASE)
+    if not new:
+        migrate(connection)
 
 
-def _take_lock(folder: Path) -> _Connection:
+def _take_lock(folder: Path) -> Connection:
     # An exclusive transaction on an empty database is a file lock on every
     # platform that SQLite knows, and ends with the process however it ends.
     path = folder / LOCK

@@ -37,9 +37,10 @@ from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForc
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.matching import Choice, Matches, match_request
+from counterfoil_wallet.memory_store import MemoryStore
 from counterfoil_wallet.presenting import Presented, Presenter, showing_id
-from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable
-from counterfoil_wallet.store import Kind, MemoryStore, Record, Store
+from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
+from counterfoil_wallet.store import Kind, Record, Store
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.wire import Clock, Random, refuse
 
@@ -193,13 +194,12 @@ class Wallet:
         offer = parse_offer(offer_link)
         with self._only_one(acceptance_id_of(offer)):
             end = self._acceptor.accept(offer, tx_code)
-        held = [self._store.get(Kind.CREDENTIAL, credential_id) for credential_id in end.held]
-        credentials = readable((record for record in held if record), HeldCredential.from_record)
-        return Accepted(tuple(credentials), end.refused)
+        held = [self._store.card(credential_id) for credential_id in end.held]
+        return Accepted(tuple(card for card in held if card is not None), end.refused)
 
     def credentials(self) -> list[HeldCredential]:
-        """Give what is held and can be read, oldest first; `damaged` names the rest."""
-        return readable(self._store.find(Kind.CREDENTIAL), HeldCredential.from_record)
+        """Give what is held, oldest first, without the trash; each is read when first used."""
+        return self._store.cards()
 
     # Requests.
 
@@ -215,7 +215,7 @@ class Wallet:
         if asks_for_consent(request):
             raise refuse("asks-for-a-grant", "a request to present", "one for a grant", "request")
         types = {vct for query in request.query.credentials for vct in query.vct_values}
-        held = readable(self._store.find(Kind.CREDENTIAL, types), HeldCredential.from_record)
+        held = readable_cards(self._store.cards(types))
         asker = self._trust.asker(request.client_id, request.client_name)
         return match_request(request, held, asker=asker, now=self._clock())
 

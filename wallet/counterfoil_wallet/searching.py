@@ -1,0 +1,98 @@
+"""What a card can be found by: its facts, one by one, and the words in them.
+
+SQLite's full text takes a run of Chinese or Japanese characters for one word. So
+text and query are prepared alike: such a run becomes its overlapping pairs and its
+last character (`洗衣机` gives `洗衣 衣机 机`). A word of two characters is then one
+token, a longer one a phrase of tokens, a single character the beginning of one.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from hashlib import sha256
+from itertools import pairwise
+from typing import Final
+
+from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_json
+from counterfoil_credentials.spec import NEVER_CONCEALED
+
+from counterfoil_wallet.leaves import leaves
+
+# What says how the credential is signed, bound and checked, rather than what it says.
+_FRAME: Final = NEVER_CONCEALED | {"iat"}
+_LONGEST_VALUE: Final = 128
+_LONGEST_TEXT: Final = 2_000
+_MOST_WORDS: Final = 32
+# Han (with extensions and compatibility forms), kana, bopomofo and hangul; after NFKC.
+_UNSPACED: Final = re.compile(
+    "[\u3005-\u3007\u3041-\u30ff\u3105-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+_WORD: Final = re.compile(r"\w+")
+
+
+def facts_of(claims: JsonObject) -> set[tuple[str, str]]:
+    """Give path and value of each claim as the table `facts` holds them."""
+    return {
+        (fact_path(path), fact_value(value))
+        for path, value in leaves(claims)
+        if path[:1] and path[0] not in _FRAME
+    }
+
+
+def fact_path(path: ClaimPath) -> str:
+    """Give a path's text. A list's elements are not told apart: any of them may be the one."""
+    return compact_json([None if isinstance(step, int) else step for step in path]).decode()
+
+
+def fact_value(value: Json) -> str:
+    """Give a value's text: compact JSON, or its hash where that is long."""
+    text = compact_json(value)
+    if len(text) <= _LONGEST_VALUE:
+        return text.decode()
+    return f"sha256 {b64url(sha256(text).digest())}"
+
+
+def words_of(claims: JsonObject) -> str:
+    """Give the prepared text of everything that the claims say."""
+    said = (
+        str(value)[:_LONGEST_TEXT]
+        for path, value in leaves(claims)
+        if path[:1] and path[0] not in _FRAME and _is_said(value)
+    )
+    return " ".join(token for text in said for token in _tokens(text))
+
+
+def query_of(text: str) -> str:
+    """Give the full-text query for what somebody typed, or "" where there is no word in it.
+
+    Every word must occur, in any order; each may be unfinished. A word that is
+    written with a mark inside (`SN-17`) is looked for as it stands.
+    """
+    words = (list(_tokens(word)) for word in text.split()[:_MOST_WORDS])
+    return " ".join(_phrase(tokens) for tokens in words if tokens)
+
+
+def _phrase(tokens: list[str]) -> str:
+    # The last character of a run is a token by itself only where the run ends.
+    if len(tokens) > 1 and tokens[-2][-1] == tokens[-1] and _UNSPACED.fullmatch(tokens[-1]):
+        tokens = tokens[:-1]
+    return f'"{" ".join(tokens)}" *'
+
+
+def _is_said(value: Json) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _tokens(text: str) -> Iterator[str]:
+    for word in _WORD.findall(unicodedata.normalize("NFKC", text)):
+        end = 0
+        for run in _UNSPACED.finditer(word):
+            if end < run.start():
+                yield word[end : run.start()]
+            yield from (first + second for first, second in pairwise(run[0]))
+            yield run[0][-1]
+            end = run.end()
+        if end < len(word):
+            yield word[end:]

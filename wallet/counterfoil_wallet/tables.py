@@ -1,0 +1,394 @@
+"""The verbs of the store over one SQLite connection, encrypted on disk or plain in memory."""
+
+# ruff: noqa: S608  # the statements are put together from parts of our own, never from values
+
+import sys
+import threading
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Final, Protocol, TypeAlias, cast
+
+from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.encoding import Json, compact_json
+from counterfoil_credentials.errors import Malformed, Reason, Refused
+from counterfoil_credentials.sdjwt_vc import StatusReference
+
+from counterfoil_wallet.held import Copy, CopyId, CredentialId, HeldCredential
+from counterfoil_wallet.searching import fact_path, fact_value, facts_of, query_of, words_of
+from counterfoil_wallet.store import (
+    CopiesLeft,
+    Kind,
+    NoFreshCopy,
+    Record,
+    Showing,
+    Taken,
+    locked,
+)
+
+Value: TypeAlias = str | bytes | int | None
+
+_COPY: Final = "f.copy_id, f.sd_jwt, f.key, f.keeper, f.expires_at"
+_CARDS: Final = (
+    "SELECT c.card_id, c.issuer, c.vct, c.configuration_id, c.accepted_at, c.expires_at,"
+    f" c.status_url, c.status_index, c.state, c.trashed_at, {_COPY}"
+    " FROM cards c JOIN copies f ON f.position = c.face"
+)
+
+
+class Rows(Protocol):
+    """What a statement gives."""
+
+    def fetchall(self) -> list[tuple[Value, ...]]:
+        """Give all rows that are left."""
+        ...
+
+
+class Connection(Protocol):
+    """What we use of apsw's connection; its own types name one that Python 3.11 lacks."""
+
+    def execute(self, statements: str, bindings: Sequence[Value] = ...) -> Rows: ...
+    def executemany(self, statements: str, rows: Sequence[Sequence[Value]]) -> Rows: ...
+    def pragma(self, name: str, value: str | None = ...) -> object: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> object: ...
+    def __exit__(self, *details: object) -> bool | None: ...
+
+
+class Tables:
+    """A store over a connection of its own. `telling` says in our words what goes wrong with it."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        telling: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._connection: Connection | None = connection
+        self._telling = telling
+        # Reentrant: a verb called inside a step joins it.
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def step(self) -> Generator[None, None, None]:
+        with self._lock:
+            with self._telling():
+                # A transaction, or a savepoint in the one that is under way.
+                connection = self._open_connection()
+                connection.__enter__()
+            try:
+                yield
+            except BaseException:
+                connection.__exit__(*sys.exc_info())
+                raise
+            with self._telling():
+                connection.__exit__(None, None, None)
+
+    def get(self, kind: Kind, key: str) -> Record | None:
+        rows = self._read(
+            "SELECT kind, key, label, body FROM records WHERE kind = ? AND key = ?", kind, key
+        )
+        return _record(rows[0]) if rows else None
+
+    def find(self, kind: Kind, labels: Collection[str] | None = None) -> list[Record]:
+        labelled, values = ("", []) if labels is None else _among(" AND label", labels)
+        rows = self._read(
+            f"SELECT kind, key, label, body FROM records WHERE kind = ?{labelled}"
+            " ORDER BY position",
+            kind,
+            *values,
+        )
+        return [_record(row) for row in rows]
+
+    def put(self, *records: Record) -> None:
+        rows = [(record.kind, record.key, record.label, record.body) for record in records]
+        self._write(
+            "INSERT INTO records (kind, key, label, body) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (kind, key) DO UPDATE SET label = excluded.label, body = excluded.body",
+            *rows,
+        )
+
+    def forget(self, kind: Kind, *keys: str) -> None:
+        self._write(
+            "DELETE FROM records WHERE kind = ? AND key = ?", *((kind, key) for key in keys)
+        )
+
+    def hold(self, card: HeldCredential, copies: Collection[Copy] = ()) -> None:
+        claims = card.claims
+        status = (None, None) if card.status is None else (card.status.url, card.status.index)
+        with self.step():
+            ((position, next_card, next_copy),) = self._read(
+                "SELECT (SELECT position FROM cards WHERE card_id = ?),"
+                " (SELECT ifnull(max(position), 0) + 1 FROM cards),"
+                " (SELECT ifnull(max(position), 0) + 1 FROM copies)",
+                card.credential_id,
+            )
+            if position is None:
+                position = next_card
+            else:
+                self._write("DELETE FROM facts WHERE card = ?", (position,))
+                self._write("DELETE FROM words WHERE rowid = ?", (position,))
+            self._write(
+                "INSERT INTO copies (position, card, copy_id, sd_jwt, key, keeper, expires_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (copy_id) DO NOTHING",
+                *(
+                    (
+                        _int(next_copy) + i,
+                        position,
+                        copy.copy_id,
+                        copy.issued,
+                        copy.key,
+                        copy.keeper,
+                        _seconds(copy.expires_at),
+                    )
+                    for i, copy in enumerate((card.copy, *copies))
+                ),
+            )
+            self._write(
+                "INSERT INTO cards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+                " (SELECT position FROM copies WHERE copy_id = ?))"
+                " ON CONFLICT (card_id) DO UPDATE SET face = excluded.face,"
+                " expires_at = excluded.expires_at, status_url = excluded.status_url,"
+                " status_index = excluded.status_index",
+                (
+                    position,
+                    card.credential_id,
+                    card.issuer,
+                    card.vct,
+                    card.configuration_id,
+                    _seconds(card.accepted_at),
+                    _seconds(card.expires_at),
+                    *status,
+                    card.state,
+                    _seconds(card.trashed_at),
+                    card.copy.copy_id,
+                ),
+            )
+            self._write(
+                "INSERT INTO facts VALUES (?, ?, ?)",
+                *((path, value, position) for path, value in sorted(facts_of(claims))),
+            )
+            self._write(
+                "INSERT INTO words (rowid, text) VALUES (?, ?)", (position, words_of(claims))
+            )
+
+    def card(self, credential_id: CredentialId) -> HeldCredential | None:
+        rows = self._read(f"{_CARDS} WHERE c.card_id = ?", credential_id)
+        return _card(rows[0]) if rows else None
+
+    def cards(
+        self, types: Collection[str] | None = None, *, trashed: bool | None = False
+    ) -> list[HeldCredential]:
+        typed, values = ("", []) if types is None else _among(" AND c.vct", types)
+        wanted = {None: "1", False: "c.trashed_at IS NULL", True: "c.trashed_at IS NOT NULL"}
+        rows = self._read(f"{_CARDS} WHERE {wanted[trashed]}{typed} ORDER BY c.position", *values)
+        return [_card(row) for row in rows]
+
+    def cards_with(self, path: ClaimPath, value: Json) -> list[HeldCredential]:
+        rows = self._read(
+            f"{_CARDS} WHERE c.trashed_at IS NULL AND c.position IN"
+            " (SELECT card FROM facts WHERE path = ? AND value = ?) ORDER BY c.position",
+            fact_path(path),
+            fact_value(value),
+        )
+        return [_card(row) for row in rows]
+
+    def search(self, text: str, *, limit: int = 50) -> list[HeldCredential]:
+        query = query_of(text)
+        if not query:
+            return []
+        rows = self._read(
+            f"{_CARDS} JOIN words ON words.rowid = c.position"
+            " WHERE words MATCH ? AND c.trashed_at IS NULL ORDER BY words.rowid DESC LIMIT ?",
+            query,
+            limit,
+        )
+        return [_card(row) for row in rows]
+
+    def mark(self, credential_id: CredentialId, state: str) -> None:
+        self._write("UPDATE cards SET state = ? WHERE card_id = ?", (state, credential_id))
+
+    def trash(self, credential_id: CredentialId, at: datetime | None) -> None:
+        self._write(
+            "UPDATE cards SET trashed_at = ? WHERE card_id = ?", (_seconds(at), credential_id)
+        )
+
+    def discard(self, credential_id: CredentialId) -> None:
+        with self.step():
+            for position in self._read(
+                "SELECT position FROM cards WHERE card_id = ?", credential_id
+            ):
+                self._write(
+                    "DELETE FROM showings WHERE copy IN"
+                    " (SELECT position FROM copies WHERE card = ?)",
+                    position,
+                )
+                self._write("DELETE FROM copies WHERE card = ?", position)
+                self._write("DELETE FROM facts WHERE card = ?", position)
+                self._write("DELETE FROM words WHERE rowid = ?", position)
+                self._write("DELETE FROM cards WHERE position = ?", position)
+
+    def copies(self, credential_id: CredentialId) -> list[Copy]:
+        rows = self._read(
+            f"SELECT {_COPY} FROM copies f JOIN cards c ON c.position = f.card"
+            " WHERE c.card_id = ? ORDER BY f.position",
+            credential_id,
+        )
+        return [_copy(row) for row in rows]
+
+    def copies_left(self, credential_id: CredentialId, *, at: datetime) -> CopiesLeft:
+        ((unexpired, fresh),) = self._read(
+            "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS"
+            " (SELECT 1 FROM showings WHERE copy = f.position))"
+            " FROM copies f JOIN cards c ON c.position = f.card"
+            " WHERE c.card_id = ? AND (f.expires_at IS NULL OR f.expires_at > ?)",
+            credential_id,
+            _seconds(at),
+        )
+        return CopiesLeft(fresh=_int(fresh), unexpired=_int(unexpired))
+
+    def peek_copy(
+        self, credential_id: CredentialId, verifier: str, *, at: datetime
+    ) -> Taken | NoFreshCopy:
+        return self._pick(credential_id, verifier, at, reuse_that_links=False)
+
+    def take_copy(
+        self,
+        credential_id: CredentialId,
+        verifier: str,
+        *,
+        at: datetime,
+        reuse_that_links: bool = False,
+    ) -> Taken | NoFreshCopy:
+        with self.step():
+            picked = self._pick(credential_id, verifier, at, reuse_that_links=reuse_that_links)
+            if isinstance(picked, Taken):
+                self.show(picked.copy.copy_id, verifier, at=at)
+        return picked
+
+    def showings(self, credential_id: CredentialId) -> list[Showing]:
+        rows = self._read(
+            "SELECT f.copy_id, s.verifier, s.shown_at FROM showings s"
+            " JOIN copies f ON f.position = s.copy JOIN cards c ON c.position = f.card"
+            " WHERE c.card_id = ? ORDER BY f.position, s.shown_at, s.verifier",
+            credential_id,
+        )
+        return [
+            Showing(CopyId(str(copy_id)), str(verifier), _time(shown_at))
+            for copy_id, verifier, shown_at in rows
+        ]
+
+    def show(self, copy_id: CopyId, verifier: str, *, at: datetime) -> None:
+        self._write(
+            "INSERT INTO showings SELECT position, ?, ? FROM copies WHERE copy_id = ?"
+            " ON CONFLICT DO NOTHING",
+            (verifier, _seconds(at), copy_id),
+        )
+
+    def check(self) -> None:
+        if self._read("PRAGMA integrity_check(1)") != [("ok",)]:
+            raise Malformed("an intact wallet file", "a damaged one", "wallet.db")
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _pick(
+        self, credential_id: CredentialId, verifier: str, at: datetime, *, reuse_that_links: bool
+    ) -> Taken | NoFreshCopy:
+        now = _seconds(at)
+        rows = self._read(
+            f"SELECT {_COPY}, f.expires_at <= ?,"
+            " (SELECT count(*) FROM showings WHERE copy = f.position),"
+            " EXISTS (SELECT 1 FROM showings WHERE copy = f.position AND verifier = ?)"
+            " FROM copies f JOIN cards c ON c.position = f.card"
+            " WHERE c.card_id = ? ORDER BY f.position",
+            now,
+            verifier,
+            credential_id,
+        )
+        if not rows:
+            raise Refused(
+                Reason("credential-unknown", "a held credential", "another id", "credential_id")
+            )
+        # An expired copy is for nobody, unless the card has expired as a whole.
+        usable = [row for row in rows if not row[-3]] or rows
+        fewest = min(usable, key=lambda row: (not row[-1], _int(row[-2])))
+        is_mine, times_shown = bool(fewest[-1]), _int(fewest[-2])
+        if is_mine:
+            return Taken(_copy(fewest), shown_before=True, links=times_shown > 1)
+        if times_shown == 0:
+            return Taken(_copy(fewest), shown_before=False)
+        if reuse_that_links:
+            return Taken(_copy(fewest), shown_before=False, links=True)
+        return NoFreshCopy(len(usable))
+
+    def _read(self, query: str, *values: Value) -> list[tuple[Value, ...]]:
+        with self._lock, self._telling():
+            return self._open_connection().execute(query, values).fetchall()
+
+    def _write(self, statement: str, *rows: Sequence[Value]) -> None:
+        with self.step():
+            self._open_connection().executemany(statement, rows)
+
+    def _open_connection(self) -> Connection:
+        if self._connection is None:
+            raise locked()
+        return self._connection
+
+
+def _among(column: str, values: Collection[str]) -> tuple[str, list[Value]]:
+    """Give the condition that `column` is one of `values`, and what to bind to it."""
+    wanted = sorted(set(values))
+    if len(wanted) == 1:
+        # The index then gives the rows in their order; nothing is sorted.
+        return f"{column} = ?", [*wanted]
+    listed = compact_json([*wanted]).decode()
+    return f"{column} IN (SELECT value FROM json_each(?))", [listed]
+
+
+def _record(row: tuple[Value, ...]) -> Record:
+    kind, key, label, body = row
+    return Record(Kind(str(kind)), str(key), str(label), cast("bytes", body))
+
+
+def _card(row: tuple[Value, ...]) -> HeldCredential:
+    card_id, issuer, vct, configuration_id, accepted_at, expires_at, url, index, state, trashed = (
+        row[:10]
+    )
+    return HeldCredential(
+        credential_id=CredentialId(cast("str", card_id)),
+        issuer=cast("str", issuer),
+        vct=cast("str", vct),
+        configuration_id=cast("str", configuration_id),
+        accepted_at=_time(accepted_at),
+        expires_at=None if expires_at is None else _time(expires_at),
+        status=None if url is None else StatusReference(cast("str", url), _int(index)),
+        copy=_copy(row[10:]),
+        state=cast("str", state),
+        trashed_at=None if trashed is None else _time(trashed),
+    )
+
+
+def _copy(row: tuple[Value, ...]) -> Copy:
+    copy_id, issued, key, keeper, expires_at = row[:5]
+    return Copy(
+        copy_id=CopyId(cast("str", copy_id)),
+        issued=cast("str", issued),
+        key=cast("bytes", key),
+        keeper=cast("str", keeper),
+        expires_at=None if expires_at is None else _time(expires_at),
+    )
+
+
+def _seconds(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp())
+
+
+def _time(seconds: Value) -> datetime:
+    return datetime.fromtimestamp(cast("int", seconds), UTC)
+
+
+def _int(value: Value) -> int:
+    return cast("int", value)
