@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         Notifying,
         Redeeming,
     )
+    from counterfoil_wallet.async_wallet import (
+        AsyncWallet,
+    )
     from counterfoil_wallet.consents import (
         AskedTerms,
         GrantChoice,
@@ -64,6 +67,21 @@ if TYPE_CHECKING:
     from counterfoil_wallet.reading import (
         Stuck,
     )
+    from counterfoil_wallet.reminders import (
+        Reminder,
+        reminders_of,
+    )
+    from counterfoil_wallet.routing import (
+        Offer,
+        Recognised,
+        Request,
+        Transfer,
+        recognise,
+    )
+    from counterfoil_wallet.statuses import (
+        CardStatus,
+        Status,
+    )
     from counterfoil_wallet.store import (
         CopiesLeft,
         Kind,
@@ -72,6 +90,9 @@ if TYPE_CHECKING:
         Showing,
         Store,
         Taken,
+    )
+    from counterfoil_wallet.trash import (
+        Removed,
     )
     from counterfoil_wallet.trust import (
         Asker,
@@ -92,6 +113,8 @@ __all__ = [
     "Act",
     "AskedTerms",
     "Asker",
+    "AsyncWallet",
+    "CardStatus",
     "Choice",
     "Collecting",
     "CopiesLeft",
@@ -114,27 +137,37 @@ __all__ = [
     "MemoryStore",
     "NoFreshCopy",
     "Notifying",
+    "Offer",
     "Outcome",
     "Points",
     "Presented",
     "Proved",
+    "Recognised",
     "Record",
     "Redeeming",
+    "Reminder",
+    "Removed",
+    "Request",
     "Resumed",
     "RevealedClaim",
     "Showing",
     "Standing",
+    "Status",
     "Store",
     "Stuck",
     "Taken",
+    "Transfer",
     "Trust",
     "Wallet",
     "printable",
+    "recognise",
+    "reminders_of",
 ]
 
 # Where each name lives; a test holds this, `__all__` and the imports above to each other.
 _SHELVES = """\
 acceptance: Acceptance Collecting Dropped Finished Notifying Redeeming
+async_wallet: AsyncWallet
 consents: AskedTerms GrantChoice
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved
 held: Copy CopyId CredentialId HeldCredential
@@ -144,7 +177,11 @@ memory_store: MemoryStore
 presenting: Presented
 printable: printable
 reading: Stuck
+reminders: Reminder reminders_of
+routing: Offer Recognised Request Transfer recognise
+statuses: CardStatus Status
 store: CopiesLeft Kind NoFreshCopy Record Showing Store Taken
+trash: Removed
 trust: Asker Standing Trust
 wallet: Accepted Points Resumed Wallet
 """

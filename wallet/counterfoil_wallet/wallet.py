@@ -12,10 +12,10 @@ stopped is finished, or dropped for a stated reason, by `Wallet.resume`.
 
 import secrets
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from os import PathLike
 from pathlib import Path
 from typing import Final, Protocol, Self
@@ -34,13 +34,17 @@ from counterfoil_wallet.asking import fetch_request
 from counterfoil_wallet.consents import AskedTerms, Consents, GrantChoice
 from counterfoil_wallet.grant_states import UNDER_WAY as GRANTS_UNDER_WAY
 from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForce, Proved
-from counterfoil_wallet.held import HeldCredential
+from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Event
+from counterfoil_wallet.listening import Listener, Listeners, heard
 from counterfoil_wallet.matching import Choice, Matches, match_request
 from counterfoil_wallet.memory_store import MemoryStore
 from counterfoil_wallet.presenting import Presented, Presenter, showing_id
 from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
+from counterfoil_wallet.reminders import Reminder, reminders_of
+from counterfoil_wallet.statuses import ASKED_AGAIN_AFTER, CardStatus, StatusChecks, known_status
 from counterfoil_wallet.store import Kind, Record, Store
+from counterfoil_wallet.trash import Removed, Trash
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.wire import Clock, Random, refuse
 
@@ -101,6 +105,8 @@ class Wallet:
         random: Random = secrets.token_bytes,
         trust: Trust | None = None,
     ) -> None:
+        self._listeners = Listeners()
+        store = heard(store, self._listeners.tell)
         self._store = store
         self._fetcher = GuardedFetcher() if fetcher is None else fetcher
         self._clock = clock
@@ -109,6 +115,8 @@ class Wallet:
         self._acceptor = Acceptor(store, self._fetcher, clock, random)
         self._presenter = Presenter(store, self._fetcher, clock, random)
         self._consents = Consents(store, self._fetcher, clock, random, self._trust)
+        self._statuses = StatusChecks(store, self._fetcher, clock, random)
+        self._trash = Trash(store, clock, random)
         self._one_at_a_time = tuple(threading.Lock() for _ in range(_STRIPES))
         self._points: Points | None = None
 
@@ -173,6 +181,7 @@ class Wallet:
 
     def lock(self) -> None:
         """Let go of the file and its key. Every later call is `Misuse`; open it again."""
+        self._listeners.close()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -258,14 +267,55 @@ class Wallet:
         """Give every grant that can be read, oldest first; `damaged` names the rest."""
         return self._consents.all()
 
+    # The desk.
+
+    def statuses(self) -> list[CardStatus]:
+        """Give what was last found out about each card's status; nobody is asked."""
+        return [known_status(card) for card in self.credentials()]
+
+    def check_statuses(self, *, max_age: timedelta = ASKED_AGAIN_AFTER) -> list[CardStatus]:
+        """Ask the issuers' status lists about each card, and keep what they say.
+
+        A list that was fetched less than `max_age` ago is not fetched again. Where it
+        could not be found out, `failed` says why, and what was known stands. Ask when
+        the app opens, or when the customer looks; never while presenting.
+        """
+        with self._only_one("statuses"):
+            return self._statuses.check(max_age=max_age)
+
+    def remove(self, credential_id: CredentialId) -> Removed:
+        """Put a card into the trash for thirty days; `resume` destroys what is older.
+
+        Raises `Refused` with `credential-unknown`.
+        """
+        return self._trash.remove(credential_id)
+
+    def removed(self) -> list[Removed]:
+        """Give what is in the trash, and until when it can be taken back."""
+        return self._trash.all()
+
+    def take_back(self, credential_id: CredentialId) -> HeldCredential:
+        """Take a card out of the trash; `Refused` with `credential-unknown` when it is gone."""
+        return self._trash.take_back(credential_id)
+
+    def empty_trash(self) -> int:
+        """Destroy everything in the trash, with its keys, and give how many cards it was."""
+        return self._trash.empty(at_once=True)
+
+    def reminders(self, zone: tzinfo) -> tuple[Reminder, ...]:
+        """Give when each end is to be told, 30, 7 and 1 days before, in the app's `zone`."""
+        return reminders_of(self.credentials(), now=self._clock(), zone=zone)
+
     # Everything.
 
     def resume(self) -> Resumed:
         """Go on with everything that was under way, as far as each goes now.
 
         What cannot be reached stays where it is; what was refused is dropped.
-        Each goes on by itself: one that is stuck does not stop the others.
+        Each goes on by itself: one that is stuck does not stop the others. What has been
+        in the trash for thirty days is destroyed.
         """
+        self._trash.empty()
 
         def go_on_accepting(record: Record) -> Acceptance:
             with self._only_one(record.key):
@@ -288,6 +338,14 @@ class Wallet:
     def history(self) -> list[Event]:
         """Give what was accepted, shown, declined, granted and withdrawn, oldest first."""
         return readable(self._store.find(Kind.EVENT), Event.from_record)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` each event of the history once it is kept; see `Event`.
+
+        It is called in a thread of its own, again when an event's outcome is known.
+        Call what is given back to stop, from any thread.
+        """
+        return self._listeners.listen(listener)
 
     def damaged(self) -> list[Stuck]:
         """Give the records that cannot be read, and so are in no list; they are kept."""

@@ -1,0 +1,98 @@
+"""The same wallet for programs with an event loop: each verb runs in a thread.
+
+    async with AsyncWallet(Wallet.open(folder, passphrase)) as wallet:
+        await wallet.accept(offer_link)
+        asked = await wallet.matches(request_link)
+        await wallet.present(asked.choose())
+
+A verb that was begun goes on to its end also when its task is cancelled: to have sent
+something and not to have written it down would be worse than to come late.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from counterfoil_wallet.history import Event
+from counterfoil_wallet.wallet import Wallet
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+def _in_thread(
+    verb: Callable[Concatenate[Wallet, _Given], _Result],
+) -> Callable[Concatenate["AsyncWallet", _Given], Coroutine[Any, Any, _Result]]:
+    @wraps(verb)
+    async def awaited(
+        self: "AsyncWallet", /, *arguments: _Given.args, **named: _Given.kwargs
+    ) -> _Result:
+        return await asyncio.to_thread(verb, self.wallet, *arguments, **named)
+
+    return awaited
+
+
+class AsyncWallet:
+    """A wallet whose verbs are awaited. Each is documented at `Wallet`."""
+
+    def __init__(self, wallet: Wallet) -> None:
+        """Take over an open wallet, which may also still be used as it is."""
+        self.wallet = wallet
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.lock()
+
+    accept = _in_thread(Wallet.accept)
+    asked_terms = _in_thread(Wallet.asked_terms)
+    check_statuses = _in_thread(Wallet.check_statuses)
+    credentials = _in_thread(Wallet.credentials)
+    damaged = _in_thread(Wallet.damaged)
+    decline = _in_thread(Wallet.decline)
+    empty_trash = _in_thread(Wallet.empty_trash)
+    grant = _in_thread(Wallet.grant)
+    grants = _in_thread(Wallet.grants)
+    history = _in_thread(Wallet.history)
+    lock = _in_thread(Wallet.lock)
+    matches = _in_thread(Wallet.matches)
+    present = _in_thread(Wallet.present)
+    reminders = _in_thread(Wallet.reminders)
+    remove = _in_thread(Wallet.remove)
+    removed = _in_thread(Wallet.removed)
+    resume = _in_thread(Wallet.resume)
+    secret = _in_thread(Wallet.secret)
+    statuses = _in_thread(Wallet.statuses)
+    take_back = _in_thread(Wallet.take_back)
+    withdraw = _in_thread(Wallet.withdraw)
+
+    @asynccontextmanager
+    async def events(self) -> AsyncGenerator["Events", None]:
+        """Give what happens while the block runs; see `Wallet.listen`."""
+        events = Events(asyncio.get_running_loop())
+        stop = self.wallet.listen(events.tell)
+        try:
+            yield events
+        finally:
+            await asyncio.to_thread(stop)
+
+
+class Events:
+    """Events for `async for`, in their order."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+
+    def tell(self, event: Event) -> None:
+        """Take one in, from any thread."""
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self._queue.get()
