@@ -10,6 +10,7 @@ disk is made or opened. The package is `apsw-sqlite3mc`; it installs the module
 module says so, rather than write in the clear.
 """
 
+import hmac
 import os
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
@@ -19,8 +20,11 @@ from typing import Final, cast
 import apsw
 from counterfoil_credentials.encoding import (
     JsonObject,
+    b64url,
     compact_json,
+    from_b64url,
     int_at,
+    optional_text_at,
     parse_object,
     text_at,
 )
@@ -58,14 +62,15 @@ class SqliteStore(Tables):
         *,
         random: Callable[[int], bytes],
         cost: Cost | None = None,
+        fill: Callable[["SqliteStore"], None] = lambda _: None,
     ) -> "SqliteStore":
-        """Make a new wallet in `folder`, which is made too.
+        """Make a new wallet in `folder`, which is made too, with what `fill` puts into it.
 
         The header is written last and whole: a wallet is there when its header
-        is. Raises `Refused` with `wallet-exists` when one is there already, or
-        with `not-a-folder`; `Unavailable` when the disk does not take it;
-        `Malformed` for a path or passphrase that is none, or a foreign file
-        under one of our names.
+        is, and then it is filled. Raises `Refused` with `wallet-exists` when one
+        is there already, or with `not-a-folder`; `Unavailable` when the disk does
+        not take it; `Malformed` for a path or passphrase that is none, or a
+        foreign file under one of our names.
         """
         _require_path(folder)
         with _telling():
@@ -76,31 +81,39 @@ class SqliteStore(Tables):
             recipe, key = KeyRecipe.fresh(passphrase, salt=random(SALT_BYTES), cost=cost or Cost())
             with _telling():
                 # What a killed `create` left behind has no header and so no key: nothing to lose.
-                for suffix in _SIDE_FILES:
-                    (folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
+                _discard(folder)
                 connection = _connect(folder, key, new=True)
-                connection.execute(HEAD)
-                _write_header(folder, recipe)
+            try:
+                store = cls(connection, lock)
+                with _telling():
+                    connection.execute(HEAD)
+                fill(store)
+                with _telling():
+                    _write_header(folder, recipe)
+            except BaseException:
+                connection.close()
+                _discard(folder)
+                raise
         except BaseException:
             lock.close()
             raise
-        return cls(connection, lock)
+        return store
 
     @classmethod
-    def open(cls, folder: Path, passphrase: str) -> "SqliteStore":
-        """Open the wallet in `folder`.
+    def open(cls, folder: Path, secret: str | FileKey) -> "SqliteStore":
+        """Open the wallet in `folder`, with its passphrase or with the key derived from it.
 
         A file of an older version is migrated. Raises `Refused` with
-        `wallet-missing` or `passphrase-wrong`, `Unavailable` while another
-        program has it open, and `Malformed` when the header or the database is
+        `wallet-missing`, `passphrase-wrong` or `key-wrong`, `Unavailable` while
+        another program has it open, and `Malformed` when the header or the database is
         damaged, or of a newer version.
         """
         if not exists(folder):
-            raise Refused(Reason("wallet-missing", "a wallet", "none", HEADER))
+            raise _missing()
         lock = _take_lock(folder)
         try:
-            key = _read_header(folder).key(passphrase)
-            connection = _connect(folder, key, new=False)
+            with _file_key(folder, secret) as key:
+                connection = _connect(folder, key, new=False)
         except BaseException:
             lock.close()
             raise
@@ -127,11 +140,49 @@ def change_version(folder: Path, passphrase: str, version: int) -> None:
         migrate(store.connection, version)
 
 
+def key_of(folder: Path, passphrase: str) -> FileKey:
+    """Give the key of the wallet in `folder`, to open it without the passphrase next time.
+
+    Whoever has it can read the wallet: it belongs into the keychain of the platform.
+    Raises as `SqliteStore.open` does.
+    """
+    if not exists(folder):
+        raise _missing()
+    recipe, _ = _read_header(folder)
+    return recipe.key(passphrase)
+
+
 def exists(folder: Path) -> bool:
     """Say whether `folder` holds a wallet; `Unavailable` when it may not be looked into."""
     _require_path(folder)
     with _telling():
         return (folder / HEADER).exists()
+
+
+def _discard(folder: Path) -> None:
+    for suffix in _SIDE_FILES:
+        (folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
+
+
+def _missing() -> Refused:
+    return Refused(Reason("wallet-missing", "a wallet", "none", HEADER))
+
+
+@contextmanager
+def _file_key(folder: Path, secret: str | FileKey) -> Generator[FileKey, None, None]:
+    """Give the key for as long as it is needed; one derived here is overwritten afterwards."""
+    recipe, check = _read_header(folder)
+    if isinstance(secret, FileKey):
+        # Wallets made before the check was kept have none.
+        if check is not None and not hmac.compare_digest(secret.check(), check):
+            raise Refused(Reason("key-wrong", "this wallet's key", "another", "key"))
+        yield secret
+    else:
+        key = recipe.key(secret)
+        try:
+            yield key
+        finally:
+            key.forget()
 
 
 def _require_path(folder: Path) -> None:
@@ -208,12 +259,13 @@ def _take_lock(folder: Path) -> Connection:
     return lock
 
 
-def _write_header(folder: Path, recipe: KeyRecipe) -> None:
+def _write_header(folder: Path, recipe: KeyRecipe, key: FileKey) -> None:
     header: JsonObject = {
         "format": _FORMAT,
         "version": _VERSION,
         "cipher": _CIPHER,
         "key": recipe.to_json(),
+        "key_check": b64url(key.check()),
     }
     draft = folder / f"{HEADER}.new"
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -230,7 +282,7 @@ def _write_header(folder: Path, recipe: KeyRecipe) -> None:
             os.close(entry)
 
 
-def _read_header(folder: Path) -> KeyRecipe:
+def _read_header(folder: Path) -> tuple[KeyRecipe, bytes | None]:
     path = folder / HEADER
     with _telling(HEADER):
         if not path.is_file():
@@ -242,7 +294,11 @@ def _read_header(folder: Path) -> KeyRecipe:
         raise Malformed(f"a {_FORMAT} under {_CIPHER}", "another format", HEADER)
     if int_at(header, "version", HEADER) != _VERSION:
         raise Malformed(f"version {_VERSION}", "another", f"{HEADER}.version")
-    return recipe_at(header, "key", HEADER)
+    check = optional_text_at(header, "key_check", HEADER)
+    return (
+        recipe_at(header, "key", HEADER),
+        None if check is None else from_b64url(check, f"{HEADER}.key_check"),
+    )
 
 
 @contextmanager
