@@ -13,6 +13,9 @@ when a program stopped goes on with `Wallet.resume`.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+# Not lazily: its module has the name too, and would be found in its place.
+from counterfoil_wallet.printable import printable
+
 if TYPE_CHECKING:
     from counterfoil_wallet.acceptance import (
         Acceptance,
@@ -60,9 +63,6 @@ if TYPE_CHECKING:
     )
     from counterfoil_wallet.presenting import (
         Presented,
-    )
-    from counterfoil_wallet.printable import (
-        printable,
     )
     from counterfoil_wallet.reading import (
         Stuck,
@@ -175,7 +175,6 @@ history: Act Event Outcome
 matching: Choice Disclosure Matches RevealedClaim
 memory_store: MemoryStore
 presenting: Presented
-printable: printable
 reading: Stuck
 reminders: Reminder reminders_of
 routing: Offer Recognised Request Transfer recognise
