@@ -4,13 +4,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import patch
 
 import pytest
 from counterfoil_credentials.encoding import compact_json, parse_object
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_wallet import Wallet
 from counterfoil_wallet.passphrase import Cost, FileKey, KeyRecipe
-from counterfoil_wallet.sqlite_store import DATABASE, HEADER, LOCK, SqliteStore, exists
+from counterfoil_wallet.sqlite_store import DATABASE, HEADER, LOCK, SqliteStore, exists, key_of
 from counterfoil_wallet.store import Kind, Record
 
 from tests.wallet.conftest import CHEAP, PASSPHRASE
@@ -298,14 +299,67 @@ def test_only_its_owner_can_read_the_files(store: SqliteStore, folder: Path) -> 
 def test_a_key_of_another_length_is_never_handed_to_the_cipher() -> None:
     for size in (0, 16, 31, 33, 48):
         with pytest.raises(Misuse):
-            FileKey(bytes(size))
+            FileKey(bytearray(size))
+
+
+def test_the_key_opens_what_its_passphrase_opens(store: SqliteStore, folder: Path) -> None:
+    store.close()
+    key = key_of(folder, PASSPHRASE)
+
+    with patch.object(KeyRecipe, "key", side_effect=AssertionError("a derivation")):
+        SqliteStore.open(folder, key).close()
+        SqliteStore.open(folder, key).close()
+
+    assert any(key.raw), "the key is the caller's"
+    assert key_of(folder, PASSPHRASE) == key
+
+
+def test_another_key_is_refused_by_name(store: SqliteStore, folder: Path) -> None:
+    store.close()
+    key = key_of(folder, PASSPHRASE)
+    key.raw[31] ^= 1
+
+    with pytest.raises(Refused) as refusal:
+        SqliteStore.open(folder, key)
+    assert refusal.value.codes == ["key-wrong"]
+
+    with pytest.raises(Refused) as refusal:
+        key_of(folder, "another passphrase")
+    assert refusal.value.codes == ["passphrase-wrong"]
+    with pytest.raises(Refused) as refusal:
+        key_of(folder / "nowhere", PASSPHRASE)
+    assert refusal.value.codes == ["wallet-missing"]
+
+
+def test_every_key_buffer_is_overwritten_when_the_wallet_is_locked(
+    folder: Path, random_bytes: Callable[[int], bytes]
+) -> None:
+    made: list[FileKey] = []
+    making = FileKey.__post_init__
+
+    def remember(key: FileKey) -> None:
+        making(key)
+        made.append(key)
+
+    with patch.object(FileKey, "__post_init__", remember):
+        SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP).close()
+        store = SqliteStore.open(folder, PASSPHRASE)
+        Wallet(store).lock()
+        with pytest.raises(Refused):
+            SqliteStore.open(folder, "another")
+
+    assert [bytes(key.raw) for key in made] == [bytes(32)] * 2
+    key = key_of(folder, PASSPHRASE)
+    key.forget()
+    with pytest.raises(Refused):
+        SqliteStore.open(folder, key)
 
 
 def test_two_wallets_with_one_passphrase_have_two_keys() -> None:
     recipes = [KeyRecipe.fresh(PASSPHRASE, salt=bytes([i] * 16), cost=CHEAP) for i in (1, 2)]
 
     assert recipes[0][1].raw != recipes[1][1].raw
-    assert recipes[0][0].check not in recipes[0][1].raw
+    assert recipes[0][0].check not in bytes(recipes[0][1].raw)
 
 
 def test_the_default_cost_is_the_recommended_one() -> None:

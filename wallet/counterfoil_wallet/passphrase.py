@@ -7,6 +7,8 @@ damaged file. Whoever guesses pays argon2id for each guess either way.
 
 import hmac
 import unicodedata
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -54,17 +56,17 @@ class KeyRecipe:
         """
         if not passphrase:
             raise Misuse("expected a passphrase, found an empty one")
-        root = _root(passphrase, salt, cost)
-        return KeyRecipe(salt, cost, _expand(root, b"check", _CHECK_BYTES)), _file_key(root)
+        with _root(passphrase, salt, cost) as root:
+            return KeyRecipe(salt, cost, _check(root)), _file_key(root)
 
     def key(self, passphrase: str) -> "FileKey":
         """Give the file's key; `Refused` with `passphrase-wrong` for another passphrase."""
-        root = _root(passphrase, self.salt, self.cost)
-        if not hmac.compare_digest(_expand(root, b"check", _CHECK_BYTES), self.check):
-            raise Refused(
-                Reason("passphrase-wrong", "this wallet's passphrase", "another", "passphrase")
-            )
-        return _file_key(root)
+        with _root(passphrase, self.salt, self.cost) as root:
+            if not hmac.compare_digest(_check(root), self.check):
+                raise Refused(
+                    Reason("passphrase-wrong", "this wallet's passphrase", "another", "passphrase")
+                )
+            return _file_key(root)
 
     def to_json(self) -> JsonObject:
         """Give the recipe as the wallet's header file holds it."""
@@ -97,14 +99,26 @@ class KeyRecipe:
 
 @dataclass(frozen=True, slots=True)
 class FileKey:
-    """The key of the encrypted file: exactly 32 bytes, never shown."""
+    """The key of the encrypted file: exactly 32 bytes, never shown.
 
-    raw: bytes = field(repr=False)
+    An app may keep it in the keychain of its platform, and open the wallet without
+    the passphrase and without what deriving it costs.
+    """
+
+    raw: bytearray = field(repr=False)
 
     def __post_init__(self) -> None:
         """Insist on the length: the cipher takes a wrong one for a passphrase, in silence."""
         if len(self.raw) != KEY_BYTES:
             raise Misuse(f"expected a key of {KEY_BYTES} bytes, found {len(self.raw)}")
+
+    def forget(self) -> None:
+        """Overwrite the key. What Python or SQLite copied of it is out of reach."""
+        self.raw[:] = bytes(KEY_BYTES)
+
+    def check(self) -> bytes:
+        """Give what tells this key from another, and nothing else about it."""
+        return _expansion(b"key check", _CHECK_BYTES).derive(self.raw)
 
 
 def recipe_at(obj: JsonObject, name: str, where: str) -> KeyRecipe:
@@ -112,27 +126,39 @@ def recipe_at(obj: JsonObject, name: str, where: str) -> KeyRecipe:
     return KeyRecipe.from_json(object_at(obj, name, where), f"{where}.{name}")
 
 
-def _root(passphrase: str, salt: bytes, cost: Cost) -> bytes:
+@contextmanager
+def _root(passphrase: str, salt: bytes, cost: Cost) -> Generator[bytearray, None, None]:
     # Looked for beforehand: the encoder's own error would carry the whole passphrase.
     if any("\ud800" <= character <= "\udfff" for character in passphrase):
         raise Malformed("whole characters", "half a surrogate pair", "passphrase")
     # NFC: the same passphrase typed on another keyboard is the same passphrase.
     secret = unicodedata.normalize("NFC", passphrase).encode("utf-8")
-    return Argon2id(
-        salt=salt,
-        length=KEY_BYTES,
-        iterations=cost.iterations,
-        lanes=cost.lanes,
-        memory_cost=cost.memory_kib,
-    ).derive(secret)
+    root = bytearray(KEY_BYTES)
+    try:
+        Argon2id(
+            salt=salt,
+            length=KEY_BYTES,
+            iterations=cost.iterations,
+            lanes=cost.lanes,
+            memory_cost=cost.memory_kib,
+        ).derive_into(secret, root)
+        yield root
+    finally:
+        root[:] = bytes(KEY_BYTES)
 
 
-def _file_key(root: bytes) -> FileKey:
-    return FileKey(_expand(root, b"file", KEY_BYTES))
+def _file_key(root: bytearray) -> FileKey:
+    raw = bytearray(KEY_BYTES)
+    _expansion(b"file", KEY_BYTES).derive_into(root, raw)
+    return FileKey(raw)
 
 
-def _expand(root: bytes, use: bytes, size_bytes: int) -> bytes:
-    return HKDFExpand(SHA256(), size_bytes, b"counterfoil-wallet 1 " + use).derive(root)
+def _check(root: bytearray) -> bytes:
+    return _expansion(b"check", _CHECK_BYTES).derive(root)
+
+
+def _expansion(use: bytes, size_bytes: int) -> HKDFExpand:
+    return HKDFExpand(SHA256(), size_bytes, b"counterfoil-wallet 1 " + use)
 
 
 def _bounded(obj: JsonObject, name: str, lowest: int, highest: int, where: str) -> int:

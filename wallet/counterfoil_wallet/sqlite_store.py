@@ -79,17 +79,21 @@ class SqliteStore(Tables):
         try:
             _require_none(folder)
             recipe, key = KeyRecipe.fresh(passphrase, salt=random(SALT_BYTES), cost=cost or Cost())
-            with _telling():
-                # What a killed `create` left behind has no header and so no key: nothing to lose.
-                _discard(folder)
-                connection = _connect(folder, key, new=True)
+            try:
+                with _telling():
+                    # What a killed `create` left has no header and so no key: nothing to lose.
+                    _discard(folder)
+                    connection = _connect(folder, key, new=True)
+                header = _header(recipe, key)
+            finally:
+                key.forget()
             try:
                 store = cls(connection, lock)
                 with _telling():
                     connection.execute(HEAD)
                 fill(store)
                 with _telling():
-                    _write_header(folder, recipe)
+                    _write_header(folder, header)
             except BaseException:
                 connection.close()
                 _discard(folder)
@@ -259,14 +263,17 @@ def _take_lock(folder: Path) -> Connection:
     return lock
 
 
-def _write_header(folder: Path, recipe: KeyRecipe, key: FileKey) -> None:
-    header: JsonObject = {
+def _header(recipe: KeyRecipe, key: FileKey) -> JsonObject:
+    return {
         "format": _FORMAT,
         "version": _VERSION,
         "cipher": _CIPHER,
         "key": recipe.to_json(),
         "key_check": b64url(key.check()),
     }
+
+
+def _write_header(folder: Path, header: JsonObject) -> None:
     draft = folder / f"{HEADER}.new"
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(compact_json(header) + b"\n")
