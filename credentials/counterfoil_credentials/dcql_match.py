@@ -69,12 +69,31 @@ def claims_to_show(query: CredentialQuery, candidate: Candidate) -> tuple[ClaimP
     what does not match should not be shown (section 6.4.1).
     Raises `Malformed` where looking for them takes more than `MOST_STEPS`.
     """
-    claims = claims_asked(query, candidate)
-    if claims is None:
-        return None
+    return next(iter(ways_to_show(query, candidate).values()), None)
+
+
+def ways_to_show(
+    query: CredentialQuery, candidate: Candidate
+) -> dict[tuple[ClaimQuery, ...], tuple[ClaimPath, ...]]:
+    """Give every combination of claims that answers `query`, the verifier's favourite first.
+
+    Each with the paths in `candidate` that show it. More than one only where the query
+    has claim sets. See `claims_to_show`.
+    """
+    if _frame_mismatches(query, candidate):
+        return {}
+    combinations = _combinations(query, _absent(query, candidate))
     steps = Steps(f"{query.id}.claims")
-    paths = (path for claim in claims for path in _paths_to(claim, candidate.claims, steps))
-    return tuple(dict.fromkeys(paths))
+    # Each claim once, however many combinations it stands in.
+    found = {
+        claim: _paths_to(claim, candidate.claims, steps)
+        for claims in combinations
+        for claim in claims
+    }
+    return {
+        claims: tuple(dict.fromkeys(path for claim in claims for path in found[claim]))
+        for claims in combinations
+    }
 
 
 def claims_asked(query: CredentialQuery, candidate: Candidate) -> tuple[ClaimQuery, ...] | None:
@@ -194,15 +213,20 @@ def _first_combination(
     query: CredentialQuery, absent: Collection[ClaimQuery]
 ) -> tuple[ClaimQuery, ...] | None:
     """Give the verifier's favourite among the combinations of claims that are there."""
+    combinations = _combinations(query, absent)
+    return combinations[0] if combinations else None
+
+
+def _combinations(
+    query: CredentialQuery, absent: Collection[ClaimQuery]
+) -> list[tuple[ClaimQuery, ...]]:
+    """Give the combinations of claims that are there, the verifier's favourite first."""
     if not query.claim_sets:
-        return None if absent else _distinct(query.claims)
+        return [] if absent else [_distinct(query.claims)]
     defined = {claim.id: claim for claim in query.claims}
     absent_ids = {claim.id for claim in absent}
-    for ids in query.claim_sets:
-        wanted = _distinct(defined[name] for name in ids)
-        if all(claim.id not in absent_ids for claim in wanted):
-            return wanted
-    return None
+    wanted = (_distinct(defined[name] for name in ids) for ids in query.claim_sets)
+    return [claims for claims in wanted if all(claim.id not in absent_ids for claim in claims)]
 
 
 def _distinct(claims: Iterable[ClaimQuery]) -> tuple[ClaimQuery, ...]:

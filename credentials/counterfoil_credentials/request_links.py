@@ -16,7 +16,7 @@ from counterfoil_credentials.client_ids import ClientTrust, parse_client_id, uns
 from counterfoil_credentials.encoding import JsonObject, optional_text_at, parse_json, text_at
 from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.requests import ProvedRequest
-from counterfoil_credentials.spec import REQUEST_SCHEME
+from counterfoil_credentials.spec import REQUEST_SCHEME, REQUEST_SCHEMES
 
 MAX_LINK: Final = 98_304
 _WHERE: Final = "request_link"
@@ -113,7 +113,7 @@ def _parameters(link: str) -> JsonObject:
         parts = urlsplit(link)
     except ValueError:  # It quotes the link, which may be an offer with its code.
         raise Malformed("a link", "another text", _WHERE) from None
-    if parts.scheme != REQUEST_SCHEME:
+    if parts.scheme not in REQUEST_SCHEMES:
         raise Malformed(f"a link with the scheme {REQUEST_SCHEME}", "another", _WHERE)
     try:
         fields = parse_qsl(

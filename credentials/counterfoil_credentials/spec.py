@@ -39,6 +39,7 @@ NEVER_CONCEALED: Final = frozenset(
 SELF_ISSUED_AUDIENCE: Final = "https://self-issued.me/v2"  # section 5.8
 DID_PREFIX: Final = "decentralized_identifier:"  # section 5.9.3
 REQUEST_SCHEME: Final = "openid4vp"  # section 13.1.2
+REQUEST_SCHEMES: Final = frozenset({REQUEST_SCHEME, "haip-vp"})  # HAIP 1.0, section 5.1
 TRANSACTION_DATA_HASHES: Final = "transaction_data_hashes"  # appendix B.3.3
 TRANSACTION_DATA_HASHES_ALG: Final = "transaction_data_hashes_alg"
 

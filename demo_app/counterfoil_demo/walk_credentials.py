@@ -12,8 +12,9 @@ from counterfoil_credentials.encoding import Json, JsonObject, int_at, list_at, 
 from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_issuer.catalogue import WARRANTY, parse_catalogue
 from counterfoil_issuer.importing import parse_orders
+from counterfoil_wallet.disclosures import Disclosure
 from counterfoil_wallet.held import HeldCredential
-from counterfoil_wallet.matching import Choice, Disclosure
+from counterfoil_wallet.matching import Choice
 
 from counterfoil_demo.houses import AURICLE
 from counterfoil_demo.mallory import Answer, request_behind

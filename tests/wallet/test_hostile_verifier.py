@@ -16,7 +16,7 @@ from counterfoil_credentials.request_links import request_link
 from counterfoil_credentials.requests import client_id_of, parse_response_form
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import read_credential
-from counterfoil_wallet import Act, Outcome, Standing, Trust, Wallet
+from counterfoil_wallet import Act, Outcome, Standing, Trust, Verifier, Wallet
 
 from tests.conftest import Clock
 from tests.wallet.strangers import SHOP, StrangeIssuer, StrangeShop, json_response
@@ -99,7 +99,7 @@ def test_refuses_a_request_that_names_another_client_inside(
     assert refused(wallet, shop) == ["client-id-mismatch"]
 
 
-@pytest.mark.parametrize("prefix", ["redirect_uri:", "origin:", "x509_san_dns:", ""])
+@pytest.mark.parametrize("prefix", ["origin:", "openid_federation:", "verifier_attestation:", ""])
 def test_refuses_a_client_id_that_nothing_here_can_prove(
     wallet: Wallet, shop: StrangeShop, prefix: str
 ) -> None:
@@ -153,7 +153,11 @@ def test_refuses_transaction_data_that_it_does_not_understand(
         b64url(compact_json({"type": "payment", "credential_ids": ["warranty"], "amount": "9"})),
     )
 
-    assert refused(wallet, shop) == ["transaction-data-unknown"]
+    with pytest.raises(Refused) as refusal:
+        wallet.matches(shop.link)
+
+    assert refusal.value.codes == ["transaction-data-unknown"]
+    assert shop.forms == [{"error": ["invalid_transaction_data"], "state": ["a-state"]}]
 
 
 def test_does_not_say_whether_it_holds_what_it_would_not_show(
@@ -182,7 +186,7 @@ def test_has_no_answer_when_a_claim_is_missing_or_has_another_value(
 def test_a_name_is_verified_only_when_the_app_knows_the_key(
     wallet: Wallet, shop: StrangeShop, clock: Clock
 ) -> None:
-    trust = Trust(verifiers={shop.client_id: "The shop at the corner"})
+    trust = Trust(verifiers={shop.client_id: Verifier(name="The shop at the corner")})
     knowing = Wallet.in_memory(fetcher=shop.network, clock=clock, trust=trust)
 
     assert wallet.matches(shop.link).asker.standing is Standing.KEY_ONLY

@@ -16,8 +16,8 @@ from counterfoil_credentials.sdjwt import Disclosable, SdJwt, disclose
 from counterfoil_credentials.sdjwt_vc import issue_credential, read_credential
 from counterfoil_wallet import Disclosure, HeldCredential, Wallet, printable
 from counterfoil_wallet.cli import PASSPHRASE_VARIABLE, main
+from counterfoil_wallet.disclosures import disclosure_of
 from counterfoil_wallet.leaves import leaves
-from counterfoil_wallet.matching import disclosure_of
 from counterfoil_wallet.wallet import utc_now
 from hypothesis import given
 from hypothesis import strategies as st

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
         AskedTerms,
         GrantChoice,
     )
+    from counterfoil_wallet.disclosures import (
+        Disclosure,
+        Joining,
+        RevealedClaim,
+    )
     from counterfoil_wallet.grant_states import (
         Abandoned,
         Deciding,
@@ -54,14 +59,13 @@ if TYPE_CHECKING:
     )
     from counterfoil_wallet.matching import (
         Choice,
-        Disclosure,
         Matches,
-        RevealedClaim,
     )
     from counterfoil_wallet.memory_store import (
         MemoryStore,
     )
     from counterfoil_wallet.presenting import (
+        Declined,
         Presented,
     )
     from counterfoil_wallet.reading import (
@@ -94,10 +98,15 @@ if TYPE_CHECKING:
     from counterfoil_wallet.trash import (
         Removed,
     )
+    from counterfoil_wallet.transactions import (
+        Transaction,
+        TransactionType,
+    )
     from counterfoil_wallet.trust import (
         Asker,
         Standing,
         Trust,
+        Verifier,
     )
     from counterfoil_wallet.wallet import (
         Accepted,
@@ -122,6 +131,7 @@ __all__ = [
     "CopyId",
     "CredentialId",
     "Deciding",
+    "Declined",
     "Delivering",
     "Disclosure",
     "Dropped",
@@ -132,6 +142,7 @@ __all__ = [
     "HeldCredential",
     "HeldGrant",
     "InForce",
+    "Joining",
     "Kind",
     "Matches",
     "MemoryStore",
@@ -157,7 +168,10 @@ __all__ = [
     "Stuck",
     "Taken",
     "Transfer",
+    "Transaction",
+    "TransactionType",
     "Trust",
+    "Verifier",
     "Wallet",
     "printable",
     "recognise",
@@ -169,19 +183,21 @@ _SHELVES = """\
 acceptance: Acceptance Collecting Dropped Finished Notifying Redeeming
 async_wallet: AsyncWallet
 consents: AskedTerms GrantChoice
+disclosures: Disclosure Joining RevealedClaim
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved
 held: Copy CopyId CredentialId HeldCredential
 history: Act Event Outcome
-matching: Choice Disclosure Matches RevealedClaim
+matching: Choice Matches
 memory_store: MemoryStore
-presenting: Presented
+presenting: Declined Presented
 reading: Stuck
 reminders: Reminder reminders_of
 routing: Offer Recognised Request Transfer recognise
 statuses: CardStatus Status
 store: CopiesLeft Kind NoFreshCopy Record Showing Store Taken
 trash: Removed
-trust: Asker Standing Trust
+transactions: Transaction TransactionType
+trust: Asker Standing Trust Verifier
 wallet: Accepted Points Resumed Wallet
 """
 _HOMES = {

@@ -19,8 +19,9 @@ from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, 
 from counterfoil_credentials.fetch import GuardedFetcher
 
 from counterfoil_wallet.acceptance import Dropped, Finished
+from counterfoil_wallet.disclosures import Disclosure
 from counterfoil_wallet.held import HeldCredential
-from counterfoil_wallet.matching import Disclosure, Matches
+from counterfoil_wallet.matching import Matches
 from counterfoil_wallet.printable import printable, shortened
 from counterfoil_wallet.reading import Stuck
 from counterfoil_wallet.wallet import Wallet

@@ -24,6 +24,7 @@ from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
 
 from counterfoil_wallet.asking import SignedRequest
+from counterfoil_wallet.disclosures import Disclosure, answers_to, disclosure_of
 from counterfoil_wallet.grant_states import (
     Abandoned,
     Deciding,
@@ -37,7 +38,6 @@ from counterfoil_wallet.grant_states import (
 )
 from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Act, Event, EventId, Outcome
-from counterfoil_wallet.matching import Disclosure, answers_to, disclosure_of
 from counterfoil_wallet.reading import readable, readable_cards
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.trust import Asker, Trust
@@ -154,7 +154,7 @@ class Consents:
         )
         types = {name.vct for name in asked.terms.claim_names}
         return AskedTerms(
-            asker=self._trust.asker(client_id, asked.terms.receiver.name),
+            asker=self._trust.asker(signed.proved.client, asked.terms.receiver.name),
             asked=asked,
             held=tuple(readable_cards(self._store.cards(types))),
             at=now,
@@ -335,7 +335,7 @@ class Consents:
             at=self._clock() if before is None else Event.from_record(before).at,
             act=act,
             party=receiver.client_id,
-            party_name=self._trust.asker(receiver.client_id, receiver.name).known_as,
+            party_name=self._trust.name_of(receiver.client_id),
             types=tuple(sorted({name.vct for name in state.terms.claim_names})),
             claims=tuple(sorted(str(name) for name in state.terms.claim_names)),
             outcome=Outcome.SENT,

@@ -1,78 +1,32 @@
-"""Which held credentials answer a query, and exactly what each would reveal.
+"""Which held credentials answer a request, and what the customer agrees to show of them.
 
-A `Disclosure` is made by cutting the credential down to what was asked: what is
-shown on the screen is what will be sent. Elements of a list that are withheld
-leave no gap, so whoever reads the rest may find another element under a number.
-A credential is offered only where the verifier reads the same as the customer.
+    Matches ─► choose ─► Choice     what the screen shows, and what was agreed to
+
+Off until the app says otherwise: optional sets (`showing`), optional claims and claims
+beyond what the verifier registered (`including`), and a copy that another verifier has
+seen (`reuse_that_links`).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
-from counterfoil_credentials.claims import ClaimPath, covers, path_text, values_at
-from counterfoil_credentials.dcql import CredentialQuery
-from counterfoil_credentials.dcql_match import (
-    Candidate,
-    Ways,
-    claims_asked,
-    claims_to_show,
-    ways_to_answer,
-)
-from counterfoil_credentials.encoding import Json
+from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.dcql_match import Ways, ways_to_answer
 from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_credentials.requests import PresentationRequest
-from counterfoil_credentials.sdjwt import SdJwt
-from counterfoil_credentials.sdjwt_vc import read_credential
-from counterfoil_credentials.spec import NEVER_CONCEALED
 
+from counterfoil_wallet.disclosures import (
+    Chosen,
+    Disclosure,
+    Joining,
+    answers_to,
+    own_copy,
+)
 from counterfoil_wallet.held import CredentialId, HeldCredential
-from counterfoil_wallet.leaves import leaves
 from counterfoil_wallet.printable import printable
+from counterfoil_wallet.transactions import Transaction
 from counterfoil_wallet.trust import Asker
-from counterfoil_wallet.wire import refuse
-
-# What says how the credential is signed, bound and checked, rather than what it says.
-_FRAME: Final = NEVER_CONCEALED | {"iat"}
-
-
-@dataclass(frozen=True, slots=True)
-class RevealedClaim:
-    """One value that would be seen. `is_asked` is False for what travels with it anyway.
-
-    `path` and `value` are as issued; `name` is safe to show, and so must `value`
-    be made (`printable`).
-    """
-
-    path: ClaimPath
-    value: Json = field(repr=False)
-    is_asked: bool
-
-    @property
-    def name(self) -> str:
-        """Give the path as people read it."""
-        return printable(path_text(self.path))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disclosure:
-    """One credential that answers, and every claim that it would reveal."""
-
-    query_id: str
-    credential: HeldCredential
-    claims: tuple[RevealedClaim, ...]
-    sd_jwt: SdJwt = field(repr=False)
-
-    @property
-    def asked(self) -> tuple[RevealedClaim, ...]:
-        """The claims that were asked for."""
-        return tuple(claim for claim in self.claims if claim.is_asked)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What is revealed about the customer, by name: all but the credential's own frame."""
-        return tuple(claim.name for claim in self.claims if claim.path[0] not in _FRAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +36,19 @@ class Choice:
     asker: Asker
     request: PresentationRequest = field(repr=False)
     disclosures: tuple[Disclosure, ...]
+    transactions: tuple[Transaction, ...] = ()
+    may_link: bool = False
+
+    def signs_for(self, disclosure: Disclosure) -> tuple[Transaction, ...]:
+        """Give the transactions that are signed with the key of this disclosure's copy.
+
+        Each with one key alone: the first that the request allows (section 8.4).
+        """
+        return tuple(
+            one
+            for one in self.transactions
+            if next(d for d in self.disclosures if d.query_id in one.query_ids) is disclosure
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +56,15 @@ class Matches:
     """What is asked, by whom, and what the wallet could answer.
 
     `answers` holds, for each query, the disclosures that fit: valid ones first,
-    then the newest. `ways` says which queries can be answered together. `purpose`
-    is the asker's word, made safe to show. Nothing has been sent.
+    then the newest. `ways` says which queries can be answered together. `purpose` and
+    `retention` are the asker's word on why it asks and what it keeps, made safe to show.
+    `transactions` are signed together with what is shown. Nothing has been sent.
     """
 
     asker: Asker
     purpose: str | None
+    retention: str | None
+    transactions: tuple[Transaction, ...] = ()
     expires_at: datetime
     answers: Mapping[str, tuple[Disclosure, ...]]
     request: PresentationRequest = field(repr=False)
@@ -114,16 +84,22 @@ class Matches:
         picks: Mapping[str, CredentialId | Collection[CredentialId]] | None = None,
         *,
         showing: Collection[str] | None = None,
+        including: Mapping[str, Collection[ClaimPath]] | None = None,
+        reuse_that_links: bool = False,
     ) -> Choice:
         """Agree to show the first fitting credential of each query, or what `picks` names for it.
 
         `showing` names the queries to answer: whole options of the request's sets.
         Without it, the first option of each required set; what is optional is off
         until it is named. Several credentials answer one query that wants several.
+        `including` names, by query, claims that are off: optional ones, and those beyond
+        what the verifier registered. With `reuse_that_links` a copy may be shown that
+        another verifier has seen: the two can find out that they met the same customer.
 
         Raises `Refused` with `nothing-answers` when something required has no
         answer or a picked credential is not one, `nothing-chosen`,
-        `not-an-option`, or `one-credential-wanted`.
+        `not-an-option`, `one-credential-wanted`, `beyond-registration`,
+        `only-copies-that-link`, or `transaction-not-signed`.
         """
         shown = self.ways.first if showing is None else frozenset(showing)
         reasons = self._against_showing(shown)
@@ -140,10 +116,25 @@ class Matches:
                 reasons.append(
                     Reason("one-credential-wanted", "one credential", f"{len(wanted)}", query.id)
                 )
-            chosen += found if wanted else fitting[:1]
+            named = () if including is None else including.get(query.id, ())
+            for disclosure in found if wanted else fitting[:1]:
+                shown_so = disclosure.including(named) if named else disclosure
+                chosen.append(shown_so)
+                reasons += _against_showing_so(shown_so, named, reuse_that_links=reuse_that_links)
+        reasons += [
+            Reason("transaction-not-signed", "a credential that signs it", "none", one.type)
+            for one in self.transactions
+            if not reasons and not {d.query_id for d in chosen} & {*one.query_ids}
+        ]
         if reasons:
             raise Refused(*reasons)
-        return Choice(asker=self.asker, request=self.request, disclosures=tuple(chosen))
+        return Choice(
+            asker=self.asker,
+            request=self.request,
+            disclosures=tuple(chosen),
+            transactions=self.transactions,
+            may_link=reuse_that_links,
+        )
 
     def _against_showing(self, shown: frozenset[str]) -> list[Reason]:
         query, unanswered = self.request.query, self.unanswered
@@ -165,84 +156,41 @@ class Matches:
 
 
 def match_request(
-    request: PresentationRequest, held: Sequence[HeldCredential], *, asker: Asker, now: datetime
+    request: PresentationRequest,
+    held: Sequence[HeldCredential],
+    *,
+    asker: Asker,
+    now: datetime,
+    transactions: tuple[Transaction, ...] = (),
+    chosen: Chosen = own_copy,
 ) -> Matches:
-    """Give what `held` can answer.
-
-    Raises `Refused` with `transaction-data-unknown` when the request wants more
-    signed than a presentation (OpenID4VP 1.0, section 8.4: what the wallet does
-    not understand it must not sign).
-    """
-    if request.transaction_data:
-        raise refuse(
-            "transaction-data-unknown",
-            "no transaction data, or of a type this wallet understands",
-            "another type",
-            "request.transaction_data",
-        )
+    """Give what `held` can answer; `chosen` gives the copy of each that would be shown."""
     return Matches(
         asker=asker,
         purpose=None if request.purpose is None else printable(request.purpose),
+        retention=None if request.retention is None else printable(request.retention),
+        transactions=transactions,
         expires_at=request.expires_at,
-        answers={query.id: answers_to(query, held, now=now) for query in request.query.credentials},
+        answers={
+            query.id: answers_to(query, held, now=now, chosen=chosen, may_ask=asker.may_ask)
+            for query in request.query.credentials
+        },
         request=request,
     )
 
 
-def answers_to(
-    query: CredentialQuery, held: Iterable[HeldCredential], *, now: datetime
-) -> tuple[Disclosure, ...]:
-    """Give a disclosure for every credential that answers `query`: valid first, then newest."""
-    answers: list[Disclosure] = []
-    for credential in held:
-        paths = claims_to_show(query, _as_candidate(query, credential))
-        if paths is None:
-            continue
-        disclosure = disclosure_of(credential, paths, query_id=query.id)
-        if _still_answers(query, disclosure, paths):
-            answers.append(disclosure)
-    answers.sort(key=lambda disclosure: disclosure.credential.accepted_at, reverse=True)
-    answers.sort(key=lambda disclosure: _is_over(disclosure.credential, now))
-    return tuple(answers)
-
-
-def disclosure_of(
-    credential: HeldCredential, paths: Sequence[ClaimPath], *, query_id: str
-) -> Disclosure:
-    """Give what showing `paths` of a credential would reveal: that, and what cannot be withheld.
-
-    Each claim stands under its path in the whole credential.
-    """
-    shown = credential.disclosable.disclose(paths)
-    whole = credential.revealed
-    kept = frozenset(shown.disclosures)
-    withheld = {path for disclosure, path in whole.paths.items() if disclosure not in kept}
-    claims = tuple(
-        RevealedClaim(path, value, any(covers(asked, path) for asked in paths))
-        for path, value in leaves(whole.claims)
-        if not any(path[:length] in withheld for length in range(1, len(path) + 1))
-    )
-    return Disclosure(query_id=query_id, credential=credential, claims=claims, sd_jwt=shown)
-
-
-def _still_answers(
-    query: CredentialQuery, disclosure: Disclosure, paths: Sequence[ClaimPath]
-) -> bool:
-    whole = _as_candidate(query, disclosure.credential)
-    left = replace(whole, claims=read_credential(disclosure.sd_jwt).revealed.claims)
-    # What is left of a list is numbered anew, so the values are compared, not their places.
-    return claims_asked(query, left) == claims_asked(query, whole) and [
-        values_at(left.claims, path) for path in claims_to_show(query, left) or ()
-    ] == [values_at(whole.claims, path) for path in paths]
-
-
-def _as_candidate(query: CredentialQuery, credential: HeldCredential) -> Candidate:
-    # Whatever is held is bound to a key of this wallet.
-    return Candidate(
-        types=(credential.vct,),
-        claims=credential.claims,
-        authorities=credential.authorities if query.trusted_authorities else frozenset(),
-    )
+def _against_showing_so(
+    disclosure: Disclosure, named: Collection[ClaimPath], *, reuse_that_links: bool
+) -> list[Reason]:
+    reasons = [
+        Reason("beyond-registration", "a claim that the verifier registered", "another", claim.name)
+        for claim in disclosure.beyond
+        if claim.path not in named
+    ]
+    if disclosure.joining is Joining.OTHERS and not reuse_that_links:
+        expected, where = "a copy that nobody else has seen", disclosure.query_id
+        reasons.append(Reason("only-copies-that-link", expected, "shown ones", where))
+    return reasons
 
 
 def _picked(
@@ -255,7 +203,3 @@ def _picked(
 
 def _no_answer(where: str) -> Reason:
     return Reason("nothing-answers", "a credential that fits", "none", where)
-
-
-def _is_over(credential: HeldCredential, now: datetime) -> bool:
-    return credential.expires_at is not None and credential.expires_at <= now

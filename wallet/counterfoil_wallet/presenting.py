@@ -1,12 +1,13 @@
 """Present: bind what was chosen to the request, write it down, send it once.
 
-OpenID4VP 1.0, section 8.2 (`direct_post`). A request is never answered twice: its
-nonce is good for one presentation. The history remembers it: the event of showing
-is named for client id and nonce, and written before anything is sent. Killed in
-between, the history says `sent`.
+OpenID4VP 1.0, sections 8.2 (`direct_post`) and 8.3.1 (`direct_post.jwt`). A request is
+never answered twice: its nonce is good for one presentation. The history remembers it: the
+event of showing is named for client id and nonce, and written before anything is sent, in
+one step with the copies that are taken for this verifier. Killed in between, the history
+says `sent`. Nobody but the verifier hears of it: no issuer is called.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -14,21 +15,31 @@ from typing import Final
 from urllib.parse import urlencode
 
 from counterfoil_credentials.claims import path_text
-from counterfoil_credentials.encoding import b64url, compact_json, optional_text_at
-from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_credentials.encoding import (
+    JsonObject,
+    b64url,
+    compact_json,
+    optional_text_at,
+)
+from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher, Response
+from counterfoil_credentials.jose import encrypt_jwe
 from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.requests import PresentationRequest, response_form
 from counterfoil_credentials.spec import FORM_MEDIA_TYPE
 
 from counterfoil_wallet import spec
+from counterfoil_wallet.asking import error_form
+from counterfoil_wallet.disclosures import Chosen, Disclosure, Joining
+from counterfoil_wallet.held import Copy, HeldCredential
 from counterfoil_wallet.history import Act, Event, EventId, Outcome, fresh_event_id
 from counterfoil_wallet.matching import Choice, Matches
-from counterfoil_wallet.store import Kind, Store
+from counterfoil_wallet.store import Kind, NoFreshCopy, Store
 from counterfoil_wallet.wire import (
     Clock,
     Random,
     body_of,
+    https_url,
     peer_code,
     reasons_of,
     refusal_in,
@@ -44,11 +55,20 @@ _MAX_REDIRECT: Final = 2_048
 class Presented:
     """The verifier has the presentation. What it made of it, it says at its counter.
 
-    `redirect_uri` is where the verifier would like the customer to go on. The
-    app decides; the wallet never follows it.
+    `redirect_uri` is where the customer is to go on, in the browser in which she began
+    (section 8.2): it holds a fresh code, so that only who is sent there sees the result.
+    The app opens it; the wallet never follows it. It is an https URL.
     """
 
     presented_at: datetime
+    redirect_uri: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The customer said no. `redirect_uri` as in `Presented`, when the verifier heard it."""
+
+    is_heard: bool
     redirect_uri: str | None = field(repr=False)
 
 
@@ -64,6 +84,19 @@ class Presenter:
         self._clock = clock
         self._random = random
 
+    def copies_for(self, client_id: str) -> Chosen:
+        """Give the way to the copy of each card that this verifier would be shown."""
+
+        def chosen(credential: HeldCredential) -> tuple[Copy, Joining]:
+            taken = self._store.peek_copy(credential.credential_id, client_id, at=self._clock())
+            if isinstance(taken, NoFreshCopy):
+                return credential.copy, Joining.OTHERS
+            if taken.links:
+                return taken.copy, Joining.OTHERS
+            return taken.copy, Joining.ITSELF if taken.shown_before else Joining.NOTHING
+
+        return chosen
+
     def present(self, choice: Choice) -> Presented:
         """Send what was chosen, and nothing else, for the first time.
 
@@ -78,20 +111,23 @@ class Presenter:
             )
         if now >= request.expires_at:
             raise refuse("request-expired", "a live request", "an old one", "request.exp")
+        event = _showing(choice, now)
+        with self._store.step():
+            taken = [self._take(choice, disclosure) for disclosure in choice.disclosures]
+            self._store.put(event.to_record())
         vp_token: dict[str, list[str]] = {}
-        for disclosure in choice.disclosures:
+        for chosen, disclosure in zip(choice.disclosures, taken, strict=True):
             # Bound also where the query does without: a proof that nobody can replay.
             bound = bind(
                 disclosure.sd_jwt,
-                signer=disclosure.credential.signer,
+                signer=disclosure.copy.signer,
                 audience=request.client_id,
                 nonce=request.nonce,
                 now=now,
+                transaction_data_hashes=[one.digest for one in choice.signs_for(chosen)],
             )
             vp_token.setdefault(disclosure.query_id, []).append(bound)
-        event = _showing(choice, now)
-        self._store.put(event.to_record())
-        form = response_form(vp_token, request.state)
+        form = _answer_form(request, vp_token)
         try:
             response = _post(self._fetcher, request.response_uri, form)
         except Refused as refusal:
@@ -104,10 +140,24 @@ class Presenter:
         self._store.put(event.ended(Outcome.DONE).to_record())
         return Presented(now, _redirect_in(response))
 
-    def decline(self, matches: Matches) -> None:
+    def _take(self, choice: Choice, disclosure: Disclosure) -> Disclosure:
+        """Give what was on the screen, of the copy that is now this verifier's."""
+        taken = self._store.take_copy(
+            disclosure.credential.credential_id,
+            choice.request.client_id,
+            at=self._clock(),
+            reuse_that_links=choice.may_link,
+        )
+        if isinstance(taken, NoFreshCopy):
+            expected = "a copy that nobody else has seen"
+            raise refuse("only-copies-that-link", expected, "shown ones", disclosure.query_id)
+        return disclosure.of_copy(taken.copy)
+
+    def decline(self, matches: Matches) -> Declined:
         """Tell the verifier no, and nothing more: not even whether something would have fitted.
 
-        The refusal stands whether or not the verifier hears it.
+        The refusal stands whether or not the verifier hears it (section 8.5,
+        `access_denied`).
         """
         request, now = matches.request, self._clock()
         event = Event(
@@ -121,14 +171,13 @@ class Presenter:
             outcome=Outcome.SENT,
         )
         self._store.put(event.to_record())
-        form = {spec.ERROR: spec.ACCESS_DENIED}
-        if request.state is not None:
-            form[spec.STATE] = request.state
+        form = _form(request, error_form(spec.ACCESS_DENIED, request.state))
         try:
-            _post(self._fetcher, request.response_uri, form)
+            response = _post(self._fetcher, request.response_uri, form)
         except (Refused, Malformed, Unavailable):
-            return
+            return Declined(is_heard=False, redirect_uri=None)
         self._store.put(event.ended(Outcome.DONE).to_record())
+        return Declined(is_heard=True, redirect_uri=_redirect_in(response))
 
 
 def showing_id(request: PresentationRequest) -> EventId:
@@ -159,13 +208,43 @@ def _post(fetcher: Fetcher, url: str, form: Mapping[str, str]) -> Response:
     return response
 
 
+def _answer_form(
+    request: PresentationRequest, vp_token: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    if request.encryption is None:
+        return response_form(vp_token, request.state)
+    token: JsonObject = {name: [*presentations] for name, presentations in vp_token.items()}
+    return _encrypted(request, {"vp_token": token})
+
+
+def _form(request: PresentationRequest, parameters: Mapping[str, str]) -> Mapping[str, str]:
+    return parameters if request.encryption is None else _encrypted(request, {**parameters})
+
+
+def _encrypted(request: PresentationRequest, parameters: JsonObject) -> dict[str, str]:
+    """Give the one parameter that holds the others (section 8.3): unsigned, encrypted."""
+    encryption = request.encryption
+    if encryption is None:
+        raise Misuse("expected a request that says how to encrypt, found another")
+    if request.state is not None:
+        parameters = {**parameters, spec.STATE: request.state}
+    jwe = encrypt_jwe(
+        compact_json(parameters), key=encryption.key, encryption=encryption.encryptions[0]
+    )
+    return {spec.RESPONSE: jwe}
+
+
 def _redirect_in(response: Response) -> str | None:
-    # The answer may be empty, or something that is not ours to understand.
+    # The answer may be empty, or something that is not ours to understand. An app opens
+    # what it is given here: not a script, not a file.
     try:
         uri = optional_text_at(body_of(response, _WHERE), spec.REDIRECT_URI, _WHERE)
-    except Malformed:
+        if uri is None:
+            return None
+        https_url(uri.partition("#")[0], _WHERE)
+    except (Malformed, Refused):
         return None
-    return None if uri is None or len(uri) > _MAX_REDIRECT else uri
+    return uri if len(uri) <= _MAX_REDIRECT else None
 
 
 def _types(request: PresentationRequest) -> tuple[str, ...]:

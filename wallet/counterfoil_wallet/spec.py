@@ -95,8 +95,11 @@ CREDENTIAL_FAILURE: Final = "credential_failure"
 # Errors: RFC 6749, section 5.2; OpenID4VP 1.0, section 8.5.
 ERROR: Final = "error"
 ACCESS_DENIED: Final = "access_denied"
+INVALID_REQUEST: Final = "invalid_request"
+INVALID_TRANSACTION_DATA: Final = "invalid_transaction_data"
 STATE: Final = "state"
 REDIRECT_URI: Final = "redirect_uri"  # OpenID4VP 1.0, section 8.2
+RESPONSE: Final = "response"  # OpenID4VP 1.0, section 8.3.1
 
 # What a link carries: OpenID4VCI 1.0, section 4.1; OpenID4VP 1.0, section 5; HAIP 1.0, sections
 # 4.2 and 5.1, for its schemes.

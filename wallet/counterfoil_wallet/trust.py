@@ -1,51 +1,115 @@
-"""On whom this wallet relies. What the app does not name is plainly not verified."""
+"""On whom this wallet relies. What the app does not name is plainly not verified.
 
-from collections.abc import Mapping
+Verifiers are pinned by their full client id, or proved by certificates that lead to an
+anchor; issuers are pinned by their URL; a trust list (`trust_list.py`) adds both.
+"""
+
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Final
 
+from counterfoil_credentials.claims import ClaimPath, covers
+from counterfoil_credentials.client_ids import Client, ClientProof, ClientTrust
+from counterfoil_credentials.did_resolution import Resolver
 from counterfoil_credentials.dids import Did
+from counterfoil_credentials.x509 import TrustAnchors
 
+from counterfoil_wallet.issuer_trust import KnownIssuer
 from counterfoil_wallet.printable import printable
 
 
 class Standing(StrEnum):
     """How well it is proved who asks."""
 
+    UNPROVED = "an address; nobody signed this request"
     KEY_ONLY = "a key, not a verified name"
+    DOMAIN = "a web domain that publishes this key"
+    CERTIFIED = "a name that an authority vouches for"
     KNOWN = "a key that this wallet knows"
+
+
+_STANDINGS: Final = {
+    ClientProof.NOTHING: Standing.UNPROVED,
+    ClientProof.KEY: Standing.KEY_ONLY,
+    ClientProof.DOMAIN: Standing.DOMAIN,
+    ClientProof.CERTIFICATE: Standing.CERTIFIED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifier:
+    """A verifier that the app knows: its name, and what it registered that it asks for.
+
+    `may_ask` lists claims by type; None says that nothing is known about that, and
+    marks nothing. `purpose` is what it registered them for.
+    """
+
+    name: str
+    may_ask: Mapping[str, Collection[ClaimPath]] | None = None
+    purpose: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Who asks: the key's own name is proved; `claimed_name` is only what it says of itself.
+    """Who asks: the client id is proved as `standing` says.
 
-    `claimed_name` is made safe to show, as `printable` says; None when nothing is
-    left of it. `known_as` is the name under which the app knows this key, or None.
+    `claimed_name` is only what it says of itself; `proved_name` is a host or a subject that
+    its proof holds. Both are made safe to show, as `printable` says; None when nothing is
+    left of it. `known_as` is the name under which the app knows this client, or None.
     """
 
     client_id: str
     claimed_name: str | None
     known_as: str | None
+    proved_name: str | None = None
+    standing: Standing = Standing.KEY_ONLY
+    registered: Verifier | None = field(default=None, repr=False)
 
-    @property
-    def standing(self) -> Standing:
-        """How the name was proved."""
-        return Standing.KEY_ONLY if self.known_as is None else Standing.KNOWN
+    def may_ask(self, vct: str, path: ClaimPath) -> bool:
+        """Say whether it registered that it asks for this claim; True where none is known."""
+        if self.registered is None or self.registered.may_ask is None:
+            return True
+        allowed = self.registered.may_ask.get(vct, ())
+        return any(len(one) <= len(path) and covers(one, path) for one in allowed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """`verifiers`: full client id to name. `custodians`: public origin to DID."""
+    """Whom the app vouches for.
 
-    verifiers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    `verifiers`: by full client id. `anchors`: for client ids with certificates.
+    `issuers`: by URL. `custodians`: public origin to DID.
+    """
+
+    verifiers: Mapping[str, Verifier] = field(default_factory=lambda: MappingProxyType({}))
+    anchors: TrustAnchors | None = None
+    issuers: Mapping[str, KnownIssuer] = field(default_factory=lambda: MappingProxyType({}))
     custodians: Mapping[str, Did] = field(default_factory=lambda: MappingProxyType({}))
 
-    def asker(self, client_id: str, claimed_name: str | None) -> Asker:
+    def clients(self, resolver: Resolver | None) -> ClientTrust:
+        """Give what client ids are proved with; `resolver` fetches the documents of DIDs."""
+        return ClientTrust(anchors=self.anchors, known=frozenset(self.verifiers), resolver=resolver)
+
+    def asker(self, client: Client, claimed_name: str | None) -> Asker:
         """Give who asks, as far as this wallet knows."""
+        client_id = client.client_id.text
+        registered = self.verifiers.get(client_id)
+        standing = _STANDINGS[client.proof]
+        # Anybody can write a request that nobody signed, also in a known name.
+        if registered is not None and client.proof is not ClientProof.NOTHING:
+            standing = Standing.KNOWN
         return Asker(
             client_id=client_id,
             claimed_name=printable(claimed_name or "") or None,
-            known_as=self.verifiers.get(client_id),
+            proved_name=printable(client.name or "") or None,
+            known_as=self.name_of(client_id),
+            standing=standing,
+            registered=registered,
         )
+
+    def name_of(self, client_id: str) -> str | None:
+        """Give the name under which the app knows a client, or None."""
+        registered = self.verifiers.get(client_id)
+        return None if registered is None else registered.name

@@ -30,7 +30,7 @@ from counterfoil_wallet.acceptance import UNDER_WAY as ACCEPTANCES_UNDER_WAY
 from counterfoil_wallet.acceptance import Acceptance, acceptance_id_of
 from counterfoil_wallet.acceptance import from_record as acceptance_from
 from counterfoil_wallet.accepting import Acceptor
-from counterfoil_wallet.asking import fetch_request
+from counterfoil_wallet.asking import Asking
 from counterfoil_wallet.consents import AskedTerms, Consents, GrantChoice
 from counterfoil_wallet.grant_states import UNDER_WAY as GRANTS_UNDER_WAY
 from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForce, Proved
@@ -39,12 +39,13 @@ from counterfoil_wallet.history import Event
 from counterfoil_wallet.listening import Listener, Listeners, heard
 from counterfoil_wallet.matching import Choice, Matches, match_request
 from counterfoil_wallet.memory_store import MemoryStore
-from counterfoil_wallet.presenting import Presented, Presenter, showing_id
+from counterfoil_wallet.presenting import Declined, Presented, Presenter, showing_id
 from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
 from counterfoil_wallet.reminders import Reminder, reminders_of
 from counterfoil_wallet.statuses import ASKED_AGAIN_AFTER, CardStatus, StatusChecks, known_status
 from counterfoil_wallet.store import Kind, Record, Store
 from counterfoil_wallet.trash import Removed, Trash
+from counterfoil_wallet.transactions import TransactionType
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.wire import Clock, Random, refuse
 
@@ -113,6 +114,7 @@ class Wallet:
         self._random = random
         self._trust = Trust() if trust is None else trust
         self._acceptor = Acceptor(store, self._fetcher, clock, random)
+        self._asking = Asking(self._fetcher, clock, random, self._trust)
         self._presenter = Presenter(store, self._fetcher, clock, random)
         self._consents = Consents(store, self._fetcher, clock, random, self._trust)
         self._statuses = StatusChecks(store, self._fetcher, clock, random)
@@ -215,18 +217,25 @@ class Wallet:
     def matches(self, request_link: str) -> Matches:
         """Give what is asked, by whom, and exactly what each answer would reveal.
 
-        Nothing about this wallet goes out. Raises `Refused` when the request
+        Nothing about this wallet goes out; what is wrong with the request itself is
+        told to whoever asks. Raises `Refused` when the request
         cannot be trusted, or with `asks-for-a-grant` when `asked_terms` is the
         way; `Unavailable`, `Malformed`.
         """
-        signed = fetch_request(request_link, fetcher=self._fetcher, clock=self._clock)
+        signed = self._asking.fetch(request_link)
         request = signed.request
         if asks_for_consent(request):
             raise refuse("asks-for-a-grant", "a request to present", "one for a grant", "request")
+        transactions = self._asking.transactions(signed)
         types = {vct for query in request.query.credentials for vct in query.vct_values}
-        held = readable_cards(self._store.cards(types))
-        asker = self._trust.asker(request.client_id, request.client_name)
-        return match_request(request, held, asker=asker, now=self._clock())
+        return match_request(
+            request,
+            readable_cards(self._store.cards(types)),
+            asker=self._asking.asker(signed),
+            now=self._clock(),
+            transactions=transactions,
+            chosen=self._presenter.copies_for(request.client_id),
+        )
 
     def present(self, choice: Choice) -> Presented:
         """Show what was chosen, to whom it was shown on the screen, once.
@@ -237,16 +246,19 @@ class Wallet:
         with self._only_one(showing_id(choice.request)):
             return self._presenter.present(choice)
 
-    def decline(self, matches: Matches) -> None:
+    def decline(self, matches: Matches) -> Declined:
         """Say no, and no more than that."""
-        self._presenter.decline(matches)
+        return self._presenter.decline(matches)
+
+    def understand(self, *types: TransactionType) -> None:
+        """Let requests of these types of transaction through: the app can show them."""
+        self._asking.types.update({one.name: one for one in types})
 
     # Consent.
 
     def asked_terms(self, request_link: str) -> AskedTerms:
         """Give the terms that a receiver asks to be granted, and what could be granted."""
-        signed = fetch_request(request_link, fetcher=self._fetcher, clock=self._clock)
-        return self._consents.read(signed)
+        return self._consents.read(self._asking.fetch(request_link))
 
     def grant(self, choice: GrantChoice) -> InForce:
         """Grant what was chosen: seal it, sign it, deliver it.
