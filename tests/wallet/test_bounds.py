@@ -21,10 +21,12 @@ from counterfoil_wallet import (
     Record,
     Wallet,
 )
-from counterfoil_wallet.acceptance import AcceptanceId, Notice, Wanted, from_record, to_record
+from counterfoil_wallet.acceptance import AcceptanceId, Late, Notice, Wanted
+from counterfoil_wallet.acceptance_records import from_record, to_record
 from counterfoil_wallet.discovering import Endpoints
 from counterfoil_wallet.grant_states import to_record as grant_to_record
 from counterfoil_wallet.history import Event, EventId
+from counterfoil_wallet.sending import Identity, Token
 from counterfoil_wallet.wire import reasons_of
 
 from tests.conftest import NOON, Clock
@@ -211,25 +213,35 @@ def test_long_texts_within_the_bounds_are_gone_on_with(
 
 def test_the_longest_state_of_an_acceptance_can_be_read_again() -> None:
     reason = Reason("malformed", WORST * 9_000, WORST * 9_000, WORST * 9_000)
+    keys = (MemorySigner.generate(),) * 10
+    wanted = tuple(
+        Wanted(
+            configuration_id=WORST * 1_024,
+            vct=WORST * 2_048,
+            identifier=WORST * 1_024,
+            levels=(WORST * 128,) * 20,
+            signers=keys,
+        )
+        for _ in range(119)
+    )
     state = Collecting(
         acceptance_id=AcceptanceId("worst"),
         issuer=WORST * 2_048,
         endpoints=Endpoints(
+            server=WORST * 2_048,
             token=WORST * 2_048,
             credential=WORST * 2_048,
             nonce=WORST * 2_048,
             notification=WORST * 2_048,
+            deferred=WORST * 2_048,
+            authorization=WORST * 2_048,
+            pushed=WORST * 2_048,
+            challenge=WORST * 2_048,
         ),
-        access_token="\\" * 16_384,
-        wanted=tuple(
-            Wanted(
-                configuration_id=WORST * 1_024,
-                vct=WORST * 2_048,
-                identifier=WORST * 1_024,
-                signer=signer,
-            )
-            for signer in [MemorySigner.generate()] * 119
-        ),
+        identity=Identity(client_id="wallet", dpop=keys[0], instance=keys[0]),
+        token=Token("\\" * 16_384, "DPoP"),
+        wanted=wanted[:60],
+        late=tuple(Late(each, WORST * 1_024, NOON, NOON) for each in wanted[60:]),
         refused=reasons_of(Refused(*[reason] * 50)) * 8,
         notices=(Notice(WORST * 1_024, "credential_failure"),) * 119,
     )

@@ -185,7 +185,12 @@ def test_refuses_an_offer_before_the_code_is_sent(  # noqa: PLR0917
         ("/token", Response(302, "", b"", {"location": "https://elsewhere.example"}), None),
         ("/credential", json_response({"error": "invalid_token"}, 401), "token-not-accepted"),
         ("/credential", json_response({"error": "invalid_proof"}, 400), "peer-refused"),
-        ("/credential", json_response({"transaction_id": "t"}, 202), "credential-deferred"),
+        ("/credential", json_response({"transaction_id": "t"}, 202), "malformed"),
+        (
+            "/credential",
+            json_response({"transaction_id": "t", "interval": 5}, 202),
+            "credential-deferred",
+        ),
         ("/credential", json_response({"credentials": []}), "malformed"),
         ("/credential", json_response({"credentials": [{}, {}]}), "malformed"),
         ("/credential", json_response({"credential": "of a draft"}), "malformed"),

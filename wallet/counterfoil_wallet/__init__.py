@@ -19,14 +19,22 @@ from counterfoil_wallet.printable import printable
 if TYPE_CHECKING:
     from counterfoil_wallet.acceptance import (
         Acceptance,
+        Authorizing,
         Collecting,
         Dropped,
         Finished,
         Notifying,
         Redeeming,
+        Waiting,
     )
     from counterfoil_wallet.async_wallet import (
         AsyncWallet,
+    )
+    from counterfoil_wallet.attesting import (
+        Client,
+        DevelopmentAttester,
+        KeyAttester,
+        WalletAttester,
     )
     from counterfoil_wallet.consents import (
         AskedTerms,
@@ -64,6 +72,9 @@ if TYPE_CHECKING:
     from counterfoil_wallet.memory_store import (
         MemoryStore,
     )
+    from counterfoil_wallet.offered import (
+        Offered,
+    )
     from counterfoil_wallet.presenting import (
         Declined,
         Presented,
@@ -95,12 +106,12 @@ if TYPE_CHECKING:
         Store,
         Taken,
     )
-    from counterfoil_wallet.trash import (
-        Removed,
-    )
     from counterfoil_wallet.transactions import (
         Transaction,
         TransactionType,
+    )
+    from counterfoil_wallet.trash import (
+        Removed,
     )
     from counterfoil_wallet.trust import (
         Asker,
@@ -123,8 +134,10 @@ __all__ = [
     "AskedTerms",
     "Asker",
     "AsyncWallet",
+    "Authorizing",
     "CardStatus",
     "Choice",
+    "Client",
     "Collecting",
     "CopiesLeft",
     "Copy",
@@ -133,6 +146,7 @@ __all__ = [
     "Deciding",
     "Declined",
     "Delivering",
+    "DevelopmentAttester",
     "Disclosure",
     "Dropped",
     "Ending",
@@ -143,12 +157,14 @@ __all__ = [
     "HeldGrant",
     "InForce",
     "Joining",
+    "KeyAttester",
     "Kind",
     "Matches",
     "MemoryStore",
     "NoFreshCopy",
     "Notifying",
     "Offer",
+    "Offered",
     "Outcome",
     "Points",
     "Presented",
@@ -167,12 +183,14 @@ __all__ = [
     "Store",
     "Stuck",
     "Taken",
-    "Transfer",
     "Transaction",
     "TransactionType",
+    "Transfer",
     "Trust",
     "Verifier",
+    "Waiting",
     "Wallet",
+    "WalletAttester",
     "printable",
     "recognise",
     "reminders_of",
@@ -180,8 +198,9 @@ __all__ = [
 
 # Where each name lives; a test holds this, `__all__` and the imports above to each other.
 _SHELVES = """\
-acceptance: Acceptance Collecting Dropped Finished Notifying Redeeming
+acceptance: Acceptance Authorizing Collecting Dropped Finished Notifying Redeeming Waiting
 async_wallet: AsyncWallet
+attesting: Client DevelopmentAttester KeyAttester WalletAttester
 consents: AskedTerms GrantChoice
 disclosures: Disclosure Joining RevealedClaim
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved
@@ -189,14 +208,15 @@ held: Copy CopyId CredentialId HeldCredential
 history: Act Event Outcome
 matching: Choice Matches
 memory_store: MemoryStore
+offered: Offered
 presenting: Declined Presented
 reading: Stuck
 reminders: Reminder reminders_of
 routing: Offer Recognised Request Transfer recognise
 statuses: CardStatus Status
 store: CopiesLeft Kind NoFreshCopy Record Showing Store Taken
-trash: Removed
 transactions: Transaction TransactionType
+trash: Removed
 trust: Asker Standing Trust Verifier
 wallet: Accepted Points Resumed Wallet
 """

@@ -1,56 +1,58 @@
 """The states of accepting an offer. Each is a value that allows only the next step.
 
-    Redeeming ─► Collecting ─► … ─► Notifying ─► Finished
-        │            │                  └──────► Dropped
-        └────────────┴─────────────────────────► Dropped
+    Authorizing ─► Redeeming ─► Collecting ─► … ─► Notifying ◄─► Waiting
+        │              │            │                  │            │
+        └──────────────┴────────────┴──────────────────┴────────────┴──► Finished, Dropped
 
-A state is stored before its request is sent. `Redeeming` holds the code;
-`Collecting` holds the access token and the fresh keys, so that a repeated
-request is the same request; `Notifying` owes the issuer a word and nothing else.
+A state is stored before its request is sent. `Authorizing` is the browser's turn;
+`Redeeming` holds the code; `Collecting` holds the access token and the fresh keys, so that
+a repeated request is the same request; `Waiting` holds what the issuer has not ready yet;
+`Notifying` owes the issuer a word. `acceptance_records.py` writes and reads them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import sha256
-from typing import Final, NewType, TypeAlias, assert_never
+from typing import Final, NewType, TypeAlias
 
-from counterfoil_credentials.encoding import (
-    Json,
-    JsonObject,
-    as_object,
-    b64url,
-    compact_json,
-    from_b64url,
-    list_at,
-    object_at,
-    optional_text_at,
-    parse_object,
-    text_at,
-    texts_at,
-)
-from counterfoil_credentials.errors import Malformed, Reason
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.encoding import b64url, compact_json
+from counterfoil_credentials.errors import Reason
+from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.offers import CredentialOffer
 
-from counterfoil_wallet.discovering import Configuration, Endpoints
+from counterfoil_wallet.discovering import Configuration, Endpoints, Proving
 from counterfoil_wallet.held import CredentialId
-from counterfoil_wallet.store import Kind, Record
-from counterfoil_wallet.wire import reasons_at, reasons_json
+from counterfoil_wallet.sending import Identity, Token
 
 AcceptanceId = NewType("AcceptanceId", str)
-
-_WHERE: Final = "acceptance"
-# All that the bounds on what comes in allow (`discovering.py`, `exchanges.py`), and more.
-_MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A credential still to come, and the key that it will be bound to."""
+    """A credential still to come, and the keys that its copies will be bound to."""
 
     configuration_id: str
     vct: str
     identifier: str | None
-    signer: MemorySigner = field(repr=False, compare=False)
+    proving: Proving = Proving.SIGNED
+    levels: tuple[str, ...] = ()
+    signers: tuple[MemorySigner, ...] = field(repr=False, compare=False)
+
+    @property
+    def keys(self) -> tuple[PublicKey, ...]:
+        """The public keys, one for each copy."""
+        return tuple(signer.public for signer in self.signers)
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A credential that was not ready: asked for again under its id, not before an instant."""
+
+    wanted: Wanted
+    transaction_id: str = field(repr=False)
+    not_before: datetime
+    given_up_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +63,50 @@ class Notice:
     event: str
 
 
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A pre-authorized code, with what the customer typed in."""
+
+    value: str = field(repr=False)
+    tx_code: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginCode:
+    """What the browser brought back from a login, and what proves that it was ours."""
+
+    value: str = field(repr=False)
+    redirect_uri: str
+    verifier: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Redeeming:
-    """The code is about to be redeemed, or was when the program stopped."""
+class Begun:
+    """What every state shares until the end: whom it is with, and as whom."""
 
     acceptance_id: AcceptanceId
     issuer: str
     endpoints: Endpoints
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redeeming(Begun):
+    """The code is about to be redeemed, or was when the program stopped."""
+
     configurations: tuple[Configuration, ...]
     skipped: tuple[Reason, ...] = ()
-    code: str = field(repr=False)
-    tx_code: str | None = field(repr=False)
+    copies: int = 1
+    code: Code | LoginCode
 
-    def collect(self, access_token: str, wanted: tuple[Wanted, ...]) -> "Collecting":
+    def collect(self, token: Token, wanted: tuple[Wanted, ...]) -> "Collecting":
         """Go on with the token, once for each credential."""
         return Collecting(
             acceptance_id=self.acceptance_id,
             issuer=self.issuer,
             endpoints=self.endpoints,
-            access_token=access_token,
+            identity=self.identity,
+            token=token,
             wanted=wanted,
             refused=self.skipped,
         )
@@ -90,17 +117,54 @@ class Redeeming:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collecting:
-    """The token is here. The first of `wanted` is asked for next."""
+class Authorizing(Begun):
+    """The customer logs in at `url`, in a browser; the answer must come by `ends_at`.
 
-    acceptance_id: AcceptanceId
-    issuer: str
-    endpoints: Endpoints
-    access_token: str = field(repr=False)
-    wanted: tuple[Wanted, ...]
+    Open `url` and hand what the browser comes back with to `Wallet.come_back`.
+    """
+
+    configurations: tuple[Configuration, ...]
+    skipped: tuple[Reason, ...] = ()
+    copies: int = 1
+    url: str = field(repr=False)
+    redirect_uri: str
+    verifier: str = field(repr=False)
+    ends_at: datetime
+
+    def redeem(self, code: str) -> Redeeming:
+        """Go on with the code that the browser brought."""
+        return Redeeming(
+            acceptance_id=self.acceptance_id,
+            issuer=self.issuer,
+            endpoints=self.endpoints,
+            identity=self.identity,
+            configurations=self.configurations,
+            skipped=self.skipped,
+            copies=self.copies,
+            code=LoginCode(code, self.redirect_uri, self.verifier),
+        )
+
+    def drop(self, *reasons: Reason) -> "Dropped":
+        """Give up: nothing came of the login."""
+        return Dropped(self.acceptance_id, self.issuer, reasons)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorized(Begun):
+    """The token is here: what is held and refused by now, late and owed."""
+
+    token: Token
     held: tuple[CredentialId, ...] = ()
     refused: tuple[Reason, ...] = ()
+    late: tuple[Late, ...] = ()
     notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collecting(Authorized):
+    """The first of `wanted` is asked for next."""
+
+    wanted: tuple[Wanted, ...]
 
     def hold(self, credential_id: CredentialId, notice: Notice | None) -> "AfterOne":
         """Go on: the first of `wanted` is verified and kept."""
@@ -110,6 +174,10 @@ class Collecting:
         """Go on: the first of `wanted` was refused, by the issuer or by us."""
         return _after_one(replace(self, refused=(*self.refused, *reasons)), notice)
 
+    def wait(self, late: Late) -> "AfterOne":
+        """Go on: the first of `wanted` comes later."""
+        return _after_one(replace(self, late=(*self.late, late)), None)
+
     def abandon(self, reasons: tuple[Reason, ...]) -> "AfterOne":
         """Give up what is still wanted: the token is no longer accepted."""
         last = replace(self, wanted=self.wanted[:1], refused=(*self.refused, *reasons))
@@ -117,28 +185,42 @@ class Collecting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notifying:
-    """Everything is kept or refused; the issuer is to be told."""
+class Waiting(Authorized):
+    """The issuer has some of it not ready. `due` says when it may be asked again."""
 
-    acceptance_id: AcceptanceId
-    issuer: str
-    endpoints: Endpoints
-    access_token: str = field(repr=False)
-    held: tuple[CredentialId, ...]
-    refused: tuple[Reason, ...]
-    notices: tuple[Notice, ...]
+    @property
+    def due(self) -> datetime:
+        """The earliest instant at which one of the late ones may be asked for."""
+        return min(late.not_before for late in self.late)
 
-    def answered(self) -> "Notifying | Finished | Dropped":
+    def hold(self, late: Late, credential_id: CredentialId, notice: Notice | None) -> "AfterAll":
+        """Go on: a late one is verified and kept."""
+        return _settled(
+            replace(self._without(late), held=(*self.held, credential_id)), _listed(notice)
+        )
+
+    def refuse(self, late: Late, reasons: Sequence[Reason], notice: Notice | None) -> "AfterAll":
+        """Go on: a late one was refused, by the issuer or by us."""
+        return _settled(
+            replace(self._without(late), refused=(*self.refused, *reasons)), _listed(notice)
+        )
+
+    def wait(self, late: Late, not_before: datetime) -> "Waiting":
+        """Go on: a late one is still not ready."""
+        again = replace(late, not_before=not_before)
+        return replace(self, late=tuple(again if each == late else each for each in self.late))
+
+    def _without(self, late: Late) -> "Waiting":
+        return replace(self, late=tuple(each for each in self.late if each != late))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notifying(Authorized):
+    """The issuer is to be told what is kept and what is refused."""
+
+    def answered(self) -> "AfterAll":
         """Go on: the issuer has heard the first notice."""
-        return replace(self, notices=self.notices[1:]).settled()
-
-    def settled(self) -> "Notifying | Finished | Dropped":
-        """Give the state without a token as soon as nothing is owed."""
-        if self.notices and self.endpoints.notification is not None:
-            return self
-        if self.held:
-            return Finished(self.acceptance_id, self.issuer, self.held, self.refused)
-        return Dropped(self.acceptance_id, self.issuer, self.refused)
+        return _settled(self, self.notices[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,158 +242,60 @@ class Dropped:
     reasons: tuple[Reason, ...]
 
 
-AfterOne: TypeAlias = Collecting | Notifying | Finished | Dropped
-Acceptance: TypeAlias = Redeeming | Collecting | Notifying | Finished | Dropped
+AfterAll: TypeAlias = Notifying | Waiting | Finished | Dropped
+AfterOne: TypeAlias = Collecting | AfterAll
+Acceptance: TypeAlias = Authorizing | Redeeming | AfterOne
 
-UNDER_WAY: Final = ("redeeming", "collecting", "notifying")
+UNDER_WAY: Final = ("authorizing", "redeeming", "collecting", "waiting", "notifying")
 
 
-def acceptance_id_of(offer: CredentialOffer) -> AcceptanceId:
-    """Give the id of accepting `offer`: the same offer is the same acceptance."""
-    named = compact_json([offer.issuer, offer.pre_authorized_code])
+def acceptance_id_of(offer: CredentialOffer | str) -> AcceptanceId:
+    """Give the id of accepting `offer`, or the one at a URL: the same is the same acceptance.
+
+    By its URL, because that leads nowhere any more once the offer was accepted.
+    """
+    named = compact_json([offer] if isinstance(offer, str) else [offer.issuer, offer.code])
     return AcceptanceId(b64url(sha256(named).digest()))
 
 
-def to_record(state: Acceptance) -> Record:
-    """Give the record to store."""
-    name = type(state).__name__.lower()
-    return Record(Kind.ACCEPTANCE, state.acceptance_id, name, compact_json(_to_json(state)))
-
-
-def from_record(record: Record) -> Acceptance:
-    """Read a stored state."""
-    obj = parse_object(record.body, _WHERE, max_bytes=_MAX_BODY_BYTES)
-    acceptance_id, issuer = AcceptanceId(record.key), text_at(obj, "issuer", _WHERE)
-    match record.label:
-        case "redeeming":
-            return Redeeming(
-                acceptance_id=acceptance_id,
-                issuer=issuer,
-                endpoints=_endpoints(obj),
-                configurations=tuple(
-                    Configuration(text_at(item, "id", _WHERE), text_at(item, "vct", _WHERE))
-                    for item in _objects(obj, "configurations")
-                ),
-                skipped=reasons_at(obj, "skipped", _WHERE),
-                code=text_at(obj, "code", _WHERE),
-                tx_code=optional_text_at(obj, "tx_code", _WHERE),
-            )
-        case "collecting":
-            return Collecting(
-                acceptance_id=acceptance_id,
-                issuer=issuer,
-                endpoints=_endpoints(obj),
-                access_token=text_at(obj, "access_token", _WHERE),
-                wanted=tuple(_wanted(item) for item in _objects(obj, "wanted")),
-                held=_held(obj),
-                refused=reasons_at(obj, "reasons", _WHERE),
-                notices=_notices(obj),
-            )
-        case "notifying":
-            return Notifying(
-                acceptance_id=acceptance_id,
-                issuer=issuer,
-                endpoints=_endpoints(obj),
-                access_token=text_at(obj, "access_token", _WHERE),
-                held=_held(obj),
-                refused=reasons_at(obj, "reasons", _WHERE),
-                notices=_notices(obj),
-            )
-        case "finished":
-            return Finished(acceptance_id, issuer, _held(obj), reasons_at(obj, "reasons", _WHERE))
-        case "dropped":
-            return Dropped(acceptance_id, issuer, reasons_at(obj, "reasons", _WHERE))
-        case _:
-            raise Malformed("a state of an acceptance", "another text", _WHERE)
+def login_id_of(state: str) -> AcceptanceId:
+    """Give the id of the acceptance whose login comes back with `state`."""
+    return AcceptanceId(b64url(sha256(b"login\x00" + state.encode()).digest()))
 
 
 def _after_one(state: Collecting, notice: Notice | None) -> AfterOne:
-    notices = state.notices if notice is None else (*state.notices, notice)
+    notices = (*state.notices, *_listed(notice))
     if rest := state.wanted[1:]:
         return replace(state, wanted=rest, notices=notices)
-    return Notifying(
+    return _settled(state, notices)
+
+
+def _settled(state: Authorized, notices: tuple[Notice, ...]) -> AfterAll:
+    """Give the state without a token as soon as nothing is owed and nothing is late."""
+    if notices and state.endpoints.notification is not None:
+        return _as(Notifying, state, notices)
+    if state.late:
+        return _as(Waiting, state, ())
+    if state.held:
+        return Finished(state.acceptance_id, state.issuer, state.held, state.refused)
+    return Dropped(state.acceptance_id, state.issuer, state.refused)
+
+
+def _as(
+    kind: type[Notifying] | type[Waiting], state: Authorized, notices: tuple[Notice, ...]
+) -> Notifying | Waiting:
+    return kind(
         acceptance_id=state.acceptance_id,
         issuer=state.issuer,
         endpoints=state.endpoints,
-        access_token=state.access_token,
+        identity=state.identity,
+        token=state.token,
         held=state.held,
         refused=state.refused,
+        late=state.late,
         notices=notices,
-    ).settled()
-
-
-def _to_json(state: Acceptance) -> JsonObject:
-    match state:
-        case Redeeming():
-            configurations: list[Json] = [
-                {"id": item.configuration_id, "vct": item.vct} for item in state.configurations
-            ]
-            return {
-                "issuer": state.issuer,
-                "endpoints": state.endpoints.to_json(),
-                "configurations": configurations,
-                "skipped": reasons_json(state.skipped),
-                "code": state.code,
-                **({} if state.tx_code is None else {"tx_code": state.tx_code}),
-            }
-        case Collecting() | Notifying():
-            notices: list[Json] = [
-                {"id": notice.notice_id, "event": notice.event} for notice in state.notices
-            ]
-            owed: JsonObject = {
-                "endpoints": state.endpoints.to_json(),
-                "access_token": state.access_token,
-                "notices": notices,
-                **_ended(state.issuer, state.held, state.refused),
-            }
-            if isinstance(state, Collecting):
-                owed["wanted"] = [_wanted_json(item) for item in state.wanted]
-            return owed
-        case Finished():
-            return _ended(state.issuer, state.held, state.refused)
-        case Dropped():
-            return _ended(state.issuer, (), state.reasons)
-        case _:
-            assert_never(state)
-
-
-def _ended(issuer: str, held: tuple[CredentialId, ...], reasons: tuple[Reason, ...]) -> JsonObject:
-    return {"issuer": issuer, "held": [*held], "reasons": reasons_json(reasons)}
-
-
-def _wanted_json(item: Wanted) -> JsonObject:
-    return {
-        "id": item.configuration_id,
-        "vct": item.vct,
-        "key": b64url(item.signer.private_bytes()),
-        **({} if item.identifier is None else {"identifier": item.identifier}),
-    }
-
-
-def _wanted(obj: JsonObject) -> Wanted:
-    key = from_b64url(text_at(obj, "key", _WHERE), f"{_WHERE}.key")
-    return Wanted(
-        configuration_id=text_at(obj, "id", _WHERE),
-        vct=text_at(obj, "vct", _WHERE),
-        identifier=optional_text_at(obj, "identifier", _WHERE),
-        signer=MemorySigner.from_private_bytes(key),
     )
 
 
-def _endpoints(obj: JsonObject) -> Endpoints:
-    return Endpoints.from_json(object_at(obj, "endpoints", _WHERE), f"{_WHERE}.endpoints")
-
-
-def _held(obj: JsonObject) -> tuple[CredentialId, ...]:
-    return tuple(CredentialId(text) for text in texts_at(obj, "held", _WHERE))
-
-
-def _notices(obj: JsonObject) -> tuple[Notice, ...]:
-    return tuple(
-        Notice(text_at(item, "id", _WHERE), text_at(item, "event", _WHERE))
-        for item in _objects(obj, "notices")
-    )
-
-
-def _objects(obj: JsonObject, name: str) -> list[JsonObject]:
-    return [as_object(item, f"{_WHERE}.{name}") for item in list_at(obj, name, _WHERE)]
+def _listed(notice: Notice | None) -> tuple[Notice, ...]:
+    return () if notice is None else (notice,)

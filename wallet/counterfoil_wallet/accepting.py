@@ -1,50 +1,67 @@
 """Accept an offer: persist, send, persist, and so to the end or to a clear stop.
 
-    offer ─► discover ─► Redeeming ─► token ─► Collecting ─► nonce, proof, credential
-          ─► verify and keep, in one step with the history ─► Notifying ─► Finished
+    offer ─► discover ─┬─► Redeeming ─► token ─► Collecting ─► nonce, proofs, credential
+                       └─► Authorizing ─► (browser) ─► Redeeming
+          ─► verify and keep, in one step with the history ─► Notifying, Waiting ─► Finished
 
 Killed anywhere, `resume` goes on from what was stored. Between two states there
-is one request, and each may be sent twice: the issuer gives the same credential
-for the same key, a credential is kept under its key, a notice is idempotent.
+is one request, and each may be sent twice: the issuer gives the same credentials
+for the same keys, a credential is kept under its key, a notice is idempotent.
 The one thing that cannot be had twice is the token: where it was lost on its
 way, the acceptance is dropped, and the brand makes a new offer.
 """
 
-from typing import Final, TypeVar, assert_never
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias, TypeVar, assert_never
 
-from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
+from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
-from counterfoil_credentials.holder_proof import make_proof
 from counterfoil_credentials.offers import CredentialOffer, TxCode
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import (
     Acceptance,
     AcceptanceId,
+    AfterAll,
     AfterOne,
+    Authorized,
+    Authorizing,
+    Code,
     Collecting,
     Dropped,
     Finished,
+    Late,
     Notice,
     Notifying,
     Redeeming,
+    Waiting,
     Wanted,
     acceptance_id_of,
-    from_record,
-    to_record,
+    login_id_of,
 )
-from counterfoil_wallet.discovering import discover
+from counterfoil_wallet.acceptance_records import from_record, to_record
+from counterfoil_wallet.attesting import ANONYMOUS, Client
+from counterfoil_wallet.authorizing import begin_login, code_in, over, read_callback
+from counterfoil_wallet.batching import WANTED_COPIES
+from counterfoil_wallet.discovering import Discovered, discover, fetch_encryption
 from counterfoil_wallet.exchanges import (
     CredentialAnswer,
+    Promise,
     TokenAnswer,
     fetch_nonce,
     notify,
     redeem_code,
     request_credential,
+    request_late,
 )
-from counterfoil_wallet.held import HeldCredential
+from counterfoil_wallet.held import Copy, HeldCredential
 from counterfoil_wallet.history import Act, Event, fresh_event_id
-from counterfoil_wallet.receiving import receive_credential
+from counterfoil_wallet.offered import fetch_offer
+from counterfoil_wallet.proving import make_proofs
+from counterfoil_wallet.receiving import receive_credentials
+from counterfoil_wallet.sending import Sender
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.wire import Clock, Random, fresh_signer, peer_code, reasons_of, refuse
 
@@ -52,66 +69,146 @@ _State = TypeVar("_State", bound=Acceptance)
 _TX_CODE: Final = "tx_code"
 _NEW_OFFER: Final = "a token for the code; ask the brand for a new offer"
 _MAX_TX_CODE: Final = 100
+_LONGEST_WAIT: Final = timedelta(days=90)
+End: TypeAlias = Waiting | Notifying | Finished
+"""Where an acceptance stands that was gone on with as far as it goes now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A card that was judged and is not kept yet, with all its copies."""
+
+    card: HeldCredential
+    copies: tuple[Copy, ...]
 
 
 class Acceptor:
     """Drives acceptances over one store. Callers see to it that each id is driven once."""
 
-    def __init__(self, store: Store, fetcher: Fetcher, clock: Clock, random: Random) -> None:
+    def __init__(
+        self,
+        store: Store,
+        fetcher: Fetcher,
+        clock: Clock,
+        random: Random,
+        client: Client = ANONYMOUS,
+    ) -> None:
         self._store = store
         self._fetcher = fetcher
         self._clock = clock
         self._random = random
+        self._client = client
+        self._sender = Sender(fetcher, clock, random, client)
 
     def state(self, acceptance_id: AcceptanceId) -> Acceptance | None:
         """Give the stored state, or None."""
         record = self._store.get(Kind.ACCEPTANCE, acceptance_id)
         return None if record is None else from_record(record)
 
-    def accept(self, offer: CredentialOffer, tx_code: str | None) -> Finished | Notifying:
-        """Accept `offer`, or go on with accepting it.
+    def accept(self, offer: CredentialOffer | str, tx_code: str | None) -> End:
+        """Accept `offer`, or the one at a URL, or go on with accepting it.
 
         An offer that was accepted before is not accepted again: its credentials
         are given. Raises `Refused` when nothing of it could be kept.
         """
-        match self.state(acceptance_id_of(offer)):
+        acceptance_id = acceptance_id_of(offer)
+        match self.state(acceptance_id):
             case Finished() as finished:
                 return finished
-            case Collecting() | Notifying() as begun:
-                end = self._run(begun)
-            case None | Redeeming() | Dropped():
-                end = self._run(self._begin(offer, tx_code))
-        if isinstance(end, Dropped):
-            raise Refused(*end.reasons)
-        if not end.held:
-            raise Refused(*end.refused)
-        return end
+            case Collecting() | Notifying() | Waiting() as begun:
+                return self._ended(self._run(begun))
+            case _:
+                if isinstance(offer, str):
+                    offer = fetch_offer(self._fetcher, offer)
+                return self._ended(self._run(self._begin(acceptance_id, offer, tx_code)))
+
+    def discover(self, offer: CredentialOffer, *, by_login: bool) -> Discovered:
+        """Give what `offer` leads to, for this wallet."""
+        attests = self._client.key_attester is not None
+        return discover(self._fetcher, offer, by_login=by_login, attests_keys=attests)
+
+    def authorize(self, offer: CredentialOffer, redirect_uri: str) -> Authorizing:
+        """Begin a login for `offer`; its URL is then opened in a browser."""
+        discovered = self.discover(offer, by_login=True)
+        return self._keep(
+            begin_login(
+                self._sender,
+                offer,
+                discovered,
+                redirect_uri=redirect_uri,
+                copies=min(WANTED_COPIES, discovered.batch_size),
+                now=self._clock(),
+                random=self._random,
+            )
+        )
+
+    def come_back(self, url: str) -> End:
+        """Go on with the login that a browser came back from.
+
+        The same answer twice leads to the same end. Raises `Refused` with
+        `login-unknown` for a login that this wallet did not begin.
+        """
+        callback = read_callback(url)
+        match self.state(login_id_of(callback.state)):
+            case Finished() as finished:
+                return finished
+            case Authorizing() as state:
+                try:
+                    code = code_in(callback, state, self._clock())
+                except (Refused, Malformed) as error:
+                    # The answer of another server, or a bad one, ends the login: its state is
+                    # no secret any more.
+                    self._keep(state.drop(*reasons_of(error)))
+                    raise
+                return self._ended(self._run(self._keep(state.redeem(code))))
+            case Redeeming() as state:
+                return self._ended(self._run(self._redeem(state, was_interrupted=True)))
+            case None:
+                raise refuse("login-unknown", "a login that was begun here", "another", "state")
+            case state:
+                return self._ended(self._run(state))
 
     def resume(self, state: Acceptance) -> Acceptance:
         """Go on with a stored state as far as possible; `Unavailable` leaves it where it is."""
         try:
+            if isinstance(state, Authorizing):
+                return self._keep(state.drop(over())) if self._clock() >= state.ends_at else state
             if isinstance(state, Redeeming):
                 state = self._redeem(state, was_interrupted=True)
             return self._run(state)
         except Unavailable:
             return self.state(state.acceptance_id) or state
 
-    def _begin(self, offer: CredentialOffer, tx_code: str | None) -> Redeeming:
+    def _ended(self, end: End | Dropped) -> End:
+        if isinstance(end, Dropped):
+            raise Refused(*end.reasons)
+        if not end.held and (isinstance(end, Finished) or not end.late):
+            raise Refused(*end.refused)
+        return end
+
+    def _begin(
+        self, acceptance_id: AcceptanceId, offer: CredentialOffer, tx_code: str | None
+    ) -> Redeeming:
+        if offer.code is None:
+            raise refuse("login-needed", "an offer with a code", "one by login", "credential_offer")
         given = _tx_code_to_send(offer.tx_code, tx_code)
-        discovered = discover(self._fetcher, offer)
+        discovered = self.discover(offer, by_login=False)
+        endpoints = discovered.endpoints
+        identity = self._sender.identity(endpoints, must_name_itself=not endpoints.anonymous)
         return self._keep(
             Redeeming(
-                acceptance_id=acceptance_id_of(offer),
+                acceptance_id=acceptance_id,
                 issuer=offer.issuer,
-                endpoints=discovered.endpoints,
+                endpoints=endpoints,
+                identity=identity,
                 configurations=discovered.configurations,
                 skipped=discovered.skipped,
-                code=offer.pre_authorized_code,
-                tx_code=given,
+                copies=min(WANTED_COPIES, discovered.batch_size),
+                code=Code(offer.code, given),
             )
         )
 
-    def _run(self, state: Acceptance) -> Notifying | Finished | Dropped:
+    def _run(self, state: Acceptance) -> End | Dropped:
         while True:
             match state:
                 case Redeeming():
@@ -124,23 +221,27 @@ class Acceptor:
                     except Unavailable:
                         # The credentials are kept; `resume` tells the issuer later.
                         return state
+                case Waiting():
+                    if self._clock() < state.due:
+                        return state
+                    state = self._ask_late(state)
                 case Finished() | Dropped():
                     return state
+                case Authorizing():
+                    raise Misuse("expected a login that came back, found one that has not")
                 case _:
                     assert_never(state)
 
     def _redeem(self, state: Redeeming, *, was_interrupted: bool) -> Collecting | Dropped:
         try:
-            answer = redeem_code(
-                self._fetcher, state.endpoints.token, code=state.code, tx_code=state.tx_code
-            )
+            answer = redeem_code(self._sender, state, state.code)
         except (Refused, Malformed) as error:
             return self._keep(
                 state.drop(*_why_not_redeemed(error, was_interrupted=was_interrupted))
             )
         # The keys are made here and kept with the token, before any credential is
-        # asked for: whoever repeats the request after a crash has the same key.
-        return self._keep(state.collect(answer.access_token, self._wanted(state, answer)))
+        # asked for: whoever repeats the request after a crash has the same keys.
+        return self._keep(state.collect(answer.token, self._wanted(state, answer)))
 
     def _wanted(self, state: Redeeming, answer: TokenAnswer) -> tuple[Wanted, ...]:
         none: tuple[str | None, ...] = (None,)
@@ -149,7 +250,9 @@ class Acceptor:
                 configuration_id=configuration.configuration_id,
                 vct=configuration.vct,
                 identifier=identifier,
-                signer=fresh_signer(self._random),
+                proving=configuration.proving,
+                levels=configuration.levels,
+                signers=tuple(fresh_signer(self._random) for _ in range(state.copies)),
             )
             for configuration in state.configurations
             for identifier in answer.identifiers.get(configuration.configuration_id, none)
@@ -165,39 +268,97 @@ class Acceptor:
                 return self._keep(state.abandon(reasons))
             return self._keep(state.refuse(reasons, None))
         now = self._clock()
+        if isinstance(answer, Promise):
+            late = Late(wanted, answer.transaction_id, now + answer.interval, now + _LONGEST_WAIT)
+            if state.endpoints.deferred is None:
+                return self._keep(state.refuse((_nowhere_to_ask(),), None))
+            return self._keep(state.wait(late))
         try:
-            sd_jwt, verified = receive_credential(
-                answer.unverified_credential,
-                issuer=state.issuer,
-                vct=wanted.vct,
-                holder_key=wanted.signer.public,
-                fetcher=self._fetcher,
-                now=now,
-            )
+            received = self._receive(state, wanted, answer, now)
         except (Refused, Malformed) as error:
             notice = _notice(answer, spec.CREDENTIAL_FAILURE)
             return self._keep(state.refuse(reasons_of(error), notice))
-        held = HeldCredential.of(
-            sd_jwt,
-            verified,
+        notice = _notice(answer, spec.CREDENTIAL_ACCEPTED)
+        return self._hold(received, state.hold(received.card.credential_id, notice))
+
+    def _ask_late(self, state: Waiting) -> AfterAll:
+        now = self._clock()
+        late = min(state.late, key=lambda each: each.not_before)
+        try:
+            answer = self._answer_late(state, late)
+        except (Refused, Malformed) as error:
+            return self._keep(state.refuse(late, reasons_of(error), None))
+        if isinstance(answer, Promise):
+            if now >= late.given_up_at:
+                return self._keep(state.refuse(late, (_never_ready(),), None))
+            return self._keep(state.wait(late, now + answer.interval))
+        try:
+            received = self._receive(state, late.wanted, answer, now)
+        except (Refused, Malformed) as error:
+            notice = _notice(answer, spec.CREDENTIAL_FAILURE)
+            return self._keep(state.refuse(late, reasons_of(error), notice))
+        notice = _notice(answer, spec.CREDENTIAL_ACCEPTED)
+        return self._hold(received, state.hold(late, received.card.credential_id, notice))
+
+    def _answer_late(self, state: Waiting, late: Late) -> CredentialAnswer | Promise:
+        encryption = None
+        if state.endpoints.encryption is not None:
+            encryption = fetch_encryption(self._fetcher, state.issuer)
+        try:
+            return request_late(
+                self._sender,
+                state,
+                state.token,
+                url=state.endpoints.deferred or "",
+                transaction_id=late.transaction_id,
+                keys=len(late.wanted.signers),
+                encryption=encryption,
+                random=self._random,
+            )
+        except Refused as refusal:
+            # It was answered, and the answer was lost: whoever asks as before has it again.
+            if peer_code(refusal) != spec.INVALID_TRANSACTION_ID:
+                raise
+        return self._ask(state, late.wanted)
+
+    def _receive(
+        self, state: Authorized, wanted: Wanted, answer: CredentialAnswer, now: datetime
+    ) -> "_Received":
+        verified = receive_credentials(
+            answer.unverified_credentials,
+            issuer=state.issuer,
+            vct=wanted.vct,
+            holder_keys=wanted.keys,
+            fetcher=self._fetcher,
+            now=now,
+        )
+        signers = {signer.public: signer for signer in wanted.signers}
+        bound = [(*each, signers[key]) for each in verified if (key := each[1].holder_key)]
+        first, verified_first, signer = bound[0]
+        card = HeldCredential.of(
+            first,
+            verified_first,
             configuration_id=wanted.configuration_id,
-            signer=wanted.signer,
+            signer=signer,
             at=now,
         )
+        return _Received(card, tuple(Copy.of(one, of, signer=its) for one, of, its in bound))
+
+    def _hold(self, received: "_Received", following: _State) -> _State:
+        card = received.card
         event = Event(
             event_id=fresh_event_id(self._random),
-            at=now,
+            at=card.accepted_at,
             act=Act.ACCEPTED,
-            party=state.issuer,
-            types=(held.vct,),
+            party=card.issuer,
+            types=(card.vct,),
         )
-        following = state.hold(held.credential_id, _notice(answer, spec.CREDENTIAL_ACCEPTED))
         with self._store.step():
-            self._store.hold(held)
+            self._store.hold(card, received.copies)
             self._store.put(event.to_record(), to_record(following))
         return following
 
-    def _ask(self, state: Collecting, wanted: Wanted) -> CredentialAnswer:
+    def _ask(self, state: Authorized, wanted: Wanted) -> CredentialAnswer | Promise:
         try:
             return self._ask_once(state, wanted)
         except Refused as refusal:
@@ -206,28 +367,32 @@ class Acceptor:
                 raise
         return self._ask_once(state, wanted)
 
-    def _ask_once(self, state: Collecting, wanted: Wanted) -> CredentialAnswer:
+    def _ask_once(self, state: Authorized, wanted: Wanted) -> CredentialAnswer | Promise:
         nonce_url = state.endpoints.nonce
-        nonce = None if nonce_url is None else fetch_nonce(self._fetcher, nonce_url)
+        nonce = None if nonce_url is None else fetch_nonce(self._sender, nonce_url)
+        named: JsonObject = {spec.CREDENTIAL_IDENTIFIER: wanted.identifier}
+        if wanted.identifier is None:
+            named = {spec.CONFIGURATION_ID: wanted.configuration_id}
         return request_credential(
-            self._fetcher,
-            state.endpoints.credential,
-            access_token=state.access_token,
-            configuration_id=wanted.configuration_id,
-            identifier=wanted.identifier,
-            proof=make_proof(wanted.signer, issuer=state.issuer, nonce=nonce, now=self._clock()),
+            self._sender,
+            state,
+            state.token,
+            named=named,
+            proofs=make_proofs(
+                wanted,
+                issuer=state.issuer,
+                nonce=nonce,
+                client_id=state.identity.client_id,
+                attester=self._client.key_attester,
+                now=self._clock(),
+            ),
+            keys=len(wanted.signers),
+            random=self._random,
         )
 
-    def _notify(self, state: Notifying) -> Notifying | Finished | Dropped:
-        url, notice = state.endpoints.notification, state.notices[0]
-        if url is not None:
-            notify(
-                self._fetcher,
-                url,
-                access_token=state.access_token,
-                notice_id=notice.notice_id,
-                event=notice.event,
-            )
+    def _notify(self, state: Notifying) -> AfterAll:
+        notice = state.notices[0]
+        notify(self._sender, state, state.token, notice_id=notice.notice_id, event=notice.event)
         return self._keep(state.answered())
 
     def _keep(self, state: _State) -> _State:
@@ -263,3 +428,13 @@ def _why_not_redeemed(error: Refused | Malformed, *, was_interrupted: bool) -> t
 
 def _notice(answer: CredentialAnswer, event: str) -> Notice | None:
     return None if answer.notification_id is None else Notice(answer.notification_id, event)
+
+
+def _nowhere_to_ask() -> Reason:
+    expected = "a deferred credential endpoint"
+    return Reason("credential-deferred", expected, "a promise", "credential issuer metadata")
+
+
+def _never_ready() -> Reason:
+    expected = f"the credential within {_LONGEST_WAIT.days} days"
+    return Reason("credential-never-ready", expected, "a promise", "deferred credential endpoint")

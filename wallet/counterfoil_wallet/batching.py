@@ -18,6 +18,9 @@ from counterfoil_credentials.errors import Reason
 from counterfoil_credentials.sdjwt import SdJwt, unverified_payload
 from counterfoil_credentials.sdjwt_vc import VerifiedCredential
 
+WANTED_COPIES: Final = 10
+"""How many verifiers a card can be shown to before two of them see the same copy."""
+
 _WHERE: Final = "credentials"
 # What differs from copy to copy, or may: key, status, digests, and times that were not rounded.
 _OF_A_COPY: Final = frozenset({"cnf", "status", "_sd", "iat", "nbf", "exp", "jti"})

@@ -46,6 +46,7 @@ from counterfoil_wallet.wire import (
 _ISSUER: Final = "credential issuer metadata"
 _SERVER: Final = "authorization server metadata"
 _MAX_LEVELS: Final = 20
+_MAX_LEVEL: Final = 128
 _OURS: Final = f"a {SD_JWT_VC_FORMAT} with our keys"
 
 
@@ -53,7 +54,10 @@ _URLS: Final = (
     *("server", "token", "credential", "nonce", "notification", "deferred"),
     *("authorization", "pushed", "challenge"),
 )
-_FLAGS: Final = ("names_itself", "takes_details", "takes_dpop", "takes_attestation", "anonymous")
+_FLAGS: Final = (
+    *("names_itself", "takes_details", "takes_dpop"),
+    *("takes_attestation", "takes_nothing_else", "anonymous"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,8 @@ class Endpoints:
     """Where the steps of one acceptance go, and how each side wants them.
 
     `server` is the authorization server's own name. `names_itself`: it says in its answer
-    who it is (RFC 9207). `anonymous`: a wallet with a code need not say who it is.
+    who it is (RFC 9207). `takes_attestation`: of a wallet, and, where it `takes_nothing_else`,
+    of every wallet. `anonymous`: a wallet with a code need not say who it is.
     """
 
     server: str
@@ -77,6 +82,7 @@ class Endpoints:
     takes_details: bool = False
     takes_dpop: bool = False
     takes_attestation: bool = False
+    takes_nothing_else: bool = False
     anonymous: bool = True
     encryption: Encryption | None = None
 
@@ -86,7 +92,9 @@ class Endpoints:
             name: getattr(self, name) for name in (*_URLS, *_FLAGS)
         }
         kept: JsonObject = {name: value for name, value in named.items() if value is not None}
-        return kept if self.encryption is None else kept | {"encryption": self.encryption.to_json()}
+        if self.encryption is not None:
+            kept["encryption"] = self.encryption.to_json()
+        return kept
 
     @staticmethod
     def from_json(obj: JsonObject, where: str) -> "Endpoints":
@@ -101,6 +109,7 @@ class Endpoints:
             takes_details=obj.get("takes_details") is True,
             takes_dpop=obj.get("takes_dpop") is True,
             takes_attestation=obj.get("takes_attestation") is True,
+            takes_nothing_else=obj.get("takes_nothing_else") is True,
             anonymous=obj.get("anonymous") is not False,
             encryption=Encryption.from_json(object_at(obj, "encryption", where), where)
             if "encryption" in obj
@@ -222,6 +231,7 @@ def _endpoints(metadata: JsonObject, server: str, about: JsonObject) -> Endpoint
         takes_details=spec.CREDENTIAL_DETAILS_TYPE in _texts(about, spec.DETAILS_TYPES),
         takes_dpop=Algorithm.ES256 in _texts(about, spec.DPOP_ALGORITHMS),
         takes_attestation=spec.ATTESTED in methods,
+        takes_nothing_else=spec.ATTESTED in methods and spec.UNAUTHENTICATED not in methods,
         # A server that does not say so mostly allows it: only a plain no is one.
         anonymous=about.get(spec.ANONYMOUS_ACCESS) is not False,
         encryption=encryption_in(metadata),
@@ -303,7 +313,7 @@ def _proving(configuration: JsonObject, where: str) -> dict[Proving, tuple[str, 
 def _levels(proof: JsonObject, where: str) -> tuple[str, ...]:
     required = object_at(proof, spec.KEY_ATTESTATIONS_REQUIRED, where)
     named = [text for name in required for text in texts_at(required, name, where)]
-    return tuple(bounded(text, where) for text in dict.fromkeys(named[:_MAX_LEVELS]))
+    return tuple(bounded(text, where, _MAX_LEVEL) for text in dict.fromkeys(named[:_MAX_LEVELS]))
 
 
 def _batch_size(metadata: JsonObject) -> int:

@@ -1,13 +1,13 @@
-"""The four exchanges with an issuer: token, nonce, credential, notification.
+"""The exchanges with an issuer: token, nonce, credential, late credential, notification.
 
-OpenID4VCI 1.0, sections 6, 7, 8 and 11. Each sends one request and reads one
-answer strictly; nothing here remembers anything (`accepting.py` does).
+OpenID4VCI 1.0, sections 6 to 9 and 11. Each sends one request and reads one answer
+strictly; nothing here remembers anything (`accepting.py` does).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
-from urllib.parse import urlencode
 
 from counterfoil_credentials.encoding import (
     JsonObject,
@@ -19,121 +19,214 @@ from counterfoil_credentials.encoding import (
     texts_at,
 )
 from counterfoil_credentials.errors import Malformed
-from counterfoil_credentials.fetch import Fetcher
+from counterfoil_credentials.fetch import Response
 from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES
-from counterfoil_credentials.spec import FORM_MEDIA_TYPE, JSON_MEDIA_TYPE, PRE_AUTHORIZED_GRANT
+from counterfoil_credentials.spec import (
+    AUTHORIZATION_CODE_GRANT,
+    JSON_MEDIA_TYPE,
+    PRE_AUTHORIZED_GRANT,
+)
 
 from counterfoil_wallet import spec
-from counterfoil_wallet.wire import bounded, json_answer, refusal_in, refuse, require_known
+from counterfoil_wallet.acceptance import Begun, Code, LoginCode
+from counterfoil_wallet.encrypting import Encryption, Sealed, opened, seal
+from counterfoil_wallet.sending import Sender, Token
+from counterfoil_wallet.wire import (
+    Random,
+    bounded,
+    json_answer,
+    refusal_in,
+    refuse,
+    require_known,
+)
 
 _TOKEN: Final = "token endpoint"
 _NONCE: Final = "nonce endpoint"
 _CREDENTIAL: Final = "credential endpoint"
+_DEFERRED: Final = "deferred credential endpoint"
 _NOTIFICATION: Final = "notification endpoint"
+_NEW_OFFER: Final = "an access token that still holds; ask the brand for a new offer"
 _MAX_TOKEN: Final = 16_384
 _MAX_NONCE: Final = 4_096
 _MAX_DETAILS: Final = 20
 _MAX_IDENTIFIERS: Final = 20
 _MAX_IDENTIFIERS_IN_ALL: Final = 100
+_SHORTEST_WAIT: Final = timedelta(seconds=1)
+_LONGEST_WAIT: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenAnswer:
     """An access token, and the datasets that it stands for, by configuration id."""
 
-    access_token: str = field(repr=False)
+    token: Token
     identifiers: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialAnswer:
-    """A credential that nobody has judged yet."""
+    """Copies of one credential that nobody has judged yet."""
 
-    unverified_credential: str = field(repr=False)
+    unverified_credentials: tuple[str, ...] = field(repr=False)
     notification_id: str | None
 
 
-def redeem_code(fetcher: Fetcher, url: str, *, code: str, tx_code: str | None) -> TokenAnswer:
-    """Give the token for a pre-authorized code (section 6)."""
-    form = {spec.GRANT_TYPE: PRE_AUTHORIZED_GRANT, spec.PRE_AUTHORIZED_CODE: code}
-    if tx_code is not None:
-        form[spec.TX_CODE] = tx_code
-    answer = json_answer(
-        fetcher.post(url, urlencode(form).encode(), media_type=FORM_MEDIA_TYPE), _TOKEN
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Not yet: ask again under `transaction_id` after `interval`, a second to a week."""
+
+    transaction_id: str = field(repr=False)
+    interval: timedelta
+
+
+def redeem_code(sender: Sender, begun: Begun, code: Code | LoginCode) -> TokenAnswer:
+    """Give the token for a code (section 6)."""
+    form = _form(code)
+    response = sender.to_server(
+        begun.endpoints.token, form, endpoints=begun.endpoints, identity=begun.identity
     )
+    answer = json_answer(response, _TOKEN)
     # RFC 6749, section 7.1: a token of a type that we do not know is not used.
-    if text_at(answer, spec.TOKEN_TYPE, _TOKEN).lower() != spec.BEARER.lower():
-        raise refuse("token-type-unknown", spec.BEARER, "another type", _TOKEN)
-    token = text_at(answer, spec.ACCESS_TOKEN, _TOKEN)
-    if not 1 <= len(token) <= _MAX_TOKEN or not token.isascii() or not token.isprintable():
+    known = [spec.BEARER, *([] if begun.identity.dpop is None else [spec.DPOP])]
+    kind = text_at(answer, spec.TOKEN_TYPE, _TOKEN).lower()
+    if kind not in [each.lower() for each in known]:
+        raise refuse("token-type-unknown", " or ".join(known), "another type", _TOKEN)
+    value = text_at(answer, spec.ACCESS_TOKEN, _TOKEN)
+    if not 1 <= len(value) <= _MAX_TOKEN or not value.isascii() or not value.isprintable():
         raise Malformed("a printable access token", "another text", _TOKEN)
-    return TokenAnswer(token, _identifiers(answer))
+    named = spec.BEARER if kind == spec.BEARER.lower() else spec.DPOP
+    return TokenAnswer(Token(value, named), _identifiers(answer))
 
 
-def fetch_nonce(fetcher: Fetcher, url: str) -> str:
+def fetch_nonce(sender: Sender, url: str) -> str:
     """Give a fresh nonce (section 7)."""
-    answer = json_answer(fetcher.post(url, b"", media_type=FORM_MEDIA_TYPE), _NONCE)
+    answer = json_answer(sender.plain(url), _NONCE)
     return bounded(text_at(answer, spec.C_NONCE, _NONCE), _NONCE, _MAX_NONCE)
 
 
 def request_credential(
-    fetcher: Fetcher,
-    url: str,
+    sender: Sender,
+    begun: Begun,
+    token: Token,
     *,
-    access_token: str,
-    configuration_id: str,
-    identifier: str | None,
-    proof: str,
-) -> CredentialAnswer:
-    """Give the one credential that answers the one proof (section 8)."""
-    request: JsonObject = {spec.PROOFS: {spec.JWT_PROOF: [proof]}}
-    if identifier is None:
-        request[spec.CONFIGURATION_ID] = configuration_id
-    else:
-        request[spec.CREDENTIAL_IDENTIFIER] = identifier
-    response = fetcher.post(
-        url,
-        compact_json(request),
-        media_type=JSON_MEDIA_TYPE,
-        headers=_bearer(access_token),
-        max_bytes=2 * MAX_SD_JWT_BYTES,
-    )
-    if response.status in (401, 403):
-        refusal = refusal_in(response, _CREDENTIAL)
-        raise refuse("token-not-accepted", _NEW_OFFER, refusal.reasons[0].found, _CREDENTIAL)
-    if response.status == 202:
-        raise refuse("credential-deferred", "the credential now", "a promise", _CREDENTIAL)
-    answer = json_answer(response, _CREDENTIAL)
-    listed = list_at(answer, spec.CREDENTIALS, _CREDENTIAL)
-    if len(listed) != 1:
-        raise Malformed("one credential for one proof", f"{len(listed)}", _CREDENTIAL)
-    where = f"{_CREDENTIAL}.{spec.CREDENTIALS}[0]"
-    notification_id = optional_text_at(answer, spec.NOTIFICATION_ID, _CREDENTIAL)
-    if notification_id is not None:
-        bounded(notification_id, f"{_CREDENTIAL}.{spec.NOTIFICATION_ID}")
-    return CredentialAnswer(
-        text_at(as_object(listed[0], where), spec.CREDENTIAL, where), notification_id
-    )
+    named: JsonObject,
+    proofs: JsonObject,
+    keys: int,
+    random: Random,
+) -> CredentialAnswer | Promise:
+    """Give what answers the proofs of so many `keys`: at most one copy for each (section 8).
+
+    `named` says which credential, by its configuration or its identifier.
+    """
+    sealed = seal({**named, spec.PROOFS: proofs}, begun.endpoints.encryption, random)
+    response = _send(sender, begun, token, begun.endpoints.credential, sealed, keys)
+    return _answer(response, sealed, keys, _CREDENTIAL)
 
 
-def notify(fetcher: Fetcher, url: str, *, access_token: str, notice_id: str, event: str) -> None:
+def request_late(
+    sender: Sender,
+    begun: Begun,
+    token: Token,
+    *,
+    url: str,
+    transaction_id: str,
+    keys: int,
+    encryption: Encryption | None,
+    random: Random,
+) -> CredentialAnswer | Promise:
+    """Give what was not ready before, or is not yet (section 9)."""
+    sealed = seal({spec.TRANSACTION_ID: transaction_id}, encryption, random)
+    response = _send(sender, begun, token, url, sealed, keys)
+    answer = _answer(response, sealed, keys, _DEFERRED)
+    if isinstance(answer, Promise) and answer.transaction_id != transaction_id:
+        raise Malformed("the same transaction id", "another", _DEFERRED)
+    return answer
+
+
+def notify(sender: Sender, begun: Begun, token: Token, *, notice_id: str, event: str) -> None:
     """Tell the issuer what became of a credential (section 11).
 
     Returns when the issuer has answered, whatever it said: the notification is
     a courtesy. `Unavailable` when it has not.
     """
+    if begun.endpoints.notification is None:
+        return
     body: JsonObject = {spec.NOTIFICATION_ID: notice_id, spec.EVENT: event}
-    response = fetcher.post(
-        url, compact_json(body), media_type=JSON_MEDIA_TYPE, headers=_bearer(access_token)
+    response = sender.to_issuer(
+        begun.endpoints.notification,
+        compact_json(body),
+        media_type=JSON_MEDIA_TYPE,
+        token=token,
+        identity=begun.identity,
     )
     require_known(response, _NOTIFICATION)
 
 
-_NEW_OFFER: Final = "an access token that still holds; ask the brand for a new offer"
+def _form(code: Code | LoginCode) -> dict[str, str]:
+    if isinstance(code, LoginCode):
+        return {
+            spec.GRANT_TYPE: AUTHORIZATION_CODE_GRANT,
+            spec.CODE: code.value,
+            spec.REDIRECT_URI: code.redirect_uri,
+            spec.CODE_VERIFIER: code.verifier,
+        }
+    form = {spec.GRANT_TYPE: PRE_AUTHORIZED_GRANT, spec.PRE_AUTHORIZED_CODE: code.value}
+    return form if code.tx_code is None else {**form, spec.TX_CODE: code.tx_code}
 
 
-def _bearer(access_token: str) -> dict[str, str]:
-    return {"Authorization": f"{spec.BEARER} {access_token}"}
+def _send(  # noqa: PLR0917  # a request is all of these
+    sender: Sender, begun: Begun, token: Token, url: str, sealed: Sealed, keys: int
+) -> Response:
+    return sender.to_issuer(
+        url,
+        sealed.body,
+        media_type=sealed.media_type,
+        token=token,
+        identity=begun.identity,
+        # Encrypted it is a third longer.
+        max_bytes=2 * _longest(keys),
+    )
+
+
+def _longest(keys: int) -> int:
+    return 2 * MAX_SD_JWT_BYTES * keys
+
+
+def _answer(
+    response: Response, sealed: Sealed, keys: int, where: str
+) -> CredentialAnswer | Promise:
+    if response.status in (401, 403):
+        refusal = refusal_in(response, where)
+        raise refuse("token-not-accepted", _NEW_OFFER, refusal.reasons[0].found, where)
+    require_known(response, where)
+    if response.status not in (200, 202):
+        raise refusal_in(response, where)
+    answer = opened(response, sealed, where, max_bytes=_longest(keys))
+    return _promise(answer, where) if response.status == 202 else _credentials(answer, keys, where)
+
+
+def _promise(answer: JsonObject, where: str) -> Promise:
+    transaction_id = bounded(text_at(answer, spec.TRANSACTION_ID, where), where)
+    interval = answer.get(spec.INTERVAL)
+    # "A positive number": it may have a fraction, and what it asks for is bounded.
+    if not isinstance(interval, int | float) or isinstance(interval, bool) or interval <= 0:
+        raise Malformed("a positive number", "another value", f"{where}.{spec.INTERVAL}")
+    seconds = min(max(interval, _SHORTEST_WAIT.total_seconds()), _LONGEST_WAIT.total_seconds())
+    return Promise(transaction_id, timedelta(seconds=seconds))
+
+
+def _credentials(answer: JsonObject, keys: int, where: str) -> CredentialAnswer:
+    listed = list_at(answer, spec.CREDENTIALS, where)
+    if not 1 <= len(listed) <= keys:
+        raise Malformed(f"1 to {keys} credentials, for as many keys", f"{len(listed)}", where)
+    found: list[str] = []
+    for i, value in enumerate(listed):
+        place = f"{where}.{spec.CREDENTIALS}[{i}]"
+        found.append(text_at(as_object(value, place), spec.CREDENTIAL, place))
+    notification_id = optional_text_at(answer, spec.NOTIFICATION_ID, where)
+    if notification_id is not None:
+        bounded(notification_id, f"{where}.{spec.NOTIFICATION_ID}")
+    return CredentialAnswer(tuple(found), notification_id)
 
 
 def _identifiers(answer: JsonObject) -> Mapping[str, tuple[str, ...]]:

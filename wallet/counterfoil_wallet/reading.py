@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Reason
 
-from counterfoil_wallet import acceptance, grant_states
+from counterfoil_wallet import acceptance_records, grant_states
 from counterfoil_wallet.held import HeldCredential, whole
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.store import Kind, Record, Store
@@ -21,7 +21,7 @@ def _left_behind(_: Record) -> None:
 
 _READERS: Final[dict[Kind, Callable[[Record], object]]] = {
     Kind.CREDENTIAL: _left_behind,
-    Kind.ACCEPTANCE: acceptance.from_record,
+    Kind.ACCEPTANCE: acceptance_records.from_record,
     Kind.GRANT: grant_states.from_record,
     Kind.EVENT: Event.from_record,
 }

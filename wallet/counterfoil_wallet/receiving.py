@@ -1,10 +1,12 @@
-"""Judge a credential as it comes in, before it is kept.
+"""Judge a credential and its copies as they come in, before they are kept.
 
 An issuer that answers with anything but the credential it announced, for the
-key that was proved, from itself, under its own published key, is refused. So is
-a credential that no screen could list.
+keys that were proved, from itself, under its own published key, is refused. So is
+a credential that no screen could list, and copies that two verifiers could join.
+One bad copy refuses them all (OpenID4VCI 1.0, section 11.1).
 """
 
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -22,6 +24,7 @@ from counterfoil_credentials.sdjwt_vc import (
     time_reasons,
 )
 
+from counterfoil_wallet.batching import batch_reasons
 from counterfoil_wallet.leaves import leaves
 from counterfoil_wallet.wire import MAX_IDENTIFIER, MAX_URL, bounded, refuse
 
@@ -29,42 +32,59 @@ _WHERE: Final = "credential"
 _MAX_CLAIMS: Final = 1_000
 
 
-def receive_credential(
-    text: str,
+def receive_credentials(
+    texts: Sequence[str],
     *,
     issuer: str,
     vct: str,
-    holder_key: PublicKey,
+    holder_keys: Collection[PublicKey],
     fetcher: Fetcher,
     now: datetime,
-) -> tuple[SdJwt, VerifiedCredential]:
-    """Give the credential in `text`, verified.
+) -> list[tuple[SdJwt, VerifiedCredential]]:
+    """Give the credentials in `texts`, verified: copies of one, each for another key.
 
-    Checked: no key binding yet; it names `issuer`; the signature by one of the
-    keys that the issuer publishes; then type, holder key and time together.
+    Checked: no key binding yet; each names `issuer`; the signature by one of the
+    keys that the issuer publishes; then type, holder key and time together; last
+    what `batch_reasons` compares.
     Codes: `key-binding-unexpected`, `issuer-mismatch`, `issuer-key-unknown`,
     `signature-invalid`, `type-mismatch`, `holder-key-mismatch`, `expired`, and
-    those of `read_credential`. `Unavailable` when the keys could not be had,
-    `Malformed` also for more than 1,000 claims, a claim whose path has more than
-    1,024 characters, and a status URL of more than 2,048.
+    those of `read_credential` and `batch_reasons`. `Unavailable` when the keys
+    could not be had, `Malformed` also for more than 1,000 claims, a claim whose path
+    has more than 1,024 characters, and a status URL of more than 2,048.
     """
-    sd_jwt = SdJwt.parse(text, _WHERE)
-    if sd_jwt.key_binding is not None:
-        raise refuse("key-binding-unexpected", "a credential alone", "a key binding", _WHERE)
-    unverified = read_credential(sd_jwt)
-    # Before the keys are fetched: an issuer cannot make the wallet call another.
-    if unverified.unverified_issuer != issuer:
-        raise refuse("issuer-mismatch", "the offer's issuer", "another", f"{_WHERE}.iss")
-    verified = unverified.verify(_issuer_key(unverified, fetcher))
+    parsed: list[tuple[SdJwt, UnverifiedCredential]] = []
+    for text in texts:
+        sd_jwt = SdJwt.parse(text, _WHERE)
+        if sd_jwt.key_binding is not None:
+            raise refuse("key-binding-unexpected", "a credential alone", "a key binding", _WHERE)
+        unverified = read_credential(sd_jwt)
+        # Before the keys are fetched: an issuer cannot make the wallet call another.
+        if unverified.unverified_issuer != issuer:
+            raise refuse("issuer-mismatch", "the offer's issuer", "another", f"{_WHERE}.iss")
+        parsed.append((sd_jwt, unverified))
+    keys = fetch_issuer_keys(fetcher, issuer)
+    received: list[tuple[SdJwt, VerifiedCredential]] = []
+    for sd_jwt, unverified in parsed:
+        verified = unverified.verify(_issuer_key(unverified, keys))
+        _require_ours(verified, vct, holder_keys, now)
+        received.append((sd_jwt, verified))
+    if reasons := batch_reasons(received):
+        raise Refused(*reasons)
+    return received
+
+
+def _require_ours(
+    verified: VerifiedCredential, vct: str, holder_keys: Collection[PublicKey], now: datetime
+) -> None:
     reasons: list[Reason] = []
     if verified.vct != vct:
         reasons.append(
             Reason("type-mismatch", "the type that was offered", "another", f"{_WHERE}.vct")
         )
-    if verified.holder_key != holder_key:
+    if verified.holder_key not in holder_keys:
         found = "none" if verified.holder_key is None else "another"
         reasons.append(
-            Reason("holder-key-mismatch", "the key that was proved", found, f"{_WHERE}.cnf")
+            Reason("holder-key-mismatch", "a key that was proved", found, f"{_WHERE}.cnf")
         )
     reasons += [reason for reason in time_reasons(verified, now) if reason.code == "expired"]
     if reasons:
@@ -72,7 +92,6 @@ def receive_credential(
     if verified.status is not None:
         bounded(verified.status.url, f"{_WHERE}.status", MAX_URL)
     _require_listable(verified.claims)
-    return sd_jwt, verified
 
 
 def _require_listable(claims: JsonObject) -> None:
@@ -83,8 +102,7 @@ def _require_listable(claims: JsonObject) -> None:
         bounded(path_text(path), f"{_WHERE}: a claim's path", MAX_IDENTIFIER)
 
 
-def _issuer_key(credential: UnverifiedCredential, fetcher: Fetcher) -> PublicKey:
-    keys = fetch_issuer_keys(fetcher, credential.unverified_issuer)
+def _issuer_key(credential: UnverifiedCredential, keys: Mapping[str, PublicKey]) -> PublicKey:
     key = issuer_key_named(keys, credential.key_id)
     if key is None:
         found = "no key id" if credential.key_id is None else "another"

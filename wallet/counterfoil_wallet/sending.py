@@ -51,6 +51,7 @@ from counterfoil_wallet.wire import (
     bounded,
     fresh_signer,
     json_answer,
+    refuse,
 )
 
 _CHALLENGE: Final = "challenge endpoint"
@@ -108,10 +109,20 @@ class Sender:
         self._nonces: dict[str, str] = {}
 
     def identity(self, endpoints: Endpoints, *, must_name_itself: bool) -> Identity:
-        """Make the keys of one acceptance, as far as its server takes them."""
+        """Make the keys of one acceptance, as far as its server takes them.
+
+        Raises `Refused` with `wallet-attestation-needed` where nobody vouches for this
+        wallet and somebody must, and with `client-id-needed`.
+        """
+        name = self.client.client_id
         attests = endpoints.takes_attestation and self.client.wallet_attester is not None
+        if endpoints.takes_nothing_else and not attests:
+            expected = "a wallet that its maker vouches for"
+            raise refuse("wallet-attestation-needed", expected, "another", endpoints.server)
+        if (attests or must_name_itself) and name is None:
+            raise refuse("client-id-needed", "a wallet with a client id", "none", endpoints.server)
         return Identity(
-            client_id=self.client.client_id if must_name_itself or attests else None,
+            client_id=name if must_name_itself or attests else None,
             dpop=fresh_signer(self._random) if endpoints.takes_dpop else None,
             instance=fresh_signer(self._random) if attests else None,
         )

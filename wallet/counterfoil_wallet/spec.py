@@ -34,6 +34,7 @@ DETAILS_TYPES: Final = "authorization_details_types_supported"
 DPOP_ALGORITHMS: Final = "dpop_signing_alg_values_supported"
 CLIENT_AUTHENTICATION: Final = "token_endpoint_auth_methods_supported"
 ATTESTED: Final = "attest_jwt_client_auth"
+UNAUTHENTICATED: Final = "none"
 ANONYMOUS_ACCESS: Final = "pre-authorized_grant_anonymous_access_supported"
 
 # Authorization request and response: RFC 6749, section 4.1; RFC 7636; RFC 9126; RFC 9207;
@@ -72,6 +73,7 @@ CREDENTIAL_IDENTIFIERS: Final = "credential_identifiers"
 # Nonce: OpenID4VCI 1.0, section 7.
 C_NONCE: Final = "c_nonce"
 INVALID_NONCE: Final = "invalid_nonce"  # section 8.3.1.2
+INVALID_TRANSACTION_ID: Final = "invalid_transaction_id"  # section 9.3
 
 # Credential request and response: OpenID4VCI 1.0, section 8.
 CONFIGURATION_ID: Final = "credential_configuration_id"

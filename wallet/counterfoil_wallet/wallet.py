@@ -22,15 +22,18 @@ from typing import Final, Protocol, Self
 
 from counterfoil_consent.holder import asks_for_consent
 from counterfoil_consent.wire import GrantId
+from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.encoding import Json
 from counterfoil_credentials.errors import Misuse, Reason
 from counterfoil_credentials.fetch import Fetcher, GuardedFetcher
-from counterfoil_credentials.offers import parse_offer
 
 from counterfoil_wallet.acceptance import UNDER_WAY as ACCEPTANCES_UNDER_WAY
-from counterfoil_wallet.acceptance import Acceptance, acceptance_id_of
-from counterfoil_wallet.acceptance import from_record as acceptance_from
-from counterfoil_wallet.accepting import Acceptor
+from counterfoil_wallet.acceptance import Acceptance, Authorizing, Finished, acceptance_id_of
+from counterfoil_wallet.acceptance_records import from_record as acceptance_from
+from counterfoil_wallet.accepting import Acceptor, End
 from counterfoil_wallet.asking import Asking
+from counterfoil_wallet.attesting import ANONYMOUS, Client
+from counterfoil_wallet.authorizing import login_of
 from counterfoil_wallet.consents import AskedTerms, Consents, GrantChoice
 from counterfoil_wallet.grant_states import UNDER_WAY as GRANTS_UNDER_WAY
 from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForce, Proved
@@ -39,6 +42,7 @@ from counterfoil_wallet.history import Event
 from counterfoil_wallet.listening import Listener, Listeners, heard
 from counterfoil_wallet.matching import Choice, Matches, match_request
 from counterfoil_wallet.memory_store import MemoryStore
+from counterfoil_wallet.offered import Offered, offer_in, offer_of
 from counterfoil_wallet.presenting import Declined, Presented, Presenter, showing_id
 from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
 from counterfoil_wallet.reminders import Reminder, reminders_of
@@ -67,10 +71,15 @@ class Points(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What an offer led to. `refused` says why a part of it is not held."""
+    """What an offer led to. `refused` says why a part of it is not held.
+
+    `waits_until`: the issuer has a part of it not ready; `Wallet.resume` asks for it, and
+    not before that instant. None where nothing is late.
+    """
 
     credentials: tuple[HeldCredential, ...]
     refused: tuple[Reason, ...]
+    waits_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,7 @@ class Wallet:
         clock: Clock = utc_now,
         random: Random = secrets.token_bytes,
         trust: Trust | None = None,
+        client: Client = ANONYMOUS,
     ) -> None:
         self._listeners = Listeners()
         store = heard(store, self._listeners.tell)
@@ -113,7 +123,7 @@ class Wallet:
         self._clock = clock
         self._random = random
         self._trust = Trust() if trust is None else trust
-        self._acceptor = Acceptor(store, self._fetcher, clock, random)
+        self._acceptor = Acceptor(store, self._fetcher, clock, random, client)
         self._asking = Asking(self._fetcher, clock, random, self._trust)
         self._presenter = Presenter(store, self._fetcher, clock, random)
         self._consents = Consents(store, self._fetcher, clock, random, self._trust)
@@ -132,13 +142,14 @@ class Wallet:
         clock: Clock = utc_now,
         random: Random = secrets.token_bytes,
         trust: Trust | None = None,
+        client: Client = ANONYMOUS,
     ) -> Self:
         """Make a wallet in the folder `path`; `Refused` with `wallet-exists` if there is one."""
         # Loaded here: the wallet's face must load without the encrypted SQLite.
         from counterfoil_wallet.sqlite_store import SqliteStore  # noqa: PLC0415
 
         store = SqliteStore.create(Path(path), passphrase, random=random)
-        return cls(store, fetcher=fetcher, clock=clock, random=random, trust=trust)
+        return cls(store, fetcher=fetcher, clock=clock, random=random, trust=trust, client=client)
 
     @classmethod
     def open(
@@ -150,6 +161,7 @@ class Wallet:
         clock: Clock = utc_now,
         random: Random = secrets.token_bytes,
         trust: Trust | None = None,
+        client: Client = ANONYMOUS,
     ) -> Self:
         """Open the wallet in the folder `path`.
 
@@ -160,7 +172,7 @@ class Wallet:
         from counterfoil_wallet.sqlite_store import SqliteStore  # noqa: PLC0415
 
         store = SqliteStore.open(Path(path), passphrase)
-        return cls(store, fetcher=fetcher, clock=clock, random=random, trust=trust)
+        return cls(store, fetcher=fetcher, clock=clock, random=random, trust=trust, client=client)
 
     @classmethod
     def in_memory(
@@ -170,9 +182,12 @@ class Wallet:
         clock: Clock = utc_now,
         random: Random = secrets.token_bytes,
         trust: Trust | None = None,
+        client: Client = ANONYMOUS,
     ) -> Self:
         """Make a wallet that is gone when the program ends."""
-        return cls(MemoryStore(), fetcher=fetcher, clock=clock, random=random, trust=trust)
+        return cls(
+            MemoryStore(), fetcher=fetcher, clock=clock, random=random, trust=trust, client=client
+        )
 
     @staticmethod
     def exists(path: str | PathLike[str]) -> bool:
@@ -202,15 +217,57 @@ class Wallet:
         nothing of it could be kept (`offer-not-redeemed`, `issuer-mismatch`,
         `tx-code-needed`, …) and `Malformed`.
         """
-        offer = parse_offer(offer_link)
+        offer = offer_in(offer_link)
         with self._only_one(acceptance_id_of(offer)):
-            end = self._acceptor.accept(offer, tx_code)
-        held = [self._store.card(credential_id) for credential_id in end.held]
-        return Accepted(tuple(card for card in held if card is not None), end.refused)
+            return self._accepted(self._acceptor.accept(offer, tx_code))
+
+    def offered(self, offer_link: str) -> Offered:
+        """Give what an offer would give, as its issuer says it. Nothing is accepted yet.
+
+        Raises as `accept` does.
+        """
+        offer = offer_of(self._fetcher, offer_link, ())
+        return Offered.of(offer, self._acceptor.discover(offer, by_login=offer.code is None))
+
+    def authorize(
+        self, source: str, *, redirect_uri: str, configurations: Sequence[str] = ()
+    ) -> Authorizing:
+        """Begin a login for an offer; open its `url` in a browser, and hand on what comes back.
+
+        `source` is the offer's link, or an issuer's URL with the `configurations` to ask
+        it for. `redirect_uri` is the app's own. The login is kept: the app may stop and
+        start again before the browser is back. Raises `Refused` (`login-not-offered`,
+        `peer-refused`, …), `Unavailable`, `Malformed`.
+        """
+        offer = offer_of(self._fetcher, source, configurations)
+        return self._acceptor.authorize(offer, redirect_uri)
+
+    def come_back(self, url: str) -> Accepted:
+        """Go on with the login that ended at `url`, the whole address the browser came to.
+
+        Raises `Refused` (`login-refused`, `login-unknown`, `login-over`,
+        `issuer-mismatch`, …) and what `accept` raises.
+        """
+        with self._only_one(login_of(url)):
+            return self._accepted(self._acceptor.come_back(url))
 
     def credentials(self) -> list[HeldCredential]:
         """Give what is held, oldest first, without the trash; each is read when first used."""
         return self._store.cards()
+
+    def find(self, path: ClaimPath, value: Json) -> list[HeldCredential]:
+        """Give the cards that say exactly `value` at `path`, oldest first, without the trash.
+
+        `None` in `path` stands for any element of a list.
+        """
+        return self._store.cards_with(path, value)
+
+    def search(self, text: str, *, limit: int = 50) -> list[HeldCredential]:
+        """Give the cards in which every word of `text` occurs or begins one, newest first.
+
+        In English and Chinese, without the trash.
+        """
+        return self._store.search(text, limit=limit)
 
     # Requests.
 
@@ -385,6 +442,15 @@ class Wallet:
     @points.setter
     def points(self, points: Points) -> None:
         self._points = points
+
+    def _accepted(self, end: End) -> Accepted:
+        held = [self._store.card(credential_id) for credential_id in end.held]
+        late = () if isinstance(end, Finished) else end.late
+        return Accepted(
+            tuple(card for card in held if card is not None),
+            end.refused,
+            min((each.not_before for each in late), default=None),
+        )
 
     @contextmanager
     def _only_one(self, key: str) -> Generator[None, None, None]:

@@ -82,9 +82,14 @@ def refusal_in(response: Response, where: str) -> Refused:
         code = optional_text_at(body_of(response, where), ERROR, where)
     except Malformed:
         code = None
-    if code is not None and _ERROR_CODE.match(code):
+    if code is not None and is_error_code(code):
         found = code
     return refuse("peer-refused", f"success of the {where}", found, where)
+
+
+def is_error_code(text: str) -> bool:
+    """Say whether a peer's word is one of the plain ones, which may be shown."""
+    return _ERROR_CODE.match(text) is not None
 
 
 def peer_code(refusal: Refused) -> str:

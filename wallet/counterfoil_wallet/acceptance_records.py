@@ -1,0 +1,324 @@
+"""How the states of an acceptance are stored, and read again, also those of an older wallet."""
+
+from typing import Final, assert_never
+
+from counterfoil_credentials.encoding import (
+    Json,
+    JsonObject,
+    as_object,
+    b64url,
+    compact_json,
+    from_b64url,
+    list_at,
+    object_at,
+    optional_int_at,
+    optional_text_at,
+    parse_object,
+    text_at,
+    texts_at,
+)
+from counterfoil_credentials.errors import Malformed, Reason
+from counterfoil_credentials.keys import MemorySigner
+
+from counterfoil_wallet import spec
+from counterfoil_wallet.acceptance import (
+    Acceptance,
+    AcceptanceId,
+    Authorizing,
+    Begun,
+    Code,
+    Collecting,
+    Dropped,
+    Finished,
+    Late,
+    LoginCode,
+    Notice,
+    Notifying,
+    Redeeming,
+    Waiting,
+    Wanted,
+)
+from counterfoil_wallet.discovering import Configuration, Endpoints, Proving
+from counterfoil_wallet.held import CredentialId
+from counterfoil_wallet.sending import Identity, Token
+from counterfoil_wallet.store import Kind, Record
+from counterfoil_wallet.wire import reasons_at, reasons_json, required_time_at
+
+_WHERE: Final = "acceptance"
+# All that the bounds on what comes in allow (`discovering.py`, `exchanges.py`), and more.
+_MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+_PROVING: Final = {each.value: each for each in Proving}
+
+
+def to_record(state: Acceptance) -> Record:
+    """Give the record to store."""
+    name = type(state).__name__.lower()
+    return Record(Kind.ACCEPTANCE, state.acceptance_id, name, compact_json(_to_json(state)))
+
+
+def from_record(record: Record) -> Acceptance:
+    """Read a stored state."""
+    obj = parse_object(record.body, _WHERE, max_bytes=_MAX_BODY_BYTES)
+    acceptance_id, issuer = AcceptanceId(record.key), text_at(obj, "issuer", _WHERE)
+    if record.label == "finished":
+        return Finished(acceptance_id, issuer, _held(obj), reasons_at(obj, "reasons", _WHERE))
+    if record.label == "dropped":
+        return Dropped(acceptance_id, issuer, reasons_at(obj, "reasons", _WHERE))
+    begun = Begun(
+        acceptance_id=acceptance_id,
+        issuer=issuer,
+        endpoints=Endpoints.from_json(object_at(obj, "endpoints", _WHERE), f"{_WHERE}.endpoints"),
+        identity=Identity.from_json(
+            object_at({"identity": {}, **obj}, "identity", _WHERE), f"{_WHERE}.identity"
+        ),
+    )
+    match record.label:
+        case "authorizing":
+            return _authorizing(begun, obj)
+        case "redeeming":
+            return _redeeming(begun, obj)
+        case "collecting":
+            return _collecting(begun, obj)
+        case "waiting":
+            return _late_or_owed(Waiting, begun, obj)
+        case "notifying":
+            return _late_or_owed(Notifying, begun, obj)
+        case _:
+            raise Malformed("a state of an acceptance", "another text", _WHERE)
+
+
+def _authorizing(begun: Begun, obj: JsonObject) -> Authorizing:
+    return Authorizing(
+        acceptance_id=begun.acceptance_id,
+        issuer=begun.issuer,
+        endpoints=begun.endpoints,
+        identity=begun.identity,
+        configurations=_configurations(obj),
+        skipped=reasons_at(obj, "skipped", _WHERE),
+        copies=_copies(obj),
+        url=text_at(obj, "url", _WHERE),
+        redirect_uri=text_at(obj, "redirect_uri", _WHERE),
+        verifier=text_at(obj, "verifier", _WHERE),
+        ends_at=required_time_at(obj, "ends_at", _WHERE),
+    )
+
+
+def _redeeming(begun: Begun, obj: JsonObject) -> Redeeming:
+    value = text_at(obj, "code", _WHERE)
+    verifier = optional_text_at(obj, "verifier", _WHERE)
+    return Redeeming(
+        acceptance_id=begun.acceptance_id,
+        issuer=begun.issuer,
+        endpoints=begun.endpoints,
+        identity=begun.identity,
+        configurations=_configurations(obj),
+        skipped=reasons_at(obj, "skipped", _WHERE),
+        copies=_copies(obj),
+        code=Code(value, optional_text_at(obj, "tx_code", _WHERE))
+        if verifier is None
+        else LoginCode(value, text_at(obj, "redirect_uri", _WHERE), verifier),
+    )
+
+
+def _collecting(begun: Begun, obj: JsonObject) -> Collecting:
+    return Collecting(
+        acceptance_id=begun.acceptance_id,
+        issuer=begun.issuer,
+        endpoints=begun.endpoints,
+        identity=begun.identity,
+        token=_token(obj),
+        wanted=tuple(_wanted(item) for item in _objects(obj, "wanted")),
+        held=_held(obj),
+        refused=reasons_at(obj, "reasons", _WHERE),
+        late=_late(obj),
+        notices=_notices(obj),
+    )
+
+
+def _late_or_owed(
+    kind: type[Waiting] | type[Notifying], begun: Begun, obj: JsonObject
+) -> Waiting | Notifying:
+    late, notices = _late(obj), _notices(obj)
+    if not (late if kind is Waiting else notices):
+        raise Malformed("something to wait for or to tell", "nothing", _WHERE)
+    return kind(
+        acceptance_id=begun.acceptance_id,
+        issuer=begun.issuer,
+        endpoints=begun.endpoints,
+        identity=begun.identity,
+        token=_token(obj),
+        held=_held(obj),
+        refused=reasons_at(obj, "reasons", _WHERE),
+        late=late,
+        notices=notices,
+    )
+
+
+def _to_json(state: Acceptance) -> JsonObject:
+    match state:
+        case Finished():
+            return _ended(state.issuer, state.held, state.refused)
+        case Dropped():
+            return _ended(state.issuer, (), state.reasons)
+        case Authorizing():
+            return {
+                **_begun_json(state),
+                **_asked_json(state),
+                "url": state.url,
+                "redirect_uri": state.redirect_uri,
+                "verifier": state.verifier,
+                "ends_at": int(state.ends_at.timestamp()),
+            }
+        case Redeeming():
+            return {**_begun_json(state), **_asked_json(state), **_code_json(state.code)}
+        case Collecting() | Waiting() | Notifying():
+            notices: list[Json] = [
+                {"id": notice.notice_id, "event": notice.event} for notice in state.notices
+            ]
+            owed: JsonObject = {
+                **_begun_json(state),
+                "access_token": state.token.value,
+                "token_type": state.token.kind,
+                "notices": notices,
+                "late": [_late_json(item) for item in state.late],
+                **_ended(state.issuer, state.held, state.refused),
+            }
+            if isinstance(state, Collecting):
+                owed["wanted"] = [_wanted_json(item) for item in state.wanted]
+            return owed
+        case _:
+            assert_never(state)
+
+
+def _begun_json(state: Begun) -> JsonObject:
+    return {
+        "issuer": state.issuer,
+        "endpoints": state.endpoints.to_json(),
+        "identity": state.identity.to_json(),
+    }
+
+
+def _asked_json(state: Authorizing | Redeeming) -> JsonObject:
+    return {
+        "configurations": [_configuration_json(item) for item in state.configurations],
+        "skipped": reasons_json(state.skipped),
+        "copies": state.copies,
+    }
+
+
+def _code_json(code: Code | LoginCode) -> JsonObject:
+    if isinstance(code, LoginCode):
+        return {"code": code.value, "redirect_uri": code.redirect_uri, "verifier": code.verifier}
+    return {"code": code.value, **({} if code.tx_code is None else {"tx_code": code.tx_code})}
+
+
+def _ended(issuer: str, held: tuple[CredentialId, ...], reasons: tuple[Reason, ...]) -> JsonObject:
+    return {"issuer": issuer, "held": [*held], "reasons": reasons_json(reasons)}
+
+
+def _configuration_json(item: Configuration) -> JsonObject:
+    named = (("scope", item.scope), ("name", item.name))
+    return {
+        "id": item.configuration_id,
+        "vct": item.vct,
+        **_proving_json(item),
+        **{name: text for name, text in named if text is not None},
+    }
+
+
+def _proving_json(item: Configuration | Wanted) -> JsonObject:
+    return {"proving": item.proving.value, "levels": [*item.levels]}
+
+
+def _wanted_json(item: Wanted) -> JsonObject:
+    return {
+        "id": item.configuration_id,
+        "vct": item.vct,
+        "keys": [b64url(signer.private_bytes()) for signer in item.signers],
+        **({} if item.identifier is None else {"identifier": item.identifier}),
+        **_proving_json(item),
+    }
+
+
+def _late_json(item: Late) -> JsonObject:
+    return {
+        "wanted": _wanted_json(item.wanted),
+        "transaction_id": item.transaction_id,
+        "not_before": int(item.not_before.timestamp()),
+        "given_up_at": int(item.given_up_at.timestamp()),
+    }
+
+
+def _wanted(item: JsonObject) -> Wanted:
+    # Before there were copies, a credential had one key.
+    texts = texts_at(item, "keys", _WHERE) if "keys" in item else [text_at(item, "key", _WHERE)]
+    keys = [from_b64url(text, f"{_WHERE}.keys") for text in texts]
+    return Wanted(
+        configuration_id=text_at(item, "id", _WHERE),
+        vct=text_at(item, "vct", _WHERE),
+        identifier=optional_text_at(item, "identifier", _WHERE),
+        proving=_proving(item),
+        levels=_levels(item),
+        signers=tuple(MemorySigner.from_private_bytes(key) for key in keys),
+    )
+
+
+def _late(obj: JsonObject) -> tuple[Late, ...]:
+    return tuple(
+        Late(
+            _wanted(object_at(item, "wanted", _WHERE)),
+            text_at(item, "transaction_id", _WHERE),
+            required_time_at(item, "not_before", _WHERE),
+            required_time_at(item, "given_up_at", _WHERE),
+        )
+        for item in (_objects(obj, "late") if "late" in obj else [])
+    )
+
+
+def _configurations(obj: JsonObject) -> tuple[Configuration, ...]:
+    return tuple(
+        Configuration(
+            text_at(item, "id", _WHERE),
+            text_at(item, "vct", _WHERE),
+            optional_text_at(item, "scope", _WHERE),
+            _proving(item),
+            _levels(item),
+            optional_text_at(item, "name", _WHERE),
+        )
+        for item in _objects(obj, "configurations")
+    )
+
+
+def _proving(item: JsonObject) -> Proving:
+    named = optional_text_at(item, "proving", _WHERE) or Proving.SIGNED.value
+    if named not in _PROVING:
+        raise Malformed("a way to prove keys", "another text", f"{_WHERE}.proving")
+    return _PROVING[named]
+
+
+def _levels(item: JsonObject) -> tuple[str, ...]:
+    return tuple(texts_at(item, "levels", _WHERE)) if "levels" in item else ()
+
+
+def _token(obj: JsonObject) -> Token:
+    kind = optional_text_at(obj, "token_type", _WHERE) or spec.BEARER
+    return Token(text_at(obj, "access_token", _WHERE), kind)
+
+
+def _copies(obj: JsonObject) -> int:
+    return max(1, optional_int_at(obj, "copies", _WHERE) or 1)
+
+
+def _held(obj: JsonObject) -> tuple[CredentialId, ...]:
+    return tuple(CredentialId(text) for text in texts_at(obj, "held", _WHERE))
+
+
+def _notices(obj: JsonObject) -> tuple[Notice, ...]:
+    return tuple(
+        Notice(text_at(item, "id", _WHERE), text_at(item, "event", _WHERE))
+        for item in _objects(obj, "notices")
+    )
+
+
+def _objects(obj: JsonObject, name: str) -> list[JsonObject]:
+    return [as_object(item, f"{_WHERE}.{name}") for item in list_at(obj, name, _WHERE)]
