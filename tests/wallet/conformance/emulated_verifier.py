@@ -250,14 +250,19 @@ def _revealed(value: object, by_digest: dict[str, list[object]]) -> object:
         return members
     if isinstance(value, list):
         shown: list[object] = []
-        for element in cast("list[Any]", value):
-            placed: Json = element if type(element) is dict else {}
-            if "..." not in placed:
+        for element in cast("list[object]", value):
+            digest = _digest_in(element)
+            if digest is None:
                 shown.append(_revealed(element, by_digest))
-            elif placed["..."] in by_digest:
-                shown.append(_revealed(by_digest.pop(placed["..."])[1], by_digest))
+            elif digest in by_digest:
+                shown.append(_revealed(by_digest.pop(digest)[1], by_digest))
         return shown
     return value
+
+
+def _digest_in(element: object) -> str | None:
+    """Give the digest in the place of a withheld element, or None for an element."""
+    return cast("Json", element).get("...") if isinstance(element, dict) else None
 
 
 def is_base64url(text: str) -> bool:
