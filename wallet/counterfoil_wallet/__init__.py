@@ -65,6 +65,12 @@ if TYPE_CHECKING:
         Event,
         Outcome,
     )
+    from counterfoil_wallet.issuer_trust import (
+        IssuerStanding,
+        KnownIssuer,
+        Offerer,
+        offerer_of,
+    )
     from counterfoil_wallet.matching import (
         Choice,
         Matches,
@@ -119,6 +125,10 @@ if TYPE_CHECKING:
         Trust,
         Verifier,
     )
+    from counterfoil_wallet.trust_list import (
+        TrustList,
+        read_trust_list,
+    )
     from counterfoil_wallet.wallet import (
         Accepted,
         Points,
@@ -156,15 +166,18 @@ __all__ = [
     "HeldCredential",
     "HeldGrant",
     "InForce",
+    "IssuerStanding",
     "Joining",
     "KeyAttester",
     "Kind",
+    "KnownIssuer",
     "Matches",
     "MemoryStore",
     "NoFreshCopy",
     "Notifying",
     "Offer",
     "Offered",
+    "Offerer",
     "Outcome",
     "Points",
     "Presented",
@@ -187,11 +200,14 @@ __all__ = [
     "TransactionType",
     "Transfer",
     "Trust",
+    "TrustList",
     "Verifier",
     "Waiting",
     "Wallet",
     "WalletAttester",
+    "offerer_of",
     "printable",
+    "read_trust_list",
     "recognise",
     "reminders_of",
 ]
@@ -206,6 +222,7 @@ disclosures: Disclosure Joining RevealedClaim
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved
 held: Copy CopyId CredentialId HeldCredential
 history: Act Event Outcome
+issuer_trust: IssuerStanding KnownIssuer Offerer offerer_of
 matching: Choice Matches
 memory_store: MemoryStore
 offered: Offered
@@ -218,6 +235,7 @@ store: CopiesLeft Kind NoFreshCopy Record Showing Store Taken
 transactions: Transaction TransactionType
 trash: Removed
 trust: Asker Standing Trust Verifier
+trust_list: TrustList read_trust_list
 wallet: Accepted Points Resumed Wallet
 """
 _HOMES = {

@@ -10,59 +10,48 @@ import argparse
 import getpass
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeAlias
 
-from counterfoil_credentials.encoding import Json, JsonObject
-from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Reason
+from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse
 from counterfoil_credentials.fetch import GuardedFetcher
 
-from counterfoil_wallet.acceptance import Dropped, Finished
-from counterfoil_wallet.disclosures import Disclosure
-from counterfoil_wallet.held import HeldCredential
-from counterfoil_wallet.matching import Matches
-from counterfoil_wallet.printable import printable, shortened
-from counterfoil_wallet.reading import Stuck
+from counterfoil_wallet import cli_commands as does
+from counterfoil_wallet.cli_commands import line, say
+from counterfoil_wallet.cli_forms import Told, reasons_json
+from counterfoil_wallet.trust import Trust
+from counterfoil_wallet.trust_file import read_trust_file
 from counterfoil_wallet.wallet import Wallet
 from counterfoil_wallet.wire import reasons_of
 
+Command: TypeAlias = Callable[[Wallet, argparse.Namespace], Told]
+
 PASSPHRASE_VARIABLE: Final = "COUNTERFOIL_PASSPHRASE"
-_LONGEST_LINE: Final = 2_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status: 0 done, 1 not done, 2 misused."""
     given = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], tuple[JsonObject, Sequence[str]]] = given.run
+    run: Callable[[argparse.Namespace], Told] = given.run
     try:
         result, lines = run(given)
     except Misuse as error:
-        _say(f"counterfoil wallet: {error}")
+        say(f"counterfoil wallet: {error}")
         return 2
     except CounterfoilError as error:
         if given.json:
-            reasons = _reasons(reasons_of(error))
+            reasons = reasons_json(reasons_of(error))
             print(_json({"error": type(error).__name__.lower(), "reasons": reasons}))
-        _say(f"counterfoil wallet: {error}")
+        say(f"counterfoil wallet: {error}")
         return 1
     if given.json:
         print(_json(result))
     else:
-        for line in lines:
-            print(_line(line))
+        for text in lines:
+            print(line(text))
     return 0
-
-
-def _say(text: str) -> None:
-    # To the error stream, so that --json stays one line on the other.
-    sys.stderr.write(f"{_line(text)}\n")
-
-
-def _line(text: str) -> str:
-    """Give a line of ours, with whatever a stranger wrote in it made safe."""
-    indent = text[: len(text) - len(text.lstrip(" "))]
-    return indent + shortened(printable(text), _LONGEST_LINE)
 
 
 def _json(result: JsonObject) -> str:
@@ -70,140 +59,10 @@ def _json(result: JsonObject) -> str:
     return json.dumps(result).replace("\x7f", "\\u007f")
 
 
-def _create(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
+def _create(given: argparse.Namespace) -> Told:
+    """Make a new wallet."""
     Wallet.create(given.folder, _passphrase()).lock()
     return {"created": given.folder}, [f"A new wallet is in {given.folder}."]
-
-
-def _accept(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
-    with _open(given) as wallet:
-        accepted = wallet.accept(given.link, tx_code=given.tx_code)
-    held: list[Json] = [_credential(credential) for credential in accepted.credentials]
-    refused: list[Json] = [reason.code for reason in accepted.refused]
-    lines = [f"Accepted {credential.vct}" for credential in accepted.credentials]
-    return (
-        {"accepted": held, "refused": refused},
-        [*lines, *(f"Refused: {reason}" for reason in accepted.refused)],
-    )
-
-
-def _credentials(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
-    with _open(given) as wallet:
-        credentials, damaged = wallet.credentials(), wallet.damaged()
-    listed: list[Json] = [_credential(credential) for credential in credentials]
-    lines = [f"{c.credential_id}  {c.vct}  from {c.issuer}" for c in credentials]
-    lines += [f"Cannot be read: {_why_stuck(record)}" for record in damaged]
-    result: JsonObject = {"credentials": listed, "damaged": _stuck(damaged)}
-    return result, lines or ["No credentials yet."]
-
-
-def _present(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
-    with _open(given) as wallet:
-        matches = wallet.matches(given.link)
-        choice = matches.choose()
-        if not given.yes and not _agrees(matches, choice.disclosures):
-            wallet.decline(matches)
-            return {"presented": False}, ["Declined. Nothing was shown."]
-        presented = wallet.present(choice)
-    claims: list[Json] = [name for shown in choice.disclosures for name in shown.names]
-    result: JsonObject = {
-        "presented": True,
-        "to": matches.asker.client_id,
-        "claims": claims,
-        "redirect_uri": presented.redirect_uri,
-    }
-    return result, ["Shown."]
-
-
-def _resume(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
-    with _open(given) as wallet:
-        resumed = wallet.resume()
-    lines: list[str] = []
-    for acceptance in resumed.acceptances:
-        match acceptance:
-            case Finished():
-                lines.append(f"Accepted from {acceptance.issuer}")
-            case Dropped():
-                why = "; ".join(map(str, acceptance.reasons))
-                lines.append(f"Dropped an offer from {acceptance.issuer}: {why}")
-            case _:
-                lines.append(f"Still under way with {acceptance.issuer}")
-    lines += [f"Grant {grant.grant_id}: {_state(grant)}" for grant in resumed.grants]
-    lines += [f"Stuck: {_why_stuck(record)}" for record in resumed.stuck]
-    states: list[Json] = [_state(acceptance) for acceptance in resumed.acceptances]
-    grants: list[Json] = [{"id": g.grant_id, "state": _state(g)} for g in resumed.grants]
-    result: JsonObject = {
-        "acceptances": states,
-        "grants": grants,
-        "stuck": _stuck(resumed.stuck),
-    }
-    return result, lines or ["Nothing was under way."]
-
-
-def _history(given: argparse.Namespace) -> tuple[JsonObject, Sequence[str]]:
-    with _open(given) as wallet:
-        events = wallet.history()
-    listed: list[Json] = [
-        {
-            "at": event.at.isoformat(),
-            "act": event.act.value,
-            "party": event.party,
-            "types": [*event.types],
-            "claims": [*event.claims],
-            "outcome": event.outcome.value,
-        }
-        for event in events
-    ]
-    lines = [
-        f"{event.at:%Y-%m-%d %H:%M} {event.act} {event.outcome} {', '.join(event.claims)}"
-        for event in events
-    ]
-    return {"history": listed}, lines or ["Nothing has happened yet."]
-
-
-def _agrees(matches: Matches, disclosures: Sequence[Disclosure]) -> bool:
-    asker = matches.asker
-    # The standing comes first: a name cannot say how well it is proved.
-    _say(f"Asked by {asker.standing}: {asker.known_as or asker.claimed_name or asker.client_id}")
-    if matches.purpose:
-        _say(f"Why, in its own words: {matches.purpose}")
-    for disclosure in disclosures:
-        _say(f"It would see, from {disclosure.credential.vct}")
-        for claim in disclosure.claims:
-            mark = "asked" if claim.is_asked else "always visible"
-            _say(f"  {mark}: {claim.name} = {json.dumps(claim.value, ensure_ascii=False)}")
-    sys.stderr.write("Show this? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _credential(held: HeldCredential) -> JsonObject:
-    return {
-        "id": held.credential_id,
-        "type": held.vct,
-        "issuer": held.issuer,
-        "accepted_at": held.accepted_at.isoformat(),
-        "expires_at": None if held.expires_at is None else held.expires_at.isoformat(),
-    }
-
-
-def _stuck(records: Sequence[Stuck]) -> list[Json]:
-    return [{"kind": r.kind.value, "id": r.key, "reasons": _reasons(r.reasons)} for r in records]
-
-
-def _why_stuck(record: Stuck) -> str:
-    return f"{record.kind} {record.key}: {'; '.join(map(str, record.reasons))}"
-
-
-def _reasons(reasons: Sequence[Reason]) -> list[Json]:
-    return [
-        {"code": r.code, "expected": r.expected, "found": r.found, "where": r.where}
-        for r in reasons
-    ]
-
-
-def _state(state: object) -> str:
-    return type(state).__name__.lower()
 
 
 def _open(given: argparse.Namespace) -> Wallet:
@@ -213,8 +72,9 @@ def _open(given: argparse.Namespace) -> Wallet:
         if not separator:
             raise Malformed("ORIGIN=LOOPBACK_ORIGIN", "another text", "--loopback-unsafely")
         routes[origin] = target
+    trust = Trust() if given.trust is None else read_trust_file(Path(given.trust))
     fetcher = GuardedFetcher(loopback_routes_unsafely=routes)
-    return Wallet.open(given.folder, _passphrase(), fetcher=fetcher)
+    return Wallet.open(given.folder, _passphrase(), fetcher=fetcher, trust=trust)
 
 
 def _passphrase() -> str:
@@ -228,39 +88,82 @@ def _passphrase() -> str:
         raise Misuse(f"expected {expected}, found neither") from cause
 
 
+def _opened(run: Command) -> Callable[[argparse.Namespace], Told]:
+    def opened(given: argparse.Namespace) -> Told:
+        with _open(given) as wallet:
+            return run(wallet, given)
+
+    return opened
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="counterfoil wallet", description="A customer's wallet in a folder."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(
-        name: str,
-        run: Callable[[argparse.Namespace], tuple[JsonObject, Sequence[str]]],
-        what: str,
+    def plain(
+        name: str, run: Callable[[argparse.Namespace], Told], what: str | None
     ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=what, description=what)
-        command.add_argument("folder", metavar="DIR", help="where the wallet is")
         command.add_argument("--json", action="store_true", help="print one line of JSON")
         command.set_defaults(run=run)
-        if run is not _create:
-            command.add_argument(
-                "--loopback-unsafely",
-                action="append",
-                default=[],
-                metavar="ORIGIN=LOOPBACK_ORIGIN",
-                help="reach a public origin on this machine, for development",
-            )
         return command
 
-    add("create", _create, "make a new wallet")
-    accept = add("accept", _accept, "accept an offer")
-    accept.add_argument("link", help="the offer's link")
+    def add(name: str, run: Command, **arguments: str) -> argparse.ArgumentParser:
+        command = plain(name, _opened(run), run.__doc__)
+        command.add_argument("folder", metavar="DIR", help="where the wallet is")
+        for argument, what in arguments.items():
+            command.add_argument(argument, metavar=argument.upper(), help=what)
+        command.add_argument("--trust", metavar="FILE", help="whom to trust; see docs/wallet.md")
+        command.add_argument(
+            "--loopback-unsafely",
+            action="append",
+            default=[],
+            metavar="ORIGIN=LOOPBACK_ORIGIN",
+            help="reach a public origin on this machine, for development",
+        )
+        return command
+
+    create = plain("create", _create, _create.__doc__)
+    create.add_argument("folder", metavar="DIR", help="where the wallet is to be")
+    scan = plain("scan", does.scan, does.scan.__doc__)
+    scan.add_argument("text", metavar="TEXT", help="what the QR code says")
+
+    accept = add("accept", does.accept, link="the offer's link")
     accept.add_argument("--tx-code", help="the code that came another way")
-    add("credentials", _credentials, "list what is held")
-    present = add("present", _present, "answer a request, after showing what it would reveal")
-    present.add_argument("link", help="the request's link")
+
+    add("credentials", does.credentials)
+    add("search", does.search, text="words, or how they begin")
+    add("find", does.find, path="the claim, such as item.serial", value="its value")
+    statuses = add("statuses", does.statuses)
+    statuses.add_argument("--check", action="store_true", help="ask the issuers' lists now")
+    reminders = add("reminders", does.reminders)
+    reminders.add_argument("--zone", default="UTC", help="your time zone, such as Europe/Berlin")
+    add("remove", does.remove, id="the card's id")
+    add("take-back", does.take_back, id="the card's id")
+    trash = add("trash", does.trash)
+    trash.add_argument("--empty", action="store_true", help="destroy it now")
+
+    link = "the request's link"
+    add("ask", does.ask, link=link)
+    present = add("present", does.present, link=link)
     present.add_argument("--yes", action="store_true", help="show it without asking")
-    add("resume", _resume, "go on with what was under way")
-    add("history", _history, "list what was accepted, shown, granted and withdrawn")
+    present.add_argument(
+        "--reuse-that-links",
+        action="store_true",
+        help="show a copy that another verifier has seen, when no other is left",
+    )
+    add("decline", does.decline, link=link)
+
+    add("terms", does.terms, link=link)
+    grant = add("grant", does.grant, link=link)
+    grant.add_argument("--optional", action="append", default=[], help="an optional claim to grant")
+    grant.add_argument("--max-reads", type=int, help="fewer reads than asked for")
+    grant.add_argument("--yes", action="store_true", help="grant it without asking")
+    add("grants", does.grants)
+    add("withdraw", does.withdraw, id="the grant's id")
+
+    add("resume", does.resume)
+    add("history", does.history)
     return parser

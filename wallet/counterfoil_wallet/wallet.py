@@ -48,8 +48,8 @@ from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, r
 from counterfoil_wallet.reminders import Reminder, reminders_of
 from counterfoil_wallet.statuses import ASKED_AGAIN_AFTER, CardStatus, StatusChecks, known_status
 from counterfoil_wallet.store import Kind, Record, Store
-from counterfoil_wallet.trash import Removed, Trash
 from counterfoil_wallet.transactions import TransactionType
+from counterfoil_wallet.trash import Removed, Trash
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.wire import Clock, Random, refuse
 
