@@ -40,6 +40,7 @@ VCT = f"{BRAND}/types/warranty"
 CLIENT_ID = "https://wallet.example"
 CALLBACK = "https://wallet.example/callback"
 CUSTOMER = "sample-lin"
+MINUTE = timedelta(minutes=1)
 HIGH = "iso_18045_high"
 
 Random = Callable[[int], bytes]
@@ -63,7 +64,10 @@ class Mode:
 
 @dataclass
 class BrandScene:
-    """The brand, its network, and what it sees. `bends` changes what a path answers."""
+    """The brand, its network, and what it sees.
+
+    `bends` changes what a path answers, `instead` has other answers that the brand never gives.
+    """
 
     clock: MovingClock
     random: Random
@@ -71,6 +75,7 @@ class BrandScene:
     mode: Mode = field(default_factory=Mode)
     network: MemoryFetcher = field(default_factory=MemoryFetcher)
     bends: dict[str, Bend] = field(default_factory=dict[str, Bend])
+    instead: dict[str, Response] = field(default_factory=dict[str, Response])
     seen: list[tuple[str, Mapping[str, str], bytes]] = field(
         default_factory=list[tuple[str, Mapping[str, str], bytes]]
     )
@@ -183,6 +188,8 @@ class BrandScene:
 
     def _handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         self.seen.append((path, headers, body))
+        if path in self.instead:
+            return self.instead[path]
         answer = self._serves(method, path, headers, body)
         bend = self.bends.get(path.partition("?")[0])
         if bend is None or answer.status >= 400:
@@ -200,4 +207,5 @@ def _catalogue(mode: Mode) -> Catalogue:
     return replace(catalogue, types={**catalogue.types, TYPE: kind})
 
 
-MINUTE = timedelta(minutes=1)
+Serve = Callable[[Mode], BrandScene]
+"""How a test starts a brand in a mode."""

@@ -1,6 +1,7 @@
 """The town, and a wallet's place to keep things: each test that asks runs on both kinds."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from counterfoil_wallet.passphrase import Cost
 from counterfoil_wallet.sqlite_store import SqliteStore
 
 from tests.conftest import Clock
+from tests.wallet.brand_scene import BrandScene, Mode, Serve
 from tests.wallet.town import Town
 
 PASSPHRASE = "correct horse battery staple"
@@ -71,6 +73,19 @@ def town(clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path) -> 
     town = Town(clock, random_bytes, tmp_path / "brand")
     yield town
     town.issuer_store.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, clock: Clock, random_bytes: Callable[[int], bytes]) -> Iterator[Serve]:
+    """Give how to start a brand in a mode."""
+    with ExitStack() as stack:
+
+        def start(mode: Mode) -> BrandScene:
+            scene = BrandScene(clock, random_bytes, tmp_path / "brand", mode)
+            stack.callback(scene.close)
+            return scene
+
+        yield start
 
 
 @pytest.fixture

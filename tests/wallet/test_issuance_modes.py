@@ -1,9 +1,5 @@
 """Our wallet before our issuer, in every mode that it has: grants, keys, covers, promises."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-
 import pytest
 from counterfoil_credentials.errors import Refused
 from counterfoil_issuer.clients import Demand
@@ -19,11 +15,9 @@ from tests.wallet.brand_scene import (
     MINUTE,
     TYPE,
     VCT,
-    BrandScene,
     Mode,
+    Serve,
 )
-
-Serve = Callable[[Mode], BrandScene]
 
 MODES = {
     "plain": Mode(),
@@ -45,19 +39,6 @@ MODES = {
         pushed=Demand.REQUIRED,
     ),
 }
-
-
-@pytest.fixture
-def serve(tmp_path: Path, clock: Clock, random_bytes: Callable[[int], bytes]) -> Iterator[Serve]:
-    """Give how to start a brand in a mode."""
-    with ExitStack() as stack:
-
-        def start(mode: Mode) -> BrandScene:
-            scene = BrandScene(clock, random_bytes, tmp_path / "brand", mode)
-            stack.callback(scene.close)
-            return scene
-
-        yield start
 
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
