@@ -5,9 +5,12 @@ from urllib.parse import quote
 import pytest
 from counterfoil_credentials.digital_link import DigitalLink
 from counterfoil_credentials.errors import Refused
+from counterfoil_wallet import AskedTerms, Matches, MemoryStore
 from counterfoil_wallet.routing import MAX_TEXT, Offer, Request, Transfer, recognise
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from tests.wallet.town import SERIAL, Town, Wire
 
 VALUE = "credential_offer=%7B%22pre-authorized_code%22%3A%22hush%22%7D"
 ASKED = "client_id=x509_san_dns%3Atill.example&request_uri=https%3A%2F%2Ftill.example%2Fr"
@@ -132,3 +135,29 @@ def looks_like(text: str) -> str:
     assert refusal.value.codes == ["not-for-this-wallet"]
     assert "hush" not in str(refusal.value).lower()
     return refusal.value.reasons[0].found
+
+
+def test_a_wallet_reads_whatever_is_scanned_to_the_value_with_the_next_step(town: Town) -> None:
+    wallet, offer = town.wallet(MemoryStore()), town.offer()
+    wallet.accept(offer.link, tx_code=offer.tx_code)
+    product = "https://id.example/01/09506000134352"
+
+    assert wallet.read(f" {offer.link}\n") == Offer(offer.link)
+    asked = wallet.read(town.counter.ask("warranty").link)
+    terms = wallet.read(town.receiver.request(town.wish()).link)
+    assert wallet.read(product) == recognise(product)
+
+    assert isinstance(asked, Matches)
+    assert wallet.present(asked.choose()).redirect_uri is None
+    assert isinstance(terms, AskedTerms)
+    assert wallet.grant(terms.choose()).terms.claim_names == {SERIAL}
+
+
+def test_reading_what_is_not_for_a_wallet_asks_nobody(town: Town) -> None:
+    wire = Wire(town.network)
+
+    with pytest.raises(Refused) as refusal:
+        town.wallet(MemoryStore(), wire).read("https://till.example/a/page")
+
+    assert refusal.value.codes == ["not-for-this-wallet"]
+    assert wire.sent == []

@@ -64,6 +64,7 @@ class AsyncWallet:
     matches = _in_thread(Wallet.matches)
     offered = _in_thread(Wallet.offered)
     present = _in_thread(Wallet.present)
+    read = _in_thread(Wallet.read)
     reminders = _in_thread(Wallet.reminders)
     remove = _in_thread(Wallet.remove)
     removed = _in_thread(Wallet.removed)

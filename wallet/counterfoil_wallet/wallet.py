@@ -23,6 +23,7 @@ from typing import Final, Protocol, Self
 from counterfoil_consent.holder import asks_for_consent
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.digital_link import DigitalLink
 from counterfoil_credentials.encoding import Json
 from counterfoil_credentials.errors import Misuse, Reason
 from counterfoil_credentials.fetch import Fetcher, GuardedFetcher
@@ -31,7 +32,7 @@ from counterfoil_wallet.acceptance import UNDER_WAY as ACCEPTANCES_UNDER_WAY
 from counterfoil_wallet.acceptance import Acceptance, Authorizing, Finished, acceptance_id_of
 from counterfoil_wallet.acceptance_records import from_record as acceptance_from
 from counterfoil_wallet.accepting import Acceptor, End
-from counterfoil_wallet.asking import Asking
+from counterfoil_wallet.asking import Asking, SignedRequest
 from counterfoil_wallet.attesting import ANONYMOUS, Client
 from counterfoil_wallet.authorizing import login_of
 from counterfoil_wallet.consents import AskedTerms, Consents, GrantChoice
@@ -46,6 +47,7 @@ from counterfoil_wallet.offered import Offered, offer_in, offer_of
 from counterfoil_wallet.presenting import Declined, Presented, Presenter, showing_id
 from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
 from counterfoil_wallet.reminders import Reminder, reminders_of
+from counterfoil_wallet.routing import Offer, Request, Transfer, recognise
 from counterfoil_wallet.statuses import ASKED_AGAIN_AFTER, CardStatus, StatusChecks, known_status
 from counterfoil_wallet.store import Kind, Record, Store
 from counterfoil_wallet.transactions import TransactionType
@@ -271,6 +273,20 @@ class Wallet:
 
     # Requests.
 
+    def read(self, text: str) -> Offer | Matches | AskedTerms | DigitalLink | Transfer:
+        """Give what a scanned or pasted text leads to. Nothing about this wallet goes out.
+
+        An offer is still a link, for `offered` and `accept`; a request is fetched once, and
+        asks to see or for a grant. Raises as `recognise`, `matches` and `asked_terms` do.
+        """
+        found = recognise(text)
+        if not isinstance(found, Request):
+            return found
+        signed = self._asking.fetch(found.link)
+        if asks_for_consent(signed.request):
+            return self._consents.read(signed)
+        return self._matches(signed)
+
     def matches(self, request_link: str) -> Matches:
         """Give what is asked, by whom, and exactly what each answer would reveal.
 
@@ -280,19 +296,9 @@ class Wallet:
         way; `Unavailable`, `Malformed`.
         """
         signed = self._asking.fetch(request_link)
-        request = signed.request
-        if asks_for_consent(request):
+        if asks_for_consent(signed.request):
             raise refuse("asks-for-a-grant", "a request to present", "one for a grant", "request")
-        transactions = self._asking.transactions(signed)
-        types = {vct for query in request.query.credentials for vct in query.vct_values}
-        return match_request(
-            request,
-            readable_cards(self._store.cards(types)),
-            asker=self._asking.asker(signed),
-            now=self._clock(),
-            transactions=transactions,
-            chosen=self._presenter.copies_for(request.client_id),
-        )
+        return self._matches(signed)
 
     def present(self, choice: Choice) -> Presented:
         """Show what was chosen, to whom it was shown on the screen, once.
@@ -442,6 +448,19 @@ class Wallet:
     @points.setter
     def points(self, points: Points) -> None:
         self._points = points
+
+    def _matches(self, signed: SignedRequest) -> Matches:
+        request = signed.request
+        transactions = self._asking.transactions(signed)
+        types = {vct for query in request.query.credentials for vct in query.vct_values}
+        return match_request(
+            request,
+            readable_cards(self._store.cards(types)),
+            asker=self._asking.asker(signed),
+            now=self._clock(),
+            transactions=transactions,
+            chosen=self._presenter.copies_for(request.client_id),
+        )
 
     def _accepted(self, end: End) -> Accepted:
         held = [self._store.card(credential_id) for credential_id in end.held]
