@@ -56,6 +56,7 @@ class StrangeIssuer:
     issuer: str = BRAND
     expires_in: timedelta = timedelta(days=365)
     tx_code: TxCode | None = None
+    copies: int = 1
     code: str = "a-code"
     authorization_server: str | None = None
     header: JsonObject = field(default_factory=dict[str, Json])
@@ -84,7 +85,9 @@ class StrangeIssuer:
     def _answer(self, path: str, body: bytes) -> JsonObject:
         match path:
             case "/.well-known/openid-credential-issuer":
+                batch: JsonObject = {"batch_credential_issuance": {"batch_size": self.copies}}
                 return {
+                    **(batch if self.copies > 1 else {}),
                     "credential_issuer": BRAND,
                     "credential_endpoint": f"{BRAND}/credential",
                     "credential_configurations_supported": {
@@ -104,16 +107,14 @@ class StrangeIssuer:
                 self.events.append(str(parse_object(body, "body")["event"]))
                 return {}
             case _:
-                return {"credentials": [{"credential": self._credential(body)}]}
+                proofs = parse_object(body, "body")["proofs"]
+                assert isinstance(proofs, dict)
+                tokens = proofs["jwt"]
+                assert isinstance(tokens, list)
+                return {"credentials": [{"credential": self._credential(str(t))} for t in tokens]}
 
-    def _credential(self, body: bytes) -> str:
-        proofs = parse_object(body, "body")["proofs"]
-        assert isinstance(proofs, dict)
-        tokens = proofs["jwt"]
-        assert isinstance(tokens, list)
-        proof = check_proof(
-            str(tokens[0]), issuer=BRAND, now=self.clock(), max_age=timedelta(minutes=5)
-        )
+    def _credential(self, token: str) -> str:
+        proof = check_proof(token, issuer=BRAND, now=self.clock(), max_age=timedelta(minutes=5))
         sd_jwt = issue_credential(
             self.claims,
             vct=self.vct,
@@ -140,6 +141,7 @@ class StrangeShop:
     signs_with: MemorySigner | None = None
     claims: tuple[ClaimQuery, ...] = (ClaimQuery(("item", "serial")),)
     query: DcqlQuery | None = None
+    vct: str = TYPE
     client_name: str = "The Shop"
     purpose: str = "To see"
     claimed_client_id: str | None = None
@@ -167,7 +169,7 @@ class StrangeShop:
             response_uri=self.response_uri,
             nonce=self.nonce,
             state="a-state",
-            query=self.query or DcqlQuery((CredentialQuery("warranty", (TYPE,), self.claims),)),
+            query=self.query or DcqlQuery((CredentialQuery("warranty", (self.vct,), self.claims),)),
             issued_at=self.clock(),
             expires_at=self.clock() + self.lasts,
             client_name=self.client_name,
