@@ -85,12 +85,15 @@ class Envelope:
         """Give the content; `Refused` with `passphrase-wrong`, after argon2id, for another."""
         way = object_at(self._header, "passphrase", _WHERE)
         try:
-            key = recipe_at(self._header, "passphrase", _WHERE).key(passphrase)
+            wrapping = recipe_at(self._header, "passphrase", _WHERE).key(passphrase)
         except Refused:
             raise refuse(
                 "passphrase-wrong", "the passphrase of this backup", "another", "passphrase"
             ) from None
-        return self._open(bytes(key.raw), way)
+        try:
+            return self._open(bytes(wrapping.raw), way)
+        finally:
+            wrapping.forget()
 
     def recover(self, secret: bytes) -> bytes:
         """Give the content to the holder of the recovery key, 32 bytes.
@@ -131,12 +134,14 @@ def seal(
     """Give the envelope of `content`; `Refused` with `backup-too-large`."""
     key = random(KEY_BYTES)
     recipe, wrapping = KeyRecipe.fresh(passphrase, salt=random(SALT_BYTES), cost=cost or Cost())
+    wrapped = _wrapped(bytes(wrapping.raw), key)
+    wrapping.forget()
     header: JsonObject = {
         "alg": "dir",
         "enc": "A256GCM",
         "typ": _TYPE,
         "version": _VERSION,
-        "passphrase": {**recipe.to_json(), "wrapped": _wrapped(bytes(wrapping.raw), key)},
+        "passphrase": {**recipe.to_json(), "wrapped": wrapped},
     }
     if recovery is not None:
         once = fresh_signer(random)

@@ -39,7 +39,7 @@ from counterfoil_wallet.wire import Random, fresh_signer, refuse, required_time_
 MAX_SHARES: Final = 16  # SLIP-39: four bits count them
 _MAX_NAME: Final = 200
 _MAX_SHARE: Final = 1_000
-_RECORD: Final = "contacts"
+RECORD: Final = "contacts"
 _WHERE: Final = "recovery"
 
 
@@ -68,7 +68,7 @@ class Recovery:
             "split_at": numeric_date(self.split_at),
             "key": self.public.jwk(),
         }
-        return Record(Kind.RECOVERY, _RECORD, "", compact_json(body))
+        return Record(Kind.RECOVERY, RECORD, "", compact_json(body))
 
     @staticmethod
     def from_record(record: Record) -> "Recovery":

@@ -1,0 +1,408 @@
+"""A backup: one encrypted file that brings everything back, and nothing by halves."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from counterfoil_credentials.encoding import (
+    Json,
+    JsonObject,
+    b64url,
+    compact_json,
+    parse_object,
+)
+from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
+from counterfoil_credentials.keys import MemorySigner
+from counterfoil_wallet import Kind, MemoryStore, Record, Store
+from counterfoil_wallet.backup import read_backup, write_backup
+from counterfoil_wallet.contents import Contents
+from counterfoil_wallet.envelope import recovery_public, seal
+from counterfoil_wallet.recovery import split
+from counterfoil_wallet.sqlite_store import SqliteStore, exists
+
+from tests.conftest import NOON
+from tests.test_readme import blocks
+from tests.wallet.conftest import CHEAP, PASSPHRASE, Place
+from tests.wallet.town import TILL, Town
+
+Random = Callable[[int], bytes]
+PAGE = "docs/backup.md"
+
+
+def live(town: Town, store: Store) -> None:
+    """Let something of each kind happen in a wallet."""
+    wallet = town.wallet(store)
+    for number in ("#1001", "#1002"):
+        offer = town.offer(number)
+        wallet.accept(offer.link, tx_code=offer.tx_code)
+    wallet.present(wallet.matches(town.counter.ask("warranty").link).choose())
+    wallet.decline(wallet.matches(town.counter.ask("warranty").link))
+    asked = wallet.asked_terms(town.receiver.request(town.wish()).link)
+    wallet.withdraw(wallet.grant(asked.choose()).grant_id)
+    asked = wallet.asked_terms(town.receiver.request(town.wish()).link)
+    wallet.grant(asked.choose())
+    wallet.secret("points")
+    recovery, _ = split(["Mei", "Jun"], 2, random=town.random, at=NOON)
+    store.put(recovery.to_record(), Record(Kind.CREDENTIAL, "unreadable", "", b"\xff\x00"))
+    _, second, *_ = store.cards()
+    store.mark(second.credential_id, "suspended")
+    store.trash(second.credential_id, NOON)
+
+
+@pytest.fixture
+def lived(town: Town) -> Store:
+    store = MemoryStore()
+    live(town, store)
+    return store
+
+
+@pytest.fixture
+def file(lived: Store, tmp_path: Path, random_bytes: Random) -> Path:
+    file = tmp_path / "one.backup"
+    write_backup(lived, file, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+    return file
+
+
+def test_restores_the_same_state_on_a_clean_device(
+    town: Town, place: Place, tmp_path: Path, random_bytes: Random
+) -> None:
+    lived, file = place.start(), tmp_path / "backup"
+    live(town, lived)
+    write_backup(lived, file, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+    contents = read_backup(file, PASSPHRASE)
+    store = SqliteStore.create(
+        tmp_path / "new",
+        PASSPHRASE,
+        random=random_bytes,
+        cost=CHEAP,
+        fill=contents.put_into,
+    )
+    store.close()
+    store = SqliteStore.open(tmp_path / "new", PASSPHRASE)
+
+    assert Contents.of(store) == Contents.of(lived) == contents
+    assert {record.kind for record in contents.records} == set(Kind)
+    assert any(whole.showings for whole in contents.cards)
+    assert any(whole.card.trashed_at for whole in contents.cards)
+    assert any(whole.card.state for whole in contents.cards)
+    for name in ("Auricle", "One"):  # what is found by words is made anew
+        assert [card.credential_id for card in store.search(name)] == [
+            card.credential_id for card in lived.search(name)
+        ]
+    store.close()
+
+
+def test_a_card_of_many_copies_comes_back_in_its_order_with_its_face(
+    town: Town, random_bytes: Random, tmp_path: Path
+) -> None:
+    store = MemoryStore()
+    live(town, store)
+    kept = store.cards()
+    batch = MemoryStore()
+    # Copies of one card are other credentials of the same shape: here, all that were issued.
+    batch.hold(kept[0], [card.copy for card in kept[1:]])
+    batch.hold(replace(kept[0], copy=kept[-1].copy))
+    verifiers = (TILL, "x509_san_dns:shop.example")
+    for i, verifier in enumerate(verifiers):
+        batch.take_copy(kept[0].credential_id, verifier, at=NOON + timedelta(seconds=i))
+    before = Contents.of(batch)
+    assert len(before.cards[0].copies) == len(kept)
+    assert before.cards[0].card.copy == before.cards[0].copies[-1]
+    assert len({shown.copy_id for shown in before.cards[0].showings}) == 2
+
+    write_backup(batch, tmp_path / "b", PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+    again = MemoryStore()
+    read_backup(tmp_path / "b", PASSPHRASE).put_into(again)
+
+    assert Contents.of(again) == before
+    for i, verifier in enumerate(verifiers):
+        assert again.peek_copy(kept[0].credential_id, verifier, at=NOON) == batch.peek_copy(
+            kept[0].credential_id, verifier, at=NOON
+        ), i
+
+
+def test_the_page_reads_it_without_this_package(
+    lived: Store, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, reader = blocks(PAGE, "python")
+    assert "counterfoil_" not in reader
+    assert len(reader.strip().splitlines()) < 30
+    file.rename(tmp_path / "wallet.backup")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"passphrase": PASSPHRASE}
+
+    exec(compile(reader, PAGE, "exec"), names)  # noqa: S102
+
+    everything = cast("list[dict[str, Any]]", names["everything"])
+    found = [copy["sd_jwt"] for line in everything if "card" in line for copy in line["copies"]]
+    assert found == [
+        copy.issued
+        for card in lived.cards(trashed=None)
+        for copy in lived.copies(card.credential_id)
+    ]
+
+
+def test_contacts_bring_it_back_and_the_passphrase_still_does(
+    lived: Store, tmp_path: Path, random_bytes: Random
+) -> None:
+    recovery, shares = split(["Mei", "Jun", "Ana"], 2, random=random_bytes, at=NOON)
+    lived.put(recovery.to_record())
+    file = tmp_path / "backup"
+    write_backup(lived, file, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+    words = [share.words for share in shares]
+
+    assert read_backup(file, "", words[1:]) == read_backup(file, PASSPHRASE) == Contents.of(lived)
+    with pytest.raises(Refused) as refusal:
+        read_backup(file, PASSPHRASE, words[:1])
+    assert refusal.value.codes == ["shares-too-few"]
+
+
+def test_shares_of_a_later_split_do_not_open_an_earlier_backup(
+    lived: Store, file: Path, random_bytes: Random
+) -> None:
+    _, shares = split(["Mei", "Jun"], 2, random=random_bytes, at=NOON)
+
+    with pytest.raises(Refused) as refusal:
+        read_backup(file, "", [share.words for share in shares])
+
+    assert refusal.value.codes == ["shares-of-another-key"]
+
+
+def test_nothing_that_is_held_can_be_read_in_the_file(lived: Store, file: Path) -> None:
+    data = file.read_bytes()
+    planted = [card.copy.issued for card in lived.cards()] + [TILL, "Auricle", "contacts"]
+
+    assert not any(text.encode() in data for text in planted)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_wrong_passphrase_is_told(file: Path) -> None:
+    with pytest.raises(Refused) as refusal:
+        read_backup(file, "another")
+
+    assert refusal.value.codes == ["passphrase-wrong"]
+    assert "another (passphrase)" in str(refusal.value)
+
+
+def test_a_backup_that_is_not_there_or_is_no_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refusal:
+        read_backup(tmp_path / "none", PASSPHRASE)
+    assert refusal.value.codes == ["file-missing"]
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(Malformed):
+            read_backup(path, PASSPHRASE)
+
+
+def test_a_file_that_is_too_long_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("counterfoil_wallet.backup.MAX_SEALED_BYTES", 1_000)
+
+    with pytest.raises(Malformed, match="at most 1000 bytes"):
+        read_backup(file, PASSPHRASE)
+
+
+def test_a_full_disk_leaves_the_backup_of_before(
+    lived: Store, file: Path, random_bytes: Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = file.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unavailable):
+        write_backup(lived, file, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir() if "backup" in path.name] == [file.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("", Refused), ("none/one", Unavailable), ("a\0b", Malformed), ("x" * 300, Unavailable)],
+)
+def test_a_place_that_takes_no_file_is_told(
+    lived: Store, tmp_path: Path, random_bytes: Random, name: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        write_backup(lived, tmp_path / name, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+
+
+def test_a_locked_wallet_is_not_backed_up(
+    lived: Store, tmp_path: Path, random_bytes: Random
+) -> None:
+    lived.close()
+
+    with pytest.raises(Misuse):
+        write_backup(lived, tmp_path / "b", PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_backup_is_of_one_moment_while_others_write(place: Place) -> None:
+    store, stop = place.start(), threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            store.put(
+                Record(Kind.EVENT, f"{number}", "", b"e"), Record(Kind.GRANT, f"{number}", "", b"g")
+            )
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(20):
+            kinds = [record.kind for record in Contents.of(store).records]
+            assert kinds.count(Kind.EVENT) == kinds.count(Kind.GRANT)
+    finally:
+        stop.set()
+        writer.join()
+
+
+# What somebody may have put into a file whose passphrase he knows.
+
+
+def hostile(lines: list[bytes], random: Random) -> bytes:
+    return seal(
+        b"".join(line + b"\n" for line in lines),
+        passphrase=PASSPHRASE,
+        recovery=recovery_public(b"\1" * 32),
+        random=random,
+        cost=CHEAP,
+    )
+
+
+def changed(lived: Store, number: int, members: JsonObject) -> list[bytes]:
+    """Give the lines of a wallet with one of them changed: a card's own members, or the line's."""
+    lines = [_object(line) for line in Contents.of(lived).to_lines(NOON).splitlines()]
+    line = lines[number]
+    card = line.get("card")
+    for name, value in members.items():
+        inside = isinstance(card, dict) and name not in ("card", "copies", "shown")
+        (card if isinstance(card, dict) and inside else line)[name] = value
+    return [compact_json(line) for line in lines]
+
+
+HOSTILE: list[tuple[int, dict[str, Json]]] = [
+    (0, {"format": "another"}),
+    (0, {"cards": 1}),
+    (0, {"records": 10**30}),
+    (1, {"card": None}),
+    (1, {"face": "another"}),
+    (1, {"accepted_at": 10**30}),
+    (1, {"accepted_at": "yesterday"}),
+    (1, {"status": {"uri": 1, "idx": 2}}),
+    (1, {"copies": []}),
+    (1, {"copies": [{"id": "../../x", "sd_jwt": "~", "key": "", "keeper": ""}]}),
+    (1, {"copies": [{"id": "x", "sd_jwt": "~", "key": "AA", "keeper": "a key store"}]}),
+    (-1, {"record": "plan"}),
+    (-1, {"body": 1, "bytes": "AA"}),
+    (-1, {"key": None}),
+]
+
+
+def test_content_that_does_not_hold_together_makes_no_wallet(
+    lived: Store, tmp_path: Path, random_bytes: Random
+) -> None:
+    file, folder = tmp_path / "hostile", tmp_path / "new"
+    for number, members in HOSTILE:
+        file.write_bytes(hostile(changed(lived, number, members), random_bytes))
+
+        with pytest.raises(Malformed):
+            SqliteStore.create(
+                folder,
+                PASSPHRASE,
+                random=random_bytes,
+                cost=CHEAP,
+                fill=read_backup(file, PASSPHRASE).put_into,
+            )
+
+        assert not exists(folder), members
+
+
+def test_a_card_that_nobody_can_read_makes_no_wallet(
+    lived: Store, tmp_path: Path, random_bytes: Random
+) -> None:
+    file, folder = tmp_path / "hostile", tmp_path / "new"
+    key = MemorySigner.generate()
+    copy: JsonObject = {
+        "id": key.public.thumbprint(),
+        "sd_jwt": "no.credential.~",
+        "key": b64url(key.private_bytes()),
+        "keeper": "",
+    }
+    members: JsonObject = {"copies": [copy], "shown": [], "face": key.public.thumbprint()}
+    file.write_bytes(hostile(changed(lived, 1, members), random_bytes))
+    contents = read_backup(file, PASSPHRASE)
+
+    with pytest.raises(Malformed):
+        SqliteStore.create(
+            folder, PASSPHRASE, random=random_bytes, cost=CHEAP, fill=contents.put_into
+        )
+
+    assert not exists(folder)
+
+
+def _object(line: bytes) -> JsonObject:
+    return parse_object(line, "line")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [[], [b"[]"], [b"null"], [b"\xff"], [b"[" * 100_000], [b'{"format":"x","format":"y"}']],
+)
+def test_content_that_is_no_list_of_lines_is_told(
+    lines: list[bytes], tmp_path: Path, random_bytes: Random
+) -> None:
+    (tmp_path / "hostile").write_bytes(hostile(lines, random_bytes))
+
+    with pytest.raises(Malformed):
+        read_backup(tmp_path / "hostile", PASSPHRASE)
+
+
+def test_one_card_or_record_twice_is_told(lived: Store) -> None:
+    lines = Contents.of(lived).to_lines(NOON).splitlines(keepends=True)
+    head = _object(lines[0])
+    cards, records = int(str(head["cards"])), int(str(head["records"]))
+    for again, more in ((lines[1], (1, 0)), (lines[-1], (0, 1))):
+        counts: JsonObject = {"cards": cards + more[0], "records": records + more[1]}
+        told = compact_json({**head, **counts}) + b"\n"
+        with pytest.raises(Malformed, match="each thing once"):
+            Contents.from_lines(b"".join([told, *lines[1:], again]))
+
+
+def test_content_of_a_later_version_is_told(lived: Store) -> None:
+    lines = changed(lived, 0, {"version": 2})
+
+    with pytest.raises(Refused) as refusal:
+        Contents.from_lines(b"".join(line + b"\n" for line in lines))
+
+    assert refusal.value.codes == ["contents-too-new"]
+
+
+def test_a_restore_that_fails_leaves_nothing_and_can_be_tried_again(
+    lived: Store, file: Path, tmp_path: Path, random_bytes: Random
+) -> None:
+    contents, folder = read_backup(file, PASSPHRASE), tmp_path / "new"
+
+    def full(store: Store) -> None:
+        contents.put_into(store)
+        raise Unavailable("expected the disk to take it, found it full")
+
+    with pytest.raises(Unavailable):
+        SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP, fill=full)
+    assert not exists(folder)
+    assert not any("wallet.db" in path.name for path in folder.iterdir())
+
+    store = SqliteStore.create(
+        folder, PASSPHRASE, random=random_bytes, cost=CHEAP, fill=contents.put_into
+    )
+    assert Contents.of(store) == Contents.of(lived)
+    store.close()
