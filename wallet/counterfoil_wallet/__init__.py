@@ -65,6 +65,9 @@ if TYPE_CHECKING:
         Event,
         Outcome,
     )
+    from counterfoil_wallet.identifiers import (
+        Identifier,
+    )
     from counterfoil_wallet.issuer_trust import (
         IssuerStanding,
         KnownIssuer,
@@ -80,6 +83,9 @@ if TYPE_CHECKING:
     )
     from counterfoil_wallet.offered import (
         Offered,
+    )
+    from counterfoil_wallet.passphrase import (
+        FileKey,
     )
     from counterfoil_wallet.presenting import (
         Declined,
@@ -161,10 +167,12 @@ __all__ = [
     "Dropped",
     "Ending",
     "Event",
+    "FileKey",
     "Finished",
     "GrantChoice",
     "HeldCredential",
     "HeldGrant",
+    "Identifier",
     "InForce",
     "IssuerStanding",
     "Joining",
@@ -222,10 +230,12 @@ disclosures: Disclosure Joining RevealedClaim
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved
 held: Copy CopyId CredentialId HeldCredential
 history: Act Event Outcome
+identifiers: Identifier
 issuer_trust: IssuerStanding KnownIssuer Offerer offerer_of
 matching: Choice Matches
 memory_store: MemoryStore
 offered: Offered
+passphrase: FileKey
 presenting: Declined Presented
 reading: Stuck
 reminders: Reminder reminders_of

@@ -60,6 +60,7 @@ class AsyncWallet:
     grant = _in_thread(Wallet.grant)
     grants = _in_thread(Wallet.grants)
     history = _in_thread(Wallet.history)
+    identifier = _in_thread(Wallet.identifier)
     lock = _in_thread(Wallet.lock)
     matches = _in_thread(Wallet.matches)
     offered = _in_thread(Wallet.offered)

@@ -40,10 +40,12 @@ from counterfoil_wallet.grant_states import UNDER_WAY as GRANTS_UNDER_WAY
 from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForce, Proved
 from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Event
+from counterfoil_wallet.identifiers import Identifier, identifier_for
 from counterfoil_wallet.listening import Listener, Listeners, heard
 from counterfoil_wallet.matching import Choice, Matches, match_request
 from counterfoil_wallet.memory_store import MemoryStore
 from counterfoil_wallet.offered import Offered, offer_in, offer_of
+from counterfoil_wallet.passphrase import FileKey
 from counterfoil_wallet.presenting import Declined, Presented, Presenter, showing_id
 from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
 from counterfoil_wallet.reminders import Reminder, reminders_of
@@ -157,7 +159,7 @@ class Wallet:
     def open(
         cls,
         path: str | PathLike[str],
-        passphrase: str,
+        secret: str | FileKey,
         *,
         fetcher: Fetcher | None = None,
         clock: Clock = utc_now,
@@ -165,15 +167,15 @@ class Wallet:
         trust: Trust | None = None,
         client: Client = ANONYMOUS,
     ) -> Self:
-        """Open the wallet in the folder `path`.
+        """Open the wallet in the folder `path`, with its passphrase or the key that `key_of` gave.
 
-        Raises `Refused` with `wallet-missing` or `passphrase-wrong`,
+        Raises `Refused` with `wallet-missing`, `passphrase-wrong` or `key-wrong`,
         `Unavailable` while another program has it open, `Malformed` when it is
         damaged. Call `resume` next.
         """
         from counterfoil_wallet.sqlite_store import SqliteStore  # noqa: PLC0415
 
-        store = SqliteStore.open(Path(path), passphrase)
+        store = SqliteStore.open(Path(path), secret)
         return cls(store, fetcher=fetcher, clock=clock, random=random, trust=trust, client=client)
 
     @classmethod
@@ -190,6 +192,16 @@ class Wallet:
         return cls(
             MemoryStore(), fetcher=fetcher, clock=clock, random=random, trust=trust, client=client
         )
+
+    @staticmethod
+    def key_of(path: str | PathLike[str], passphrase: str) -> FileKey:
+        """Give the key of the wallet's file, for the platform's keychain.
+
+        With it, opening derives nothing. Whoever has it reads the wallet. Raises as `open`.
+        """
+        from counterfoil_wallet.sqlite_store import key_of  # noqa: PLC0415
+
+        return key_of(Path(path), passphrase)
 
     @staticmethod
     def exists(path: str | PathLike[str]) -> bool:
@@ -437,6 +449,15 @@ class Wallet:
                 record = Record(Kind.SECRET, name, "", self._random(_SECRET_BYTES))
                 self._store.put(record)
         return record.body
+
+    def identifier(self, party: str) -> Identifier:
+        """Give who this wallet is to `party`, made without asking anybody at the first call.
+
+        Each party meets another one, so that no two can find out that they know the same
+        customer. `party` is compared as a text: an issuer's URL, a client id.
+        """
+        with self._only_one(f"identifier {party}"):
+            return identifier_for(party, self._store, self._random)
 
     @property
     def points(self) -> Points:
