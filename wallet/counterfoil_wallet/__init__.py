@@ -45,6 +45,9 @@ if TYPE_CHECKING:
         Joining,
         RevealedClaim,
     )
+    from counterfoil_wallet.exporting import (
+        Imported,
+    )
     from counterfoil_wallet.grant_states import (
         Abandoned,
         Deciding,
@@ -93,6 +96,10 @@ if TYPE_CHECKING:
     )
     from counterfoil_wallet.reading import (
         Stuck,
+    )
+    from counterfoil_wallet.recovery import (
+        Recovery,
+        RecoveryShare,
     )
     from counterfoil_wallet.reminders import (
         Reminder,
@@ -173,6 +180,7 @@ __all__ = [
     "HeldCredential",
     "HeldGrant",
     "Identifier",
+    "Imported",
     "InForce",
     "IssuerStanding",
     "Joining",
@@ -192,6 +200,8 @@ __all__ = [
     "Proved",
     "Recognised",
     "Record",
+    "Recovery",
+    "RecoveryShare",
     "Redeeming",
     "Reminder",
     "Removed",
@@ -227,6 +237,7 @@ async_wallet: AsyncWallet
 attesting: Client DevelopmentAttester KeyAttester WalletAttester
 consents: AskedTerms GrantChoice
 disclosures: Disclosure Joining RevealedClaim
+exporting: Imported
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved
 held: Copy CopyId CredentialId HeldCredential
 history: Act Event Outcome
@@ -238,6 +249,7 @@ offered: Offered
 passphrase: FileKey
 presenting: Declined Presented
 reading: Stuck
+recovery: Recovery RecoveryShare
 reminders: Reminder reminders_of
 routing: Offer Recognised Request Transfer recognise
 statuses: CardStatus Status

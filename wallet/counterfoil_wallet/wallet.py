@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from os import PathLike
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from counterfoil_consent.holder import asks_for_consent
 from counterfoil_consent.wire import GrantId
@@ -56,6 +56,10 @@ from counterfoil_wallet.transactions import TransactionType
 from counterfoil_wallet.trash import Removed, Trash
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.wire import Clock, Random, refuse
+
+if TYPE_CHECKING:
+    from counterfoil_wallet.exporting import Imported
+    from counterfoil_wallet.recovery import Recovery, RecoveryShare
 
 _STRIPES: Final = 32
 _SECRET_BYTES: Final = 32
@@ -176,6 +180,34 @@ class Wallet:
         from counterfoil_wallet.sqlite_store import SqliteStore  # noqa: PLC0415
 
         store = SqliteStore.open(Path(path), secret)
+        return cls(store, fetcher=fetcher, clock=clock, random=random, trust=trust, client=client)
+
+    @classmethod
+    def restore(
+        cls,
+        backup: str | PathLike[str],
+        path: str | PathLike[str],
+        passphrase: str,
+        *,
+        shares: Sequence[str] = (),
+        fetcher: Fetcher | None = None,
+        clock: Clock = utc_now,
+        random: Random = secrets.token_bytes,
+        trust: Trust | None = None,
+        client: Client = ANONYMOUS,
+    ) -> Self:
+        """Make in the folder `path` the wallet that the file `backup` holds.
+
+        `passphrase` is the backup's, and from now on this wallet's. With the words of
+        enough contacts' `shares` it is a new one. Raises `Refused` with
+        `passphrase-wrong`, `wallet-exists`, `shares-too-few`, …, and `Malformed` for a
+        damaged file: then no wallet is made. Call `resume` next.
+        """
+        from counterfoil_wallet.backup import read_backup  # noqa: PLC0415
+        from counterfoil_wallet.sqlite_store import SqliteStore  # noqa: PLC0415
+
+        contents = read_backup(Path(backup), passphrase, shares)
+        store = SqliteStore.create(Path(path), passphrase, random=random, fill=contents.put_into)
         return cls(store, fetcher=fetcher, clock=clock, random=random, trust=trust, client=client)
 
     @classmethod
@@ -392,6 +424,61 @@ class Wallet:
     def reminders(self, zone: tzinfo) -> tuple[Reminder, ...]:
         """Give when each end is to be told, 30, 7 and 1 days before, in the app's `zone`."""
         return reminders_of(self.credentials(), now=self._clock(), zone=zone)
+
+    # Backup, recovery, export. Loaded when first used: few programs do it each time.
+
+    def backup(self, path: str | PathLike[str], passphrase: str) -> None:
+        """Write all of this moment into the file `path`, encrypted; `docs/backup.md` reads it.
+
+        It is there whole or not at all. Raises `Misuse` for an empty passphrase,
+        `Unavailable` when the disk does not take it.
+        """
+        from counterfoil_wallet.backup import write_backup  # noqa: PLC0415
+
+        with self._only_one("backup"):
+            write_backup(self._store, Path(path), passphrase, at=self._clock(), random=self._random)
+
+    def split_recovery_key(
+        self, contacts: Sequence[str], threshold: int
+    ) -> tuple["RecoveryShare", ...]:
+        """Make a key that opens later backups, and give each contact a share of it, in words.
+
+        `threshold` shares together are the key; fewer tell nothing. Show each its own,
+        once: nobody keeps them, nor the key. An older split does not open later backups.
+        `Misuse` unless 2 <= threshold <= contacts <= 16.
+        """
+        from counterfoil_wallet.recovery import split  # noqa: PLC0415
+
+        recovery, shares = split(contacts, threshold, random=self._random, at=self._clock())
+        self._store.put(recovery.to_record())
+        return shares
+
+    def recovery(self) -> "Recovery | None":
+        """Give who holds shares and how many are needed, or None before the first split."""
+        from counterfoil_wallet.backup import recovery_of  # noqa: PLC0415
+
+        return recovery_of(self._store)
+
+    def export(self, path: str | PathLike[str], passphrase: str) -> None:
+        """Write everything into the new folder `path`, in open formats; keys stay encrypted.
+
+        Raises `Refused` with `path-taken`, `Misuse` for an empty passphrase,
+        `Unavailable` when the disk does not take it.
+        """
+        from counterfoil_wallet.exporting import write_export  # noqa: PLC0415
+
+        write_export(self._store, Path(path), passphrase, at=self._clock(), random=self._random)
+
+    def import_from(
+        self, path: str | PathLike[str], passphrase: str, *, shares: Sequence[str] = ()
+    ) -> "Imported":
+        """Add what an export's folder or a backup file holds; what is here stays as it is.
+
+        Raises what `restore` raises for a file; then nothing has changed.
+        """
+        from counterfoil_wallet.exporting import bring_in, read_export  # noqa: PLC0415
+
+        return bring_in(read_export(Path(path), passphrase, shares), self._store)
 
     # Everything.
 
