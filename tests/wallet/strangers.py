@@ -144,6 +144,7 @@ class StrangeShop:
     vct: str = TYPE
     client_name: str = "The Shop"
     purpose: str = "To see"
+    retention: str | None = None
     claimed_client_id: str | None = None
     response_uri: str = f"{SHOP}/response"
     transaction_data: tuple[str, ...] = ()
@@ -174,6 +175,7 @@ class StrangeShop:
             expires_at=self.clock() + self.lasts,
             client_name=self.client_name,
             purpose=self.purpose,
+            retention=self.retention,
             transaction_data=self.transaction_data,
         )
 

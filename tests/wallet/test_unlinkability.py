@@ -7,7 +7,7 @@ be shared by everybody who holds a credential of that type.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import combinations, pairwise
@@ -104,6 +104,12 @@ def differing(one: bytes, other: bytes) -> float:
     return bits.bit_count() / (8 * len(one))
 
 
+def common(several: Iterable[Seen]) -> frozenset[object]:
+    """Give the values that all of them have seen."""
+    first, *others = several
+    return first.values.intersection(*(seen.values for seen in others))
+
+
 class Street:
     """A customer's wallets and the verifiers that each of them meets."""
 
@@ -153,7 +159,7 @@ def test_two_verifiers_find_nothing_that_joins_them(street: Street) -> None:
         [street.show(wallet) for _ in range(COPIES)]
         for wallet in (street.wallet() for _ in range(CARDS))
     ]
-    everybody = frozenset.intersection(*(seen.values for card in cards for seen in card))
+    everybody = common(seen for card in cards for seen in card)
     pairs = [pair for card in cards for pair in combinations(card, 2)]
 
     assert len(pairs) >= 1_000
@@ -188,5 +194,5 @@ def test_a_copy_that_two_verifiers_see_joins_them_and_never_goes_in_silence(
 
     again = street.show(wallet, reuse_that_links=True)
 
-    everybody = frozenset.intersection(*(seen.values for seen in first))
+    everybody = common(first)
     assert any(again.values & seen.values - everybody for seen in first)
