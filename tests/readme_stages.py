@@ -12,12 +12,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse
+from counterfoil_credentials.jws import sign_jws
+from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.requests import PresentationRequest, VpToken, parse_response_form
-from counterfoil_wallet import MemoryStore
+from counterfoil_wallet import MemoryStore, Trust
 
 from tests.issuer.brand import AUDIO
-from tests.wallet.town import WARRANTY_TYPE, Killed, Town, Wire
+from tests.wallet.town import CUSTODIAN, WARRANTY_TYPE, Killed, Town, Wire
 
 
 class _Now:
@@ -65,7 +68,37 @@ def _answer_to_verify(town: Town) -> tuple[VpToken, PresentationRequest]:
     return parse_response_form(dict(parse_qsl(body.decode("ascii")))), choice.request
 
 
+def app(tmp_path: Path) -> Mapping[str, object]:
+    """Give what an app has: links that were scanned, whom it trusts, and a key service."""
+    town = Town(_Now(), secrets.token_bytes, tmp_path / "brand")
+    offer = town.offer()
+    list_signer, now = MemorySigner.generate(), datetime.now(UTC)
+    listed: JsonObject = {
+        "name": "A list",
+        "iat": int(now.timestamp()),
+        "exp": int((now + timedelta(days=7)).timestamp()),
+    }
+    return {
+        "folder": tmp_path / "my-wallet",
+        "passphrase": "correct horse battery staple",
+        "fetcher": town.network,
+        "trust": Trust(custodians={CUSTODIAN: town.custodian.party.did}),
+        "scanned": offer.link,
+        "tx_code": offer.tx_code,
+        "request_link": town.counter.ask("warranty").link,
+        "terms_link": town.receiver.request(town.wish()).link,
+        "seal": lambda key: key[::-1],
+        "unseal": lambda sealed: sealed[::-1],
+        "brand": AUDIO,
+        "warranty": WARRANTY_TYPE,
+        "shop_client_id": town.shop.client_id,
+        "trust_list": sign_jws(listed, typ="counterfoil-trust-list+jwt", signer=list_signer),
+        "list_key": list_signer.public,
+    }
+
+
 STAGES: dict[str, Callable[[Path], Mapping[str, object]]] = {
     "README.md": street,
     "README.zh-CN.md": street,
+    "docs/wallet.md": app,
 }
