@@ -14,6 +14,6 @@ T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def record(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
+def record(*, kw_only: bool = False, slots: bool = True) -> Callable[[type[T]], type[T]]:
     """Make a class a dataclass that is frozen for the type checker: equal, hashable, slotted."""
-    return dataclass(slots=True, unsafe_hash=True, kw_only=kw_only)
+    return dataclass(slots=slots, unsafe_hash=True, kw_only=kw_only)
