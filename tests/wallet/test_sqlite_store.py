@@ -206,7 +206,7 @@ def garbage(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "put"),
-    [(LOCK, a_folder), (LOCK, garbage), (HEADER, a_folder), (DATABASE, a_folder)],
+    [(LOCK, a_folder), (HEADER, garbage), (HEADER, a_folder), (DATABASE, a_folder)],
 )
 def test_a_foreign_thing_under_a_name_of_ours_is_told(
     store: SqliteStore, folder: Path, name: str, put: Callable[[Path], None]

@@ -6,7 +6,7 @@ verified when it came in (`receiving.py`); the file that keeps them is authentic
 so they are parsed again when read, not verified again, and only when first used.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import cached_property
 from typing import Final, NewType
@@ -15,6 +15,7 @@ from counterfoil_credentials.dcql import Authority
 from counterfoil_credentials.encoding import JsonObject, int_at, object_at, text_at
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.records import record
 from counterfoil_credentials.sdjwt import Disclosable, Revealed, SdJwt
 from counterfoil_credentials.sdjwt_vc import (
     StatusReference,
@@ -31,8 +32,9 @@ CopyId = NewType("CopyId", str)
 _WHERE: Final = "held_credential"
 
 
-# Without slots: what is found out about a copy once is kept beside its fields.
-@dataclass(frozen=True, kw_only=True)
+# Records, for thousands are made of a list that nobody scrolls through. Without slots:
+# what is found out about one is kept beside its fields.
+@record(kw_only=True, slots=False)
 class Copy:
     """One issued SD-JWT, whose `key` no other copy has; the key's thumbprint is its id.
 
@@ -84,7 +86,7 @@ class Copy:
         return _status_in(self.parsed.revealed.claims)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class HeldCredential:
     """What `issuer` said about the holder, of type `vct`. Its id is known to this wallet only.
 

@@ -32,13 +32,20 @@ _UNSPACED: Final = re.compile(
 _WORD: Final = re.compile(r"\w+")
 
 
-def facts_of(claims: JsonObject) -> set[tuple[str, str]]:
-    """Give path and value of each claim as the table `facts` holds them."""
-    return {
-        (fact_path(path), fact_value(value))
-        for path, value in leaves(claims)
-        if path[:1] and path[0] not in _FRAME
-    }
+def found_by(claims: JsonObject) -> tuple[set[tuple[str, str]], str]:
+    """Give the facts, path and value of each claim, and the prepared text of what they say."""
+    facts: set[tuple[str, str]] = set()
+    words: list[str] = []
+    for name, claim in claims.items():
+        if name in _FRAME:
+            continue
+        for path, value in leaves(claim, (name,)):
+            facts.add((fact_path(path), fact_value(value)))
+            if isinstance(value, str):
+                words += _tokens(value[:_LONGEST_TEXT])
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                words.append(str(value))
+    return facts, " ".join(words)
 
 
 def fact_path(path: ClaimPath) -> str:
@@ -54,41 +61,30 @@ def fact_value(value: Json) -> str:
     return f"sha256 {b64url(sha256(text).digest())}"
 
 
-def words_of(claims: JsonObject) -> str:
-    """Give the prepared text of everything that the claims say."""
-    said = (
-        str(value)[:_LONGEST_TEXT]
-        for path, value in leaves(claims)
-        if path[:1] and path[0] not in _FRAME and _is_said(value)
-    )
-    return " ".join(token for text in said for token in _tokens(text))
-
-
 def query_of(text: str) -> str:
     """Give the full-text query for what somebody typed, or "" where there is no word in it.
 
-    Every word must occur, in any order; each may be unfinished. A word that is
+    Every word must occur, in any order; the last may be unfinished. A word that is
     written with a mark inside (`SN-17`) is looked for as it stands.
     """
-    words = (list(_tokens(word)) for word in text.split()[:_MOST_WORDS])
-    return " ".join(_phrase(tokens) for tokens in words if tokens)
+    words = [tokens for word in text.split()[:_MOST_WORDS] if (tokens := list(_tokens(word)))]
+    return " ".join(_phrase(tokens, is_last=tokens is words[-1]) for tokens in words)
 
 
-def _phrase(tokens: list[str]) -> str:
-    # The last character of a run is a token by itself only where the run ends.
-    if len(tokens) > 1 and tokens[-2][-1] == tokens[-1] and _UNSPACED.fullmatch(tokens[-1]):
+def _phrase(tokens: list[str], *, is_last: bool) -> str:
+    ends_unspaced = _UNSPACED.fullmatch(tokens[-1]) is not None
+    if ends_unspaced and len(tokens) > 1 and tokens[-2][-1] == tokens[-1]:
+        # The last character of a run is a token by itself only where the run ends.
         tokens = tokens[:-1]
-    return f'"{" ".join(tokens)}" *'
-
-
-def _is_said(value: Json) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
+    # A single character is the beginning of a pair, wherever it does not end its run.
+    begins = is_last or (ends_unspaced and len(tokens[-1]) == 1)
+    return f'"{" ".join(tokens)}"{"*" if begins else ""}'
 
 
 def _tokens(text: str) -> Iterator[str]:
     for word in _WORD.findall(unicodedata.normalize("NFKC", text)):
         end = 0
-        for run in _UNSPACED.finditer(word):
+        for run in () if word.isascii() else _UNSPACED.finditer(word):
             if end < run.start():
                 yield word[end : run.start()]
             yield from (first + second for first, second in pairwise(run[0]))

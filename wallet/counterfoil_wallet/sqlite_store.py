@@ -12,6 +12,7 @@ module says so, rather than write in the clear.
 
 import hmac
 import os
+import sys
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -42,14 +43,52 @@ _FORMAT: Final = "counterfoil-wallet"
 _VERSION: Final = 1
 _CIPHER: Final = "aegis"
 _MAX_HEADER_BYTES: Final = 4_096
+# A page at hand is not decrypted again: what a list of thousands of cards reads.
+_CACHE_KIB: Final = 32_768
 _SIDE_FILES: Final = ("", "-wal", "-shm", "-journal")
-_CREATE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_whole(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock_whole(descriptor: int) -> None:
+        # Not SQLite's kind of lock: that one ends when any descriptor of the file is closed.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class _FolderLock:
+    """A lock on one file of the folder, which ends with the process however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / LOCK
+        with _telling(LOCK):
+            if path.exists() and not path.is_file():
+                raise Malformed("the wallet's lock, a file", "no file", LOCK)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock_whole(descriptor)
+        except OSError as cause:
+            os.close(descriptor)
+            raise Unavailable("expected a free wallet, found it open in another program") from cause
+        self._descriptor: int | None = descriptor
+
+    def close(self) -> None:
+        """Let go of it; twice is once."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 class SqliteStore(Tables):
     """A wallet's store in an encrypted file. Made by `create` or `open`."""
 
-    def __init__(self, connection: Connection, lock: Connection) -> None:
+    def __init__(self, connection: Connection, lock: _FolderLock) -> None:
         """Take over an unlocked database and the folder's lock."""
         super().__init__(connection, _telling)
         self._folder_lock = lock
@@ -75,7 +114,7 @@ class SqliteStore(Tables):
         _require_path(folder)
         with _telling():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _take_lock(folder)
+        lock = _FolderLock(folder)
         try:
             _require_none(folder)
             recipe, key = KeyRecipe.fresh(passphrase, salt=random(SALT_BYTES), cost=cost or Cost())
@@ -114,7 +153,7 @@ class SqliteStore(Tables):
         """
         if not exists(folder):
             raise _missing()
-        lock = _take_lock(folder)
+        lock = _FolderLock(folder)
         try:
             with _file_key(folder, secret) as key:
                 connection = _connect(folder, key, new=False)
@@ -234,33 +273,14 @@ def _unlock(connection: Connection, key: FileKey, *, new: bool) -> None:
     if connection.pragma("cipher", _CIPHER) != _CIPHER:
         raise Misuse(f"expected the cipher {_CIPHER}, found another")
     connection.pragma("key", f"raw:{key.raw.hex()}")
-    connection.pragma("temp_store", "memory")
     # The lock of this connection lasts as long as it does, so the index of
     # the WAL stays in memory: no shared-memory file.
-    connection.pragma("locking_mode", "exclusive")
-    connection.pragma("journal_mode", "wal")
-    connection.pragma("synchronous", "full")
+    connection.execute(
+        "PRAGMA temp_store = memory; PRAGMA locking_mode = exclusive;"
+        f" PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA cache_size = -{_CACHE_KIB}"
+    ).fetchall()
     if not new:
         migrate(connection)
-
-
-def _take_lock(folder: Path) -> Connection:
-    # An exclusive transaction on an empty database is a file lock on every
-    # platform that SQLite knows, and ends with the process however it ends.
-    path = folder / LOCK
-    with _telling(LOCK):
-        if path.exists() and not path.is_file():
-            raise Malformed("the wallet's lock, a file", "no file", LOCK)
-        lock = _connection(path, _CREATE)
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except apsw.BusyError as cause:
-            lock.close()
-            raise Unavailable("expected a free wallet, found it open in another program") from cause
-        except BaseException:
-            lock.close()
-            raise
-    return lock
 
 
 def _header(recipe: KeyRecipe, key: FileKey) -> JsonObject:

@@ -7,15 +7,16 @@ import threading
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.encoding import Json, compact_json
-from counterfoil_credentials.errors import Malformed, Reason, Refused
-from counterfoil_credentials.sdjwt_vc import StatusReference
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Reason, Refused
+from counterfoil_credentials.sdjwt import SdJwt
+from counterfoil_credentials.sdjwt_vc import StatusReference, read_credential
 
 from counterfoil_wallet.held import Copy, CopyId, CredentialId, HeldCredential
-from counterfoil_wallet.searching import fact_path, fact_value, facts_of, query_of, words_of
+from counterfoil_wallet.searching import fact_path, fact_value, found_by, query_of
 from counterfoil_wallet.store import (
     CopiesLeft,
     Kind,
@@ -27,6 +28,8 @@ from counterfoil_wallet.store import (
 )
 
 Value: TypeAlias = str | bytes | int | None
+# What a column holds, the tables say (they are STRICT); the functions at the end make values of it.
+Row: TypeAlias = tuple[Any, ...]
 
 _COPY: Final = "f.copy_id, f.sd_jwt, f.key, f.keeper, f.expires_at"
 _CARDS: Final = (
@@ -34,12 +37,22 @@ _CARDS: Final = (
     f" c.status_url, c.status_index, c.state, c.trashed_at, {_COPY}"
     " FROM cards c JOIN copies f ON f.position = c.face"
 )
+_PLACES: Final = (
+    "SELECT (SELECT position FROM cards WHERE card_id = ?),"
+    " (SELECT ifnull(max(position), 0) + 1 FROM cards),"
+    " (SELECT ifnull(max(position), 0) + 1 FROM copies)"
+)
+# Every card that was indexed has a place among the words, if only an empty one.
+_NEW_CARDS: Final = (
+    "SELECT c.position, f.sd_jwt FROM cards c JOIN copies f ON f.position = c.face"
+    " WHERE c.position > (SELECT ifnull(max(id), 0) FROM words_docsize)"
+)
 
 
 class Rows(Protocol):
     """What a statement gives."""
 
-    def fetchall(self) -> list[tuple[Value, ...]]:
+    def fetchall(self) -> list[Row]:
         """Give all rows that are left."""
         ...
 
@@ -113,37 +126,22 @@ class Tables:
         )
 
     def hold(self, card: HeldCredential, copies: Collection[Copy] = ()) -> None:
-        claims = card.claims
         status = (None, None) if card.status is None else (card.status.url, card.status.index)
-        with self.step():
-            ((position, next_card, next_copy),) = self._read(
-                "SELECT (SELECT position FROM cards WHERE card_id = ?),"
-                " (SELECT ifnull(max(position), 0) + 1 FROM cards),"
-                " (SELECT ifnull(max(position), 0) + 1 FROM copies)",
-                card.credential_id,
-            )
-            if position is None:
-                position = next_card
-            else:
-                self._write("DELETE FROM facts WHERE card = ?", (position,))
-                self._write("DELETE FROM words WHERE rowid = ?", (position,))
-            self._write(
+        # One savepoint for all: each statement's own would cost as much as the statement.
+        with self.step(), self._telling():
+            run = self._open_connection()
+            ((known, next_card, next_copy),) = self._read(_PLACES, card.credential_id)
+            position = next_card if known is None else known
+            run.executemany(
                 "INSERT INTO copies (position, card, copy_id, sd_jwt, key, keeper, expires_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (copy_id) DO NOTHING",
-                *(
-                    (
-                        _int(next_copy) + i,
-                        position,
-                        copy.copy_id,
-                        copy.issued,
-                        copy.key,
-                        copy.keeper,
-                        _seconds(copy.expires_at),
-                    )
-                    for i, copy in enumerate((card.copy, *copies))
-                ),
+                [
+                    (place, position, copy.copy_id, copy.issued, copy.key, copy.keeper, ends)
+                    for place, copy in enumerate((card.copy, *copies), next_copy)
+                    for ends in (_seconds(copy.expires_at),)
+                ],
             )
-            self._write(
+            run.execute(
                 "INSERT INTO cards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
                 " (SELECT position FROM copies WHERE copy_id = ?))"
                 " ON CONFLICT (card_id) DO UPDATE SET face = excluded.face,"
@@ -163,13 +161,11 @@ class Tables:
                     card.copy.copy_id,
                 ),
             )
-            self._write(
-                "INSERT INTO facts VALUES (?, ?, ?)",
-                *((path, value, position) for path, value in sorted(facts_of(claims))),
-            )
-            self._write(
-                "INSERT INTO words (rowid, text) VALUES (?, ?)", (position, words_of(claims))
-            )
+            if known is not None:
+                # Its new copy may say it anew. The others first: the last one found marks the end.
+                self._index_new_cards()
+                self._unindex(known)
+                self._index(known, card.copy.issued)
 
     def card(self, credential_id: CredentialId) -> HeldCredential | None:
         rows = self._read(f"{_CARDS} WHERE c.card_id = ?", credential_id)
@@ -184,6 +180,7 @@ class Tables:
         return [_card(row) for row in rows]
 
     def cards_with(self, path: ClaimPath, value: Json) -> list[HeldCredential]:
+        self._index_new_cards()
         rows = self._read(
             f"{_CARDS} WHERE c.trashed_at IS NULL AND c.position IN"
             " (SELECT card FROM facts WHERE path = ? AND value = ?) ORDER BY c.position",
@@ -196,6 +193,7 @@ class Tables:
         query = query_of(text)
         if not query:
             return []
+        self._index_new_cards()
         rows = self._read(
             f"{_CARDS} JOIN words ON words.rowid = c.position"
             " WHERE words MATCH ? AND c.trashed_at IS NULL ORDER BY words.rowid DESC LIMIT ?",
@@ -223,8 +221,7 @@ class Tables:
                     position,
                 )
                 self._write("DELETE FROM copies WHERE card = ?", position)
-                self._write("DELETE FROM facts WHERE card = ?", position)
-                self._write("DELETE FROM words WHERE rowid = ?", position)
+                self._unindex(position[0])
                 self._write("DELETE FROM cards WHERE position = ?", position)
 
     def copies(self, credential_id: CredentialId) -> list[Copy]:
@@ -244,7 +241,7 @@ class Tables:
             credential_id,
             _seconds(at),
         )
-        return CopiesLeft(fresh=_int(fresh), unexpired=_int(unexpired))
+        return CopiesLeft(fresh=fresh, unexpired=unexpired)
 
     def peek_copy(
         self, credential_id: CredentialId, verifier: str, *, at: datetime
@@ -272,10 +269,7 @@ class Tables:
             " WHERE c.card_id = ? ORDER BY f.position, s.shown_at, s.verifier",
             credential_id,
         )
-        return [
-            Showing(CopyId(str(copy_id)), str(verifier), _time(shown_at))
-            for copy_id, verifier, shown_at in rows
-        ]
+        return [Showing(copy_id, verifier, _time(shown_at)) for copy_id, verifier, shown_at in rows]
 
     def show(self, copy_id: CopyId, verifier: str, *, at: datetime) -> None:
         self._write(
@@ -293,6 +287,26 @@ class Tables:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def _index_new_cards(self) -> None:
+        # Indexing a card costs more than keeping it, so that it waits for the first search;
+        # then all that came since are indexed together.
+        if self._read(f"{_NEW_CARDS} LIMIT 1"):
+            with self.step():
+                for position, issued in self._read(f"{_NEW_CARDS} ORDER BY c.position"):
+                    self._index(position, issued)
+
+    def _index(self, position: int, issued: str) -> None:
+        facts, words = _found_by(issued)
+        self._write(
+            "INSERT INTO facts VALUES (?, ?, ?)",
+            *((path, value, position) for path, value in sorted(facts)),
+        )
+        self._write("INSERT INTO words (rowid, text) VALUES (?, ?)", (position, words))
+
+    def _unindex(self, position: int) -> None:
+        self._write("DELETE FROM facts WHERE card = ?", (position,))
+        self._write("DELETE FROM words WHERE rowid = ?", (position,))
 
     def _pick(
         self, credential_id: CredentialId, verifier: str, at: datetime, *, reuse_that_links: bool
@@ -314,8 +328,8 @@ class Tables:
             )
         # An expired copy is for nobody, unless the card has expired as a whole.
         usable = [row for row in rows if not row[-3]] or rows
-        fewest = min(usable, key=lambda row: (not row[-1], _int(row[-2])))
-        is_mine, times_shown = bool(fewest[-1]), _int(fewest[-2])
+        fewest = min(usable, key=lambda row: (not row[-1], row[-2]))
+        is_mine, times_shown = bool(fewest[-1]), fewest[-2]
         if is_mine:
             return Taken(_copy(fewest), shown_before=True, links=times_shown > 1)
         if times_shown == 0:
@@ -324,7 +338,7 @@ class Tables:
             return Taken(_copy(fewest), shown_before=False, links=True)
         return NoFreshCopy(len(usable))
 
-    def _read(self, query: str, *values: Value) -> list[tuple[Value, ...]]:
+    def _read(self, query: str, *values: Value) -> list[Row]:
         with self._lock, self._telling():
             return self._open_connection().execute(query, values).fetchall()
 
@@ -348,36 +362,42 @@ def _among(column: str, values: Collection[str]) -> tuple[str, list[Value]]:
     return f"{column} IN (SELECT value FROM json_each(?))", [listed]
 
 
-def _record(row: tuple[Value, ...]) -> Record:
+def _found_by(issued: str) -> tuple[set[tuple[str, str]], str]:
+    try:
+        return found_by(read_credential(SdJwt.parse(issued)).revealed.claims)
+    except CounterfoilError:
+        # `Wallet.damaged` names it; nothing finds it.
+        return set(), ""
+
+
+def _record(row: Row) -> Record:
     kind, key, label, body = row
-    return Record(Kind(str(kind)), str(key), str(label), cast("bytes", body))
+    return Record(Kind(kind), key, label, body)
 
 
-def _card(row: tuple[Value, ...]) -> HeldCredential:
-    card_id, issuer, vct, configuration_id, accepted_at, expires_at, url, index, state, trashed = (
-        row[:10]
-    )
+def _card(row: Row) -> HeldCredential:
+    card_id, issuer, vct, named, accepted_at, expires_at, url, index, state, trashed_at = row[:10]
     return HeldCredential(
-        credential_id=CredentialId(cast("str", card_id)),
-        issuer=cast("str", issuer),
-        vct=cast("str", vct),
-        configuration_id=cast("str", configuration_id),
+        credential_id=card_id,
+        issuer=issuer,
+        vct=vct,
+        configuration_id=named,
         accepted_at=_time(accepted_at),
         expires_at=None if expires_at is None else _time(expires_at),
-        status=None if url is None else StatusReference(cast("str", url), _int(index)),
+        status=None if url is None else StatusReference(url, index),
         copy=_copy(row[10:]),
-        state=cast("str", state),
-        trashed_at=None if trashed is None else _time(trashed),
+        state=state,
+        trashed_at=None if trashed_at is None else _time(trashed_at),
     )
 
 
-def _copy(row: tuple[Value, ...]) -> Copy:
+def _copy(row: Row) -> Copy:
     copy_id, issued, key, keeper, expires_at = row[:5]
     return Copy(
-        copy_id=CopyId(cast("str", copy_id)),
-        issued=cast("str", issued),
-        key=cast("bytes", key),
-        keeper=cast("str", keeper),
+        copy_id=copy_id,
+        issued=issued,
+        key=key,
+        keeper=keeper,
         expires_at=None if expires_at is None else _time(expires_at),
     )
 
@@ -386,9 +406,5 @@ def _seconds(at: datetime | None) -> int | None:
     return None if at is None else int(at.timestamp())
 
 
-def _time(seconds: Value) -> datetime:
-    return datetime.fromtimestamp(cast("int", seconds), UTC)
-
-
-def _int(value: Value) -> int:
-    return cast("int", value)
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
