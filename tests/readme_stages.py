@@ -97,7 +97,25 @@ def app(tmp_path: Path) -> Mapping[str, object]:
     }
 
 
+def phone(tmp_path: Path) -> Mapping[str, object]:
+    """Give a wallet in which something happened, and places for a second and a third."""
+    town = Town(_Now(), secrets.token_bytes, tmp_path / "brand")
+    wallet = town.wallet(MemoryStore())
+    offer = town.offer()
+    wallet.accept(offer.link, tx_code=offer.tx_code)
+    return {
+        "wallet": wallet,
+        "another_wallet": town.wallet(MemoryStore()),
+        "passphrase": "correct horse battery staple",
+        "backup_file": tmp_path / "wallet.backup",
+        "new_phone": tmp_path / "new-phone",
+        "newer_phone": tmp_path / "newer-phone",
+        "my_data": tmp_path / "my-data",
+    }
+
+
 STAGES: dict[str, Callable[[Path], Mapping[str, object]]] = {
+    "docs/backup.md": phone,
     "README.md": street,
     "README.zh-CN.md": street,
     "docs/wallet.md": app,
