@@ -18,7 +18,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_wallet import Kind, MemoryStore, Record, Store
+from counterfoil_wallet import Kind, MemoryStore, Record, Store, Wallet
 from counterfoil_wallet.backup import read_backup, write_backup
 from counterfoil_wallet.contents import Contents
 from counterfoil_wallet.envelope import recovery_public, seal
@@ -26,6 +26,7 @@ from counterfoil_wallet.recovery import split
 from counterfoil_wallet.sqlite_store import SqliteStore, exists
 
 from tests.conftest import NOON
+from tests.readme_stages import STAGES
 from tests.test_readme import blocks
 from tests.wallet.conftest import CHEAP, PASSPHRASE, Place
 from tests.wallet.town import TILL, Town
@@ -126,15 +127,11 @@ def test_a_card_of_many_copies_comes_back_in_its_order_with_its_face(
         ), i
 
 
-def test_the_page_reads_it_without_this_package(
-    lived: Store, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_reads_it_without_this_package(lived: Store, file: Path) -> None:
     _, reader = blocks(PAGE, "python")
     assert "counterfoil_" not in reader
     assert len(reader.strip().splitlines()) < 30
-    file.rename(tmp_path / "wallet.backup")
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"passphrase": PASSPHRASE}
+    names: dict[str, object] = {"backup_file": file, "passphrase": PASSPHRASE}
 
     exec(compile(reader, PAGE, "exec"), names)  # noqa: S102
 
@@ -145,6 +142,25 @@ def test_the_page_reads_it_without_this_package(
         for card in lived.cards(trashed=None)
         for copy in lived.copies(card.credential_id)
     ]
+
+
+def test_what_the_page_shows_brings_every_card_back(tmp_path: Path) -> None:
+    names = dict(STAGES[PAGE](tmp_path))
+
+    exec(compile(blocks(PAGE, "python")[0], PAGE, "exec"), names)  # noqa: S102
+
+    before = cast("Wallet", names["wallet"])
+    recovery = before.recovery()
+    assert recovery is not None
+    assert (recovery.threshold, recovery.contacts) == (2, ("Mei", "Jun", "Ana"))
+    for name in ("restored", "recovered", "another_wallet"):
+        after = cast("Wallet", names[name])
+        assert after.credentials() == before.credentials() != []
+        assert after.history() == before.history()
+        assert after.recovery() == recovery
+        after.lock()
+    with Wallet.open(tmp_path / "newer-phone", "a new passphrase") as wallet:
+        assert wallet.credentials() == before.credentials()
 
 
 def test_contacts_bring_it_back_and_the_passphrase_still_does(
