@@ -7,6 +7,7 @@ it depends on the request, never on what the wallet holds.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
@@ -32,6 +33,7 @@ from counterfoil_wallet.trust import Asker, Trust
 from counterfoil_wallet.wire import Clock, Random, https_url, reasons_of, refuse, require_known
 
 _WHERE: Final = "request"
+_TRANSACTIONS: Final = f"{_WHERE}.transaction_data"
 _NONCE_BYTES: Final = 32
 # Who asks is no longer there, or has not asked yet: there is nothing to mend.
 _OUT_OF_TIME: Final = frozenset({"request-expired", "request-from-the-future"})
@@ -83,7 +85,12 @@ class Asking:
             request = proved.read(self.clock())
             https_url(request.response_uri, f"{_WHERE}.response_uri")
         except (Malformed, Refused) as error:
-            self._tell(proved, error)
+            reasons = reasons_of(error)
+            if not any(reason.code in _OUT_OF_TIME for reason in reasons):
+                about_data = any(r.where.startswith(_TRANSACTIONS) for r in reasons)
+                self._tell(
+                    proved, spec.INVALID_TRANSACTION_DATA if about_data else spec.INVALID_REQUEST
+                )
             raise
         return SignedRequest(request, proved)
 
@@ -95,8 +102,8 @@ class Asking:
         """Give what is to be signed besides the presentation; see `read_transactions`."""
         try:
             return read_transactions(signed.request, self.types)
-        except (Malformed, Refused) as error:
-            self._tell(signed.proved, error)
+        except (Malformed, Refused):
+            self._tell(signed.proved, spec.INVALID_TRANSACTION_DATA)
             raise
 
     def _prove(self, client_id: str, token: str, clients: ClientTrust) -> ProvedRequest:
@@ -126,16 +133,13 @@ class Asking:
             raise refuse("media-type-not-accepted", REQUEST_MEDIA_TYPE, "another", _WHERE)
         return _token_in(response)
 
-    def _tell(self, proved: ProvedRequest, error: Malformed | Refused) -> None:
-        url, reasons = proved.answers_go_to, reasons_of(error)
-        if url is None or any(reason.code in _OUT_OF_TIME for reason in reasons):
+    def _tell(self, proved: ProvedRequest, code: str) -> None:
+        url = proved.answers_go_to
+        if url is None:
             return
-        about_data = any(r.where.startswith(f"{_WHERE}.transaction_data") for r in reasons)
-        code = spec.INVALID_TRANSACTION_DATA if about_data else spec.INVALID_REQUEST
-        try:
+        # It was told why it is refused here; the other side is only helped by it.
+        with suppress(CounterfoilError):
             tell_error(self.fetcher, https_url(url, _WHERE), code, proved.state)
-        except CounterfoilError:
-            return  # It was told why it is refused here; the other side is only helped by it.
 
 
 def wallet_metadata(client_id: str) -> JsonObject:
