@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from counterfoil_credentials.token_status_list import pack, sign_status_list
 from counterfoil_wallet.cli import PASSPHRASE_VARIABLE, main
 from counterfoil_wallet.wallet import utc_now
 
-from tests.wallet.conftest import PASSPHRASE
+from tests.wallet.conftest import CHEAP, PASSPHRASE
 from tests.wallet.strangers import StrangeIssuer, StrangeShop
 from tests.wallet.town import CUSTODIAN, Town
 
@@ -61,6 +62,8 @@ def shell(
 
     monkeypatch.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)
     monkeypatch.setattr("counterfoil_wallet.cli.GuardedFetcher", fetcher)
+    for module in ("sqlite_store", "envelope"):
+        monkeypatch.setattr(f"counterfoil_wallet.{module}.Cost", lambda: CHEAP)
     shell = Shell(tmp_path / "wallet", capsys)
     assert shell.asks("create") == {"created": shell.folder}
     return shell
@@ -177,6 +180,62 @@ def test_a_grant_is_shown_given_and_withdrawn(
     ended = shell.asks("withdraw", granted["id"], *options)["withdrawn"]
     assert ended["state"] in ("ending", "proved")
     town.issuer_store.close()
+
+
+def test_a_wallet_comes_back_from_its_backup_and_from_contacts(
+    shell: Shell,
+    issuer: StrangeIssuer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shell.types("accept", issuer.link)
+    assert shell.asks("recovery") == {"recovery": None}
+    shares = shell.asks("split", "Mei", "Jun", "Ana", "--threshold", "2")["shares"]
+    assert shell.asks("recovery")["recovery"]["contacts"] == ["Mei", "Jun", "Ana"]
+    file = str(tmp_path / "wallet.backup")
+    shell.asks("backup", file)
+
+    again = Shell(tmp_path / "again", capsys)
+    assert again.asks("restore", file)["credentials"] == 1
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, "a new passphrase")
+    lost = Shell(tmp_path / "lost", capsys)
+    lost.types("restore", file, status=1)
+    words = "\n".join(share["words"] for share in shares[1:])
+    monkeypatch.setattr("sys.stdin", StringIO(f"{words}\n\n"))
+    assert lost.asks("restore", file, "--shares")["credentials"] == 1
+    assert len(lost.asks("credentials")["credentials"]) == 1
+
+
+def test_an_export_is_brought_into_a_second_wallet(
+    shell: Shell, issuer: StrangeIssuer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.types("accept", issuer.link)
+    second = Shell(tmp_path / "second", capsys)
+    second.types("create")
+
+    shell.asks("export", str(tmp_path / "my-data"))
+    brought = second.asks("import", str(tmp_path / "my-data"))
+    again = second.asks("import", str(tmp_path / "my-data"))
+
+    assert (brought["known"], brought["differing"]) == (0, 0)
+    assert (again["added"], again["known"]) == (0, brought["added"])
+    assert second.asks("credentials") == shell.asks("credentials")
+
+
+def test_an_offer_is_shown_before_it_is_accepted(shell: Shell, issuer: StrangeIssuer) -> None:
+    offered = shell.asks("offered", issuer.link)
+
+    assert (offered["issuer"], offered["needs_login"]) == (issuer.issuer, False)
+    assert [one["type"] for one in offered["credentials"]] == [issuer.vct]
+    assert shell.asks("credentials")["credentials"] == []
+
+
+def test_a_login_that_the_issuer_does_not_offer_is_refused(
+    shell: Shell, issuer: StrangeIssuer
+) -> None:
+    shell.types("login", issuer.link, "--redirect-uri", "app://back", status=1)
+    shell.types("come-back", "app://back?state=unknown&code=a", status=1)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse
 from counterfoil_credentials.fetch import GuardedFetcher
 
 from counterfoil_wallet import cli_commands as does
+from counterfoil_wallet import cli_keeping as keeps
 from counterfoil_wallet.cli_commands import line, say
 from counterfoil_wallet.cli_forms import Told, reasons_json
 from counterfoil_wallet.trust import Trust
@@ -65,6 +66,11 @@ def _create(given: argparse.Namespace) -> Told:
     return {"created": given.folder}, [f"A new wallet is in {given.folder}."]
 
 
+def _restore(given: argparse.Namespace) -> Told:
+    given.passphrase = _passphrase()
+    return keeps.restore(given)
+
+
 def _open(given: argparse.Namespace) -> Wallet:
     routes: dict[str, str] = {}
     for route in given.loopback_unsafely:
@@ -74,7 +80,8 @@ def _open(given: argparse.Namespace) -> Wallet:
         routes[origin] = target
     trust = Trust() if given.trust is None else read_trust_file(Path(given.trust))
     fetcher = GuardedFetcher(loopback_routes_unsafely=routes)
-    return Wallet.open(given.folder, _passphrase(), fetcher=fetcher, trust=trust)
+    given.passphrase = _passphrase()
+    return Wallet.open(given.folder, given.passphrase, fetcher=fetcher, trust=trust)
 
 
 def _passphrase() -> str:
@@ -130,8 +137,15 @@ def _parser() -> argparse.ArgumentParser:
     scan = plain("scan", does.scan, does.scan.__doc__)
     scan.add_argument("text", metavar="TEXT", help="what the QR code says")
 
+    add("offered", does.offered, link="the offer's link")
     accept = add("accept", does.accept, link="the offer's link")
     accept.add_argument("--tx-code", help="the code that came another way")
+    login = add("login", does.login, source="the offer's link, or the issuer's URL")
+    login.add_argument("--redirect-uri", required=True, help="the address that takes you back")
+    login.add_argument(
+        "--configuration", action="append", default=[], help="what to ask an issuer's URL for"
+    )
+    add("come-back", does.come_back, url="the whole address that the browser came back to")
 
     add("credentials", does.credentials)
     add("search", does.search, text="words, or how they begin")
@@ -163,6 +177,21 @@ def _parser() -> argparse.ArgumentParser:
     grant.add_argument("--yes", action="store_true", help="grant it without asking")
     add("grants", does.grants)
     add("withdraw", does.withdraw, id="the grant's id")
+
+    add("backup", keeps.backup, file="the file to write")
+    restore = plain("restore", _restore, keeps.restore.__doc__)
+    restore.add_argument("folder", metavar="DIR", help="where the wallet is to be")
+    restore.add_argument("file", metavar="FILE", help="the backup")
+    split = add("split", keeps.split)
+    split.add_argument("contact", nargs="+", metavar="NAME", help="who is to keep a share")
+    split.add_argument("--threshold", type=int, required=True, help="how many must come together")
+    add("recovery", keeps.recovery)
+    add("export", keeps.export, to="the folder to make")
+    brought = add("import", keeps.import_from, source="the export's folder, or a backup")
+    for command in (restore, brought):
+        command.add_argument(
+            "--shares", action="store_true", help="read contacts' words, a line for each share"
+        )
 
     add("resume", does.resume)
     add("history", does.history)

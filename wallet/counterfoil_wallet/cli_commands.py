@@ -80,9 +80,44 @@ def scan(given: Namespace) -> Told:
 # Offers.
 
 
+def offered(wallet: Wallet, given: Namespace) -> Told:
+    """Show what an offer would give, as its issuer says it. Nothing is accepted."""
+    offer = wallet.offered(given.link)
+    kinds: list[Json] = [{"type": one.vct, "name": one.name} for one in offer.credentials]
+    lines = [f"Offered by {offer.issuer}"]
+    lines += [f"  {one.name or one.vct}" for one in offer.credentials]
+    lines += [f"Cannot be held here: {reason}" for reason in offer.refused]
+    if offer.tx_code is not None:
+        lines.append(f"It needs a code: {offer.tx_code.description or 'sent another way'}")
+    if offer.needs_login:
+        lines.append("It needs a login: counterfoil wallet login")
+    return {
+        "issuer": offer.issuer,
+        "issuer_name": offer.issuer_name,
+        "credentials": kinds,
+        "needs_tx_code": offer.tx_code is not None,
+        "needs_login": offer.needs_login,
+        "refused": [reason.code for reason in offer.refused],
+    }, lines
+
+
 def accept(wallet: Wallet, given: Namespace) -> Told:
     """Accept an offer."""
     return _accepted(wallet.accept(given.link, tx_code=given.tx_code))
+
+
+def login(wallet: Wallet, given: Namespace) -> Told:
+    """Begin a login: open the address in a browser, and come back with the one it ends at."""
+    begun = wallet.authorize(
+        given.source, redirect_uri=given.redirect_uri, configurations=given.configuration
+    )
+    ends_at = begun.ends_at.isoformat()
+    return {"url": begun.url, "ends_at": ends_at}, ["Open this address in a browser:", begun.url]
+
+
+def come_back(wallet: Wallet, given: Namespace) -> Told:
+    """Go on with a login, from the address that the browser came back to."""
+    return _accepted(wallet.come_back(given.url))
 
 
 def _accepted(accepted: Accepted) -> Told:
@@ -90,7 +125,11 @@ def _accepted(accepted: Accepted) -> Told:
     refused: list[Json] = [reason.code for reason in accepted.refused]
     lines = [f"Accepted {credential.vct}" for credential in accepted.credentials]
     lines += [f"Refused: {reason}" for reason in accepted.refused]
-    return {"accepted": held, "refused": refused}, lines
+    later = accepted.waits_until
+    if later is not None:
+        lines.append(f"Not ready yet: counterfoil wallet resume, from {later:%Y-%m-%d %H:%M}Z on")
+    waits = None if later is None else later.isoformat()
+    return {"accepted": held, "refused": refused, "waits_until": waits}, lines
 
 
 # Cards.
