@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Final, NewType, TypeAlias
+from typing import Final, NewType, Self, TypeAlias
 
 from counterfoil_credentials.encoding import b64url, compact_json
 from counterfoil_credentials.errors import Reason
@@ -30,7 +30,10 @@ AcceptanceId = NewType("AcceptanceId", str)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A credential still to come, and the keys that its copies will be bound to."""
+    """A credential still to come, and the keys that its copies will be bound to.
+
+    `card`: it is held already, and these are more copies of it.
+    """
 
     configuration_id: str
     vct: str
@@ -38,11 +41,50 @@ class Wanted:
     proving: Proving = Proving.SIGNED
     levels: tuple[str, ...] = ()
     signers: tuple[MemorySigner, ...] = field(repr=False, compare=False)
+    card: CredentialId | None = None
 
     @property
     def keys(self) -> tuple[PublicKey, ...]:
         """The public keys, one for each copy."""
         return tuple(signer.public for signer in self.signers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewable:
+    """A held card of which more copies can be asked for, and how; so many came at once."""
+
+    card: CredentialId
+    configuration_id: str
+    vct: str
+    identifier: str | None
+    proving: Proving = Proving.SIGNED
+    levels: tuple[str, ...] = ()
+    copies: int = 1
+
+    @staticmethod
+    def of(wanted: Wanted, card: CredentialId) -> "Renewable":
+        """Give how a card was asked for, without its keys."""
+        return Renewable(
+            card=card,
+            configuration_id=wanted.configuration_id,
+            vct=wanted.vct,
+            identifier=wanted.identifier,
+            proving=wanted.proving,
+            levels=wanted.levels,
+            copies=len(wanted.signers),
+        )
+
+    def wanted(self, signers: tuple[MemorySigner, ...]) -> Wanted:
+        """Give what is asked for, with fresh keys."""
+        return Wanted(
+            configuration_id=self.configuration_id,
+            vct=self.vct,
+            identifier=self.identifier,
+            proving=self.proving,
+            levels=self.levels,
+            signers=signers,
+            card=self.card,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +120,13 @@ class LoginCode:
     value: str = field(repr=False)
     redirect_uri: str
     verifier: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """What another token may be had for."""
+
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +207,18 @@ class Authorized(Begun):
     refused: tuple[Reason, ...] = ()
     late: tuple[Late, ...] = ()
     notices: tuple[Notice, ...] = ()
+    renewable: tuple[Renewable, ...] = ()
+
+    def with_card(self, wanted: Wanted, credential_id: CredentialId) -> Self:
+        """Give the state with a card held, of which more copies can be asked for like these."""
+        known = [each for each in self.renewable if each.card != credential_id]
+        held = self.held if credential_id in self.held else (*self.held, credential_id)
+        return replace(self, held=held, renewable=(*known, Renewable.of(wanted, credential_id)))
+
+    def without_more(self, wanted: Wanted) -> Self:
+        """Give the state in which no more copies of a card are asked for."""
+        kept = tuple(each for each in self.renewable if each.card != wanted.card)
+        return replace(self, renewable=kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,11 +229,12 @@ class Collecting(Authorized):
 
     def hold(self, credential_id: CredentialId, notice: Notice | None) -> "AfterOne":
         """Go on: the first of `wanted` is verified and kept."""
-        return _after_one(replace(self, held=(*self.held, credential_id)), notice)
+        return _after_one(self.with_card(self.wanted[0], credential_id), notice)
 
     def refuse(self, reasons: tuple[Reason, ...], notice: Notice | None) -> "AfterOne":
         """Go on: the first of `wanted` was refused, by the issuer or by us."""
-        return _after_one(replace(self, refused=(*self.refused, *reasons)), notice)
+        state = self.without_more(self.wanted[0])
+        return _after_one(replace(state, refused=(*self.refused, *reasons)), notice)
 
     def wait(self, late: Late) -> "AfterOne":
         """Go on: the first of `wanted` comes later."""
@@ -180,7 +242,13 @@ class Collecting(Authorized):
 
     def abandon(self, reasons: tuple[Reason, ...]) -> "AfterOne":
         """Give up what is still wanted: the token is no longer accepted."""
-        last = replace(self, wanted=self.wanted[:1], refused=(*self.refused, *reasons))
+        given_up = {each.card for each in self.wanted}
+        last = replace(
+            self,
+            wanted=self.wanted[:1],
+            refused=(*self.refused, *reasons),
+            renewable=tuple(each for each in self.renewable if each.card not in given_up),
+        )
         return _after_one(last, None)
 
 
@@ -195,15 +263,13 @@ class Waiting(Authorized):
 
     def hold(self, late: Late, credential_id: CredentialId, notice: Notice | None) -> "AfterAll":
         """Go on: a late one is verified and kept."""
-        return _settled(
-            replace(self._without(late), held=(*self.held, credential_id)), _listed(notice)
-        )
+        held = self._without(late).with_card(late.wanted, credential_id)
+        return _settled(held, _listed(notice))
 
     def refuse(self, late: Late, reasons: Sequence[Reason], notice: Notice | None) -> "AfterAll":
         """Go on: a late one was refused, by the issuer or by us."""
-        return _settled(
-            replace(self._without(late), refused=(*self.refused, *reasons)), _listed(notice)
-        )
+        left = self._without(late).without_more(late.wanted)
+        return _settled(replace(left, refused=(*self.refused, *reasons)), _listed(notice))
 
     def wait(self, late: Late, not_before: datetime) -> "Waiting":
         """Go on: a late one is still not ready."""
@@ -223,6 +289,16 @@ class Notifying(Authorized):
         return _settled(self, self.notices[1:])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """How more copies of cards are asked for without the customer, with keys made anew."""
+
+    endpoints: Endpoints
+    identity: Identity
+    refresh_token: RefreshToken
+    cards: tuple[Renewable, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The credentials are held. `refused` says why others of the same offer are not."""
@@ -231,6 +307,21 @@ class Finished:
     issuer: str
     held: tuple[CredentialId, ...]
     refused: tuple[Reason, ...]
+    renewal: Renewal | None = None
+
+    def renew(self, renewal: Renewal, token: Token, wanted: tuple[Wanted, ...]) -> Collecting:
+        """Go on with a new token, once for each card that runs out of copies."""
+        return Collecting(
+            acceptance_id=self.acceptance_id,
+            issuer=self.issuer,
+            endpoints=renewal.endpoints,
+            identity=renewal.identity,
+            token=token,
+            wanted=wanted,
+            held=self.held,
+            refused=self.refused,
+            renewable=renewal.cards,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +338,8 @@ AfterOne: TypeAlias = Collecting | AfterAll
 Acceptance: TypeAlias = Authorizing | Redeeming | AfterOne
 
 UNDER_WAY: Final = ("authorizing", "redeeming", "collecting", "waiting", "notifying")
+RENEWABLE: Final = "renewable"
+"""The label of a finished acceptance of which more copies can be asked for."""
 
 
 def acceptance_id_of(offer: CredentialOffer | str) -> AcceptanceId:
@@ -277,8 +370,20 @@ def _settled(state: Authorized, notices: tuple[Notice, ...]) -> AfterAll:
     if state.late:
         return _as(Waiting, state, ())
     if state.held:
-        return Finished(state.acceptance_id, state.issuer, state.held, state.refused)
+        renewal = _renewal(state)
+        return Finished(state.acceptance_id, state.issuer, state.held, state.refused, renewal)
     return Dropped(state.acceptance_id, state.issuer, state.refused)
+
+
+def _renewal(state: Authorized) -> Renewal | None:
+    if state.token.refresh is None or not state.renewable:
+        return None
+    return Renewal(
+        endpoints=state.endpoints,
+        identity=state.identity,
+        refresh_token=RefreshToken(state.token.refresh),
+        cards=state.renewable,
+    )
 
 
 def _as(
@@ -294,6 +399,7 @@ def _as(
         refused=state.refused,
         late=state.late,
         notices=notices,
+        renewable=state.renewable,
     )
 
 

@@ -22,6 +22,7 @@ from counterfoil_credentials.keys import MemorySigner
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import (
+    RENEWABLE,
     Acceptance,
     AcceptanceId,
     Authorizing,
@@ -35,6 +36,9 @@ from counterfoil_wallet.acceptance import (
     Notice,
     Notifying,
     Redeeming,
+    RefreshToken,
+    Renewable,
+    Renewal,
     Waiting,
     Wanted,
 )
@@ -53,6 +57,8 @@ _PROVING: Final = {each.value: each for each in Proving}
 def to_record(state: Acceptance) -> Record:
     """Give the record to store."""
     name = type(state).__name__.lower()
+    if isinstance(state, Finished) and state.renewal is not None:
+        name = RENEWABLE
     return Record(Kind.ACCEPTANCE, state.acceptance_id, name, compact_json(_to_json(state)))
 
 
@@ -60,17 +66,17 @@ def from_record(record: Record) -> Acceptance:
     """Read a stored state."""
     obj = parse_object(record.body, _WHERE, max_bytes=_MAX_BODY_BYTES)
     acceptance_id, issuer = AcceptanceId(record.key), text_at(obj, "issuer", _WHERE)
-    if record.label == "finished":
-        return Finished(acceptance_id, issuer, _held(obj), reasons_at(obj, "reasons", _WHERE))
+    if record.label in ("finished", RENEWABLE):
+        renewal = _renewal(object_at(obj, "renewal", _WHERE)) if "renewal" in obj else None
+        reasons = reasons_at(obj, "reasons", _WHERE)
+        return Finished(acceptance_id, issuer, _held(obj), reasons, renewal)
     if record.label == "dropped":
         return Dropped(acceptance_id, issuer, reasons_at(obj, "reasons", _WHERE))
     begun = Begun(
         acceptance_id=acceptance_id,
         issuer=issuer,
-        endpoints=Endpoints.from_json(object_at(obj, "endpoints", _WHERE), f"{_WHERE}.endpoints"),
-        identity=Identity.from_json(
-            object_at({"identity": {}, **obj}, "identity", _WHERE), f"{_WHERE}.identity"
-        ),
+        endpoints=_endpoints(obj),
+        identity=_identity(obj),
     )
     match record.label:
         case "authorizing":
@@ -132,6 +138,7 @@ def _collecting(begun: Begun, obj: JsonObject) -> Collecting:
         refused=reasons_at(obj, "reasons", _WHERE),
         late=_late(obj),
         notices=_notices(obj),
+        renewable=_renewable(obj),
     )
 
 
@@ -151,13 +158,17 @@ def _late_or_owed(
         refused=reasons_at(obj, "reasons", _WHERE),
         late=late,
         notices=notices,
+        renewable=_renewable(obj),
     )
 
 
 def _to_json(state: Acceptance) -> JsonObject:
     match state:
         case Finished():
-            return _ended(state.issuer, state.held, state.refused)
+            ended = _ended(state.issuer, state.held, state.refused)
+            if state.renewal is not None:
+                ended["renewal"] = _renewal_json(state.renewal)
+            return ended
         case Dropped():
             return _ended(state.issuer, (), state.reasons)
         case Authorizing():
@@ -177,10 +188,10 @@ def _to_json(state: Acceptance) -> JsonObject:
             ]
             owed: JsonObject = {
                 **_begun_json(state),
-                "access_token": state.token.value,
-                "token_type": state.token.kind,
+                **_token_json(state.token),
                 "notices": notices,
                 "late": [_late_json(item) for item in state.late],
+                "renewable": [_renewable_json(item) for item in state.renewable],
                 **_ended(state.issuer, state.held, state.refused),
             }
             if isinstance(state, Collecting):
@@ -196,6 +207,24 @@ def _begun_json(state: Begun) -> JsonObject:
         "endpoints": state.endpoints.to_json(),
         "identity": state.identity.to_json(),
     }
+
+
+def _token_json(token: Token) -> JsonObject:
+    members: JsonObject = {"access_token": token.value, "token_type": token.kind}
+    return members if token.refresh is None else {**members, "refresh_token": token.refresh}
+
+
+def _renewal_json(renewal: Renewal) -> JsonObject:
+    return {
+        "endpoints": renewal.endpoints.to_json(),
+        "identity": renewal.identity.to_json(),
+        "refresh_token": renewal.refresh_token.value,
+        "renewable": [_renewable_json(item) for item in renewal.cards],
+    }
+
+
+def _renewable_json(item: Renewable) -> JsonObject:
+    return {"card": item.card, "copies": item.copies, **_credential_json(item)}
 
 
 def _asked_json(state: Authorizing | Redeeming) -> JsonObject:
@@ -226,17 +255,24 @@ def _configuration_json(item: Configuration) -> JsonObject:
     }
 
 
-def _proving_json(item: Configuration | Wanted) -> JsonObject:
+def _credential_json(item: Wanted | Renewable) -> JsonObject:
+    return {
+        "id": item.configuration_id,
+        "vct": item.vct,
+        **({} if item.identifier is None else {"identifier": item.identifier}),
+        **_proving_json(item),
+    }
+
+
+def _proving_json(item: Configuration | Wanted | Renewable) -> JsonObject:
     return {"proving": item.proving.value, "levels": [*item.levels]}
 
 
 def _wanted_json(item: Wanted) -> JsonObject:
     return {
-        "id": item.configuration_id,
-        "vct": item.vct,
+        **_credential_json(item),
         "keys": [b64url(signer.private_bytes()) for signer in item.signers],
-        **({} if item.identifier is None else {"identifier": item.identifier}),
-        **_proving_json(item),
+        **({} if item.card is None else {"card": item.card}),
     }
 
 
@@ -253,6 +289,7 @@ def _wanted(item: JsonObject) -> Wanted:
     # Before there were copies, a credential had one key.
     texts = texts_at(item, "keys", _WHERE) if "keys" in item else [text_at(item, "key", _WHERE)]
     keys = [from_b64url(text, f"{_WHERE}.keys") for text in texts]
+    card = optional_text_at(item, "card", _WHERE)
     return Wanted(
         configuration_id=text_at(item, "id", _WHERE),
         vct=text_at(item, "vct", _WHERE),
@@ -260,6 +297,7 @@ def _wanted(item: JsonObject) -> Wanted:
         proving=_proving(item),
         levels=_levels(item),
         signers=tuple(MemorySigner.from_private_bytes(key) for key in keys),
+        card=None if card is None else CredentialId(card),
     )
 
 
@@ -302,7 +340,42 @@ def _levels(item: JsonObject) -> tuple[str, ...]:
 
 def _token(obj: JsonObject) -> Token:
     kind = optional_text_at(obj, "token_type", _WHERE) or spec.BEARER
-    return Token(text_at(obj, "access_token", _WHERE), kind)
+    refresh = optional_text_at(obj, "refresh_token", _WHERE)
+    return Token(text_at(obj, "access_token", _WHERE), kind, refresh)
+
+
+def _renewal(obj: JsonObject) -> Renewal:
+    return Renewal(
+        endpoints=_endpoints(obj),
+        identity=_identity(obj),
+        refresh_token=RefreshToken(text_at(obj, "refresh_token", _WHERE)),
+        cards=_renewable(obj),
+    )
+
+
+def _renewable(obj: JsonObject) -> tuple[Renewable, ...]:
+    return tuple(
+        Renewable(
+            card=CredentialId(text_at(item, "card", _WHERE)),
+            configuration_id=text_at(item, "id", _WHERE),
+            vct=text_at(item, "vct", _WHERE),
+            identifier=optional_text_at(item, "identifier", _WHERE),
+            proving=_proving(item),
+            levels=_levels(item),
+            copies=_copies(item),
+        )
+        for item in (_objects(obj, "renewable") if "renewable" in obj else [])
+    )
+
+
+def _endpoints(obj: JsonObject) -> Endpoints:
+    return Endpoints.from_json(object_at(obj, "endpoints", _WHERE), f"{_WHERE}.endpoints")
+
+
+def _identity(obj: JsonObject) -> Identity:
+    if "identity" not in obj:  # An older wallet had none.
+        return Identity()
+    return Identity.from_json(object_at(obj, "identity", _WHERE), f"{_WHERE}.identity")
 
 
 def _copies(obj: JsonObject) -> int:

@@ -11,7 +11,7 @@ The one thing that cannot be had twice is the token: where it was lost on its
 way, the acceptance is dropped, and the brand makes a new offer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias, TypeVar, assert_never
 
@@ -28,6 +28,7 @@ from counterfoil_wallet.acceptance import (
     AfterOne,
     Authorized,
     Authorizing,
+    Begun,
     Code,
     Collecting,
     Dropped,
@@ -36,6 +37,8 @@ from counterfoil_wallet.acceptance import (
     Notice,
     Notifying,
     Redeeming,
+    Renewable,
+    Renewal,
     Waiting,
     Wanted,
     acceptance_id_of,
@@ -44,7 +47,7 @@ from counterfoil_wallet.acceptance import (
 from counterfoil_wallet.acceptance_records import from_record, to_record
 from counterfoil_wallet.attesting import ANONYMOUS, Client
 from counterfoil_wallet.authorizing import begin_login, code_in, over, read_callback
-from counterfoil_wallet.batching import WANTED_COPIES
+from counterfoil_wallet.batching import FEW_COPIES, WANTED_COPIES
 from counterfoil_wallet.discovering import Discovered, discover, fetch_encryption
 from counterfoil_wallet.exchanges import (
     CredentialAnswer,
@@ -61,7 +64,7 @@ from counterfoil_wallet.history import Act, Event, fresh_event_id
 from counterfoil_wallet.offered import fetch_offer
 from counterfoil_wallet.proving import make_proofs
 from counterfoil_wallet.receiving import receive_credentials
-from counterfoil_wallet.sending import Sender
+from counterfoil_wallet.sending import Sender, Token
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.wire import Clock, Random, fresh_signer, peer_code, reasons_of, refuse
 
@@ -79,6 +82,7 @@ class _Received:
     """A card that was judged and is not kept yet, with all its copies."""
 
     card: HeldCredential
+    is_new: bool
     copies: tuple[Copy, ...]
 
 
@@ -178,6 +182,44 @@ class Acceptor:
             return self._run(state)
         except Unavailable:
             return self.state(state.acceptance_id) or state
+
+    def refill(self, finished: Finished) -> Acceptance:
+        """Ask for more copies of the cards that run out of fresh ones, if there is a way.
+
+        A server that refuses the refresh token is not asked again: what is left is left.
+        `Unavailable` leaves everything as it is.
+        """
+        renewal = finished.renewal
+        if renewal is None:
+            return finished
+        low = [card for card in renewal.cards if self._runs_out(card)]
+        if not low:
+            return finished
+        try:
+            token = self._renewed(finished, renewal)
+        except (Refused, Malformed):
+            return self._keep(replace(finished, renewal=None))
+        wanted = tuple(
+            card.wanted(tuple(fresh_signer(self._random) for _ in range(card.copies)))
+            for card in low
+        )
+        return self._run(self._keep(finished.renew(renewal, token, wanted)))
+
+    def _runs_out(self, renewable: Renewable) -> bool:
+        card = self._store.card(renewable.card)
+        if card is None or card.trashed_at is not None:
+            return False
+        fresh = self._store.copies_left(renewable.card, at=self._clock()).fresh
+        return fresh < min(FEW_COPIES, renewable.copies)
+
+    def _renewed(self, finished: Finished, renewal: Renewal) -> Token:
+        begun = Begun(
+            acceptance_id=finished.acceptance_id,
+            issuer=finished.issuer,
+            endpoints=renewal.endpoints,
+            identity=renewal.identity,
+        )
+        return redeem_code(self._sender, begun, renewal.refresh_token).token
 
     def _ended(self, end: End | Dropped) -> End:
         if isinstance(end, Dropped):
@@ -341,8 +383,11 @@ class Acceptor:
             configuration_id=wanted.configuration_id,
             signer=signer,
             at=now,
+            credential_id=wanted.card,
         )
-        return _Received(card, tuple(Copy.of(one, of, signer=its) for one, of, its in bound))
+        return _Received(
+            card, wanted.card is None, tuple(Copy.of(one, of, signer=its) for one, of, its in bound)
+        )
 
     def _hold(self, received: "_Received", following: _State) -> _State:
         card = received.card
@@ -355,7 +400,10 @@ class Acceptor:
         )
         with self._store.step():
             self._store.hold(card, received.copies)
-            self._store.put(event.to_record(), to_record(following))
+            # More copies of a card are nothing new to the customer.
+            if received.is_new:
+                self._store.put(event.to_record())
+            self._store.put(to_record(following))
         return following
 
     def _ask(self, state: Authorized, wanted: Wanted) -> CredentialAnswer | Promise:

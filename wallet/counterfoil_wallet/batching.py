@@ -20,6 +20,8 @@ from counterfoil_credentials.sdjwt_vc import VerifiedCredential
 
 WANTED_COPIES: Final = 10
 """How many verifiers a card can be shown to before two of them see the same copy."""
+FEW_COPIES: Final = 3
+"""With fewer fresh ones than this, more are asked for."""
 
 _WHERE: Final = "credentials"
 # What differs from copy to copy, or may: key, status, digests, and times that were not rounded.

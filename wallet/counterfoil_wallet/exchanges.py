@@ -28,7 +28,7 @@ from counterfoil_credentials.spec import (
 )
 
 from counterfoil_wallet import spec
-from counterfoil_wallet.acceptance import Begun, Code, LoginCode
+from counterfoil_wallet.acceptance import Begun, Code, LoginCode, RefreshToken
 from counterfoil_wallet.encrypting import Encryption, Sealed, opened, seal
 from counterfoil_wallet.sending import Sender, Token
 from counterfoil_wallet.wire import (
@@ -79,8 +79,8 @@ class Promise:
     interval: timedelta
 
 
-def redeem_code(sender: Sender, begun: Begun, code: Code | LoginCode) -> TokenAnswer:
-    """Give the token for a code (section 6)."""
+def redeem_code(sender: Sender, begun: Begun, code: Code | LoginCode | RefreshToken) -> TokenAnswer:
+    """Give the token for a code (section 6), or another for a refresh token."""
     form = _form(code)
     response = sender.to_server(
         begun.endpoints.token, form, endpoints=begun.endpoints, identity=begun.identity
@@ -95,7 +95,12 @@ def redeem_code(sender: Sender, begun: Begun, code: Code | LoginCode) -> TokenAn
     if not 1 <= len(value) <= _MAX_TOKEN or not value.isascii() or not value.isprintable():
         raise Malformed("a printable access token", "another text", _TOKEN)
     named = spec.BEARER if kind == spec.BEARER.lower() else spec.DPOP
-    return TokenAnswer(Token(value, named), _identifiers(answer))
+    refresh = optional_text_at(answer, spec.REFRESH_TOKEN, _TOKEN)
+    if refresh is not None:
+        bounded(refresh, f"{_TOKEN}.{spec.REFRESH_TOKEN}", _MAX_TOKEN)
+    elif isinstance(code, RefreshToken):
+        refresh = code.value  # RFC 6749, section 6: without a new one the old one stays.
+    return TokenAnswer(Token(value, named, refresh), _identifiers(answer))
 
 
 def fetch_nonce(sender: Sender, url: str) -> str:
@@ -162,7 +167,9 @@ def notify(sender: Sender, begun: Begun, token: Token, *, notice_id: str, event:
     require_known(response, _NOTIFICATION)
 
 
-def _form(code: Code | LoginCode) -> dict[str, str]:
+def _form(code: Code | LoginCode | RefreshToken) -> dict[str, str]:
+    if isinstance(code, RefreshToken):
+        return {spec.GRANT_TYPE: spec.REFRESH_TOKEN, spec.REFRESH_TOKEN: code.value}
     if isinstance(code, LoginCode):
         return {
             spec.GRANT_TYPE: AUTHORIZATION_CODE_GRANT,

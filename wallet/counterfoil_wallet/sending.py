@@ -92,10 +92,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token. `kind` is `Bearer`, or `DPoP` for one that our key must go with."""
+    """An access token. `kind` is `Bearer`, or `DPoP` for one that our key must go with.
+
+    With `refresh` another may be had later, without the customer.
+    """
 
     value: str = field(repr=False)
     kind: str = spec.BEARER
+    refresh: str | None = field(default=None, repr=False)
 
 
 class Sender:

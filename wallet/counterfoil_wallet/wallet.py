@@ -25,11 +25,17 @@ from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.digital_link import DigitalLink
 from counterfoil_credentials.encoding import Json
-from counterfoil_credentials.errors import Misuse, Reason
+from counterfoil_credentials.errors import Misuse, Reason, Unavailable
 from counterfoil_credentials.fetch import Fetcher, GuardedFetcher
 
+from counterfoil_wallet.acceptance import (
+    RENEWABLE,
+    Acceptance,
+    Authorizing,
+    Finished,
+    acceptance_id_of,
+)
 from counterfoil_wallet.acceptance import UNDER_WAY as ACCEPTANCES_UNDER_WAY
-from counterfoil_wallet.acceptance import Acceptance, Authorizing, Finished, acceptance_id_of
 from counterfoil_wallet.acceptance_records import from_record as acceptance_from
 from counterfoil_wallet.accepting import Acceptor, End
 from counterfoil_wallet.asking import Asking, SignedRequest
@@ -487,7 +493,8 @@ class Wallet:
 
         What cannot be reached stays where it is; what was refused is dropped.
         Each goes on by itself: one that is stuck does not stop the others. What has been
-        in the trash for thirty days is destroyed.
+        in the trash for thirty days is destroyed, and where few fresh copies of a card are
+        left and its issuer gives a way to, more are asked for.
         """
         self._trash.empty()
 
@@ -504,6 +511,11 @@ class Wallet:
         acceptances, stuck = read_each(
             self._store.find(Kind.ACCEPTANCE, ACCEPTANCES_UNDER_WAY), go_on_accepting
         )
+        refilled, not_refilled = read_each(
+            self._store.find(Kind.ACCEPTANCE, (RENEWABLE,)), self._refill
+        )
+        acceptances += [state for state in refilled if state is not None]
+        stuck += not_refilled
         grants, stuck_grants = read_each(
             self._store.find(Kind.GRANT, GRANTS_UNDER_WAY), go_on_granting
         )
@@ -569,6 +581,18 @@ class Wallet:
             transactions=transactions,
             chosen=self._presenter.copies_for(request.client_id),
         )
+
+    def _refill(self, record: Record) -> Acceptance | None:
+        """Refill the cards of a finished acceptance; None where there was nothing to do."""
+        with self._only_one(record.key):
+            before = acceptance_from(self._store.get(Kind.ACCEPTANCE, record.key) or record)
+            if not isinstance(before, Finished):
+                return None
+            try:
+                after = self._acceptor.refill(before)
+            except Unavailable:
+                return None
+            return None if after == before else after
 
     def _accepted(self, end: End) -> Accepted:
         held = [self._store.card(credential_id) for credential_id in end.held]

@@ -1,0 +1,197 @@
+"""A card that runs out of copies nobody has seen gets more, where its issuer gives a way to."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from urllib.parse import parse_qs
+
+import pytest
+from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.fetch import MemoryFetcher
+from counterfoil_wallet import Finished, MemoryStore, Wallet
+from counterfoil_wallet.held import CredentialId
+
+from tests.conftest import Clock
+from tests.wallet.strangers import BRAND, StrangeIssuer, json_response
+from tests.wallet.town import Killed, Wire
+
+REFILL_CALLS = ("token", "credential", "keys")
+
+
+class RefreshingIssuer(StrangeIssuer):
+    """An issuer that gives a refresh token, another one each time."""
+
+    refreshed: int = 0
+
+    def _answer(self, path: str, body: bytes) -> JsonObject:
+        answer = super()._answer(path, body)
+        if path != "/token":
+            return answer
+        self.refreshed += 1
+        return {**answer, "refresh_token": f"refresh {self.refreshed}"}
+
+
+@pytest.fixture
+def issuer(clock: Clock, random_bytes: Callable[[int], bytes]) -> RefreshingIssuer:
+    return RefreshingIssuer(MemoryFetcher(), clock, random_bytes, copies=4)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def wallet(issuer: RefreshingIssuer, store: MemoryStore, clock: Clock) -> Wallet:
+    return Wallet(store, fetcher=issuer.network, clock=clock)
+
+
+def show(store: MemoryStore, clock: Clock, count: int) -> CredentialId:
+    """Show a copy of the one card to so many verifiers."""
+    (card,) = store.cards()
+    for i in range(count):
+        store.take_copy(card.credential_id, f"verifier {i}", at=clock())
+    return card.credential_id
+
+
+def forms(issuer: RefreshingIssuer) -> list[dict[str, list[str]]]:
+    return [parse_qs(body.decode()) for path, body in issuer.received if path == "/token"]
+
+
+def test_asks_for_more_when_few_fresh_copies_are_left(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+) -> None:
+    wallet.accept(issuer.link)
+    card = show(store, clock, 2)
+
+    (finished,) = wallet.resume().acceptances
+
+    assert isinstance(finished, Finished)
+    assert finished.held == (card,)
+    assert store.copies_left(card, at=clock()).fresh == 2 + 4
+    assert [each.credential_id for each in wallet.credentials()] == [card]
+    assert len(wallet.history()) == 1, "more copies are nothing new to the customer"
+    assert forms(issuer)[1] == {
+        "grant_type": ["refresh_token"],
+        "refresh_token": ["refresh 1"],
+    }
+    assert wallet.resume().acceptances == ()
+
+
+def test_uses_the_newest_refresh_token(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+) -> None:
+    wallet.accept(issuer.link)
+    show(store, clock, 2)
+    wallet.resume()
+    show(store, clock, 6)
+
+    wallet.resume()
+
+    assert forms(issuer)[2]["refresh_token"] == ["refresh 2"]
+    (card,) = store.cards()
+    assert len(store.copies(card.credential_id)) == 12
+
+
+def test_asks_nobody_while_enough_are_left(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+) -> None:
+    wallet.accept(issuer.link)
+    show(store, clock, 1)
+
+    assert wallet.resume().acceptances == ()
+    assert len(forms(issuer)) == 1
+
+
+def test_asks_for_no_more_of_what_is_in_the_trash(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+) -> None:
+    wallet.accept(issuer.link)
+    wallet.remove(show(store, clock, 4))
+
+    wallet.resume()
+
+    assert len(forms(issuer)) == 1
+
+
+def test_a_refusal_is_final_and_what_is_left_is_left(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+) -> None:
+    wallet.accept(issuer.link)
+    card = show(store, clock, 2)
+    issuer.answers["/token"] = json_response({"error": "invalid_grant"}, 400)
+
+    for _ in range(2):
+        wallet.resume()
+
+    assert len(forms(issuer)) == 2
+    assert store.copies_left(card, at=clock()).fresh == 2
+    assert len(wallet.credentials()) == 1
+
+
+def test_copies_that_are_refused_are_asked_for_once(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+) -> None:
+    wallet.accept(issuer.link)
+    card = show(store, clock, 2)
+    issuer.vct = f"{BRAND}/types/voucher"
+
+    for _ in range(2):
+        wallet.resume()
+
+    assert [path for path, _ in issuer.received].count("/credential") == 2
+    assert len(store.copies(card)) == 4
+    assert len(wallet.credentials()) == 1
+
+
+def test_an_issuer_in_trouble_is_asked_again_later(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+) -> None:
+    wallet.accept(issuer.link)
+    card = show(store, clock, 2)
+    for path in ("/token", "/credential"):
+        issuer.answers[path] = json_response({}, 503)
+        wallet.resume()
+        issuer.answers.clear()
+        if path == "/token":
+            assert store.copies_left(card, at=clock()).fresh == 2
+
+    wallet.resume()
+
+    assert len(store.copies(card)) == 8
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not sent", "answer lost"])
+@pytest.mark.parametrize("call", range(1, len(REFILL_CALLS) + 1), ids=REFILL_CALLS)
+def test_killed_while_asking_for_more(
+    issuer: RefreshingIssuer,
+    wallet: Wallet,
+    store: MemoryStore,
+    clock: Clock,
+    call: int,
+    *,
+    after: bool,
+) -> None:
+    wallet.accept(issuer.link)
+    card = show(store, clock, 2)
+    wire = Wire(issuer.network, cut_at=call, cut_after_sending=after)
+    with pytest.raises(Killed):
+        Wallet(store, fetcher=wire, clock=clock).resume()
+
+    again = Wallet(store, fetcher=issuer.network, clock=clock)
+    again.resume()
+
+    assert len(store.copies(card)) == 8
+    assert again.resume().acceptances == ()
+
+
+def test_expired_copies_are_not_counted(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+) -> None:
+    issuer.expires_in = timedelta(days=1)
+    wallet.accept(issuer.link)
+    clock.advance(timedelta(days=2))
+
+    wallet.resume()
+
+    (card,) = store.cards()
+    assert store.copies_left(card.credential_id, at=clock()).fresh == 4
