@@ -29,36 +29,17 @@ from tests.conftest import NOON
 from tests.readme_stages import STAGES
 from tests.test_readme import blocks
 from tests.wallet.conftest import CHEAP, PASSPHRASE, Place
+from tests.wallet.lives import a_life, live
 from tests.wallet.town import TILL, Town
 
 Random = Callable[[int], bytes]
 PAGE = "docs/backup.md"
 
 
-def live(town: Town, store: Store) -> None:
-    """Let something of each kind happen in a wallet."""
-    wallet = town.wallet(store)
-    for number in ("#1001", "#1002"):
-        offer = town.offer(number)
-        wallet.accept(offer.link, tx_code=offer.tx_code)
-    wallet.present(wallet.matches(town.counter.ask("warranty").link).choose())
-    wallet.decline(wallet.matches(town.counter.ask("warranty").link))
-    asked = wallet.asked_terms(town.receiver.request(town.wish()).link)
-    wallet.withdraw(wallet.grant(asked.choose()).grant_id)
-    asked = wallet.asked_terms(town.receiver.request(town.wish()).link)
-    wallet.grant(asked.choose())
-    wallet.secret("points")
-    recovery, _ = split(["Mei", "Jun"], 2, random=town.random, at=NOON)
-    store.put(recovery.to_record(), Record(Kind.CREDENTIAL, "unreadable", "", b"\xff\x00"))
-    _, second, *_ = store.cards()
-    store.mark(second.credential_id, "suspended")
-    store.trash(second.credential_id, NOON)
-
-
 @pytest.fixture
-def lived(town: Town) -> Store:
+def lived() -> Store:
     store = MemoryStore()
-    live(town, store)
+    a_life().put_into(store)
     return store
 
 
@@ -99,11 +80,9 @@ def test_restores_the_same_state_on_a_clean_device(
 
 
 def test_a_card_of_many_copies_comes_back_in_its_order_with_its_face(
-    town: Town, random_bytes: Random, tmp_path: Path
+    lived: Store, random_bytes: Random, tmp_path: Path
 ) -> None:
-    store = MemoryStore()
-    live(town, store)
-    kept = store.cards()
+    kept = lived.cards()
     batch = MemoryStore()
     # Copies of one card are other credentials of the same shape: here, all that were issued.
     batch.hold(kept[0], [card.copy for card in kept[1:]])
@@ -343,10 +322,9 @@ def test_content_that_does_not_hold_together_makes_no_wallet(
         assert not exists(folder), members
 
 
-def test_a_card_that_nobody_can_read_makes_no_wallet(
+def test_a_card_that_nobody_can_read_is_named_and_hides_no_other(
     lived: Store, tmp_path: Path, random_bytes: Random
 ) -> None:
-    file, folder = tmp_path / "hostile", tmp_path / "new"
     key = MemorySigner.generate()
     copy: JsonObject = {
         "id": key.public.thumbprint(),
@@ -355,15 +333,17 @@ def test_a_card_that_nobody_can_read_makes_no_wallet(
         "keeper": "",
     }
     members: JsonObject = {"copies": [copy], "shown": [], "face": key.public.thumbprint()}
+    file, store = tmp_path / "hostile", MemoryStore()
     file.write_bytes(hostile(changed(lived, 1, members), random_bytes))
-    contents = read_backup(file, PASSPHRASE)
+    unreadable, *rest = lived.cards(trashed=None)
 
-    with pytest.raises(Malformed):
-        SqliteStore.create(
-            folder, PASSPHRASE, random=random_bytes, cost=CHEAP, fill=contents.put_into
-        )
+    read_backup(file, PASSPHRASE).put_into(store)
 
-    assert not exists(folder)
+    assert unreadable.credential_id in [stuck.key for stuck in Wallet(store).damaged()]
+    assert [card for card in store.cards(trashed=None) if card in rest] == rest
+    assert [card for card in store.search("Auricle") if card in rest] == [
+        card for card in lived.search("Auricle") if card in rest
+    ]
 
 
 def _object(line: bytes) -> JsonObject:

@@ -28,16 +28,16 @@ from jwcrypto.jwk import JWK, JWKSet  # type: ignore[import-untyped]  # it ships
 
 from tests.conftest import NOON
 from tests.wallet.conftest import CHEAP, PASSPHRASE
-from tests.wallet.test_backup import live
+from tests.wallet.lives import a_life, live
 from tests.wallet.town import VELO, Town
 
 Random = Callable[[int], bytes]
 
 
 @pytest.fixture
-def lived(town: Town) -> Store:
+def lived() -> Store:
     store = MemoryStore()
-    live(town, store)
+    a_life().put_into(store)
     return store
 
 
@@ -67,7 +67,12 @@ def test_to_import_twice_is_to_import_once(lived: Store, folder: Path) -> None:
     assert Contents.of(second) == Contents.of(lived)
 
 
-def test_what_a_wallet_holds_stays_as_it_is(town: Town, lived: Store, folder: Path) -> None:
+def test_what_a_wallet_holds_stays_as_it_is(
+    town: Town, tmp_path: Path, random_bytes: Random
+) -> None:
+    lived, folder = MemoryStore(), tmp_path / "my-data"
+    live(town, lived)
+    write_export(lived, folder, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
     wallet = town.wallet(lived)
     in_force = next(grant for grant in wallet.grants() if type(grant).__name__ == "InForce")
     wallet.withdraw(in_force.grant_id)
