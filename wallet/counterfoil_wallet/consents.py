@@ -24,7 +24,14 @@ from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
 
 from counterfoil_wallet.asking import SignedRequest
-from counterfoil_wallet.disclosures import Disclosure, answers_to, disclosure_of
+from counterfoil_wallet.disclosures import (
+    Chosen,
+    Disclosure,
+    Joining,
+    answers_to,
+    disclosure_of,
+    own_copy,
+)
 from counterfoil_wallet.grant_states import (
     Abandoned,
     Deciding,
@@ -39,6 +46,7 @@ from counterfoil_wallet.grant_states import (
 from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Act, Event, EventId, Outcome
 from counterfoil_wallet.reading import readable, readable_cards
+from counterfoil_wallet.showing import copies_for, take_for
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.trust import Asker, Trust
 from counterfoil_wallet.wire import Clock, Random, fresh_signer, reasons_of, refuse
@@ -57,6 +65,7 @@ class GrantChoice:
     valid_until: datetime | None
     max_reads: int | None
     disclosures: tuple[Disclosure, ...]
+    may_link: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +80,7 @@ class AskedTerms:
     asked: holder.Asked = field(repr=False)
     held: tuple[HeldCredential, ...]
     at: datetime
+    chosen: Chosen = field(default=own_copy, repr=False, compare=False)
 
     @property
     def terms(self) -> Terms:
@@ -93,12 +103,14 @@ class AskedTerms:
         valid_until: datetime | None = None,
         max_reads: int | None = None,
         picks: Mapping[str, CredentialId] | None = None,
+        reuse_that_links: bool = False,
     ) -> GrantChoice:
         """Agree to the required claims, to `optional` ones, and to a sooner end or fewer reads.
 
         `picks` names a credential by type where several fit; else the first is
-        taken: valid, then newest. Raises `Refused` with `nothing-chosen` or
-        `nothing-answers`.
+        taken: valid, then newest. With `reuse_that_links` a copy may be sealed that a
+        verifier has seen: the two can find out that they met the same customer. Raises
+        `Refused` with `nothing-chosen`, `nothing-answers` or `only-copies-that-link`.
         """
         required = {claim.name for claim in self.terms.claims if claim.is_required}
         claims = frozenset(required | set(optional))
@@ -110,10 +122,13 @@ class AskedTerms:
             fitting = self._answers(vct, claims)
             wanted = None if picks is None else picks.get(vct)
             found = [d for d in fitting if wanted in (None, d.credential.credential_id)]
-            if found:
-                disclosures.append(found[0])
-            else:
+            if not found:
                 reasons.append(Reason("nothing-answers", "a credential that fits", "none", vct))
+            elif found[0].joining is Joining.OTHERS and not reuse_that_links:
+                expected = "a copy that nobody else has seen"
+                reasons.append(Reason("only-copies-that-link", expected, "shown ones", vct))
+            else:
+                disclosures.append(found[0])
         if reasons:
             raise Refused(*reasons)
         return GrantChoice(
@@ -123,11 +138,13 @@ class AskedTerms:
             valid_until=valid_until,
             max_reads=max_reads,
             disclosures=tuple(disclosures),
+            may_link=reuse_that_links,
         )
 
     def _answers(self, vct: str, claims: Collection[ClaimName]) -> tuple[Disclosure, ...]:
         wanted = tuple(ClaimQuery(name.path) for name in sorted(claims, key=str) if name.vct == vct)
-        return answers_to(CredentialQuery(vct, (vct,), wanted), self.held, now=self.at)
+        query = CredentialQuery(vct, (vct,), wanted)
+        return answers_to(query, self.held, now=self.at, chosen=self.chosen)
 
 
 class Consents:
@@ -158,6 +175,7 @@ class Consents:
             asked=asked,
             held=tuple(readable_cards(self._store.cards(types))),
             at=now,
+            chosen=copies_for(self._store, client_id, at=now),
         )
 
     def state(self, grant_id: GrantId) -> HeldGrant:
@@ -172,7 +190,7 @@ class Consents:
         return readable(self._store.find(Kind.GRANT), from_record)
 
     def decide(self, choice: GrantChoice) -> Deciding:
-        """Store the decision, and the key that this receiver alone will know."""
+        """Store the decision, and the key and the copies that this receiver alone will know."""
         signer = fresh_signer(self._random)
         decided = choice.asked.decide(
             choice.claims,
@@ -182,7 +200,13 @@ class Consents:
             max_reads=choice.max_reads,
         )
         picked = {d.credential.vct: d.credential.credential_id for d in choice.disclosures}
-        return self._keep(Deciding(decided, signer, picked))
+        client_id = decided.terms.receiver.client_id
+        with self._store.step():
+            for disclosure in choice.disclosures:
+                take_for(
+                    self._store, disclosure, client_id, at=self._clock(), may_link=choice.may_link
+                )
+            return self._keep(Deciding(decided, signer, picked))
 
     def deliver(self, state: Deciding | Delivering) -> InForce:
         """Bring a decision into force. `Unavailable` leaves it stored: `resume` goes on.
@@ -282,9 +306,16 @@ class Consents:
         credential = self._store.card(state.credentials[ask.vct])
         if credential is None:
             raise refuse("nothing-answers", "the chosen credential", "none", ask.vct)
+        # It was taken with the decision, so that the same one is sealed whenever this goes on.
+        shown = take_for(
+            self._store,
+            disclosure_of(credential, ask.paths, query_id=ask.vct),
+            state.terms.receiver.client_id,
+            at=now,
+        )
         return bind(
-            disclosure_of(credential, ask.paths, query_id=ask.vct).sd_jwt,
-            signer=credential.signer,
+            shown.sd_jwt,
+            signer=shown.copy.signer,
             audience=ask.audience,
             nonce=ask.nonce,
             now=now,

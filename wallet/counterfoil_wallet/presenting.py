@@ -30,11 +30,10 @@ from counterfoil_credentials.spec import FORM_MEDIA_TYPE
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.asking import error_form
-from counterfoil_wallet.disclosures import Chosen, Disclosure, Joining
-from counterfoil_wallet.held import Copy, HeldCredential
 from counterfoil_wallet.history import Act, Event, EventId, Outcome, fresh_event_id
 from counterfoil_wallet.matching import Choice, Matches
-from counterfoil_wallet.store import Kind, NoFreshCopy, Store
+from counterfoil_wallet.showing import take_for
+from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.wire import (
     Clock,
     Random,
@@ -84,19 +83,6 @@ class Presenter:
         self._clock = clock
         self._random = random
 
-    def copies_for(self, client_id: str) -> Chosen:
-        """Give the way to the copy of each card that this verifier would be shown."""
-
-        def chosen(credential: HeldCredential) -> tuple[Copy, Joining]:
-            taken = self._store.peek_copy(credential.credential_id, client_id, at=self._clock())
-            if isinstance(taken, NoFreshCopy):
-                return credential.copy, Joining.OTHERS
-            if taken.links:
-                return taken.copy, Joining.OTHERS
-            return taken.copy, Joining.ITSELF if taken.shown_before else Joining.NOTHING
-
-        return chosen
-
     def present(self, choice: Choice) -> Presented:
         """Send what was chosen, and nothing else, for the first time.
 
@@ -113,7 +99,10 @@ class Presenter:
             raise refuse("request-expired", "a live request", "an old one", "request.exp")
         event = _showing(choice, now)
         with self._store.step():
-            taken = [self._take(choice, disclosure) for disclosure in choice.disclosures]
+            taken = [
+                take_for(self._store, one, request.client_id, at=now, may_link=choice.may_link)
+                for one in choice.disclosures
+            ]
             self._store.put(event.to_record())
         vp_token: dict[str, list[str]] = {}
         for chosen, disclosure in zip(choice.disclosures, taken, strict=True):
@@ -139,19 +128,6 @@ class Presenter:
             raise
         self._store.put(event.ended(Outcome.DONE).to_record())
         return Presented(now, _redirect_in(response))
-
-    def _take(self, choice: Choice, disclosure: Disclosure) -> Disclosure:
-        """Give what was on the screen, of the copy that is now this verifier's."""
-        taken = self._store.take_copy(
-            disclosure.credential.credential_id,
-            choice.request.client_id,
-            at=self._clock(),
-            reuse_that_links=choice.may_link,
-        )
-        if isinstance(taken, NoFreshCopy):
-            expected = "a copy that nobody else has seen"
-            raise refuse("only-copies-that-link", expected, "shown ones", disclosure.query_id)
-        return disclosure.of_copy(taken.copy)
 
     def decline(self, matches: Matches) -> Declined:
         """Tell the verifier no, and nothing more: not even whether something would have fitted.

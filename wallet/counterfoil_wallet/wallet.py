@@ -57,6 +57,7 @@ from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, r
 from counterfoil_wallet.reminders import Reminder, reminders_of
 from counterfoil_wallet.routing import Offer, Request, Transfer, recognise
 from counterfoil_wallet.statuses import ASKED_AGAIN_AFTER, CardStatus, StatusChecks, known_status
+from counterfoil_wallet.showing import copies_for
 from counterfoil_wallet.store import Kind, Record, Store
 from counterfoil_wallet.transactions import TransactionType
 from counterfoil_wallet.trash import Removed, Trash
@@ -579,7 +580,7 @@ class Wallet:
             asker=self._asking.asker(signed),
             now=self._clock(),
             transactions=transactions,
-            chosen=self._presenter.copies_for(request.client_id),
+            chosen=copies_for(self._store, request.client_id, at=self._clock()),
         )
 
     def _refill(self, record: Record) -> Acceptance | None:
