@@ -30,10 +30,10 @@ from counterfoil_credentials.fetch import Fetcher, MemoryFetcher, Response
 from counterfoil_wallet import Wallet
 from counterfoil_wallet.backup import read_backup, write_backup
 from counterfoil_wallet.passphrase import Cost
-from counterfoil_wallet.sqlite_store import SqliteStore
+from counterfoil_wallet.sqlite_store import SqliteStore, change_version
 
 CHEAP = Cost(memory_kib=32, iterations=1, lanes=1)
-SECRET = "a passphrase that victims know"
+SECRET = "correct horse battery staple"
 ENDED = "ended"
 BACKUPS = 4
 
@@ -213,6 +213,11 @@ def _open(given: Mapping[str, Any]) -> None:
     _say(said="opened")
 
 
+def _go_back(given: Mapping[str, Any]) -> None:
+    change_version(Path(given["folder"]), SECRET, 1)
+    _say(said="went back")
+
+
 def _back_up(given: Mapping[str, Any]) -> None:
     store = SqliteStore.open(Path(given["folder"]), SECRET)
     at = datetime.fromisoformat(given["now"])
@@ -234,6 +239,7 @@ _VERBS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "accept": _accept,
     "present": _present,
     "open": _open,
+    "go back": _go_back,
     "back up": _back_up,
     "restore": _restore,
 }

@@ -1,7 +1,7 @@
 """`kill -9` while accepting, presenting, migrating, backing up, restoring.
 
 No credential is lost, none is there twice, the file opens. A tenth runs always;
-`scripts/soak` runs all two hundred and fifty.
+`scripts/soak` runs all of two hundred and fifty.
 """
 
 import os
@@ -167,6 +167,26 @@ def back_up_under_fire(scene: Scene, kills: int) -> None:
     assert read_backup(file, SECRET) == contents
 
 
+def migrate_under_fire(scene: Scene, kills: int) -> None:
+    """Open a file of the first version, and bring it back: at either end everything is in it."""
+    oldest = Path(__file__).parent / "files" / "1"
+    shutil.rmtree(scene.folder)
+    shutil.copytree(oldest, scene.folder)
+    contents = scene.contents()
+    assert len(contents.cards) == 5
+    shutil.rmtree(scene.folder)
+    shutil.copytree(oldest, scene.folder)
+    for i in range(kills):
+        scene.victims.run(
+            "go back" if i % 2 else "open",
+            scene.given(),
+            kill=Kill.by(scene.chance, lines=0, longest_s=0.03),
+        )
+        if i % 3 == 0:  # else the next victim finds what the last one left behind
+            assert scene.contents() == contents
+    assert scene.contents() == contents
+
+
 def restore_under_fire(scene: Scene, kills: int) -> None:
     """Restore on a clean device: the whole wallet is there, or none and it can be tried again."""
     offer = scene.town.offer()
@@ -194,19 +214,22 @@ def restore_under_fire(scene: Scene, kills: int) -> None:
     assert fresh.contents() == contents
 
 
-@pytest.mark.parametrize(
-    "under_fire",
-    [accept_under_fire, present_under_fire, back_up_under_fire, restore_under_fire],
+FIRES = (
+    accept_under_fire,
+    present_under_fire,
+    migrate_under_fire,
+    back_up_under_fire,
+    restore_under_fire,
 )
+
+
+@pytest.mark.parametrize("under_fire", FIRES)
 def test_a_few_kills_lose_nothing(scene: Scene, under_fire: Callable[[Scene, int], None]) -> None:
     under_fire(scene, FEW)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(
-    "under_fire",
-    [accept_under_fire, present_under_fire, back_up_under_fire, restore_under_fire],
-)
+@pytest.mark.parametrize("under_fire", FIRES)
 def test_fifty_kills_each_lose_nothing(
     long: tuple[Scene, int], under_fire: Callable[[Scene, int], None]
 ) -> None:
