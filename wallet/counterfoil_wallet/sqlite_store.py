@@ -66,11 +66,8 @@ class _FolderLock:
     """A lock on one file of the folder, which ends with the process however it ends."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / LOCK
         with _telling(LOCK):
-            if path.exists() and not path.is_file():
-                raise Malformed("the wallet's lock, a file", "no file", LOCK)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock_whole(descriptor)
         except OSError as cause:
@@ -257,9 +254,12 @@ def _connect(folder: Path, key: FileKey, *, new: bool) -> Connection:
     if new:
         path.touch(mode=0o600)
     with _telling():
-        if not path.is_file():
-            raise Malformed("the wallet's database", "none", DATABASE)
-        connection = _connection(path, apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection = _connection(path, apsw.SQLITE_OPEN_READWRITE)
+        except apsw.CantOpenError:
+            if path.is_file():
+                raise
+            raise Malformed("the wallet's database", "none", DATABASE) from None
     try:
         with _telling():
             _unlock(connection, key, new=new)
@@ -310,12 +310,8 @@ def _write_header(folder: Path, header: JsonObject) -> None:
 
 
 def _read_header(folder: Path) -> tuple[KeyRecipe, bytes | None]:
-    path = folder / HEADER
-    with _telling(HEADER):
-        if not path.is_file():
-            raise Malformed("the wallet's header, a file", "no file", HEADER)
-        with path.open("rb") as file:
-            data = file.read(_MAX_HEADER_BYTES + 1)
+    with _telling(HEADER), (folder / HEADER).open("rb") as file:
+        data = file.read(_MAX_HEADER_BYTES + 1)
     header = parse_object(data, HEADER, max_bytes=_MAX_HEADER_BYTES, max_depth=3)
     if text_at(header, "format", HEADER) != _FORMAT or text_at(header, "cipher", HEADER) != _CIPHER:
         raise Malformed(f"a {_FORMAT} under {_CIPHER}", "another format", HEADER)
@@ -335,6 +331,8 @@ def _telling(name: str = DATABASE) -> Generator[None, None, None]:
         yield
     except (apsw.CorruptError, apsw.NotADBError) as cause:
         raise Malformed("an intact wallet file", "a damaged one", name) from cause
+    except IsADirectoryError as cause:
+        raise Malformed("a file of the wallet", "a folder in its place", name) from cause
     except (FileExistsError, NotADirectoryError) as cause:
         raise Refused(Reason("not-a-folder", "a folder", "a file in its place", "path")) from cause
     except (

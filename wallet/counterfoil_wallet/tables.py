@@ -43,9 +43,11 @@ _PLACES: Final = (
     " (SELECT ifnull(max(position), 0) + 1 FROM copies)"
 )
 # Every card that was indexed has a place among the words, if only an empty one.
+_INDEXED: Final = "(SELECT ifnull(max(id), 0) FROM words_docsize)"
+_HAS_NEW_CARDS: Final = f"SELECT (SELECT max(position) FROM cards) > {_INDEXED}"
 _NEW_CARDS: Final = (
     "SELECT c.position, f.sd_jwt FROM cards c JOIN copies f ON f.position = c.face"
-    " WHERE c.position > (SELECT ifnull(max(id), 0) FROM words_docsize)"
+    f" WHERE c.position > {_INDEXED} ORDER BY c.position"
 )
 
 
@@ -291,9 +293,9 @@ class Tables:
     def _index_new_cards(self) -> None:
         # Indexing a card costs more than keeping it, so that it waits for the first search;
         # then all that came since are indexed together.
-        if self._read(f"{_NEW_CARDS} LIMIT 1"):
+        if self._read(_HAS_NEW_CARDS) == [(1,)]:
             with self.step():
-                for position, issued in self._read(f"{_NEW_CARDS} ORDER BY c.position"):
+                for position, issued in self._read(_NEW_CARDS):
                     self._index(position, issued)
 
     def _index(self, position: int, issued: str) -> None:
