@@ -1,6 +1,8 @@
 """The shop window: every name is there, and loads no more than it needs."""
 
 import ast
+import pydoc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +54,34 @@ def test_the_import_alone_loads_next_to_nothing() -> None:
     )
 
     assert set(run.stdout.split()) == {"counterfoil_wallet", "counterfoil_wallet.printable"}
+
+
+def test_help_shows_every_verb_of_the_wallet_on_its_first_screen() -> None:
+    screen = "\n".join(pydoc.plaintext.document(counterfoil_wallet).splitlines()[:40])
+    verbs = [name for name in vars(counterfoil_wallet.Wallet) if not name.startswith("_")]
+
+    assert [name for name in verbs if not re.search(rf"\b{name}\b", screen)] == []
+    assert max(map(len, screen.splitlines())) <= 100
+
+
+def test_a_checker_sees_the_whole_public_face_typed(tmp_path: Path) -> None:
+    names = counterfoil_wallet.__all__
+    program = tmp_path / "app.py"
+    lines = [f"from counterfoil_wallet import {', '.join(names)}"]
+    lines += [f"reveal_type({name})" for name in names]
+    for face in (counterfoil_wallet.Wallet, counterfoil_wallet.AsyncWallet):
+        verbs = [name for name in vars(face) if not name.startswith("_")]
+        lines += [f"reveal_type({face.__name__}.{name})" for name in verbs]
+    program.write_text("\n".join(lines))
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", program],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    revealed = [line for line in ran.stdout.splitlines() if "Revealed type" in line]
+    assert ran.returncode == 0, ran.stdout
+    assert len(revealed) == len(lines) - 1
+    assert [line for line in revealed if re.search(r"\bAny\b", line)] == []

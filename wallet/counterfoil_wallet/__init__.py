@@ -6,8 +6,18 @@
         print(asked.asker.standing, asked.purpose, asked.answers)
         wallet.present(asked.choose())
 
-Nothing is sent before the app has seen what it would reveal. What was under way
-when a program stopped goes on with `Wallet.resume`.
+A wallet    create, open, key_of, in_memory, exists; lock; resume what a stop left under way
+Scanned     read, or recognise(text) without a wallet
+Offers      offered, accept; authorize, come_back for those with a login
+Cards       credentials, find, search; statuses, check_statuses; reminders
+Trash       remove, removed, take_back, empty_trash
+Requests    matches, choose, present, or decline; understand for transactions
+Consent     asked_terms, choose, grant; grants, withdraw
+Safety      backup, restore, split_recovery_key, recovery; export, import_from; damaged
+Also        history, listen; identifier, secret; points, which the app plugs in
+
+Nothing is sent before the app has seen what it would reveal. `AsyncWallet` has the same
+verbs to await. Errors: `Malformed`, `Refused` with its reasons, `Unavailable`, `Misuse`.
 """
 
 from importlib import import_module

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.wallet import Wallet
@@ -24,7 +24,7 @@ _Result = TypeVar("_Result")
 
 def _in_thread(
     verb: Callable[Concatenate[Wallet, _Given], _Result],
-) -> Callable[Concatenate["AsyncWallet", _Given], Coroutine[Any, Any, _Result]]:
+) -> Callable[Concatenate["AsyncWallet", _Given], Coroutine[None, None, _Result]]:
     @wraps(verb)
     async def awaited(
         self: "AsyncWallet", /, *arguments: _Given.args, **named: _Given.kwargs
