@@ -7,6 +7,7 @@ No credential is lost, none is there twice, the file opens. A tenth runs always;
 import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from counterfoil_wallet.sqlite_store import SqliteStore, exists
 
 from tests.conftest import NOON
 from tests.issuer.brand import AUDIO, ORDER_1001, orders_file
-from tests.wallet.killed import CHEAP, SECRET, Kill, Victims
+from tests.wallet.killed import BACKUPS, CHEAP, SECRET, Kill, Victims
 from tests.wallet.town import CUSTODIAN, TILL, VELO, Town
 
 FEW = 5
@@ -53,6 +54,12 @@ class Scene(NamedTuple):
         contents = Contents.of(store)
         store.close()
         return contents
+
+    def seconds(self, verb: str, given: dict[str, str]) -> float:
+        """Give how long `verb` takes here when nobody kills it, so that kills fall inside."""
+        began = time.perf_counter()
+        self.victims.run(verb, given, kill=None)
+        return time.perf_counter() - began
 
 
 @pytest.fixture(scope="module")
@@ -153,12 +160,14 @@ def back_up_under_fire(scene: Scene, kills: int) -> None:
         wallet.accept(offer.link, tx_code=offer.tx_code)
     contents, file = scene.contents(), scene.folder.parent / "backups" / "one"
     file.parent.mkdir()
+    whole_s = scene.seconds("back up", scene.given(file=str(file)))
+    file.unlink()
     for _ in range(kills):
         had_one = file.exists()
         said = scene.victims.run(
             "back up",
             scene.given(file=str(file)),
-            kill=Kill.by(scene.chance, lines=5, longest_s=0.006),
+            kill=Kill.by(scene.chance, lines=BACKUPS, longest_s=whole_s / BACKUPS),
         )
         if had_one or said:
             assert read_backup(file, SECRET) == contents
@@ -172,6 +181,7 @@ def migrate_under_fire(scene: Scene, kills: int) -> None:
     oldest = Path(__file__).parent / "files" / "1"
     shutil.rmtree(scene.folder)
     shutil.copytree(oldest, scene.folder)
+    whole_s = scene.seconds("open", scene.given())
     contents = scene.contents()
     assert len(contents.cards) == 5
     shutil.rmtree(scene.folder)
@@ -180,7 +190,7 @@ def migrate_under_fire(scene: Scene, kills: int) -> None:
         scene.victims.run(
             "go back" if i % 2 else "open",
             scene.given(),
-            kill=Kill.by(scene.chance, lines=0, longest_s=0.03),
+            kill=Kill.by(scene.chance, lines=0, longest_s=whole_s),
         )
         if i % 3 == 0:  # else the next victim finds what the last one left behind
             assert scene.contents() == contents
@@ -199,11 +209,13 @@ def restore_under_fire(scene: Scene, kills: int) -> None:
     write_backup(store, file, SECRET, at=NOON, random=os.urandom, cost=CHEAP)
     store.close()
     fresh = scene._replace(folder=scene.folder.parent / "fresh")
+    whole_s = fresh.seconds("restore", fresh.given(file=str(file)))
+    shutil.rmtree(fresh.folder)
     for _ in range(kills):
         said = scene.victims.run(
             "restore",
             fresh.given(file=str(file)),
-            kill=Kill.by(scene.chance, lines=2, longest_s=0.03),
+            kill=Kill.by(scene.chance, lines=1, longest_s=whole_s),
         )
         if "restored" in said:
             assert exists(fresh.folder)
