@@ -223,9 +223,16 @@ def test_an_export_is_brought_into_a_second_wallet(
     assert second.asks("credentials") == shell.asks("credentials")
 
 
-def test_an_offer_is_shown_before_it_is_accepted(shell: Shell, issuer: StrangeIssuer) -> None:
+def test_an_offer_is_shown_before_it_is_accepted(
+    shell: Shell, issuer: StrangeIssuer, tmp_path: Path
+) -> None:
     offered = shell.asks("offered", issuer.link)
+    trust = tmp_path / "trust.json"
+    trust.write_text(json.dumps({"issuers": {issuer.issuer: "Our brand"}}))
+    known = shell.asks("offered", issuer.link, "--trust", str(trust))
 
+    assert offered["standing"] == "a web address, not a verified name"
+    assert (known["standing"], known["known_as"]) == ("an issuer that this app knows", "Our brand")
     assert (offered["issuer"], offered["needs_login"]) == (issuer.issuer, False)
     assert [one["type"] for one in offered["credentials"]] == [issuer.vct]
     assert shell.asks("credentials")["credentials"] == []

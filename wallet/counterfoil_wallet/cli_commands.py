@@ -84,7 +84,8 @@ def offered(wallet: Wallet, given: Namespace) -> Told:
     """Show what an offer would give, as its issuer says it. Nothing is accepted."""
     offer = wallet.offered(given.link)
     kinds: list[Json] = [{"type": one.vct, "name": one.name} for one in offer.credentials]
-    lines = [f"Offered by {offer.issuer}"]
+    offerer = offer.offerer
+    lines = [f"Offered by {offerer.standing}: {offerer.known_as or offerer.url}"]
     lines += [f"  {one.name or one.vct}" for one in offer.credentials]
     lines += [f"Cannot be held here: {reason}" for reason in offer.refused]
     if offer.tx_code is not None:
@@ -93,6 +94,9 @@ def offered(wallet: Wallet, given: Namespace) -> Told:
         lines.append("It needs a login: counterfoil wallet login")
     return {
         "issuer": offer.issuer,
+        "standing": offerer.standing.value,
+        "known_as": offerer.known_as,
+        "vouched_by": offerer.vouched_by,
         "issuer_name": offer.issuer_name,
         "credentials": kinds,
         "needs_tx_code": offer.tx_code is not None,

@@ -6,7 +6,7 @@ issuer; no code leaves the wallet before the customer has agreed.
 OpenID4VCI 1.0, sections 4.1, 13.5 and 13.6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,6 +23,7 @@ from counterfoil_credentials.offers import (
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE, OFFER_SCHEME
 
 from counterfoil_wallet.discovering import Discovered
+from counterfoil_wallet.issuer_trust import KnownIssuer, Offerer, offerer_of
 from counterfoil_wallet.printable import printable
 from counterfoil_wallet.wire import MAX_ANSWER_BYTES, https_url, json_answer
 
@@ -41,27 +42,35 @@ class OfferedCredential:
 class Offered:
     """What an offer would give, for the customer to agree to.
 
-    `issuer` is proved by its own address; `issuer_name` is what it says of itself, safe to
-    show. `needs_login`: not `Wallet.accept` but `Wallet.authorize` is the way. `tx_code`
-    describes the code to type in, None where there is none. `refused` says what of the
-    offer this wallet cannot hold.
+    `offerer` says who offers, as far as that is proved; `issuer_name` is what the issuer
+    says of itself, safe to show. `needs_login`: not `Wallet.accept` but `Wallet.authorize`
+    is the way. `tx_code` describes the code to type in, None where there is none.
+    `refused` says what of the offer this wallet cannot hold.
     """
 
-    issuer: str
+    offerer: Offerer
     issuer_name: str | None
     credentials: tuple[OfferedCredential, ...]
     tx_code: TxCode | None
     needs_login: bool
     refused: tuple[Reason, ...]
 
+    @property
+    def issuer(self) -> str:
+        """The issuer's URL."""
+        return self.offerer.url
+
     @staticmethod
-    def of(offer: CredentialOffer, discovered: Discovered) -> "Offered":
-        """Give an offer as its issuer's metadata describes it."""
+    def of(
+        offer: CredentialOffer, discovered: Discovered, *, known: Mapping[str, KnownIssuer]
+    ) -> "Offered":
+        """Give an offer as its issuer's metadata describes it; `known` are trusted issuers."""
+        types = [each.vct for each in discovered.configurations]
         tx_code = offer.tx_code
         if tx_code is not None and tx_code.description is not None:
             tx_code = replace(tx_code, description=printable(tx_code.description))
         return Offered(
-            issuer=offer.issuer,
+            offerer=offerer_of(offer.issuer, types, known=known),
             issuer_name=discovered.name,
             credentials=tuple(
                 OfferedCredential(each.vct, each.name) for each in discovered.configurations

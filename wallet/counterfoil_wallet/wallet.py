@@ -56,8 +56,8 @@ from counterfoil_wallet.presenting import Declined, Presented, Presenter, showin
 from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
 from counterfoil_wallet.reminders import Reminder, reminders_of
 from counterfoil_wallet.routing import Offer, Request, Transfer, recognise
-from counterfoil_wallet.statuses import ASKED_AGAIN_AFTER, CardStatus, StatusChecks, known_status
 from counterfoil_wallet.showing import copies_for
+from counterfoil_wallet.statuses import ASKED_AGAIN_AFTER, CardStatus, StatusChecks, known_status
 from counterfoil_wallet.store import Kind, Record, Store
 from counterfoil_wallet.transactions import TransactionType
 from counterfoil_wallet.trash import Removed, Trash
@@ -280,7 +280,8 @@ class Wallet:
         Raises as `accept` does.
         """
         offer = offer_of(self._fetcher, offer_link, ())
-        return Offered.of(offer, self._acceptor.discover(offer, by_login=offer.code is None))
+        discovered = self._acceptor.discover(offer, by_login=offer.code is None)
+        return Offered.of(offer, discovered, known=self._trust.issuers)
 
     def authorize(
         self, source: str, *, redirect_uri: str, configurations: Sequence[str] = ()
