@@ -228,6 +228,27 @@ def test_a_place_that_takes_no_file_is_told(
         write_backup(lived, tmp_path / name, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
 
 
+def test_a_backup_takes_the_place_of_a_backup_and_of_nothing_else(
+    lived: Store, file: Path, tmp_path: Path, random_bytes: Random
+) -> None:
+    before = file.read_bytes()
+    write_backup(lived, file, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+    assert file.read_bytes() != before
+    (tmp_path / "empty").touch()
+    write_backup(lived, tmp_path / "empty", PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+    SqliteStore.create(tmp_path / "w", PASSPHRASE, random=random_bytes, cost=CHEAP).close()
+    (tmp_path / "notes").write_text("about. five. parts. in. it")
+    os.mkfifo(tmp_path / "pipe")
+
+    for taken in ("w/wallet.db", "w/wallet.json", "notes", "pipe", "w"):
+        with pytest.raises(Refused) as refusal:
+            write_backup(
+                lived, tmp_path / taken, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP
+            )
+        assert refusal.value.codes in (["not-a-backup"], ["not-a-file"])
+    SqliteStore.open(tmp_path / "w", PASSPHRASE).close()
+
+
 def test_a_locked_wallet_is_not_backed_up(
     lived: Store, tmp_path: Path, random_bytes: Random
 ) -> None:

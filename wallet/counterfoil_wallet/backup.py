@@ -11,12 +11,18 @@ from datetime import datetime
 from pathlib import Path
 
 from counterfoil_wallet.contents import Contents
-from counterfoil_wallet.envelope import MAX_SEALED_BYTES, Envelope, seal
+from counterfoil_wallet.envelope import (
+    MAX_HEADER_BYTES,
+    MAX_SEALED_BYTES,
+    Envelope,
+    begins_as_envelope,
+    seal,
+)
 from counterfoil_wallet.passphrase import Cost
 from counterfoil_wallet.recovery import RECORD, Recovery, combine
 from counterfoil_wallet.store import Kind, Store
-from counterfoil_wallet.whole_files import read_whole, write_whole
-from counterfoil_wallet.wire import Random
+from counterfoil_wallet.whole_files import read_start, read_whole, write_whole
+from counterfoil_wallet.wire import Random, refuse
 
 
 def sealed_contents(
@@ -48,11 +54,15 @@ def write_backup(
     random: Random,
     cost: Cost | None = None,
 ) -> None:
-    """Write all that `store` holds into the file `path`; what was there is replaced at the end.
+    """Write all that `store` holds into the file `path`; a backup there is replaced at the end.
 
     Raises `Misuse` for an empty passphrase, `Unavailable` when the disk does not take
-    it, `Refused` with `not-a-file` or `backup-too-large`.
+    it, `Refused` with `not-a-backup` where something else is, or `backup-too-large`.
     """
+    # One wrong path must not cost the customer another file, or the wallet itself.
+    before = read_start(path, MAX_HEADER_BYTES)
+    if before and not begins_as_envelope(before):
+        raise refuse("not-a-backup", "no file yet, or a backup", "another file", path.name)
     write_whole(path, sealed_contents(store, passphrase, at=at, random=random, cost=cost))
 
 

@@ -36,10 +36,10 @@ from counterfoil_wallet.passphrase import KEY_BYTES, SALT_BYTES, Cost, KeyRecipe
 from counterfoil_wallet.wire import Random, fresh_signer, refuse
 
 MAX_SEALED_BYTES: Final = 256 * 1024 * 1024
+MAX_HEADER_BYTES: Final = 8_192
 _TYPE: Final = "counterfoil-backup"
 _VERSION: Final = 1
 _WHERE: Final = "backup"
-_MAX_HEADER: Final = 8_192
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _AGREEMENT: Final = b"ECDH-ES+A256KW"
@@ -161,6 +161,17 @@ def seal(
     return data
 
 
+def begins_as_envelope(start: bytes) -> bool:
+    """Say whether a file with these first `MAX_HEADER_BYTES` is an envelope, of any version."""
+    try:
+        _header_in(start.split(b".", 1)[0])
+    except Malformed:
+        return False
+    except Refused:
+        return True
+    return True
+
+
 def recovery_private(secret: bytes) -> ec.EllipticCurvePrivateKey:
     """Give the P-256 key of 32 secret bytes; `Malformed` when there is none."""
     try:
@@ -183,7 +194,7 @@ def recovery_public(secret: bytes) -> PublicKey:
 
 def _header_in(head: bytes) -> JsonObject:
     try:
-        text = from_b64url(head[:_MAX_HEADER].decode("ascii"), _WHERE)
+        text = from_b64url(head[:MAX_HEADER_BYTES].decode("ascii"), _WHERE)
         header = parse_object(text, _WHERE, max_depth=4)
         kind = [text_at(header, name, _WHERE) for name in ("typ", "alg", "enc")]
         version = int_at(header, "version", _WHERE)

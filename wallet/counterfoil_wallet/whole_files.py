@@ -12,12 +12,10 @@ def write_whole(path: Path, data: bytes) -> None:
     """Put `data` under `path`, readable by its owner alone: durable when this returns.
 
     Killed before, `path` is what it was. Raises `Unavailable` when the disk does not
-    take it, and `Refused` with `not-a-file` when there is a folder in its place.
+    take it.
     """
     draft = path.with_name(f".{path.name}.part")
     with telling(path):
-        if path.is_dir():
-            raise Refused(Reason("not-a-file", "a file, or none yet", "a folder", path.name))
         try:
             opened = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(opened, "wb") as file:
@@ -29,6 +27,17 @@ def write_whole(path: Path, data: bytes) -> None:
             draft.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def read_start(path: Path, max_bytes: int) -> bytes | None:
+    """Give the first bytes of what is there, or None where nothing is."""
+    with telling(path):
+        if not path.exists():
+            return None
+        if not path.is_file():
+            raise Refused(Reason("not-a-file", "a file, or none yet", "something else", path.name))
+        with path.open("rb") as file:
+            return file.read(max_bytes)
 
 
 def read_whole(path: Path, max_bytes: int) -> bytes:
