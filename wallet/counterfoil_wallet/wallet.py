@@ -132,6 +132,8 @@ class Wallet:
         client: Client = ANONYMOUS,
     ) -> None:
         self._listeners = Listeners()
+        # What is brought in from elsewhere is no news: nobody is told of it.
+        self._untold = store
         store = heard(store, self._listeners.tell)
         self._store = store
         self._fetcher = GuardedFetcher() if fetcher is None else fetcher
@@ -486,7 +488,7 @@ class Wallet:
         """
         from counterfoil_wallet.exporting import bring_in, read_export  # noqa: PLC0415
 
-        return bring_in(read_export(Path(path), passphrase, shares), self._store)
+        return bring_in(read_export(Path(path), passphrase, shares), self._untold)
 
     # Everything.
 
