@@ -10,7 +10,7 @@ from counterfoil_credentials.encoding import JsonObject, b64url, object_at
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import read_credential
-from counterfoil_wallet import Kind, MemoryStore, Record, Store
+from counterfoil_wallet import Event, Kind, MemoryStore, Record, Store, Wallet
 from counterfoil_wallet.backup import write_backup
 from counterfoil_wallet.contents import Contents
 from counterfoil_wallet.envelope import Envelope
@@ -86,6 +86,22 @@ def test_what_a_wallet_holds_stays_as_it_is(
     assert Contents.of(lived) == before
     assert imported.added == 0
     assert imported.differing >= 1
+
+
+def test_what_is_imported_is_no_news_and_an_unreadable_event_no_error(
+    lived: Store, tmp_path: Path, random_bytes: Random
+) -> None:
+    lived.put(Record(Kind.EVENT, "unreadable", "", b"{"))
+    write_backup(lived, tmp_path / "b", PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+    second, told = Wallet.in_memory(), list[Event]()
+    second.listen(told.append)
+
+    second.import_from(tmp_path / "b", PASSPHRASE)
+
+    assert len(second.history()) + 1 == len(lived.find(Kind.EVENT))
+    assert [stuck.key for stuck in second.damaged() if stuck.kind is Kind.EVENT] == ["unreadable"]
+    second.lock()
+    assert told == []
 
 
 def test_a_card_that_is_here_gains_the_copies_and_who_saw_them(lived: Store, folder: Path) -> None:
