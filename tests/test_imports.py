@@ -55,6 +55,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pkcs11": ("*/pkcs11_signer.py",),
     "jwcrypto": ("*/jose.py",),
     "orjson": ("*/encoding.py",),
+    "shamir_mnemonic": ("counterfoil_wallet/recovery.py",),
     # What one module each knows how to use.
     "jsonschema_rs": ("*/closed_schema.py",),
     "prometheus_client": ("*/metrics.py",),
