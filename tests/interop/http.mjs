@@ -12,7 +12,7 @@ export const refusal = (error, error_description) =>
 /**
  * Serve `routes(address)`: a map from "METHOD /path" to a function of
  * `{ body, form, json, request }` and the rest of the path (for a path that ends with a slash).
- * What it gives goes out as JSON, a text as it is under `type`.
+ * What it gives goes out as JSON, a text as it is under `type`, with its `status` and `headers`.
  */
 export function serve(routes) {
   const server = createServer();
@@ -41,8 +41,10 @@ async function answer(table, address, request, response) {
         headers: new Headers(request.headers),
       },
     }, rest);
-    if (typeof result === "object" && "text" in result) send(response, 200, result.text, result.type);
-    else send(response, 200, result);
+    if (typeof result === "object" && "text" in result) {
+      for (const [name, value] of Object.entries(result.headers ?? {})) response.setHeader(name, value);
+      send(response, result.status ?? 200, result.text, result.type);
+    } else send(response, 200, result);
   } catch (error) {
     if (error instanceof Oauth2ServerErrorResponseError) {
       send(response, 400, error.errorResponse);
