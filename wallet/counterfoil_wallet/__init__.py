@@ -12,6 +12,7 @@ Offers      offered, accept; authorize, come_back for those with a login
 Cards       credentials, find, search; statuses, check_statuses; reminders
 Trash       remove, removed, take_back, empty_trash
 Requests    matches, choose, present, or decline; understand for transactions
+Counter     showable, show: codes that change, when neither side is online
 Consent     asked_terms, choose, grant; grants, withdraw
 Safety      backup, restore, split_recovery_key, recovery; export, import_from; damaged
 Also        history, listen; identifier, secret; points, which the app plugs in
@@ -49,6 +50,11 @@ if TYPE_CHECKING:
     from counterfoil_wallet.consents import (
         AskedTerms,
         GrantChoice,
+    )
+    from counterfoil_wallet.counter_codes import (
+        Code,
+        CounterCodes,
+        CounterPreset,
     )
     from counterfoil_wallet.disclosures import (
         Disclosure,
@@ -171,10 +177,13 @@ __all__ = [
     "CardStatus",
     "Choice",
     "Client",
+    "Code",
     "Collecting",
     "CopiesLeft",
     "Copy",
     "CopyId",
+    "CounterCodes",
+    "CounterPreset",
     "CredentialId",
     "Deciding",
     "Declined",
@@ -246,6 +255,7 @@ acceptance: Acceptance Authorizing Collecting Dropped Finished Notifying Redeemi
 async_wallet: AsyncWallet
 attesting: Client DevelopmentAttester KeyAttester WalletAttester
 consents: AskedTerms GrantChoice
+counter_codes: Code CounterCodes CounterPreset
 disclosures: Disclosure Joining RevealedClaim
 exporting: Imported
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved

@@ -42,6 +42,8 @@ from counterfoil_wallet.asking import Asking, SignedRequest
 from counterfoil_wallet.attesting import ANONYMOUS, Client
 from counterfoil_wallet.authorizing import login_of
 from counterfoil_wallet.consents import AskedTerms, Consents, GrantChoice
+from counterfoil_wallet.counter_codes import CounterCodes, CounterPreset, show, showable
+from counterfoil_wallet.disclosures import Disclosure
 from counterfoil_wallet.grant_states import UNDER_WAY as GRANTS_UNDER_WAY
 from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForce, Proved
 from counterfoil_wallet.held import CredentialId, HeldCredential
@@ -370,6 +372,28 @@ class Wallet:
     def understand(self, *types: TransactionType) -> None:
         """Let requests of these types of transaction through: the app can show them."""
         self._asking.types.update({one.name: one for one in types})
+
+    def showable(self, preset: CounterPreset) -> tuple[Disclosure, ...]:
+        """Give what could be shown at a counter of this preset, first: nobody has asked.
+
+        Nothing is shown yet.
+        """
+        now = self._clock()
+        held = readable_cards(self._store.cards(preset.query.vct_values))
+        return showable(preset, held, self._store, now=now)
+
+    def show(
+        self, preset: CounterPreset, disclosure: Disclosure, *, reuse_that_links: bool = False
+    ) -> CounterCodes:
+        """Show what was chosen of `showable` as codes that change every 30 seconds.
+
+        Nothing is sent, and nobody is asked. Each showing takes a copy that nobody has
+        seen; raises `Refused` with `only-copies-that-link` when none is left, unless
+        `reuse_that_links`.
+        """
+        return show(
+            preset, disclosure, self._store, self._clock, self._random, may_link=reuse_that_links
+        )
 
     # Consent.
 
