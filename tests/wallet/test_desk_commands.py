@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery
 from counterfoil_credentials.fetch import MemoryFetcher, Response
+from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import StatusReference
 from counterfoil_credentials.token_status_list import pack, sign_status_list
 from counterfoil_wallet.cli import PASSPHRASE_VARIABLE, main
 from counterfoil_wallet.wallet import utc_now
 
 from tests.wallet.conftest import CHEAP, PASSPHRASE
-from tests.wallet.strangers import StrangeIssuer, StrangeShop
+from tests.wallet.strangers import TYPE, StrangeIssuer, StrangeShop
 from tests.wallet.town import CUSTODIAN, Town
 
 LIST = "https://lists.example/1"
@@ -221,6 +223,35 @@ def test_an_export_is_brought_into_a_second_wallet(
     assert (brought["known"], brought["differing"]) == (0, 0)
     assert (again["added"], again["known"]) == (0, brought["added"])
     assert second.asks("credentials") == shell.asks("credentials")
+
+
+def test_a_code_for_the_counter_is_shown_after_a_yes(
+    shell: Shell, issuer: StrangeIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.types("accept", issuer.link)
+    query = DcqlQuery((CredentialQuery("warranty", (TYPE,), (ClaimQuery(("item", "serial")),)),))
+    file = tmp_path / "preset.json"
+    file.write_text(json.dumps({"id": "https://till.example/p", "dcql_query": query.to_json()}))
+
+    monkeypatch.setattr("sys.stdin", StringIO("n\n"))
+    assert shell.asks("show", str(file)) == {"code": None}
+    shown = shell.asks("show", str(file), "--yes")
+
+    assert SdJwt.parse(shown["code"]).key_binding is not None
+    # The one copy of this issuer was shown: another till could join the two.
+    shell.types("show", str(file), "--yes", status=1)
+    assert shell.asks("show", str(file), "--yes", "--reuse-that-links")["code"] != shown["code"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"id": "a", "dcql_query": {}}', "no file"])
+def test_a_preset_that_says_something_else_is_refused(
+    shell: Shell, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "preset.json"
+    if text != "no file":
+        file.write_text(text)
+
+    assert shell.types("show", str(file), status=1) == ""
 
 
 def test_an_offer_is_shown_before_it_is_accepted(

@@ -163,11 +163,14 @@ def _parser() -> argparse.ArgumentParser:
     add("ask", does.ask, link=link)
     present = add("present", does.present, link=link)
     present.add_argument("--yes", action="store_true", help="show it without asking")
-    present.add_argument(
-        "--reuse-that-links",
-        action="store_true",
-        help="show a copy that another verifier has seen, when no other is left",
-    )
+    show = add("show", does.show, preset="a file with the counter's preset")
+    show.add_argument("--yes", action="store_true", help="show it without asking")
+    for command in (present, show):
+        command.add_argument(
+            "--reuse-that-links",
+            action="store_true",
+            help="show a copy that another verifier has seen, when no other is left",
+        )
     add("decline", does.decline, link=link)
 
     add("terms", does.terms, link=link)

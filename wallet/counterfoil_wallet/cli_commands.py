@@ -4,13 +4,23 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import assert_never
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from counterfoil_consent.wire import GrantId
+from counterfoil_credentials.dcql import parse_dcql
 from counterfoil_credentials.digital_link import DigitalLink
-from counterfoil_credentials.encoding import Json, JsonObject, parse_json
-from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.encoding import (
+    Json,
+    JsonObject,
+    object_at,
+    optional_text_at,
+    parse_json,
+    parse_object,
+    text_at,
+)
+from counterfoil_credentials.errors import Malformed, Unavailable
 
 from counterfoil_wallet.acceptance import Dropped, Finished
 from counterfoil_wallet.cli_forms import (
@@ -32,12 +42,15 @@ from counterfoil_wallet.cli_forms import (
     stuck_line,
 )
 from counterfoil_wallet.consents import AskedTerms
+from counterfoil_wallet.counter_codes import CounterPreset
 from counterfoil_wallet.held import CredentialId
 from counterfoil_wallet.printable import printable, shortened
 from counterfoil_wallet.routing import Offer, Request, Transfer, recognise
 from counterfoil_wallet.wallet import Accepted, Wallet
+from counterfoil_wallet.wire import refuse
 
 _LONGEST_LINE = 2_000
+_PRESET = "preset"
 
 
 def line(text: str) -> str:
@@ -260,6 +273,34 @@ def decline(wallet: Wallet, given: Namespace) -> Told:
     matches = wallet.matches(given.link)
     wallet.decline(matches)
     return {"declined": True, "to": matches.asker.client_id}, ["Declined. Nothing was shown."]
+
+
+def show(wallet: Wallet, given: Namespace) -> Told:
+    """Show a code for a counter that has not asked; it changes every thirty seconds."""
+    preset = _preset(Path(given.preset))
+    fitting = wallet.showable(preset)
+    if not fitting:
+        raise refuse("nothing-answers", "a credential that fits", "none", preset.query.id)
+    lines = [f"Anybody who knows the preset {preset.name or preset.preset_id} could see"]
+    lines += [f"  {name}" for name in fitting[0].names]
+    if not given.yes and not _agrees(lines, "Show this?"):
+        return {"code": None}, ["Nothing was shown."]
+    code = wallet.show(preset, fitting[0], reuse_that_links=given.reuse_that_links).code()
+    return {"code": code.text, "until": code.until.isoformat()}, [code.text]
+
+
+def _preset(path: Path) -> CounterPreset:
+    """Read `{"id": …, "name": …, "dcql_query": {"credentials": [one]}}`."""
+    try:
+        obj = parse_object(path.read_bytes(), _PRESET)
+    except OSError as cause:
+        raise Unavailable("expected a file with a preset, found none to read") from cause
+    query = parse_dcql(object_at(obj, "dcql_query", _PRESET), f"{_PRESET}.dcql_query")
+    if len(query.credentials) != 1 or query.credentials[0].multiple or not obj.get("id"):
+        raise Malformed("an id and a query for one credential", "another", _PRESET)
+    name = optional_text_at(obj, "name", _PRESET)
+    preset_id = text_at(obj, "id", _PRESET)
+    return CounterPreset(preset_id=preset_id, query=query.credentials[0], name=name)
 
 
 # Consent.
