@@ -25,6 +25,7 @@ from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.x509 import TrustAnchors, certified_key, first_key
 
+MAX_CLIENT_ID: Final = 4_096
 _WHERE: Final = "client_id"
 # A reader of credentials has the certificate of its server or client, or one for readers
 # (ISO/IEC 18013-5, annex B.1.7). The anchors are the wallet's own choice.
@@ -105,7 +106,12 @@ class ClientTrust:
 
 
 def parse_client_id(text: str) -> ClientId:
-    """Give the parts of a client id; `Refused` with `client-id-prefix-unknown`."""
+    """Give the parts of a client id; `Refused` with `client-id-prefix-unknown`.
+
+    `Malformed` for one that is longer than what a wallet keeps of whom it met.
+    """
+    if len(text) > MAX_CLIENT_ID:
+        raise Malformed(f"at most {MAX_CLIENT_ID} characters", f"{len(text)}", _WHERE)
     prefix, colon, name = text.partition(":")
     if not colon or prefix not in tuple(Prefix):
         raise _refused("client-id-prefix-unknown", " or ".join(Prefix), "another prefix", _WHERE)
