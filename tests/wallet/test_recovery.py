@@ -1,5 +1,6 @@
 """The recovery key, split among contacts: enough of them bring it back, fewer do not."""
 
+import sys
 from collections.abc import Callable, Sequence
 from itertools import combinations, permutations
 
@@ -128,3 +129,16 @@ def test_a_split_that_helps_nobody_is_misuse(
 ) -> None:
     with pytest.raises(Misuse):
         split(contacts, threshold, random=random_bytes, at=NOON)
+
+
+def test_without_the_library_the_line_that_installs_it_is_named(
+    random_bytes: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shamir_mnemonic", None)
+
+    for use in (
+        lambda: split(CONTACTS, 3, random=random_bytes, at=NOON),
+        lambda: combine(["academic acid"]),
+    ):
+        with pytest.raises(Misuse, match=r"counterfoil\[recovery\]"):
+            use()

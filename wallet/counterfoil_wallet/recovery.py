@@ -12,7 +12,8 @@ your own.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from types import ModuleType
+from typing import Any, Final, cast
 
 from counterfoil_credentials.encoding import (
     JsonObject,
@@ -25,12 +26,6 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.keys import PublicKey
-from shamir_mnemonic import (  # type: ignore[import-untyped]  # it ships no mark of its types
-    MnemonicError,
-    Share,
-    combine_mnemonics,
-    generate_mnemonics,
-)
 
 from counterfoil_wallet.envelope import recovery_public
 from counterfoil_wallet.store import Kind, Record
@@ -96,7 +91,9 @@ def split(
         raise Misuse("expected contacts with short names, no two alike, found otherwise")
     secret = fresh_signer(random).private_bytes()
     # The secret is 256 bits of randomness: there is no passphrase whose guessing to slow down.
-    (shares,) = generate_mnemonics(1, [(threshold, len(names))], secret, iteration_exponent=0)
+    (shares,) = _slip39().generate_mnemonics(
+        1, [(threshold, len(names))], secret, iteration_exponent=0
+    )
     recovery = Recovery(threshold, names, at.replace(microsecond=0), recovery_public(secret))
     return recovery, tuple(map(RecoveryShare, names, shares))
 
@@ -109,14 +106,15 @@ def combine(shares: Sequence[str]) -> bytes:
     """
     if not 1 <= len(shares) <= MAX_SHARES:
         raise Malformed(f"1 to {MAX_SHARES} shares", f"{len(shares)}", "shares")
-    parsed: list[Share] = []
+    slip39 = _slip39()
+    parsed: list[Any] = []
     for i, words in enumerate(shares):
         where = f"shares[{i}]"
         if len(words) > _MAX_SHARE:
             raise Malformed(f"at most {_MAX_SHARE} characters", f"{len(words)}", where)
         try:
-            share = Share.from_mnemonic(" ".join(words.lower().split()))
-        except (MnemonicError, ValueError):
+            share = slip39.Share.from_mnemonic(" ".join(words.lower().split()))
+        except (slip39.MnemonicError, ValueError):
             # The library's own error quotes the words.
             raise Malformed("the words of a share", "a mistyped or missing one", where) from None
         if share not in parsed:
@@ -130,6 +128,18 @@ def combine(shares: Sequence[str]) -> bytes:
     if len(parsed) < needed:
         raise refuse("shares-too-few", f"{needed} shares", f"{len(parsed)}", "shares")
     try:
-        return bytes(combine_mnemonics([share.mnemonic() for share in parsed[:needed]]))
-    except (MnemonicError, ValueError):
+        return bytes(slip39.combine_mnemonics([share.mnemonic() for share in parsed[:needed]]))
+    except (slip39.MnemonicError, ValueError):
         raise refuse("shares-do-not-match", "shares of one split", "others", "shares") from None
+
+
+def _slip39() -> ModuleType:
+    # Loaded by whoever splits or combines: a backup needs only the key's public half.
+    try:
+        import shamir_mnemonic  # type: ignore[import-untyped]  # noqa: PLC0415  # it ships no mark
+    except ModuleNotFoundError as cause:
+        expected = "expected shamir-mnemonic for the shares of a recovery key"
+        raise Misuse(
+            f'{expected}, found it missing: pip install "counterfoil[recovery]"'
+        ) from cause
+    return cast("ModuleType", shamir_mnemonic)
