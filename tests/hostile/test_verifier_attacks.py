@@ -199,7 +199,7 @@ def parts_of(node: object) -> list[tuple[Any, Any]]:
     """Give what a JSON value holds, by name or by number."""
     if isinstance(node, dict):
         return [*cast("Json", node).items()]
-    return [*enumerate(cast("list[Any]", node))] if isinstance(node, list) else []
+    return [*enumerate(cast("list[object]", node))] if isinstance(node, list) else []
 
 
 @pytest.mark.parametrize(
