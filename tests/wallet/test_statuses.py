@@ -91,6 +91,14 @@ def test_before_the_first_check_nothing_is_known(scene: Scene) -> None:
     assert scene.lists.asked == []
 
 
+@pytest.mark.parametrize("state", ["suspended", "{}", '{"code": "0"}', '{"code": 0}'])
+def test_a_state_in_other_words_is_unknown(scene: Scene, state: str) -> None:
+    scene.store.mark(scene.wallet.credentials()[0].credential_id, state)
+
+    assert [one.status for one in scene.wallet.statuses()] == [Status.UNKNOWN]
+    assert scene.check().status is Status.IN_FORCE
+
+
 @pytest.mark.parametrize(
     ("code", "status", "told"),
     [

@@ -57,7 +57,7 @@ def test_the_import_alone_loads_next_to_nothing() -> None:
 
 
 def test_help_shows_every_verb_of_the_wallet_on_its_first_screen() -> None:
-    screen = "\n".join(pydoc.plaintext.document(counterfoil_wallet).splitlines()[:40])
+    screen = "\n".join(pydoc.plain(pydoc.render_doc(counterfoil_wallet)).splitlines()[:42])
     verbs = [name for name in vars(counterfoil_wallet.Wallet) if not name.startswith("_")]
 
     assert [name for name in verbs if not re.search(rf"\b{name}\b", screen)] == []

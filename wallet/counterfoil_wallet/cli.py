@@ -18,10 +18,10 @@ from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse
 from counterfoil_credentials.fetch import GuardedFetcher
 
+from counterfoil_wallet import cli_asking as asks
 from counterfoil_wallet import cli_commands as does
 from counterfoil_wallet import cli_keeping as keeps
-from counterfoil_wallet.cli_commands import line, say
-from counterfoil_wallet.cli_forms import Told, reasons_json
+from counterfoil_wallet.cli_forms import Told, line, reasons_json, say
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.trust_file import read_trust_file
 from counterfoil_wallet.wallet import Wallet
@@ -160,10 +160,10 @@ def _parser() -> argparse.ArgumentParser:
     trash.add_argument("--empty", action="store_true", help="destroy it now")
 
     link = "the request's link"
-    add("ask", does.ask, link=link)
-    present = add("present", does.present, link=link)
+    add("ask", asks.ask, link=link)
+    present = add("present", asks.present, link=link)
     present.add_argument("--yes", action="store_true", help="show it without asking")
-    show = add("show", does.show, preset="a file with the counter's preset")
+    show = add("show", asks.show, preset="a file with the counter's preset")
     show.add_argument("--yes", action="store_true", help="show it without asking")
     for command in (present, show):
         command.add_argument(
@@ -171,15 +171,15 @@ def _parser() -> argparse.ArgumentParser:
             action="store_true",
             help="show a copy that another verifier has seen, when no other is left",
         )
-    add("decline", does.decline, link=link)
+    add("decline", asks.decline, link=link)
 
-    add("terms", does.terms, link=link)
-    grant = add("grant", does.grant, link=link)
+    add("terms", asks.terms, link=link)
+    grant = add("grant", asks.grant, link=link)
     grant.add_argument("--optional", action="append", default=[], help="an optional claim to grant")
     grant.add_argument("--max-reads", type=int, help="fewer reads than asked for")
     grant.add_argument("--yes", action="store_true", help="grant it without asking")
-    add("grants", does.grants)
-    add("withdraw", does.withdraw, id="the grant's id")
+    add("grants", asks.grants)
+    add("withdraw", asks.withdraw, id="the grant's id")
 
     add("backup", keeps.backup, file="the file to write")
     restore = plain("restore", _restore, keeps.restore.__doc__)

@@ -1,67 +1,34 @@
-"""What each command does with an open wallet, in the order of `counterfoil wallet --help`."""
+"""The commands about what comes, what is held, and what happened."""
 
-import sys
 from argparse import Namespace
-from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import assert_never
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from counterfoil_consent.wire import GrantId
-from counterfoil_credentials.dcql import parse_dcql
 from counterfoil_credentials.digital_link import DigitalLink
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
-    object_at,
-    optional_text_at,
     parse_json,
-    parse_object,
-    text_at,
 )
-from counterfoil_credentials.errors import Malformed, Unavailable
+from counterfoil_credentials.errors import Malformed
 
 from counterfoil_wallet.acceptance import Dropped, Finished
 from counterfoil_wallet.cli_forms import (
     Told,
-    asker_json,
-    asker_lines,
     credential_json,
     credential_line,
     event_json,
     event_line,
-    grant_json,
-    grant_line,
-    matches_json,
-    matches_lines,
     state_of,
     status_json,
     status_line,
     stuck_json,
     stuck_line,
 )
-from counterfoil_wallet.consents import AskedTerms
-from counterfoil_wallet.counter_codes import CounterPreset
 from counterfoil_wallet.held import CredentialId
-from counterfoil_wallet.printable import printable, shortened
 from counterfoil_wallet.routing import Offer, Request, Transfer, recognise
 from counterfoil_wallet.wallet import Accepted, Wallet
-from counterfoil_wallet.wire import refuse
-
-_LONGEST_LINE = 2_000
-_PRESET = "preset"
-
-
-def line(text: str) -> str:
-    """Give a line of ours, with whatever a stranger wrote in it made safe."""
-    indent = text[: len(text) - len(text.lstrip(" "))]
-    return indent + shortened(printable(text), _LONGEST_LINE)
-
-
-def say(text: str) -> None:
-    """Say something that is not the answer, so that `--json` stays one line."""
-    sys.stderr.write(f"{line(text)}\n")
 
 
 def scan(given: Namespace) -> Told:
@@ -238,120 +205,6 @@ def trash(wallet: Wallet, given: Namespace) -> Told:
     return {"trash": listed}, lines or ["The trash is empty."]
 
 
-# Requests.
-
-
-def ask(wallet: Wallet, given: Namespace) -> Told:
-    """Show what a request would reveal. Nothing is sent."""
-    matches = wallet.matches(given.link)
-    firsts = [fitting[0] for fitting in matches.answers.values() if fitting]
-    lines = matches_lines(matches, firsts)
-    lines += [f"Nothing held answers {query_id}" for query_id in matches.unanswered]
-    return matches_json(matches), lines
-
-
-def present(wallet: Wallet, given: Namespace) -> Told:
-    """Answer a request, after showing what it would reveal."""
-    matches = wallet.matches(given.link)
-    choice = matches.choose(reuse_that_links=given.reuse_that_links)
-    if not given.yes and not _agrees(matches_lines(matches, choice.disclosures), "Show this?"):
-        wallet.decline(matches)
-        return {"presented": False}, ["Declined. Nothing was shown."]
-    presented = wallet.present(choice)
-    claims: list[Json] = [name for shown in choice.disclosures for name in shown.names]
-    result: JsonObject = {
-        "presented": True,
-        "to": matches.asker.client_id,
-        "claims": claims,
-        "redirect_uri": presented.redirect_uri,
-    }
-    return result, ["Shown."]
-
-
-def decline(wallet: Wallet, given: Namespace) -> Told:
-    """Say no to a request."""
-    matches = wallet.matches(given.link)
-    wallet.decline(matches)
-    return {"declined": True, "to": matches.asker.client_id}, ["Declined. Nothing was shown."]
-
-
-def show(wallet: Wallet, given: Namespace) -> Told:
-    """Show a code for a counter that has not asked; it changes every thirty seconds."""
-    preset = _preset(Path(given.preset))
-    fitting = wallet.showable(preset)
-    if not fitting:
-        raise refuse("nothing-answers", "a credential that fits", "none", preset.query.id)
-    lines = [f"Anybody who knows the preset {preset.name or preset.preset_id} could see"]
-    lines += [f"  {name}" for name in fitting[0].names]
-    if not given.yes and not _agrees(lines, "Show this?"):
-        return {"code": None}, ["Nothing was shown."]
-    code = wallet.show(preset, fitting[0], reuse_that_links=given.reuse_that_links).code()
-    return {"code": code.text, "until": code.until.isoformat()}, [code.text]
-
-
-def _preset(path: Path) -> CounterPreset:
-    """Read `{"id": …, "name": …, "dcql_query": {"credentials": [one]}}`."""
-    try:
-        obj = parse_object(path.read_bytes(), _PRESET)
-    except OSError as cause:
-        raise Unavailable("expected a file with a preset, found none to read") from cause
-    query = parse_dcql(object_at(obj, "dcql_query", _PRESET), f"{_PRESET}.dcql_query")
-    if len(query.credentials) != 1 or query.credentials[0].multiple or not obj.get("id"):
-        raise Malformed("an id and a query for one credential", "another", _PRESET)
-    name = optional_text_at(obj, "name", _PRESET)
-    preset_id = text_at(obj, "id", _PRESET)
-    return CounterPreset(preset_id=preset_id, query=query.credentials[0], name=name)
-
-
-# Consent.
-
-
-def grant(wallet: Wallet, given: Namespace) -> Told:
-    """Grant what is asked, after showing it."""
-    asked = wallet.asked_terms(given.link)
-    optional = [term.name for term in asked.terms.claims if str(term.name) in given.optional]
-    choice = asked.choose(optional, max_reads=given.max_reads)
-    if not given.yes and not _agrees(_terms_lines(asked), "Grant this?"):
-        return {"granted": None}, ["Not granted. Nothing was sent."]
-    in_force = wallet.grant(choice)
-    return {"granted": grant_json(in_force)}, [f"Granted: {grant_line(in_force)}"]
-
-
-def terms(wallet: Wallet, given: Namespace) -> Told:
-    """Show what a grant would allow. Nothing is sent."""
-    asked = wallet.asked_terms(given.link)
-    claims: list[Json] = [
-        {
-            "claim": str(term.name),
-            "type": term.name.vct,
-            "required": term.is_required,
-            "retain_days": term.retain_days,
-        }
-        for term in asked.terms.claims
-    ]
-    return {
-        "asker": asker_json(asked.asker),
-        "purpose": asked.terms.purpose.value,
-        "claims": claims,
-        "valid_until": asked.terms.valid_until.isoformat(),
-        "max_reads": asked.terms.max_reads,
-        "notice": asked.notice,
-    }, _terms_lines(asked)
-
-
-def grants(wallet: Wallet, _: Namespace) -> Told:
-    """List what was granted."""
-    held = wallet.grants()
-    listed: list[Json] = [grant_json(one) for one in held]
-    return {"grants": listed}, [*map(grant_line, held)] or ["No grants yet."]
-
-
-def withdraw(wallet: Wallet, given: Namespace) -> Told:
-    """End a grant for good."""
-    end = wallet.withdraw(GrantId(given.id))
-    return {"withdrawn": grant_json(end)}, [f"Withdrawn: {grant_line(end)}"]
-
-
 # Everything.
 
 
@@ -385,23 +238,6 @@ def history(wallet: Wallet, _: Namespace) -> Told:
     events = wallet.history()
     listed: list[Json] = [event_json(event) for event in events]
     return {"history": listed}, [*map(event_line, events)] or ["Nothing has happened yet."]
-
-
-def _terms_lines(asked: AskedTerms) -> list[str]:
-    said = [*asker_lines(asked.asker), f"For {asked.terms.purpose}"]
-    for term in asked.terms.claims:
-        need = "required" if term.is_required else "optional, off"
-        said.append(f"  {need}: {term.name}, kept for {term.retain_days} days")
-    said.append(f"Until {asked.terms.valid_until:%Y-%m-%d}, at most {asked.terms.max_reads} reads")
-    return [*said, "It writes:", *(f"  {text}" for text in asked.notice.splitlines())]
-
-
-def _agrees(lines: Sequence[str], question: str) -> bool:
-    for text in lines:
-        say(text)
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _json_or_text(text: str) -> Json:

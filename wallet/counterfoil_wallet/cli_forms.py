@@ -1,8 +1,9 @@
 """How the command line writes each value: as JSON, and as lines for people."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason
@@ -12,12 +13,26 @@ from counterfoil_wallet.grant_states import HeldGrant, Proved
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.matching import Matches
+from counterfoil_wallet.printable import printable, shortened
 from counterfoil_wallet.reading import Stuck
 from counterfoil_wallet.statuses import CardStatus
 from counterfoil_wallet.trust import Asker
 
 Told: TypeAlias = tuple[JsonObject, Sequence[str]]
 """What a command answers with `--json`, and what it prints without."""
+
+_LONGEST_LINE: Final = 2_000
+
+
+def line(text: str) -> str:
+    """Give a line of ours, with whatever a stranger wrote in it made safe."""
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    return indent + shortened(printable(text), _LONGEST_LINE)
+
+
+def say(text: str) -> None:
+    """Say something that is not the answer, so that `--json` stays one line."""
+    sys.stderr.write(f"{line(text)}\n")
 
 
 def credential_json(held: HeldCredential) -> JsonObject:

@@ -9,7 +9,7 @@ revoked since. Token Status List, sections 8.3 and 12.
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -30,7 +30,7 @@ from counterfoil_credentials.token_status_list import (
 from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Act, Event, fresh_event_id
 from counterfoil_wallet.store import Store
-from counterfoil_wallet.wire import Clock, Random, https_url, reasons_of, refuse
+from counterfoil_wallet.wire import Clock, Random, https_url, reasons_of, refuse, required_time_at
 
 ASKED_AGAIN_AFTER: Final = timedelta(minutes=5)
 """How long a list is asked no more, unless the app wants it fresher or the list lives shorter."""
@@ -187,11 +187,16 @@ def known_status(card: HeldCredential) -> CardStatus:
     """Give what was last found out about a card; nobody is asked."""
     if card.status is None:
         return CardStatus(credential_id=card.credential_id, status=Status.NOT_LISTED)
-    if not card.state:
+    try:
+        state = parse_object(card.state or "{}", _WHERE, max_bytes=_MAX_STATE_BYTES)
+        code, listed_at = (
+            int_at(state, "code", _WHERE),
+            required_time_at(state, "listed_at", _WHERE),
+        )
+    except Malformed:
+        # Nothing yet, or in words that we do not know: what nobody can read is no yes.
         return CardStatus(credential_id=card.credential_id, status=Status.UNKNOWN)
-    state = parse_object(card.state, _WHERE, max_bytes=_MAX_STATE_BYTES)
-    listed_at = datetime.fromtimestamp(int_at(state, "listed_at", _WHERE), UTC)
-    return _status(card.credential_id, int_at(state, "code", _WHERE), listed_at)
+    return _status(card.credential_id, code, listed_at)
 
 
 def _status(credential_id: CredentialId, code: int, listed_at: datetime) -> CardStatus:
