@@ -40,6 +40,8 @@ MAX_HEADER_BYTES: Final = 8_192
 _TYPE: Final = "counterfoil-backup"
 _VERSION: Final = 1
 _WHERE: Final = "backup"
+# Sixty-four times what a backup of ours costs: who wrote the file must not stop the machine.
+_MAX_WORK: Final = 64 * Cost().memory_kib * Cost().iterations
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _AGREEMENT: Final = b"ECDH-ES+A256KW"
@@ -84,8 +86,11 @@ class Envelope:
     def open(self, passphrase: str) -> bytes:
         """Give the content; `Refused` with `passphrase-wrong`, after argon2id, for another."""
         way = object_at(self._header, "passphrase", _WHERE)
+        recipe = recipe_at(self._header, "passphrase", _WHERE)
+        if recipe.cost.memory_kib * recipe.cost.iterations > _MAX_WORK:
+            raise Malformed("a derivation of bounded cost", "a costlier one", _WHERE)
         try:
-            wrapping = recipe_at(self._header, "passphrase", _WHERE).key(passphrase)
+            wrapping = recipe.key(passphrase)
         except Refused:
             raise refuse(
                 "passphrase-wrong", "the passphrase of this backup", "another", "passphrase"
