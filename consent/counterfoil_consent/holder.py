@@ -337,6 +337,10 @@ def read_consent_request(
     begins with `transaction_data`), `Refused`, or `Unavailable` for the notice.
     """
     request = read_request(request_object, client_id=client_id, now=now)
+    # A grant answers in the open, for it holds a sealed bundle: nobody is promised otherwise.
+    if request.encryption is not None:
+        expected, where = "the response mode direct_post", f"{_WHERE}.response_mode"
+        raise refuse("not-a-consent-request", expected, "an encrypted one", where)
     queries = request.query.credentials
     grant_alone = DcqlQuery((CredentialQuery(queries[0].id, (GRANT_VCT,), ()),))
     if request.query != grant_alone:

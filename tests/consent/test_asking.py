@@ -19,10 +19,12 @@ from counterfoil_credentials.encoding import (
     parse_object,
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
+from counterfoil_credentials.jose import DecryptionKey
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.request_links import parse_request_link
 from counterfoil_credentials.requests import (
     PresentationRequest,
+    ResponseEncryption,
     read_request,
     sign_request,
 )
@@ -168,6 +170,15 @@ def test_a_wallet_refuses_a_request_that_wants_data_beside_the_grant(street: Str
         with pytest.raises(Refused) as refusal:
             wallet_reads(street, replace(request, query=DcqlQuery(queries)))
         assert refusal.value.codes == ["not-a-consent-request"]
+
+
+def test_a_wallet_refuses_to_grant_where_an_encrypted_answer_is_wanted(street: Street) -> None:
+    request, _ = request_of(street)
+    key = DecryptionKey.generate("the receiver's").public
+
+    with pytest.raises(Refused) as refusal:
+        wallet_reads(street, replace(request, encryption=ResponseEncryption(key)))
+    assert refusal.value.codes == ["not-a-consent-request"]
 
 
 def test_a_wallet_refuses_two_sets_of_terms(street: Street) -> None:
