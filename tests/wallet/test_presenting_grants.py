@@ -2,9 +2,9 @@
 
 import pytest
 from counterfoil_credentials.errors import Refused
-from counterfoil_wallet import Joining, MemoryStore, Wallet
+from counterfoil_wallet import Joining, MemoryStore, Standing, Trust, Verifier, Wallet
 
-from tests.wallet.town import SERIAL, WARRANTY_TYPE, Town
+from tests.wallet.town import CUSTODIAN, SERIAL, VALID_UNTIL, WARRANTY_TYPE, Town
 
 
 @pytest.fixture
@@ -50,3 +50,20 @@ def test_a_grant_of_a_copy_that_a_shop_has_seen_is_said(
     assert refusal.value.codes == ["only-copies-that-link"]
     in_force = wallet.grant(asked.choose(reuse_that_links=True))
     assert SERIAL in in_force.terms.claim_names
+
+
+def test_a_claim_beyond_what_the_receiver_registered_is_off(
+    town: Town, wallet: Wallet, store: MemoryStore
+) -> None:
+    known = Verifier(name="Velo", may_ask={WARRANTY_TYPE: [VALID_UNTIL.path]})
+    client_id = town.receiver.party.client_id
+    trust = Trust(verifiers={client_id: known}, custodians={CUSTODIAN: town.custodian.party.did})
+    knowing = Wallet(store, fetcher=town.network, clock=town.clock, trust=trust)
+
+    asked = knowing.asked_terms(town.receiver.request(town.wish()).link)
+
+    assert (asked.asker.standing, asked.beyond) == (Standing.KNOWN, frozenset({SERIAL}))
+    with pytest.raises(Refused) as refusal:
+        asked.choose()
+    assert refusal.value.codes == ["beyond-registration"]
+    assert knowing.grant(asked.choose([SERIAL])).terms.claim_names == {SERIAL}

@@ -88,6 +88,12 @@ class AskedTerms:
         return self.asked.terms
 
     @property
+    def beyond(self) -> frozenset[ClaimName]:
+        """The claims that are asked for beyond what the receiver registered."""
+        asked = self.terms.claim_names
+        return frozenset(name for name in asked if not self.asker.may_ask(name.vct, name.path))
+
+    @property
     def notice(self) -> str:
         """The text that the customer is to read.
 
@@ -108,16 +114,21 @@ class AskedTerms:
         """Agree to the required claims, to `optional` ones, and to a sooner end or fewer reads.
 
         `picks` names a credential by type where several fit; else the first is
-        taken: valid, then newest. With `reuse_that_links` a copy may be sealed that a
+        taken: valid, then newest. A claim that is `beyond` is off until `optional` names
+        it, also a required one. With `reuse_that_links` a copy may be sealed that a
         verifier has seen: the two can find out that they met the same customer. Raises
-        `Refused` with `nothing-chosen`, `nothing-answers` or `only-copies-that-link`.
+        `Refused` with `nothing-chosen`, `nothing-answers`, `beyond-registration` or
+        `only-copies-that-link`.
         """
         required = {claim.name for claim in self.terms.claims if claim.is_required}
         claims = frozenset(required | set(optional))
         if not claims:
             raise refuse("nothing-chosen", "at least one claim", "none", _WHERE)
         disclosures: list[Disclosure] = []
-        reasons: list[Reason] = []
+        reasons = [
+            Reason("beyond-registration", "a claim that was registered", "another", str(name))
+            for name in sorted(self.beyond & claims - set(optional), key=str)
+        ]
         for vct in sorted({name.vct for name in claims}):
             fitting = self._answers(vct, claims)
             wanted = None if picks is None else picks.get(vct)

@@ -30,10 +30,11 @@ from counterfoil_credentials.spec import NEVER_CONCEALED
 from counterfoil_wallet.held import Copy, HeldCredential
 from counterfoil_wallet.leaves import leaves
 from counterfoil_wallet.printable import printable
+from counterfoil_wallet.statuses import Status, known_status
 from counterfoil_wallet.wire import refuse
 
 # What says how the credential is signed, bound and checked, rather than what it says.
-FRAME: Final = NEVER_CONCEALED | {"iat"}
+FRAME: Final = NEVER_CONCEALED | {"iat", "jti"}
 
 Claims: TypeAlias = tuple[ClaimPath, ...]
 MayAsk: TypeAlias = Callable[[str, ClaimPath], bool]
@@ -275,4 +276,5 @@ def _as_candidate(query: CredentialQuery, credential: HeldCredential) -> Candida
 
 
 def _is_over(credential: HeldCredential, now: datetime) -> bool:
-    return credential.expires_at is not None and credential.expires_at <= now
+    has_ended = credential.expires_at is not None and credential.expires_at <= now
+    return has_ended or known_status(credential).status in (Status.REVOKED, Status.SUSPENDED)
