@@ -9,7 +9,7 @@ from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.sdjwt_vc import StatusReference
 from counterfoil_credentials.token_status_list import pack, sign_status_list
-from counterfoil_wallet import Act, CardStatus, MemoryStore, Status, Store, Wallet
+from counterfoil_wallet import Act, CardStatus, CredentialId, MemoryStore, Status, Store, Wallet
 
 from tests.conftest import Clock
 from tests.wallet.conftest import Place
@@ -29,6 +29,7 @@ class Lists:
     clock: Clock
     signer: MemorySigner
     code: int = 0
+    index: int = INDEX
     ttl_s: int | None = 600
     length: int = 8
     listed_ago: timedelta = timedelta(0)
@@ -42,7 +43,7 @@ class Lists:
         self.asked.append(path)
         if self.answer is not None:
             return self.answer
-        codes = [self.code if index == INDEX else 0 for index in range(self.length)]
+        codes = [self.code if index == self.index else 0 for index in range(self.length)]
         token = sign_status_list(
             pack(codes, bits=4),
             url=URL,
@@ -225,6 +226,27 @@ def test_cards_on_one_list_cost_one_fetch_and_nobody_learns_which_entry(scene: S
 
     assert [one.status for one in found] == 2 * [Status.IN_FORCE]
     assert scene.lists.asked == ["/1"]
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_a_card_that_was_revoked_or_suspended_is_chosen_last(
+    scene: Scene, clock: Clock, code: int
+) -> None:
+    clock.advance(timedelta(days=1))
+    scene.issuer.code, scene.issuer.status = "another-code", StatusReference(URL, INDEX - 1)
+    newer = scene.wallet.accept(scene.issuer.link).credentials[0].credential_id
+    older = scene.wallet.credentials()[0].credential_id
+
+    def offered() -> list[CredentialId]:
+        (answers,) = scene.wallet.matches(scene.shop.link).answers.values()
+        return [one.credential.credential_id for one in answers]
+
+    assert offered() == [newer, older]
+    scene.wallet.check_statuses()
+    assert offered() == [newer, older]
+    scene.lists.index, scene.lists.code = INDEX - 1, code
+    scene.wallet.check_statuses(max_age=timedelta(0))
+    assert offered() == [older, newer]
 
 
 def test_presenting_asks_no_list_and_no_issuer(scene: Scene) -> None:
