@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.errors import Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher
 from counterfoil_wallet import Finished, MemoryStore, Wallet
 from counterfoil_wallet.held import CredentialId
@@ -14,6 +15,7 @@ from tests.conftest import Clock
 from tests.wallet.strangers import BRAND, StrangeIssuer, json_response
 from tests.wallet.town import Killed, Wire
 
+METADATA = "/.well-known/openid-credential-issuer"
 REFILL_CALLS = ("token", "credential", "keys")
 
 
@@ -182,6 +184,49 @@ def test_killed_while_asking_for_more(
 
     assert len(store.copies(card)) == 8
     assert again.resume().acceptances == ()
+
+
+def tokens_used(issuer: RefreshingIssuer) -> list[str]:
+    return [form.get("refresh_token", ["none"])[0] for form in forms(issuer)]
+
+
+def test_a_token_that_ran_out_while_the_app_was_stopped_is_renewed_once(
+    issuer: RefreshingIssuer, wallet: Wallet
+) -> None:
+    issuer.answers["/credential"] = json_response({}, 503)
+    with pytest.raises(Unavailable):
+        wallet.accept(issuer.link)
+    issuer.answers["/credential"] = json_response({"error": "invalid_token"}, 401)
+    wallet.resume()
+    assert tokens_used(issuer) == ["none", "refresh 1"]
+    assert [path for path, _ in issuer.received].count("/credential") == 3
+    assert wallet.credentials() == []
+    assert wallet.resume().acceptances == (), "a token that is never good enough is the end"
+
+
+def test_what_was_late_is_fetched_with_a_new_token(
+    issuer: RefreshingIssuer, wallet: Wallet, clock: Clock
+) -> None:
+    issuer.bends[METADATA] = lambda m: {**m, "deferred_credential_endpoint": f"{BRAND}/deferred"}
+    promise = json_response({"transaction_id": "t", "interval": 60}, 202)
+    issuer.answers["/credential"] = promise
+    issuer.answers["/deferred"] = json_response({"error": "invalid_token"}, 401)
+    issuer.bends["/token"] = lambda answer: ready(issuer, answer)
+    wallet.accept(issuer.link)
+    clock.advance(timedelta(minutes=1))
+
+    wallet.resume()
+
+    assert tokens_used(issuer) == ["none", "refresh 1"]
+    assert len(wallet.credentials()) == 1
+
+
+def ready(issuer: RefreshingIssuer, answer: JsonObject) -> JsonObject:
+    """Let a second token be good, and the credential be there under its old request."""
+    if issuer.refreshed == 2:
+        issuer.answers["/deferred"] = json_response({"error": "invalid_transaction_id"}, 400)
+        del issuer.answers["/credential"]
+    return answer
 
 
 def test_expired_copies_are_not_counted(

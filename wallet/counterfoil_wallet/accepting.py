@@ -11,6 +11,7 @@ The one thing that cannot be had twice is the token: where it was lost on its
 way, the acceptance is dropped, and the brand makes a new offer.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias, TypeVar, assert_never
@@ -37,6 +38,7 @@ from counterfoil_wallet.acceptance import (
     Notice,
     Notifying,
     Redeeming,
+    RefreshToken,
     Renewable,
     Renewal,
     Waiting,
@@ -69,6 +71,8 @@ from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.wire import Clock, Random, fresh_signer, peer_code, reasons_of, refuse
 
 _State = TypeVar("_State", bound=Acceptance)
+_WithToken = TypeVar("_WithToken", Collecting, Waiting)
+_Answer: TypeAlias = CredentialAnswer | Promise
 _TX_CODE: Final = "tx_code"
 _NEW_OFFER: Final = "a token for the code; ask the brand for a new offer"
 _MAX_TX_CODE: Final = 100
@@ -303,7 +307,7 @@ class Acceptor:
     def _collect(self, state: Collecting) -> AfterOne:
         wanted = state.wanted[0]
         try:
-            answer = self._ask(state, wanted)
+            state, answer = self._with_good_token(state, lambda now: self._ask(now, wanted))
         except (Refused, Malformed) as error:
             reasons = reasons_of(error)
             if reasons[0].code == "token-not-accepted":
@@ -327,7 +331,7 @@ class Acceptor:
         now = self._clock()
         late = min(state.late, key=lambda each: each.not_before)
         try:
-            answer = self._answer_late(state, late)
+            state, answer = self._with_good_token(state, lambda now: self._answer_late(now, late))
         except (Refused, Malformed) as error:
             return self._keep(state.refuse(late, reasons_of(error), None))
         if isinstance(answer, Promise):
@@ -342,7 +346,24 @@ class Acceptor:
         notice = _notice(answer, spec.CREDENTIAL_ACCEPTED)
         return self._hold(received, state.hold(late, received.card.credential_id, notice))
 
-    def _answer_late(self, state: Waiting, late: Late) -> CredentialAnswer | Promise:
+    def _with_good_token(
+        self, state: _WithToken, ask: Callable[[_WithToken], _Answer]
+    ) -> tuple[_WithToken, _Answer]:
+        """Ask, and once more with another token where the first has run out meanwhile."""
+        try:
+            return state, ask(state)
+        except Refused as refusal:
+            refresh = state.token.refresh
+            if refresh is None or refusal.codes != ["token-not-accepted"]:
+                raise
+            try:
+                token = redeem_code(self._sender, state, RefreshToken(refresh)).token
+            except (Refused, Malformed):
+                raise refusal from None
+        again = self._keep(replace(state, token=token))
+        return again, ask(again)
+
+    def _answer_late(self, state: Waiting, late: Late) -> _Answer:
         encryption = None
         if state.endpoints.encryption is not None:
             encryption = fetch_encryption(self._fetcher, state.issuer)
@@ -406,7 +427,7 @@ class Acceptor:
             self._store.put(to_record(following))
         return following
 
-    def _ask(self, state: Authorized, wanted: Wanted) -> CredentialAnswer | Promise:
+    def _ask(self, state: Authorized, wanted: Wanted) -> _Answer:
         try:
             return self._ask_once(state, wanted)
         except Refused as refusal:
@@ -415,7 +436,7 @@ class Acceptor:
                 raise
         return self._ask_once(state, wanted)
 
-    def _ask_once(self, state: Authorized, wanted: Wanted) -> CredentialAnswer | Promise:
+    def _ask_once(self, state: Authorized, wanted: Wanted) -> _Answer:
         nonce_url = state.endpoints.nonce
         nonce = None if nonce_url is None else fetch_nonce(self._sender, nonce_url)
         named: JsonObject = {spec.CREDENTIAL_IDENTIFIER: wanted.identifier}
