@@ -93,9 +93,13 @@ def count(connection: Connection) -> Counter[str]:
 
 def _to_2(connection: Connection) -> None:
     connection.execute(ADDED_IN_2)
-    tables = Tables(connection)
-    shown = _showings(tables)
     connection.pragma("user_version", "2")
+    cards_of_records(Tables(connection))
+
+
+def cards_of_records(tables: Tables) -> None:
+    """Make cards of the credentials that version 1 kept as records."""
+    shown = _showings(tables)
     faces: list[HeldCredential] = []
     for record in tables.find(Kind.CREDENTIAL):
         try:

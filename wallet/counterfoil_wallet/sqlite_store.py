@@ -1,8 +1,9 @@
 """The wallet on disk: one folder, one encrypted SQLite file, one writer.
 
-    wallet.json    the recipe from passphrase to key; nothing secret
-    wallet.db      SQLite3 Multiple Ciphers, AEGIS: every page encrypted and authenticated
-    wallet.lock    held by whoever has the wallet open; gone with the process
+    wallet.json         the recipe from passphrase to key; nothing secret
+    wallet.json.copy    the same once more; only `salvaging.py` reads it
+    wallet.db           SQLite3 Multiple Ciphers, AEGIS: every page encrypted and authenticated
+    wallet.lock         locked by whoever has the wallet open; free when the process has ended
 
 The only module that loads apsw; the wallet's face loads it only when a wallet on
 disk is made or opened. The package is `apsw-sqlite3mc`; it installs the module
@@ -31,13 +32,15 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
 
-from counterfoil_wallet.migrations import migrate
+from counterfoil_wallet.migrations import migrate, version_of
 from counterfoil_wallet.passphrase import SALT_BYTES, Cost, FileKey, KeyRecipe, recipe_at
 from counterfoil_wallet.schema import HEAD
 from counterfoil_wallet.tables import Connection, Tables
+from counterfoil_wallet.whole_files import write_whole
 
 HEADER: Final = "wallet.json"
 DATABASE: Final = "wallet.db"
+HEADER_COPY: Final = "wallet.json.copy"
 LOCK: Final = "wallet.lock"
 _FORMAT: Final = "counterfoil-wallet"
 _VERSION: Final = 1
@@ -62,11 +65,11 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-class _FolderLock:
+class FolderLock:
     """A lock on one file of the folder, which ends with the process however it ends."""
 
     def __init__(self, folder: Path) -> None:
-        with _telling(LOCK):
+        with telling(LOCK):
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock_whole(descriptor)
@@ -85,9 +88,9 @@ class _FolderLock:
 class SqliteStore(Tables):
     """A wallet's store in an encrypted file. Made by `create` or `open`."""
 
-    def __init__(self, connection: Connection, lock: _FolderLock) -> None:
+    def __init__(self, connection: Connection, lock: FolderLock) -> None:
         """Take over an unlocked database and the folder's lock."""
-        super().__init__(connection, _telling)
+        super().__init__(connection, telling)
         self._folder_lock = lock
 
     @classmethod
@@ -109,26 +112,26 @@ class SqliteStore(Tables):
         foreign file under one of our names.
         """
         _require_path(folder)
-        with _telling():
+        with telling():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _FolderLock(folder)
+        lock = FolderLock(folder)
         try:
             _require_none(folder)
             recipe, key = KeyRecipe.fresh(passphrase, salt=random(SALT_BYTES), cost=cost or Cost())
             try:
-                with _telling():
+                with telling():
                     # What a killed `create` left has no header and so no key: nothing to lose.
                     _discard(folder)
-                    connection = _connect(folder, key, new=True)
+                    connection = connect(folder, key, new=True)
                 header = _header(recipe, key)
             finally:
                 key.forget()
             try:
                 store = cls(connection, lock)
-                with _telling():
+                with telling():
                     connection.execute(HEAD)
                 fill(store)
-                with _telling():
+                with telling():
                     _write_header(folder, header)
             except BaseException:
                 connection.close()
@@ -150,10 +153,16 @@ class SqliteStore(Tables):
         """
         if not exists(folder):
             raise _missing()
-        lock = _FolderLock(folder)
+        lock = FolderLock(folder)
         try:
             with _file_key(folder, secret) as key:
-                connection = _connect(folder, key, new=False)
+                connection = connect(folder, key)
+            try:
+                with telling():
+                    migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
         except BaseException:
             lock.close()
             raise
@@ -176,26 +185,27 @@ def change_version(folder: Path, passphrase: str, version: int) -> None:
     Nothing is lost, and `SqliteStore.open` brings it back. Raises as `open` does,
     and `Misuse` for a version that there never was.
     """
-    with closing(SqliteStore.open(folder, passphrase)) as store, _telling():
+    with closing(SqliteStore.open(folder, passphrase)) as store, telling():
         migrate(store.connection, version)
 
 
-def key_of(folder: Path, passphrase: str) -> FileKey:
+def key_of(folder: Path, passphrase: str, *, header: str = HEADER) -> FileKey:
     """Give the key of the wallet in `folder`, to open it without the passphrase next time.
 
     Whoever has it can read the wallet: it belongs into the keychain of the platform.
-    Raises as `SqliteStore.open` does.
+    `header` names the file of the folder with the recipe. Raises as
+    `SqliteStore.open` does.
     """
-    if not exists(folder):
+    if not (folder / header).exists():
         raise _missing()
-    recipe, _ = _read_header(folder)
+    recipe, _ = _read_header(folder, header)
     return recipe.key(passphrase)
 
 
 def exists(folder: Path) -> bool:
     """Say whether `folder` holds a wallet; `Unavailable` when it may not be looked into."""
     _require_path(folder)
-    with _telling():
+    with telling():
         return (folder / HEADER).exists()
 
 
@@ -249,11 +259,12 @@ def _require_cipher() -> None:
         )
 
 
-def _connect(folder: Path, key: FileKey, *, new: bool) -> Connection:
+def connect(folder: Path, key: FileKey, *, new: bool = False) -> Connection:
+    """Give a connection to the database in `folder`, at whatever version it is."""
     path = folder / DATABASE
     if new:
         path.touch(mode=0o600)
-    with _telling():
+    with telling():
         try:
             connection = _connection(path, apsw.SQLITE_OPEN_READWRITE)
         except apsw.CantOpenError:
@@ -261,15 +272,16 @@ def _connect(folder: Path, key: FileKey, *, new: bool) -> Connection:
                 raise
             raise Malformed("the wallet's database", "none", DATABASE) from None
     try:
-        with _telling():
-            _unlock(connection, key, new=new)
+        with telling():
+            _unlock(connection, key)
+            version_of(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _unlock(connection: Connection, key: FileKey, *, new: bool) -> None:
+def _unlock(connection: Connection, key: FileKey) -> None:
     if connection.pragma("cipher", _CIPHER) != _CIPHER:
         raise Misuse(f"expected the cipher {_CIPHER}, found another")
     connection.pragma("key", f"raw:{key.raw.hex()}")
@@ -279,8 +291,6 @@ def _unlock(connection: Connection, key: FileKey, *, new: bool) -> None:
         "PRAGMA temp_store = memory; PRAGMA locking_mode = exclusive;"
         f" PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA cache_size = -{_CACHE_KIB}"
     ).fetchall()
-    if not new:
-        migrate(connection)
 
 
 def _header(recipe: KeyRecipe, key: FileKey) -> JsonObject:
@@ -294,23 +304,13 @@ def _header(recipe: KeyRecipe, key: FileKey) -> JsonObject:
 
 
 def _write_header(folder: Path, header: JsonObject) -> None:
-    draft = folder / f"{HEADER}.new"
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(compact_json(header) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(folder / HEADER)
-    # Without its header the database is lost: the folder's entry must be on the disk too.
-    if os.name == "posix":
-        entry = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(entry)
-        finally:
-            os.close(entry)
+    # Twice, for without it the database is lost: `salvage` reads the other one.
+    for name in (HEADER_COPY, HEADER):
+        write_whole(folder / name, compact_json(header) + b"\n")
 
 
-def _read_header(folder: Path) -> tuple[KeyRecipe, bytes | None]:
-    with _telling(HEADER), (folder / HEADER).open("rb") as file:
+def _read_header(folder: Path, name: str = HEADER) -> tuple[KeyRecipe, bytes | None]:
+    with telling(name), (folder / name).open("rb") as file:
         data = file.read(_MAX_HEADER_BYTES + 1)
     header = parse_object(data, HEADER, max_bytes=_MAX_HEADER_BYTES, max_depth=3)
     if text_at(header, "format", HEADER) != _FORMAT or text_at(header, "cipher", HEADER) != _CIPHER:
@@ -325,7 +325,7 @@ def _read_header(folder: Path) -> tuple[KeyRecipe, bytes | None]:
 
 
 @contextmanager
-def _telling(name: str = DATABASE) -> Generator[None, None, None]:
+def telling(name: str = DATABASE) -> Generator[None, None, None]:
     """Say what went wrong with the wallet's files in our own words."""
     try:
         yield

@@ -201,7 +201,7 @@ class Store(Protocol):
         ...
 
     def check(self) -> None:
-        """Read everything once; `Malformed` where something is damaged."""
+        """Read everything once; `Malformed` names the first damaged page and what it is of."""
         ...
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608  # the statements are put together from parts of our own, never from values
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Collection, Generator, Sequence
@@ -31,17 +32,21 @@ Value: TypeAlias = str | bytes | int | None
 # What a column holds, the tables say (they are STRICT); the functions at the end make values of it.
 Row: TypeAlias = tuple[Any, ...]
 
-_COPY: Final = "f.copy_id, f.sd_jwt, f.key, f.keeper, f.expires_at"
-_CARDS: Final = (
-    "SELECT c.card_id, c.issuer, c.vct, c.configuration_id, c.accepted_at, c.expires_at,"
-    f" c.status_url, c.status_index, c.state, c.trashed_at, {_COPY}"
-    " FROM cards c JOIN copies f ON f.position = c.face"
+RECORD: Final = "kind, key, label, body"
+COPY: Final = "copy_id, sd_jwt, key, keeper, expires_at"
+CARD: Final = (
+    "card_id, issuer, vct, configuration_id, accepted_at, expires_at,"
+    " status_url, status_index, state, trashed_at"
 )
+_COPY: Final = ", ".join(f"f.{name}" for name in COPY.split(", "))
+_CARD: Final = ", ".join(f"c.{name}" for name in CARD.split(", "))
+_CARDS: Final = f"SELECT {_CARD}, {_COPY} FROM cards c JOIN copies f ON f.position = c.face"
 _PLACES: Final = (
     "SELECT (SELECT position FROM cards WHERE card_id = ?),"
     " (SELECT ifnull(max(position), 0) + 1 FROM cards),"
     " (SELECT ifnull(max(position), 0) + 1 FROM copies)"
 )
+_TREE_AND_PAGE: Final = re.compile(r"^Tree (\d+) page (\d+)", re.MULTILINE)
 # Every card that was indexed has a place among the words, if only an empty one.
 _INDEXED: Final = "(SELECT ifnull(max(id), 0) FROM words_docsize)"
 _HAS_NEW_CARDS: Final = f"SELECT (SELECT max(position) FROM cards) > {_INDEXED}"
@@ -99,20 +104,17 @@ class Tables:
                 connection.__exit__(None, None, None)
 
     def get(self, kind: Kind, key: str) -> Record | None:
-        rows = self._read(
-            "SELECT kind, key, label, body FROM records WHERE kind = ? AND key = ?", kind, key
-        )
-        return _record(rows[0]) if rows else None
+        rows = self._read(f"SELECT {RECORD} FROM records WHERE kind = ? AND key = ?", kind, key)
+        return record_in(rows[0]) if rows else None
 
     def find(self, kind: Kind, labels: Collection[str] | None = None) -> list[Record]:
         labelled, values = ("", []) if labels is None else _among(" AND label", labels)
         rows = self._read(
-            f"SELECT kind, key, label, body FROM records WHERE kind = ?{labelled}"
-            " ORDER BY position",
+            f"SELECT {RECORD} FROM records WHERE kind = ?{labelled} ORDER BY position",
             kind,
             *values,
         )
-        return [_record(row) for row in rows]
+        return [record_in(row) for row in rows]
 
     def put(self, *records: Record) -> None:
         rows = [(record.kind, record.key, record.label, record.body) for record in records]
@@ -232,7 +234,7 @@ class Tables:
             " WHERE c.card_id = ? ORDER BY f.position",
             credential_id,
         )
-        return [_copy(row) for row in rows]
+        return [copy_in(row) for row in rows]
 
     def copies_left(self, credential_id: CredentialId, *, at: datetime) -> CopiesLeft:
         ((unexpired, fresh),) = self._read(
@@ -281,8 +283,14 @@ class Tables:
         )
 
     def check(self) -> None:
-        if self._read("PRAGMA integrity_check(1)") != [("ok",)]:
-            raise Malformed("an intact wallet file", "a damaged one", "wallet.db")
+        trees = self._read("SELECT rootpage, name FROM sqlite_schema WHERE rootpage > 0")
+        ((found,),) = self._read("PRAGMA integrity_check(1)")
+        if found != "ok":
+            # The cipher gives no page after a damaged one, so the first complaint is about that.
+            named = _TREE_AND_PAGE.search(found)
+            of = [name for root, name in trees if named is not None and str(root) == named[1]]
+            page = "" if named is None else f": page {named[2]}, {', '.join(of)}"
+            raise Malformed("an intact wallet file", f"a damaged one{page}", "wallet.db")
 
     def close(self) -> None:
         with self._lock:
@@ -333,11 +341,11 @@ class Tables:
         fewest = min(usable, key=lambda row: (not row[-1], row[-2]))
         is_mine, times_shown = bool(fewest[-1]), fewest[-2]
         if is_mine:
-            return Taken(_copy(fewest), shown_before=True, links=times_shown > 1)
+            return Taken(copy_in(fewest), shown_before=True, links=times_shown > 1)
         if times_shown == 0:
-            return Taken(_copy(fewest), shown_before=False)
+            return Taken(copy_in(fewest), shown_before=False)
         if reuse_that_links:
-            return Taken(_copy(fewest), shown_before=False, links=True)
+            return Taken(copy_in(fewest), shown_before=False, links=True)
         return NoFreshCopy(len(usable))
 
     def _read(self, query: str, *values: Value) -> list[Row]:
@@ -372,12 +380,18 @@ def _found_by(issued: str) -> tuple[set[tuple[str, str]], str]:
         return set(), ""
 
 
-def _record(row: Row) -> Record:
+def _card(row: Row) -> HeldCredential:
+    return card_in(row, copy_in(row[10:]))
+
+
+def record_in(row: Row) -> Record:
+    """Give the record in a row of `RECORD`."""
     kind, key, label, body = row
     return Record(Kind(kind), key, label, body)
 
 
-def _card(row: Row) -> HeldCredential:
+def card_in(row: Row, face: Copy) -> HeldCredential:
+    """Give the card in a row of `CARD`, with the copy that it is read from."""
     card_id, issuer, vct, named, accepted_at, expires_at, url, index, state, trashed_at = row[:10]
     return HeldCredential(
         credential_id=card_id,
@@ -387,13 +401,14 @@ def _card(row: Row) -> HeldCredential:
         accepted_at=_time(accepted_at),
         expires_at=None if expires_at is None else _time(expires_at),
         status=None if url is None else StatusReference(url, index),
-        copy=_copy(row[10:]),
+        copy=face,
         state=state,
         trashed_at=None if trashed_at is None else _time(trashed_at),
     )
 
 
-def _copy(row: Row) -> Copy:
+def copy_in(row: Row) -> Copy:
+    """Give the copy in a row of `COPY`."""
     copy_id, issued, key, keeper, expires_at = row[:5]
     return Copy(
         copy_id=copy_id,

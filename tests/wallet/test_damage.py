@@ -1,0 +1,251 @@
+"""A damaged wallet is recognised, the damage named, and what is intact brought into a new one."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from counterfoil_credentials.encoding import parse_object
+from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_wallet import Copy, HeldCredential, Kind, Record
+from counterfoil_wallet.salvaging import Salvaged, salvage
+from counterfoil_wallet.sqlite_store import DATABASE, HEADER, HEADER_COPY, SqliteStore
+
+from tests.conftest import NOON
+from tests.wallet.cards import card_of, copy_of
+from tests.wallet.conftest import CHEAP, PASSPHRASE
+from tests.wallet.test_migrations import FILES, VERSIONS
+
+PAGE = 4_096
+CARDS = 40
+TABLES = ("records", "cards", "copies", "showings", "facts", "words_data")
+TILL = "x509_san_dns:till.example"
+
+Salvage = Callable[[], Salvaged]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "damaged"
+
+
+@pytest.fixture
+def cards(folder: Path, random_bytes: Callable[[int], bytes]) -> list[HeldCredential]:
+    """Give the cards of a wallet that is about to be damaged."""
+    cards = [card_of({"item": f"thing {i}", "serial": f"A{i}"}) for i in range(CARDS)]
+    with closing(SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP)) as store:
+        for i, card in enumerate(cards):
+            store.hold(card, [copy_of({"item": f"thing {i}"})] if i % 10 == 0 else [])
+            store.put(Record(Kind.EVENT, f"event {i}", "", b"{}" * 200))
+            if i % 4 == 0:
+                store.take_copy(card.credential_id, TILL, at=NOON)
+        store.search("thing")
+    return cards
+
+
+@pytest.fixture
+def saved(folder: Path, random_bytes: Callable[[int], bytes]) -> Salvage:
+    """Give the way to salvage the damaged wallet into an empty place."""
+
+    def save() -> Salvaged:
+        into = folder.parent / "saved"
+        shutil.rmtree(into, ignore_errors=True)
+        return salvage(folder, PASSPHRASE, into, random=random_bytes, cost=CHEAP)
+
+    return save
+
+
+def contents(folder: Path) -> tuple[list[HeldCredential], list[Copy], list[str], int]:
+    with closing(SqliteStore.open(folder, PASSPHRASE)) as store:
+        cards = store.cards(trashed=None)
+        copies = [copy for card in cards for copy in store.copies(card.credential_id)]
+        shown = sum(len(store.showings(card.credential_id)) for card in cards)
+        store.check()
+        return cards, copies, [record.key for record in store.find(Kind.EVENT)], shown
+
+
+def damage(folder: Path, page: int, offset: int = 1_000) -> None:
+    with (folder / DATABASE).open("r+b") as file:
+        file.seek((page - 1) * PAGE + offset)
+        (byte,) = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 1]))
+
+
+def pages_of(folder: Path, table: str) -> list[int]:
+    with closing(SqliteStore.open(folder, PASSPHRASE)) as store:
+        rows = store.connection.execute("SELECT pageno FROM dbstat WHERE name = ?", (table,))
+        return [row[0] for row in rows.fetchall()]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_damaged_page_and_what_it_is_of_are_named(
+    folder: Path, cards: list[HeldCredential], table: str
+) -> None:
+    page = pages_of(folder, table)[-1]
+    damage(folder, page)
+
+    with (
+        closing(SqliteStore.open(folder, PASSPHRASE)) as store,
+        pytest.raises(Malformed, match=f"page {page}, {table}"),
+    ):
+        store.check()
+    assert len(cards) == CARDS
+
+
+def test_damage_to_one_page_costs_what_is_on_it_and_nothing_else(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    """Of every table a page in its middle: the root of a table is the way to all of it."""
+    intact = (folder / DATABASE).read_bytes()
+    pages = {name: pages_of(folder, name) for name in TABLES}
+    assert len(pages["copies"]) > 10
+    for name, page in [(name, of[len(of) // 2]) for name, of in pages.items() if len(of) > 1]:
+        damage(folder, page)
+        salvaged = saved()
+        (folder / DATABASE).write_bytes(intact)
+
+        held, kept, events, _ = contents(folder.parent / "saved")
+        assert (salvaged.cards, salvaged.copies, salvaged.records) == (
+            *(len(held), len(kept)),
+            len(events),
+        )
+        lost = {"copies": CARDS + 4 - len(kept), "records": CARDS - len(events)}
+        lost["cards"] = sum(card.configuration_id == "" for card in held)
+        for table, rows in lost.items():
+            assert (0 < rows < 30) == (table == name), (name, page)
+            assert (table in {one.table for one in salvaged.lost}) == (table == name)
+        assert {str(card.claims["serial"]) for card in held} <= {f"A{i}" for i in range(CARDS)}
+        assert len(held) >= CARDS - 8
+        assert cards
+
+
+def test_what_is_lost_is_listed(folder: Path, cards: list[HeldCredential], saved: Salvage) -> None:
+    page = pages_of(folder, "copies")[-1]
+    damage(folder, page)
+
+    salvaged = saved()
+
+    held, *_ = contents(folder.parent / "saved")
+    assert {lost.table for lost in salvaged.lost} == {"copies"}
+    assert held == [card for card in cards if card in held]
+    assert 1 <= CARDS - len(held) <= 8
+
+
+def test_a_card_whose_row_is_lost_is_made_of_its_copies_again(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    for page in pages_of(folder, "cards"):
+        damage(folder, page)
+
+    salvaged = saved()
+
+    held, copies, *_ = contents(folder.parent / "saved")
+    assert [card.claims for card in held] == [card.claims for card in cards]
+    assert {(card.configuration_id, card.vct) for card in held} == {("", cards[0].vct)}
+    assert len(copies) == CARDS + 4
+    assert {lost.table for lost in salvaged.lost} == {"cards"}
+
+
+def test_a_copy_of_which_nobody_knows_who_saw_it_counts_as_shown(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    (page,) = pages_of(folder, "showings")
+    damage(folder, page)
+
+    saved()
+
+    with closing(SqliteStore.open(folder.parent / "saved", PASSPHRASE)) as store:
+        assert store.copies_left(cards[1].credential_id, at=NOON).fresh == 0
+        assert len(store.cards()) == CARDS
+
+
+def test_an_intact_wallet_is_salvaged_whole_and_stays_as_it_is(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    before = contents(folder)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    salvaged = saved()
+
+    assert salvaged == Salvaged(cards=CARDS, copies=CARDS + 4, records=CARDS, lost=())
+    assert contents(folder.parent / "saved") == before
+    assert before[0] == cards
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+    assert {path.name for path in folder.parent.iterdir()} == {"damaged", "saved"}
+
+
+def test_what_was_in_the_journal_when_the_program_died_is_salvaged_too(
+    folder: Path, cards: list[HeldCredential], saved: Salvage, tmp_path: Path
+) -> None:
+    late = card_of({"item": "a late one"})
+    store = SqliteStore.open(folder, PASSPHRASE)
+    store.hold(late)
+    killed = Path(shutil.copytree(folder, tmp_path / "killed"))
+    store.close()
+    shutil.rmtree(folder)
+    killed.rename(folder)
+    assert (folder / f"{DATABASE}-wal").stat().st_size > 0
+
+    assert saved().cards == len(cards) + 1
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_damaged_wallet_of_any_version_is_salvaged(
+    folder: Path, saved: Salvage, version: int
+) -> None:
+    shutil.copytree(FILES / str(version), folder)
+    assert saved() == Salvaged(cards=5, copies=5, records=14, lost=())
+
+
+def test_a_damaged_header_is_read_from_its_copy(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    header = (folder / HEADER).read_bytes()
+    assert (folder / HEADER_COPY).read_bytes() == header
+    assert "key" in parse_object(header, "header")
+    (folder / HEADER).write_bytes(header[:50])
+    with pytest.raises(Malformed):
+        SqliteStore.open(folder, PASSPHRASE)
+
+    assert saved().cards == len(cards)
+
+    (folder / HEADER_COPY).write_bytes(b"{}")
+    with pytest.raises(Malformed):
+        saved()
+
+
+def test_without_page_1_nothing_is_salvaged_and_nothing_is_made(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    damage(folder, 1)
+
+    with pytest.raises(Malformed):
+        saved()
+
+    assert cards
+    assert not (folder.parent / "saved").exists()
+
+
+def test_a_wallet_in_use_is_not_salvaged(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    with closing(SqliteStore.open(folder, PASSPHRASE)), pytest.raises(Unavailable):
+        saved()
+    assert cards
+
+
+def test_salvaging_needs_the_passphrase_and_an_empty_place(
+    folder: Path, cards: list[HeldCredential], random_bytes: Callable[[int], bytes]
+) -> None:
+    into = folder.parent / "saved"
+
+    with pytest.raises(Refused) as refusal:
+        salvage(folder, "another", into, random=random_bytes, cost=CHEAP)
+    assert refusal.value.codes == ["passphrase-wrong"]
+    SqliteStore.create(into, PASSPHRASE, random=random_bytes, cost=CHEAP).close()
+    with pytest.raises(Refused) as refusal:
+        salvage(folder, PASSPHRASE, into, random=random_bytes, cost=CHEAP)
+    assert refusal.value.codes == ["wallet-exists"]
+    assert cards
