@@ -9,7 +9,7 @@
 A wallet    create, open, key_of, in_memory, exists; lock; resume what a stop left under way
 Scanned     read, or recognise(text) without a wallet
 Offers      offered, accept; authorize, come_back for those with a login
-Cards       credentials, find, search; statuses, check_statuses; reminders
+Cards       credentials, find, search, about a product; statuses, check_statuses; reminders
 Trash       remove, removed, take_back, empty_trash
 Requests    matches, choose, present, or decline; understand for transactions
 Counter     showable, show: codes that change, when neither side is online

@@ -47,6 +47,7 @@ class AsyncWallet:
     async def __aexit__(self, *_: object) -> None:
         await self.lock()
 
+    about = _in_thread(Wallet.about)
     accept = _in_thread(Wallet.accept)
     asked_terms = _in_thread(Wallet.asked_terms)
     authorize = _in_thread(Wallet.authorize)

@@ -150,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     add("credentials", does.credentials)
     add("search", does.search, text="words, or how they begin")
     add("find", does.find, path="the claim, such as item.serial", value="its value")
+    add("about", does.about, link="the product's link")
     statuses = add("statuses", does.statuses)
     statuses.add_argument("--check", action="store_true", help="ask the issuers' lists now")
     reminders = add("reminders", does.reminders)

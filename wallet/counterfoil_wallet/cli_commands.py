@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import assert_never
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from counterfoil_credentials.digital_link import DigitalLink
+from counterfoil_credentials.digital_link import DigitalLink, parse_digital_link
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
@@ -139,6 +139,13 @@ def search(wallet: Wallet, given: Namespace) -> Told:
 def find(wallet: Wallet, given: Namespace) -> Told:
     """Find cards by the value of a claim."""
     found = wallet.find(tuple(given.path.split(".")), _json_or_text(given.value))
+    listed: list[Json] = [credential_json(card) for card in found]
+    return {"credentials": listed}, [*map(credential_line, found)] or ["Nothing found."]
+
+
+def about(wallet: Wallet, given: Namespace) -> Told:
+    """Find the cards about a product, by the link in the code on its box."""
+    found = wallet.about(parse_digital_link(given.link))
     listed: list[Json] = [credential_json(card) for card in found]
     return {"credentials": listed}, [*map(credential_line, found)] or ["Nothing found."]
 

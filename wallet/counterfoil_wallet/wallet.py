@@ -55,6 +55,7 @@ from counterfoil_wallet.memory_store import MemoryStore
 from counterfoil_wallet.offered import Offered, offer_in, offer_of
 from counterfoil_wallet.passphrase import FileKey
 from counterfoil_wallet.presenting import Declined, Presented, Presenter, showing_id
+from counterfoil_wallet.products import cards_about
 from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
 from counterfoil_wallet.reminders import Reminder, reminders_of
 from counterfoil_wallet.routing import Offer, Request, Transfer, recognise
@@ -326,6 +327,10 @@ class Wallet:
         In English and Chinese, without the trash.
         """
         return self._store.search(text, limit=limit)
+
+    def about(self, product: DigitalLink) -> list[HeldCredential]:
+        """Give the cards about a product that was scanned (`read`), oldest first."""
+        return cards_about(product, self._store)
 
     # Requests.
 
