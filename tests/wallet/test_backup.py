@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import apsw
 import pytest
 from counterfoil_credentials.encoding import (
     Json,
@@ -23,7 +24,9 @@ from counterfoil_wallet.backup import read_backup, write_backup
 from counterfoil_wallet.contents import Contents
 from counterfoil_wallet.envelope import recovery_public, seal
 from counterfoil_wallet.recovery import split
+from counterfoil_wallet.schema import HEAD
 from counterfoil_wallet.sqlite_store import SqliteStore, exists
+from counterfoil_wallet.tables import Connection
 
 from tests.conftest import NOON
 from tests.readme_stages import STAGES
@@ -77,6 +80,26 @@ def test_restores_the_same_state_on_a_clean_device(
             card.credential_id for card in lived.search(name)
         ]
     store.close()
+
+
+def test_no_column_of_the_file_is_forgotten() -> None:
+    """A column that is added to the file is added to `contents.py`, or follows from the rest."""
+    connection = cast("Connection", apsw.Connection(":memory:"))
+    connection.execute(HEAD)
+    columns = connection.execute(
+        "SELECT t.name, group_concat(c.name, ' ' ORDER BY c.cid)"
+        " FROM pragma_table_list t JOIN pragma_table_info(t.name) c"
+        " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' GROUP BY t.name"
+    )
+    kept = {
+        "records": "position kind key label body",
+        "cards": "position card_id issuer vct configuration_id accepted_at expires_at"
+        " status_url status_index state trashed_at face",
+        "copies": "position card copy_id sd_jwt key keeper expires_at",
+        "showings": "copy verifier shown_at",
+    }
+
+    assert dict(columns.fetchall()) == {**kept, "facts": "path value card"}
 
 
 def test_a_card_of_many_copies_comes_back_in_its_order_with_its_face(
