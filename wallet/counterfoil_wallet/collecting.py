@@ -1,0 +1,246 @@
+"""Collect what a token is for: ask, judge what comes, keep it with the state that follows.
+
+    Collecting ─► nonce ─► proofs ─► credential ─► verify ─► hold (card, copies, history, state)
+    Waiting    ─► late credential ─────────────────┘
+
+A card, its copies, the word in the history and the state that follows are one step: killed
+before, nothing is held and the same request is made again; killed after, it is not.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias, TypeVar
+
+from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.errors import Malformed, Reason, Refused
+
+from counterfoil_wallet import spec
+from counterfoil_wallet.acceptance import (
+    Acceptance,
+    AfterAll,
+    AfterOne,
+    Authorized,
+    Collecting,
+    Late,
+    Notice,
+    RefreshToken,
+    Waiting,
+    Wanted,
+)
+from counterfoil_wallet.acceptance_records import to_record
+from counterfoil_wallet.discovering import fetch_encryption
+from counterfoil_wallet.exchanges import (
+    CredentialAnswer,
+    Promise,
+    fetch_nonce,
+    redeem_code,
+    request_credential,
+    request_late,
+)
+from counterfoil_wallet.held import Copy, HeldCredential
+from counterfoil_wallet.history import Act, Event, fresh_event_id
+from counterfoil_wallet.proving import make_proofs
+from counterfoil_wallet.receiving import receive_credentials
+from counterfoil_wallet.sending import Sender
+from counterfoil_wallet.store import Store
+from counterfoil_wallet.wire import Clock, Random, peer_code, reasons_of
+
+_State = TypeVar("_State", bound=Acceptance)
+_WithToken = TypeVar("_WithToken", Collecting, Waiting)
+_Answer: TypeAlias = CredentialAnswer | Promise
+_LONGEST_WAIT: Final = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A card that was judged and is not kept yet, with all its copies."""
+
+    card: HeldCredential
+    is_new: bool
+    copies: tuple[Copy, ...]
+
+
+class Collector:
+    """Collects over one store. Callers see to it that each acceptance is driven once."""
+
+    def __init__(self, store: Store, sender: Sender, clock: Clock, random: Random) -> None:
+        self._store = store
+        self._sender = sender
+        self._clock = clock
+        self._random = random
+
+    def collect(self, state: Collecting) -> AfterOne:
+        """Ask for the first credential that is wanted, and keep it or say why not."""
+        wanted = state.wanted[0]
+        try:
+            state, answer = self._with_good_token(state, lambda now: self._ask(now, wanted))
+        except (Refused, Malformed) as error:
+            reasons = reasons_of(error)
+            if reasons[0].code == "token-not-accepted":
+                return self._keep(state.abandon(reasons))
+            return self._keep(state.refuse(reasons, None))
+        now = self._clock()
+        if isinstance(answer, Promise):
+            late = Late(wanted, answer.transaction_id, now + answer.interval, now + _LONGEST_WAIT)
+            if state.endpoints.deferred is None:
+                return self._keep(state.refuse((_nowhere_to_ask(),), None))
+            return self._keep(state.wait(late))
+        try:
+            received = self._receive(state, wanted, answer, now)
+        except (Refused, Malformed) as error:
+            notice = _notice(answer, spec.CREDENTIAL_FAILURE)
+            return self._keep(state.refuse(reasons_of(error), notice))
+        notice = _notice(answer, spec.CREDENTIAL_ACCEPTED)
+        return self._hold(received, state.hold(received.card.credential_id, notice))
+
+    def ask_late(self, state: Waiting) -> AfterAll:
+        """Ask again for the credential whose time comes first."""
+        now = self._clock()
+        late = min(state.late, key=lambda each: each.not_before)
+        try:
+            state, answer = self._with_good_token(state, lambda now: self._answer_late(now, late))
+        except (Refused, Malformed) as error:
+            return self._keep(state.refuse(late, reasons_of(error), None))
+        if isinstance(answer, Promise):
+            if now >= late.given_up_at:
+                return self._keep(state.refuse(late, (_never_ready(),), None))
+            return self._keep(state.wait(late, now + answer.interval))
+        try:
+            received = self._receive(state, late.wanted, answer, now)
+        except (Refused, Malformed) as error:
+            notice = _notice(answer, spec.CREDENTIAL_FAILURE)
+            return self._keep(state.refuse(late, reasons_of(error), notice))
+        notice = _notice(answer, spec.CREDENTIAL_ACCEPTED)
+        return self._hold(received, state.hold(late, received.card.credential_id, notice))
+
+    def _with_good_token(
+        self, state: _WithToken, ask: Callable[[_WithToken], _Answer]
+    ) -> tuple[_WithToken, _Answer]:
+        """Ask, and once more with another token where the first has run out meanwhile."""
+        try:
+            return state, ask(state)
+        except Refused as refusal:
+            refresh = state.token.refresh
+            if refresh is None or refusal.codes != ["token-not-accepted"]:
+                raise
+            try:
+                token = redeem_code(self._sender, state, RefreshToken(refresh)).token
+            except (Refused, Malformed):
+                raise refusal from None
+        again = self._keep(replace(state, token=token))
+        return again, ask(again)
+
+    def _answer_late(self, state: Waiting, late: Late) -> _Answer:
+        encryption = None
+        if state.endpoints.encryption is not None:
+            encryption = fetch_encryption(self._sender.fetcher, state.issuer)
+        try:
+            return request_late(
+                self._sender,
+                state,
+                state.token,
+                url=state.endpoints.deferred or "",
+                transaction_id=late.transaction_id,
+                keys=len(late.wanted.signers),
+                encryption=encryption,
+                random=self._random,
+            )
+        except Refused as refusal:
+            # It was answered, and the answer was lost: whoever asks as before has it again.
+            if peer_code(refusal) != spec.INVALID_TRANSACTION_ID:
+                raise
+        return self._ask(state, late.wanted)
+
+    def _receive(
+        self, state: Authorized, wanted: Wanted, answer: CredentialAnswer, now: datetime
+    ) -> "_Received":
+        verified = receive_credentials(
+            answer.unverified_credentials,
+            issuer=state.issuer,
+            vct=wanted.vct,
+            holder_keys=wanted.keys,
+            fetcher=self._sender.fetcher,
+            now=now,
+        )
+        signers = {signer.public: signer for signer in wanted.signers}
+        bound = [(*each, signers[key]) for each in verified if (key := each[1].holder_key)]
+        first, verified_first, signer = bound[0]
+        card = HeldCredential.of(
+            first,
+            verified_first,
+            configuration_id=wanted.configuration_id,
+            signer=signer,
+            at=now,
+            credential_id=wanted.card,
+        )
+        return _Received(
+            card, wanted.card is None, tuple(Copy.of(one, of, signer=its) for one, of, its in bound)
+        )
+
+    def _hold(self, received: "_Received", following: _State) -> _State:
+        card = received.card
+        event = Event(
+            event_id=fresh_event_id(self._random),
+            at=card.accepted_at,
+            act=Act.ACCEPTED,
+            party=card.issuer,
+            types=(card.vct,),
+        )
+        with self._store.step():
+            self._store.hold(card, received.copies)
+            # More copies of a card are nothing new to the customer.
+            if received.is_new:
+                self._store.put(event.to_record())
+            self._store.put(to_record(following))
+        return following
+
+    def _ask(self, state: Authorized, wanted: Wanted) -> _Answer:
+        try:
+            return self._ask_once(state, wanted)
+        except Refused as refusal:
+            # A nonce may have run out between two calls: once more with a fresh one.
+            if peer_code(refusal) != spec.INVALID_NONCE or state.endpoints.nonce is None:
+                raise
+        return self._ask_once(state, wanted)
+
+    def _ask_once(self, state: Authorized, wanted: Wanted) -> _Answer:
+        nonce_url = state.endpoints.nonce
+        nonce = None if nonce_url is None else fetch_nonce(self._sender, nonce_url)
+        named: JsonObject = {spec.CREDENTIAL_IDENTIFIER: wanted.identifier}
+        if wanted.identifier is None:
+            named = {spec.CONFIGURATION_ID: wanted.configuration_id}
+        return request_credential(
+            self._sender,
+            state,
+            state.token,
+            named=named,
+            proofs=make_proofs(
+                wanted,
+                issuer=state.issuer,
+                nonce=nonce,
+                client_id=state.identity.client_id,
+                attester=self._sender.client.key_attester,
+                now=self._clock(),
+            ),
+            keys=len(wanted.signers),
+            random=self._random,
+        )
+
+    def _keep(self, state: _State) -> _State:
+        self._store.put(to_record(state))
+        return state
+
+
+def _notice(answer: CredentialAnswer, event: str) -> Notice | None:
+    return None if answer.notification_id is None else Notice(answer.notification_id, event)
+
+
+def _nowhere_to_ask() -> Reason:
+    expected = "a deferred credential endpoint"
+    return Reason("credential-deferred", expected, "a promise", "credential issuer metadata")
+
+
+def _never_ready() -> Reason:
+    expected = f"the credential within {_LONGEST_WAIT.days} days"
+    return Reason("credential-never-ready", expected, "a promise", "deferred credential endpoint")
