@@ -14,7 +14,10 @@ from tests.conftest import Clock
 from tests.wallet.strangers import StrangeIssuer, StrangeShop
 
 # How a wallet comes to be, and what the loop's side has instead.
-NOT_AWAITED = {"create", "open", "in_memory", "exists", "restore", "key_of", "points", "listen"}
+NOT_AWAITED = {
+    *("create", "open", "in_memory", "exists", "restore", "salvage", "key_of"),
+    *("points", "listen"),
+}
 
 
 def public(of: type) -> set[str]:

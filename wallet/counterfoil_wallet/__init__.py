@@ -14,7 +14,8 @@ Trash       remove, removed, take_back, empty_trash
 Requests    matches, choose, present, or decline; understand for transactions
 Counter     showable, show: codes that change, when neither side is online
 Consent     asked_terms, choose, grant; grants, withdraw
-Safety      backup, restore, split_recovery_key, recovery; export, import_from; damaged
+Safety      backup, restore, split_recovery_key, recovery; export, import_from
+Damage      check, damaged, salvage
 Also        history, listen; identifier, secret; points, which the app plugs in
 
 Nothing is sent before the app has seen what it would reveal. `AsyncWallet` has the same
@@ -128,6 +129,10 @@ if TYPE_CHECKING:
         Transfer,
         recognise,
     )
+    from counterfoil_wallet.salvaging import (
+        Lost,
+        Salvaged,
+    )
     from counterfoil_wallet.statuses import (
         CardStatus,
         Status,
@@ -206,6 +211,7 @@ __all__ = [
     "KeyAttester",
     "Kind",
     "KnownIssuer",
+    "Lost",
     "Matches",
     "MemoryStore",
     "NoFreshCopy",
@@ -227,6 +233,7 @@ __all__ = [
     "Request",
     "Resumed",
     "RevealedClaim",
+    "Salvaged",
     "Showing",
     "Standing",
     "Status",
@@ -272,6 +279,7 @@ reading: Stuck
 recovery: Recovery RecoveryShare
 reminders: Reminder reminders_of
 routing: Offer Recognised Request Transfer recognise
+salvaging: Lost Salvaged
 statuses: CardStatus Status
 store: CopiesLeft Kind NoFreshCopy Record Showing Store Taken
 transactions: Transaction TransactionType

@@ -52,6 +52,7 @@ class AsyncWallet:
     asked_terms = _in_thread(Wallet.asked_terms)
     authorize = _in_thread(Wallet.authorize)
     backup = _in_thread(Wallet.backup)
+    check = _in_thread(Wallet.check)
     check_statuses = _in_thread(Wallet.check_statuses)
     come_back = _in_thread(Wallet.come_back)
     credentials = _in_thread(Wallet.credentials)

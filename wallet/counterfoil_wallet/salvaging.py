@@ -72,6 +72,8 @@ def salvage(
     key = _key(folder, passphrase)
     ended: list[Salvaged] = []
     try:
+        with telling():
+            into.parent.mkdir(parents=True, exist_ok=True)
         with closing(FolderLock(folder)), TemporaryDirectory(dir=into.parent) as place:
             for suffix in ("", "-wal"):
                 source = folder / f"{DATABASE}{suffix}"

@@ -70,6 +70,7 @@ from counterfoil_wallet.wire import Clock, Random, refuse
 if TYPE_CHECKING:
     from counterfoil_wallet.exporting import Imported
     from counterfoil_wallet.recovery import Recovery, RecoveryShare
+    from counterfoil_wallet.salvaging import Salvaged
 
 _STRIPES: Final = 32
 _SECRET_BYTES: Final = 32
@@ -246,6 +247,24 @@ class Wallet:
         from counterfoil_wallet.sqlite_store import key_of  # noqa: PLC0415
 
         return key_of(Path(path), passphrase)
+
+    @staticmethod
+    def salvage(
+        path: str | PathLike[str],
+        passphrase: str,
+        into: str | PathLike[str],
+        *,
+        random: Random = secrets.token_bytes,
+    ) -> "Salvaged":
+        """Make in the folder `into` a wallet of what is intact in a damaged one, which stays.
+
+        The answer lists what could not be read. Raises `Refused` with
+        `passphrase-wrong`, `wallet-missing` or `wallet-exists`, and `Malformed`
+        where nothing can be read: restore a backup then.
+        """
+        from counterfoil_wallet.salvaging import salvage  # noqa: PLC0415
+
+        return salvage(Path(path), passphrase, Path(into), random=random)
 
     @staticmethod
     def exists(path: str | PathLike[str]) -> bool:
@@ -569,6 +588,10 @@ class Wallet:
     def damaged(self) -> list[Stuck]:
         """Give the records that cannot be read, and so are in no list; they are kept."""
         return damaged_in(self._store)
+
+    def check(self) -> None:
+        """Read the whole file; `Malformed` names the page that is damaged. `salvage` is next."""
+        self._store.check()
 
     def secret(self, name: str) -> bytes:
         """Give 32 secret bytes, made at the first call for `name` and kept in the wallet.
