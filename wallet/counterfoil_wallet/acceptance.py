@@ -21,7 +21,8 @@ from counterfoil_credentials.errors import Reason
 from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.offers import CredentialOffer
 
-from counterfoil_wallet.discovering import Configuration, Endpoints, Proving
+from counterfoil_wallet.configurations import Configuration, Proving
+from counterfoil_wallet.discovering import Endpoints
 from counterfoil_wallet.held import CredentialId
 from counterfoil_wallet.sending import Identity, Token
 

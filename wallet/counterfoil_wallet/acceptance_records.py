@@ -42,7 +42,8 @@ from counterfoil_wallet.acceptance import (
     Waiting,
     Wanted,
 )
-from counterfoil_wallet.discovering import Configuration, Endpoints, Proving
+from counterfoil_wallet.configurations import Configuration, Proving
+from counterfoil_wallet.discovering import Endpoints
 from counterfoil_wallet.held import CredentialId
 from counterfoil_wallet.sending import Identity, Token
 from counterfoil_wallet.store import Kind, Record

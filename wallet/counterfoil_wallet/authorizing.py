@@ -24,7 +24,8 @@ from counterfoil_credentials.offers import CredentialOffer
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import AcceptanceId, Authorizing, login_id_of
-from counterfoil_wallet.discovering import Configuration, Discovered, Endpoints
+from counterfoil_wallet.configurations import Configuration
+from counterfoil_wallet.discovering import Discovered, Endpoints
 from counterfoil_wallet.sending import Identity, Sender
 from counterfoil_wallet.wire import (
     MAX_URL,

@@ -5,15 +5,11 @@ issuer's own metadata must name itself likewise, or the offer is refused.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from counterfoil_credentials.encoding import (
-    Json,
     JsonObject,
-    as_object,
     int_at,
-    list_at,
     object_at,
     optional_text_at,
     text_at,
@@ -32,11 +28,15 @@ from counterfoil_credentials.spec import (
 )
 
 from counterfoil_wallet import spec
+from counterfoil_wallet.configurations import (
+    Configuration,
+    read_configuration,
+    shown_name,
+)
 from counterfoil_wallet.encrypting import Encryption, encryption_in
-from counterfoil_wallet.printable import printable, shortened
+from counterfoil_wallet.printable import shortened
 from counterfoil_wallet.wire import (
     MAX_ANSWER_BYTES,
-    MAX_URL,
     bounded,
     https_url,
     json_answer,
@@ -45,8 +45,6 @@ from counterfoil_wallet.wire import (
 
 _ISSUER: Final = "credential issuer metadata"
 _SERVER: Final = "authorization server metadata"
-_MAX_LEVELS: Final = 20
-_MAX_LEVEL: Final = 128
 _OURS: Final = f"a {SD_JWT_VC_FORMAT} with our keys"
 
 
@@ -117,30 +115,6 @@ class Endpoints:
         )
 
 
-class Proving(StrEnum):
-    """How a type of credential wants its keys proved (appendix F)."""
-
-    SIGNED = "signed"
-    SIGNED_AND_ATTESTED = "signed and attested"
-    ATTESTED = "attested"
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """A kind of credential that the issuer makes and this wallet can hold.
-
-    `levels` are what the issuer asks of whoever keeps its keys, `name` is what the issuer
-    calls it, safe to show.
-    """
-
-    configuration_id: str
-    vct: str
-    scope: str | None = None
-    proving: Proving = Proving.SIGNED
-    levels: tuple[str, ...] = ()
-    name: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Discovered:
     """What can be had from an offer. `skipped` says what of it cannot be held here."""
@@ -186,7 +160,7 @@ def discover(
         bounded(configuration_id, "credential_offer.credential_configuration_ids")
         if configuration_id not in listed:
             raise refuse("configuration-unknown", "one the issuer lists", "another", _ISSUER)
-        configuration = _configuration(configuration_id, listed, attests_keys=attests_keys)
+        configuration = read_configuration(configuration_id, listed, attests_keys=attests_keys)
         if configuration is None:
             where = shortened(f"{_ISSUER}.{spec.CONFIGURATIONS}.{configuration_id}")
             skipped.append(Reason("not-held-here", _OURS, "another kind", where))
@@ -200,7 +174,7 @@ def discover(
         tuple(skipped),
         batch_size=_batch_size(metadata),
         lists_servers=spec.AUTHORIZATION_SERVERS in metadata,
-        name=_shown_name(metadata),
+        name=shown_name(metadata),
     )
 
 
@@ -269,66 +243,11 @@ def _authorization_server(metadata: JsonObject, issuer: str, named: str | None) 
     return https_url(servers[0], where) if servers else issuer
 
 
-def _configuration(
-    configuration_id: str, listed: JsonObject, *, attests_keys: bool
-) -> Configuration | None:
-    where = f"{_ISSUER}.{spec.CONFIGURATIONS}"
-    obj = as_object(listed[configuration_id], where)
-    if obj.get("format") != SD_JWT_VC_FORMAT:
-        return None
-    accepted = _proving(obj, where)
-    ways = [way for way in accepted if attests_keys or way is Proving.SIGNED]
-    if not ways:
-        return None
-    scope = optional_text_at(obj, spec.SCOPE, where)
-    return Configuration(
-        configuration_id,
-        bounded(text_at(obj, "vct", where), where, MAX_URL),
-        None if scope is None else bounded(scope, where),
-        ways[0],
-        accepted[ways[0]],
-        _shown_name(obj.get("credential_metadata")),
-    )
-
-
-def _proving(configuration: JsonObject, where: str) -> dict[Proving, tuple[str, ...]]:
-    """Give the ways in which our keys may be proved, the plainest first, each with its levels."""
-    if spec.PROOF_TYPES not in configuration:
-        return {Proving.SIGNED: ()}
-    types = object_at(configuration, spec.PROOF_TYPES, where)
-    ways: dict[Proving, tuple[str, ...]] = {}
-    for name, plain, attested in (
-        (spec.JWT_PROOF, Proving.SIGNED, Proving.SIGNED_AND_ATTESTED),
-        (spec.ATTESTATION_PROOF, Proving.ATTESTED, Proving.ATTESTED),
-    ):
-        if name not in types:
-            continue
-        proof = object_at(types, name, where)
-        if Algorithm.ES256 in list_at(proof, spec.PROOF_ALGORITHMS, where):
-            required = spec.KEY_ATTESTATIONS_REQUIRED in proof
-            ways[attested if required else plain] = _levels(proof, where) if required else ()
-    return ways
-
-
-def _levels(proof: JsonObject, where: str) -> tuple[str, ...]:
-    required = object_at(proof, spec.KEY_ATTESTATIONS_REQUIRED, where)
-    named = [text for name in required for text in texts_at(required, name, where)]
-    return tuple(bounded(text, where, _MAX_LEVEL) for text in dict.fromkeys(named[:_MAX_LEVELS]))
-
-
 def _batch_size(metadata: JsonObject) -> int:
     if spec.BATCH not in metadata:
         return 1
     where = f"{_ISSUER}.{spec.BATCH}"
     return max(1, int_at(object_at(metadata, spec.BATCH, _ISSUER), spec.BATCH_SIZE, where))
-
-
-def _shown_name(about: Json) -> str | None:
-    """Give the first name of a `display`, made safe to show; nothing else depends on it."""
-    listed = about.get("display") if isinstance(about, dict) else None
-    first = listed[0] if isinstance(listed, list) and listed else None
-    name = first.get("name") if isinstance(first, dict) else None
-    return shortened(printable(name)) if isinstance(name, str) and name else None
 
 
 def _texts(metadata: JsonObject, name: str) -> list[str]:

@@ -14,7 +14,7 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import Wanted
 from counterfoil_wallet.attesting import KeyAttester
-from counterfoil_wallet.discovering import Proving
+from counterfoil_wallet.configurations import Proving
 
 
 def make_proofs(
