@@ -8,7 +8,7 @@ import pytest
 from counterfoil_consent.sealing import OpeningKey, Role, SealedBundle, open_share
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import parse_object
-from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_credentials.holder_proof import check_proof, make_proof
 from counterfoil_wallet import Finished, InForce, MemoryStore, Trust, Wallet
@@ -219,6 +219,28 @@ def test_row_A12_a_lost_phone_comes_back_from_its_backup_and_by_contacts(  # noq
             after = [card.claims for card in wallet.credentials()]
             assert (after, wallet.grants(), wallet.history()) == before
     assert not Wallet.exists(tmp_path / "no")
+
+
+def test_row_A12_a_damaged_file_is_named_and_what_is_intact_is_brought_into_a_new_one(  # noqa: N802
+    tmp_path: Path, folder: Path, lived: Wallet
+) -> None:
+    before = [card.credential_id for card in lived.credentials()]
+    lived.lock()
+    file = folder / "wallet.db"
+    data = bytearray(file.read_bytes())
+    # Each page is authenticated, so one bit of one is enough.
+    data[4 * 4_096 + 100] ^= 1
+    file.write_bytes(data)
+
+    with pytest.raises(Malformed), Wallet.open(folder, PASSPHRASE) as damaged:
+        damaged.check()
+    saved = Wallet.salvage(folder, PASSPHRASE, tmp_path / "saved")
+
+    with Wallet.open(tmp_path / "saved", PASSPHRASE) as wallet:
+        after = [card.credential_id for card in wallet.credentials()]
+    assert set(after) <= set(before)
+    assert saved.lost or after == before
+    assert file.read_bytes() == data
 
 
 def test_row_A12_a_message_that_comes_again_changes_nothing(  # noqa: N802

@@ -209,6 +209,20 @@ def test_a_wallet_comes_back_from_its_backup_and_from_contacts(
     assert len(lost.asks("credentials")["credentials"]) == 1
 
 
+def test_a_damaged_wallet_is_salvaged(
+    shell: Shell, issuer: StrangeIssuer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.types("accept", issuer.link)
+
+    assert shell.asks("check") == {"intact": True}
+    saved = shell.asks("salvage", str(tmp_path / "saved"))
+
+    assert (saved["cards"], saved["lost"]) == (1, [])
+    again = Shell(tmp_path / "saved", capsys)
+    assert again.asks("credentials") == shell.asks("credentials")
+    assert shell.types("salvage", str(tmp_path / "saved"), status=1) == ""
+
+
 def test_an_export_is_brought_into_a_second_wallet(
     shell: Shell, issuer: StrangeIssuer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

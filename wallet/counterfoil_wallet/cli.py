@@ -66,9 +66,14 @@ def _create(given: argparse.Namespace) -> Told:
     return {"created": given.folder}, [f"A new wallet is in {given.folder}."]
 
 
-def _restore(given: argparse.Namespace) -> Told:
-    given.passphrase = _passphrase()
-    return keeps.restore(given)
+def _with_passphrase(
+    run: Callable[[argparse.Namespace], Told],
+) -> Callable[[argparse.Namespace], Told]:
+    def asked(given: argparse.Namespace) -> Told:
+        given.passphrase = _passphrase()
+        return run(given)
+
+    return asked
 
 
 def _open(given: argparse.Namespace) -> Wallet:
@@ -183,9 +188,13 @@ def _parser() -> argparse.ArgumentParser:
     add("withdraw", asks.withdraw, id="the grant's id")
 
     add("backup", keeps.backup, file="the file to write")
-    restore = plain("restore", _restore, keeps.restore.__doc__)
+    restore = plain("restore", _with_passphrase(keeps.restore), keeps.restore.__doc__)
     restore.add_argument("folder", metavar="DIR", help="where the wallet is to be")
     restore.add_argument("file", metavar="FILE", help="the backup")
+    add("check", keeps.check)
+    salvage = plain("salvage", _with_passphrase(keeps.salvage), keeps.salvage.__doc__)
+    salvage.add_argument("folder", metavar="DIR", help="where the damaged wallet is")
+    salvage.add_argument("into", metavar="NEW", help="where the new one is to be")
     split = add("split", keeps.split)
     split.add_argument("contact", nargs="+", metavar="NAME", help="who is to keep a share")
     split.add_argument("--threshold", type=int, required=True, help="how many must come together")

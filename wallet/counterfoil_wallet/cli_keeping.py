@@ -27,6 +27,24 @@ def restore(given: Namespace) -> Told:
     return {"restored": given.folder, "credentials": count}, [f"Restored {count} cards."]
 
 
+def check(wallet: Wallet, _: Namespace) -> Told:
+    """Read the whole file; damage is named."""
+    wallet.check()
+    return {"intact": True}, ["The file is intact."]
+
+
+def salvage(given: Namespace) -> Told:
+    """Make a new wallet of what is intact in a damaged one, which stays as it is."""
+    saved = Wallet.salvage(given.folder, given.passphrase, given.into)
+    lost: list[Json] = [
+        {"table": one.table, "first": one.first, "last": one.last} for one in saved.lost
+    ]
+    counts = {"cards": saved.cards, "copies": saved.copies, "records": saved.records}
+    lines = [f"Saved {saved.cards} cards with {saved.copies} copies, {saved.records} records."]
+    lines += [f"Lost: {one.table}, rows {one.first} to {one.last}" for one in saved.lost]
+    return {"salvaged": given.into, **counts, "lost": lost}, lines
+
+
 def split(wallet: Wallet, given: Namespace) -> Told:
     """Split a key to later backups among contacts. Their words are shown this once."""
     shares = wallet.split_recovery_key(given.contact, given.threshold)
