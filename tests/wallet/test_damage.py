@@ -196,7 +196,8 @@ def test_a_damaged_wallet_of_any_version_is_salvaged(
     folder: Path, saved: Salvage, version: int
 ) -> None:
     shutil.copytree(FILES / str(version), folder)
-    assert saved() == Salvaged(cards=5, copies=5, records=14, lost=())
+    copies = {1: 5}.get(version, 23)
+    assert saved() == Salvaged(cards=5, copies=copies, records=14, lost=())
 
 
 def test_a_damaged_header_is_read_from_its_copy(
