@@ -13,6 +13,7 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.request_links import UriMethod, request_link
 from counterfoil_credentials.requests import client_id_of, sign_request
 from counterfoil_credentials.x509 import TrustAnchors
+from counterfoil_verifier import WARRANTY, Light
 from counterfoil_wallet import Act, Outcome, Standing, Trust, Verifier, Wallet
 
 from tests.conftest import Clock
@@ -24,7 +25,7 @@ from tests.wallet.conformance.emulated_verifier import (
     Variant,
 )
 from tests.wallet.strangers import SHOP, TYPE, StrangeIssuer, StrangeShop
-from tests.wallet.town import Wire
+from tests.wallet.town import Town, Wire
 
 
 @pytest.fixture
@@ -298,3 +299,36 @@ class TestAnswers:
             wallet.matches(verifier.link())
 
         assert [event.act for event in wallet.history()] == [Act.ACCEPTED]
+
+
+class TestOurVerifier:
+    def test_the_shop_of_this_project_is_answered_and_says_what_it_keeps(
+        self, town: Town, full: Wallet
+    ) -> None:
+        asked = town.counter.ask("warranty")
+
+        matches = full.matches(asked.link)
+        full.present(matches.choose())
+
+        look = town.counter.look(asked.session_id)
+        assert look.light is Light.GREEN
+        assert (matches.purpose, matches.retention) == (
+            WARRANTY.purpose.en,
+            WARRANTY.retention.en,
+        )
+        assert {claim.name for claim in matches.answers["warranty"][0].asked} == {
+            "item.name",
+            "item.serial",
+            "valid_until",
+        }
+        assert matches.asker.standing is Standing.KEY_ONLY
+
+    def test_it_hears_a_no_and_nothing_else(self, town: Town, full: Wallet) -> None:
+        asked = town.counter.ask("warranty")
+
+        declined = full.decline(full.matches(asked.link))
+
+        assert declined.redirect_uri is None
+        look = town.counter.look(asked.session_id)
+        assert look.held is not None
+        assert [reason.code for reason in look.held.reasons] == ["declined"]
