@@ -7,13 +7,24 @@ from types import ModuleType
 from unittest.mock import patch
 
 import pytest
-from counterfoil_credentials.encoding import compact_json, parse_object
+from counterfoil_credentials.encoding import JsonObject, b64url, compact_json, parse_object
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_wallet import Wallet
 from counterfoil_wallet.passphrase import Cost, FileKey, KeyRecipe
-from counterfoil_wallet.sqlite_store import DATABASE, HEADER, LOCK, SqliteStore, exists, key_of
+from counterfoil_wallet.salvaging import salvage
+from counterfoil_wallet.sqlite_store import (
+    DATABASE,
+    HEADER,
+    LOCK,
+    SqliteStore,
+    change_version,
+    exists,
+    key_of,
+)
 from counterfoil_wallet.store import Kind, Record
 
+from tests.conftest import NOON
+from tests.wallet.cards import TYPE, card_of
 from tests.wallet.conftest import CHEAP, PASSPHRASE
 
 PLANTED = b"canary-serial-A1-0001"
@@ -48,6 +59,50 @@ def test_no_planted_value_is_in_any_file_open_or_closed(store: SqliteStore, fold
             for planted in (PLANTED, b"canary-key", b"canary-label", b"SQLite format", b"records"):
                 assert planted not in contents, f"{at}: {planted!r} in {name}"
         store.close()
+
+
+def test_no_name_serial_or_key_is_in_any_file_at_any_moment(
+    tmp_path: Path, random_bytes: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, temporary = tmp_path / "wallet", tmp_path / "temporary"
+    temporary.mkdir()
+    for name in ("SQLITE_TMPDIR", "TMPDIR"):
+        monkeypatch.setenv(name, str(temporary))
+    claims: JsonObject = {
+        "buyer": "Mira Canary",
+        "serial": "canary-A1-0001",
+        "item": "金丝雀洗衣机",
+    }
+    cards = [card_of({**claims, "photo": "canary" * 3_000}) for _ in range(40)]
+    words = ("Mira", "canary", "Canary", "金丝雀", "丝雀", "SQLite format", "CREATE TABLE", "till")
+    keys = [cards[0].copy.key, cards[-1].copy.key]
+    planted = [word.encode() for word in (*words, cards[0].issuer, cards[0].copy.issued[-60:])]
+    planted += [form for key in keys for form in (key, key.hex().encode(), b64url(key).encode())]
+
+    def scan() -> None:
+        found = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert found
+        for path in found:
+            contents = path.read_bytes()
+            assert [value for value in planted if value in contents] == [], path.name
+
+    store = SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP)
+    with store.step():
+        for card in cards:
+            store.hold(card)
+        scan()
+    scan()
+    assert len(store.search("金丝雀 canary")) == 40
+    assert len(store.cards([TYPE, "x509_san_dns:till"])) == 40
+    store.take_copy(cards[0].credential_id, "x509_san_dns:till", at=NOON)
+    scan()
+    store.close()
+    scan()
+    change_version(folder, PASSPHRASE, 1)
+    scan()
+    SqliteStore.open(folder, PASSPHRASE).close()
+    salvage(folder, PASSPHRASE, tmp_path / "saved", random=random_bytes, cost=CHEAP)
+    scan()
 
 
 def test_while_it_is_open_the_newest_values_are_in_the_journal_and_encrypted(
