@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
@@ -314,6 +315,31 @@ def test_a_disk_that_does_not_take_a_wallet_makes_it_unavailable(
 ) -> None:
     with pytest.raises(Unavailable):
         SqliteStore.create(tmp_path / ("x" * 300), PASSPHRASE, random=random_bytes, cost=CHEAP)
+
+
+def test_a_full_disk_undoes_the_whole_step_and_says_so(store: SqliteStore) -> None:
+    pages = store.connection.pragma("page_count")
+    assert isinstance(pages, int)
+    store.connection.pragma("max_page_count", str(pages + 3))
+    too_large = Record(Kind.EVENT, "too large", "", b"x" * 100_000)
+    small = Record(Kind.EVENT, "small", "", b"{}")
+
+    def step_over(error: type[Exception] | None) -> None:
+        with store.step():
+            store.put(small)
+            with suppress(Unavailable) if error is None else nullcontext():
+                store.put(too_large)
+            # Whoever goes on after the error does not begin a step of his own by that.
+            store.put(small)
+
+    for error in (Unavailable, None):
+        with pytest.raises(Unavailable):
+            step_over(error)
+        assert store.find(Kind.EVENT) == []
+    with pytest.raises(Unavailable):
+        store.put(too_large)
+    store.put(small)
+    assert store.find(Kind.EVENT) == [small]
 
 
 def test_a_passphrase_that_is_no_text_is_malformed_and_not_told(

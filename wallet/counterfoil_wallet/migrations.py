@@ -68,14 +68,19 @@ def migrate(connection: Connection, to: int = VERSION) -> None:
     )
     if not steps:
         return
-    with connection:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
         before = count(connection)
         for step in steps:
             step(connection)
         connection.pragma("user_version", str(to))
-        after = count(connection)
-        if after != before:
-            raise Malformed(f"{dict(before)} after the migration", f"{dict(after)}", "wallet.db")
+        _require_equal(before, count(connection))
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk undoes the whole transaction by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def count(connection: Connection) -> Counter[str]:
@@ -89,6 +94,11 @@ def count(connection: Connection) -> Counter[str]:
         ((copies,),) = connection.execute("SELECT count(*) FROM copies").fetchall()
         counted[Kind.CREDENTIAL.value] += cast("int", copies)
     return +counted
+
+
+def _require_equal(before: Counter[str], after: Counter[str]) -> None:
+    if after != before:
+        raise Malformed(f"{dict(before)} after the migration", f"{dict(after)}", "wallet.db")
 
 
 def _to_2(connection: Connection) -> None:

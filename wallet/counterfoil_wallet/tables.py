@@ -3,7 +3,6 @@
 # ruff: noqa: S608  # the statements are put together from parts of our own, never from values
 
 import re
-import sys
 import threading
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,7 +11,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.encoding import Json, compact_json
-from counterfoil_credentials.errors import CounterfoilError, Malformed, Reason, Refused
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import StatusReference, read_credential
 
@@ -67,12 +66,12 @@ class Rows(Protocol):
 class Connection(Protocol):
     """What we use of apsw's connection; its own types name one that Python 3.11 lacks."""
 
+    @property
+    def in_transaction(self) -> bool: ...
     def execute(self, statements: str, bindings: Sequence[Value] = ...) -> Rows: ...
     def executemany(self, statements: str, rows: Sequence[Sequence[Value]]) -> Rows: ...
     def pragma(self, name: str, value: str | None = ...) -> object: ...
     def close(self) -> None: ...
-    def __enter__(self) -> object: ...
-    def __exit__(self, *details: object) -> bool | None: ...
 
 
 class Tables:
@@ -87,21 +86,33 @@ class Tables:
         self._telling = telling
         # Reentrant: a verb called inside a step joins it.
         self._lock = threading.RLock()
+        self._depth = 0
 
     @contextmanager
     def step(self) -> Generator[None, None, None]:
         with self._lock:
             with self._telling():
-                # A transaction, or a savepoint in the one that is under way.
                 connection = self._open_connection()
-                connection.__enter__()
+                self._require_whole(connection)
+                # The outermost begins a transaction; the ones inside can be undone alone.
+                connection.execute("SAVEPOINT step")
+            self._depth += 1
             try:
                 yield
+                with self._telling():
+                    self._require_whole(connection)
+                    connection.execute("RELEASE step")
             except BaseException:
-                connection.__exit__(*sys.exc_info())
+                # A full disk undoes the whole transaction by itself.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK TO step; RELEASE step")
                 raise
-            with self._telling():
-                connection.__exit__(None, None, None)
+            finally:
+                self._depth -= 1
+
+    def _require_whole(self, connection: Connection) -> None:
+        if self._depth > 0 and not connection.in_transaction:
+            raise Unavailable("expected the disk to take a step, found it undone")
 
     def get(self, kind: Kind, key: str) -> Record | None:
         rows = self._read(f"SELECT {RECORD} FROM records WHERE kind = ? AND key = ?", kind, key)
@@ -353,7 +364,7 @@ class Tables:
             return self._open_connection().execute(query, values).fetchall()
 
     def _write(self, statement: str, *rows: Sequence[Value]) -> None:
-        with self.step():
+        with self.step(), self._telling():
             self._open_connection().executemany(statement, rows)
 
     def _open_connection(self) -> Connection:
