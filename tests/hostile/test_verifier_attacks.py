@@ -292,6 +292,20 @@ def test_an_endless_request_is_read_to_its_bound(wallet: Wallet, shop: StrangeSh
         assert isinstance(told(wallet, link), (Malformed, Refused, Unavailable))
 
 
+@pytest.mark.parametrize("method", UriMethod)
+def test_a_request_that_calls_itself_a_page_is_none(
+    wallet: Wallet, shop: StrangeShop, method: UriMethod
+) -> None:
+    """Whatever a site lets strangers upload to it could pass for a request of the site."""
+    page = shop.handle("GET", "/request", {}, b"")
+    shop.network.serve(SHOP, always(replace(page, media_type="text/html")))
+
+    refusal = told(wallet, request_link(shop.client_id, f"{SHOP}/request", method))
+
+    assert isinstance(refusal, Refused)
+    assert refusal.codes == ["media-type-not-accepted"]
+
+
 # Send it inside.
 
 
