@@ -140,7 +140,7 @@ def test_discovers_the_issuer_of_the_published_metadata(vectors: Vectors) -> Non
         )
     )
 
-    found = discover(served(metadata), offer)
+    found = discover(served(metadata), offer, attests_keys=True)
 
     assert found.endpoints.credential == metadata["credential_endpoint"]
     assert found.endpoints.nonce == metadata["nonce_endpoint"]
@@ -152,6 +152,10 @@ def test_discovers_the_issuer_of_the_published_metadata(vectors: Vectors) -> Non
     )
     with pytest.raises(Refused, match="issuer"):
         discover(served({**metadata, "credential_issuer": "https://other.example"}), offer)
+    # It wants keys that somebody vouches for.
+    with pytest.raises(Refused) as refusal:
+        discover(served(metadata), offer)
+    assert refusal.value.codes == ["nothing-we-hold"]
 
 
 @pytest.mark.parametrize(
@@ -172,11 +176,12 @@ def test_holds_only_what_is_in_our_format(vectors: Vectors, name: str) -> None:
     fetcher = served({**whole, **part})
 
     if described["format"] == SD_JWT_VC_FORMAT:
-        (found,) = discover(fetcher, parse_offer(link(offer))).configurations
+        discovered = discover(fetcher, parse_offer(link(offer)), attests_keys=True)
+        (found,) = discovered.configurations
         assert (found.configuration_id, found.vct) == (configuration, described["vct"])
     else:
         with pytest.raises(Refused) as refusal:
-            discover(fetcher, parse_offer(link(offer)))
+            discover(fetcher, parse_offer(link(offer)), attests_keys=True)
         assert refusal.value.codes == ["nothing-we-hold"]
 
 
