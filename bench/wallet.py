@@ -88,9 +88,11 @@ def _storing(
             return store.card(first)
 
     yield Operation(
-        name="open, first credential",
+        name="open, read one credential",
         ours=cpu(open_ours),
-        others=[Other(name="plain SQLite", sampler=cpu(plain.open_and_read), floor=1.5)],
+        others=[
+            Other(name="plain SQLite", sampler=cpu(lambda: plain.open_and_read(first)), floor=1.5)
+        ],
         at_most=True,
     )
     is_installed = importlib.util.find_spec("aries_askar") is not None
@@ -244,9 +246,10 @@ class _Plain:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    def open_and_read(self) -> object:
+    def open_and_read(self, credential_id: str) -> object:
         with closing(self.open()) as connection:
-            return connection.execute("SELECT * FROM credentials LIMIT 1").fetchone()
+            query = "SELECT * FROM credentials WHERE id = ?"
+            return connection.execute(query, (credential_id,)).fetchall()
 
     def by_type(self, connection: sqlite3.Connection, vct: str) -> object:
         query = "SELECT * FROM credentials WHERE vct = ? ORDER BY position"

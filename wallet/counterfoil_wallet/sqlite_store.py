@@ -32,7 +32,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
 
-from counterfoil_wallet.migrations import migrate, version_of
+from counterfoil_wallet.migrations import migrate
 from counterfoil_wallet.passphrase import SALT_BYTES, Cost, FileKey, KeyRecipe, recipe_at
 from counterfoil_wallet.schema import HEAD
 from counterfoil_wallet.tables import Connection, Tables
@@ -274,7 +274,6 @@ def connect(folder: Path, key: FileKey, *, new: bool = False) -> Connection:
     try:
         with telling():
             _unlock(connection, key)
-            version_of(connection)
     except BaseException:
         connection.close()
         raise
@@ -282,15 +281,18 @@ def connect(folder: Path, key: FileKey, *, new: bool = False) -> Connection:
 
 
 def _unlock(connection: Connection, key: FileKey) -> None:
-    if connection.pragma("cipher", _CIPHER) != _CIPHER:
-        raise Misuse(f"expected the cipher {_CIPHER}, found another")
-    connection.pragma("key", f"raw:{key.raw.hex()}")
-    # The lock of this connection lasts as long as it does, so the index of
-    # the WAL stays in memory: no shared-memory file.
-    connection.execute(
-        "PRAGMA temp_store = memory; PRAGMA locking_mode = exclusive;"
-        f" PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA cache_size = -{_CACHE_KIB}"
+    # The lock of this connection lasts as long as it does, so the index of the
+    # WAL stays in memory: no shared-memory file. The text holds the key, so it
+    # is not kept among the prepared statements.
+    answers = connection.execute(
+        f"PRAGMA cipher = {_CIPHER}; PRAGMA key = 'raw:{key.raw.hex()}';"
+        " PRAGMA temp_store = memory; PRAGMA locking_mode = exclusive;"
+        " PRAGMA journal_mode = wal; PRAGMA synchronous = full;"
+        f" PRAGMA cache_size = -{_CACHE_KIB}",
+        can_cache=False,
     ).fetchall()
+    if answers[:1] != [(_CIPHER,)]:
+        raise Misuse(f"expected the cipher {_CIPHER}, found another")
 
 
 def _header(recipe: KeyRecipe, key: FileKey) -> JsonObject:
