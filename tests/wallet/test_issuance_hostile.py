@@ -378,29 +378,26 @@ def test_an_unknown_answer_changes_nothing(serve: Serve) -> None:
     assert len(wallet.come_back(back).credentials) == 1
 
 
-@pytest.mark.parametrize(
-    "bend",
-    {
-        "another address": lambda url: url.replace("/callback", "/callbacks"),
-        "a state twice": lambda url: f"{url}&state=again",
-        "a code twice": lambda url: f"{url}&code=again",
-        "no state": lambda url: changed(url, state=None),
-        "no code": lambda url: changed(url, code=None),
-        "no query": lambda url: url.partition("?")[0],
-        "very long": lambda url: f"{url}&x={'y' * 20_000}",
-        "not ascii": lambda url: f"{url}&x=ä",
-    }.items(),
-    ids=lambda case: case[0],
-)
-def test_refuses_an_answer_out_of_shape(
-    serve: Serve, bend: tuple[str, Callable[[str], str]]
-) -> None:
+BENT: dict[str, Callable[[str], str]] = {
+    "another address": lambda url: url.replace("/callback", "/callbacks"),
+    "a state twice": lambda url: f"{url}&state=again",
+    "a code twice": lambda url: f"{url}&code=again",
+    "no state": lambda url: changed(url, state=None),
+    "no code": lambda url: changed(url, code=None),
+    "no query": lambda url: url.partition("?")[0],
+    "very long": lambda url: f"{url}&x={'y' * 20_000}",
+    "not ascii": lambda url: f"{url}&x=ä",
+}
+
+
+@pytest.mark.parametrize("bend", BENT.values(), ids=BENT)
+def test_refuses_an_answer_out_of_shape(serve: Serve, bend: Callable[[str], str]) -> None:
     brand = serve(Mode())
     wallet = brand.wallet()
     _, back = begun(brand, wallet)
 
     with pytest.raises((Malformed, Refused)) as error:
-        wallet.come_back(bend[1](back))
+        wallet.come_back(bend(back))
 
     assert "/token" not in brand.paths()
     assert dict(parse_qsl(urlsplit(back).query))["code"] not in str(error.value)
