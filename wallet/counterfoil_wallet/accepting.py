@@ -242,7 +242,11 @@ class Acceptor:
                 case Waiting():
                     if self._clock() < state.due:
                         return state
+                    still_late = len(state.late)
                     state = self._collector.ask_late(state)
+                    if isinstance(state, Waiting) and len(state.late) == still_late:
+                        # One promise after the other: the next is asked for next time.
+                        return state
                 case Finished() | Dropped():
                     return state
                 case Authorizing():

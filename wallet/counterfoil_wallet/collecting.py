@@ -96,12 +96,13 @@ class Collector:
 
     def ask_late(self, state: Waiting) -> AfterAll:
         """Ask again for the credential whose time comes first."""
-        now = self._clock()
         late = min(state.late, key=lambda each: each.not_before)
         try:
             state, answer = self._with_good_token(state, lambda now: self._answer_late(now, late))
         except (Refused, Malformed) as error:
             return self._keep(state.refuse(late, reasons_of(error), None))
+        # Read after the answer: however slow it was, the pause is as long as it asks for.
+        now = self._clock()
         if isinstance(answer, Promise):
             if now >= late.given_up_at:
                 return self._keep(state.refuse(late, (_never_ready(),), None))
