@@ -200,18 +200,24 @@ def test_a_damaged_wallet_of_any_version_is_salvaged(
     assert saved() == Salvaged(cards=5, copies=copies, records=14, lost=())
 
 
-def test_a_damaged_header_is_read_from_its_copy(
-    folder: Path, cards: list[HeldCredential], saved: Salvage
+@pytest.mark.parametrize("offset", [None, 50, 150, 200])
+def test_a_lost_or_damaged_header_is_read_from_its_copy_and_stays_as_it_is(
+    folder: Path, cards: list[HeldCredential], saved: Salvage, offset: int | None
 ) -> None:
     header = (folder / HEADER).read_bytes()
     assert (folder / HEADER_COPY).read_bytes() == header
     assert "key" in parse_object(header, "header")
-    (folder / HEADER).write_bytes(header[:50])
-    with pytest.raises(Malformed):
-        SqliteStore.open(folder, PASSPHRASE)
+    if offset is None:
+        (folder / HEADER).unlink()
+    else:
+        flipped = bytes([header[offset] ^ 1])
+        (folder / HEADER).write_bytes(header[:offset] + flipped + header[offset + 1 :])
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     assert saved().cards == len(cards)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
 
+    (folder / HEADER).write_bytes(header[:50])
     (folder / HEADER_COPY).write_bytes(b"{}")
     with pytest.raises(Malformed):
         saved()

@@ -16,6 +16,7 @@ from counterfoil_wallet.salvaging import salvage
 from counterfoil_wallet.sqlite_store import (
     DATABASE,
     HEADER,
+    HEADER_COPY,
     LOCK,
     SqliteStore,
     change_version,
@@ -223,10 +224,66 @@ def test_a_damaged_header_is_told(
     recipe = header["key"]
     assert isinstance(recipe, dict)
     (header if name in header else recipe)[name] = value
-    (folder / HEADER).write_bytes(compact_json(header))
+    for file in (HEADER, HEADER_COPY):
+        (folder / file).write_bytes(compact_json(header))
 
     with pytest.raises(Malformed):
         SqliteStore.open(folder, PASSPHRASE)
+
+
+def lost(path: Path) -> None:
+    path.unlink()
+
+
+def bent(path: Path) -> None:
+    """Turn one bit of the salt: what the right passphrase leads to is another key."""
+    text = path.read_bytes()
+    at = text.index(b'"salt":"') + 8
+    path.write_bytes(text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :])
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:50])
+
+
+@pytest.mark.parametrize("spoil", [lost, bent, cut])
+def test_a_wallet_whose_header_is_lost_or_bent_opens_by_its_copy_and_has_both_again(
+    store: SqliteStore,
+    folder: Path,
+    random_bytes: Callable[[int], bytes],
+    spoil: Callable[[Path], None],
+) -> None:
+    store.put(RECORD)
+    store.close()
+    key = key_of(folder, PASSPHRASE)
+    header = (folder / HEADER).read_bytes()
+    spoil(folder / HEADER)
+
+    assert exists(folder)
+    with pytest.raises(Refused) as refusal:
+        SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP)
+    assert refusal.value.codes == ["wallet-exists"]
+    assert refused_codes(folder, "a wrong passphrase") == ["passphrase-wrong"]
+    assert key_of(folder, PASSPHRASE) == key
+    SqliteStore.open(folder, key).close()
+    assert read_all(folder) == [RECORD]
+    assert (folder / HEADER).read_bytes() == header
+
+    spoil(folder / HEADER_COPY)
+    assert read_all(folder) == [RECORD]
+
+
+@pytest.mark.parametrize("spoil", [bent, cut])
+def test_a_wallet_whose_headers_are_both_damaged_is_told(
+    store: SqliteStore, folder: Path, spoil: Callable[[Path], None]
+) -> None:
+    store.close()
+    spoil(folder / HEADER)
+    spoil(folder / HEADER_COPY)
+
+    with pytest.raises((Malformed, Refused)):
+        SqliteStore.open(folder, PASSPHRASE)
+    assert exists(folder)
 
 
 def test_a_lost_database_is_told_and_not_replaced_by_an_empty_one(
@@ -268,7 +325,8 @@ def test_a_foreign_thing_under_a_name_of_ours_is_told(
     store: SqliteStore, folder: Path, name: str, put: Callable[[Path], None]
 ) -> None:
     store.close()
-    (folder / name).unlink()
+    for file in {name, HEADER_COPY}:
+        (folder / file).unlink()
     put(folder / name)
 
     with pytest.raises(Malformed):

@@ -25,7 +25,6 @@ from counterfoil_wallet.migrations import cards_of_records, version_of
 from counterfoil_wallet.passphrase import Cost, FileKey
 from counterfoil_wallet.sqlite_store import (
     DATABASE,
-    HEADER_COPY,
     FolderLock,
     SqliteStore,
     connect,
@@ -69,7 +68,7 @@ def salvage(
     configuration; a copy of which it is lost whom it was shown to counts as shown.
     Raises as opening and creating do, and `Malformed` when page 1 is damaged.
     """
-    key = _key(folder, passphrase)
+    key = key_of(folder, passphrase)
     ended: list[Salvaged] = []
     try:
         with telling():
@@ -90,13 +89,6 @@ def salvage(
     finally:
         key.forget()
     return ended[0]
-
-
-def _key(folder: Path, passphrase: str) -> FileKey:
-    try:
-        return key_of(folder, passphrase)
-    except Malformed:
-        return key_of(folder, passphrase, header=HEADER_COPY)
 
 
 class _Damaged:

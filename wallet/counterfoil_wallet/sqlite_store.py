@@ -1,7 +1,7 @@
 """The wallet on disk: one folder, one encrypted SQLite file, one writer.
 
     wallet.json         the recipe from passphrase to key; nothing secret
-    wallet.json.copy    the same once more; only `salvaging.py` reads it
+    wallet.json.copy    the same once more, read where the first is lost or bent
     wallet.db           SQLite3 Multiple Ciphers, AEGIS: every page encrypted and authenticated
     wallet.lock         locked by whoever has the wallet open; free when the process has ended
 
@@ -15,7 +15,7 @@ import hmac
 import os
 import sys
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -30,18 +30,26 @@ from counterfoil_credentials.encoding import (
     parse_object,
     text_at,
 )
-from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
+from counterfoil_credentials.errors import (
+    CounterfoilError,
+    Malformed,
+    Misuse,
+    Reason,
+    Refused,
+    Unavailable,
+)
 
 from counterfoil_wallet.migrations import migrate
 from counterfoil_wallet.passphrase import SALT_BYTES, Cost, FileKey, KeyRecipe, recipe_at
 from counterfoil_wallet.schema import HEAD
 from counterfoil_wallet.tables import Connection, Tables
-from counterfoil_wallet.whole_files import write_whole
+from counterfoil_wallet.whole_files import read_whole, write_whole
 
 HEADER: Final = "wallet.json"
 DATABASE: Final = "wallet.db"
 HEADER_COPY: Final = "wallet.json.copy"
 LOCK: Final = "wallet.lock"
+_HEADERS: Final = (HEADER, HEADER_COPY)
 _FORMAT: Final = "counterfoil-wallet"
 _VERSION: Final = 1
 _CIPHER: Final = "aegis"
@@ -120,7 +128,7 @@ class SqliteStore(Tables):
             recipe, key = KeyRecipe.fresh(passphrase, salt=random(SALT_BYTES), cost=cost or Cost())
             try:
                 with telling():
-                    # What a killed `create` left has no header and so no key: nothing to lose.
+                    # What a killed `create` left has neither header and so no key: nothing to lose.
                     _discard(folder)
                     connection = connect(folder, key, new=True)
                 header = _header(recipe, key)
@@ -135,6 +143,8 @@ class SqliteStore(Tables):
                     _write_header(folder, header)
             except BaseException:
                 connection.close()
+                for name in _HEADERS:
+                    (folder / name).unlink(missing_ok=True)
                 _discard(folder)
                 raise
         except BaseException:
@@ -146,20 +156,22 @@ class SqliteStore(Tables):
     def open(cls, folder: Path, secret: str | FileKey) -> "SqliteStore":
         """Open the wallet in `folder`, with its passphrase or with the key derived from it.
 
-        A file of an older version is migrated. Raises `Refused` with
-        `wallet-missing`, `passphrase-wrong` or `key-wrong`, `Unavailable` while
-        another program has it open, and `Malformed` when the header or the database is
-        damaged, or of a newer version.
+        A file of an older version is migrated, and a header that is lost or bent is
+        written anew from its copy. Raises `Refused` with `wallet-missing`, `passphrase-wrong` or
+        `key-wrong`, `Unavailable` while another program has it open, and `Malformed`
+        when both headers or the database are damaged, or of a newer version.
         """
         if not exists(folder):
             raise _missing()
         lock = FolderLock(folder)
         try:
-            with _file_key(folder, secret) as key:
+            with _file_key(folder, secret) as (key, header):
                 connection = connect(folder, key)
             try:
                 with telling():
                     migrate(connection)
+                if header == HEADER_COPY and isinstance(secret, str):
+                    _mend_header(folder)
             except BaseException:
                 connection.close()
                 raise
@@ -189,24 +201,28 @@ def change_version(folder: Path, passphrase: str, version: int) -> None:
         migrate(store.connection, version)
 
 
-def key_of(folder: Path, passphrase: str, *, header: str = HEADER) -> FileKey:
+def key_of(folder: Path, passphrase: str) -> FileKey:
     """Give the key of the wallet in `folder`, to open it without the passphrase next time.
 
     Whoever has it can read the wallet: it belongs into the keychain of the platform.
-    `header` names the file of the folder with the recipe. Raises as
-    `SqliteStore.open` does.
+    Raises as `SqliteStore.open` does.
     """
-    if not (folder / header).exists():
+    if not exists(folder):
         raise _missing()
-    recipe, _ = _read_header(folder, header)
-    return recipe.key(passphrase)
+    key, _ = _first_of(folder, lambda recipe, _: recipe.key(passphrase))
+    return key
 
 
 def exists(folder: Path) -> bool:
-    """Say whether `folder` holds a wallet; `Unavailable` when it may not be looked into."""
+    """Say whether `folder` holds a wallet; `Unavailable` when it may not be looked into.
+
+    One that has lost its header is a wallet, as long as the header's copy is there.
+    """
     _require_path(folder)
     with telling():
-        return (folder / HEADER).exists()
+        return (folder / HEADER).exists() or all(
+            (folder / name).exists() for name in (HEADER_COPY, DATABASE)
+        )
 
 
 def _discard(folder: Path) -> None:
@@ -219,20 +235,42 @@ def _missing() -> Refused:
 
 
 @contextmanager
-def _file_key(folder: Path, secret: str | FileKey) -> Generator[FileKey, None, None]:
-    """Give the key for as long as it is needed; one derived here is overwritten afterwards."""
-    recipe, check = _read_header(folder)
-    if isinstance(secret, FileKey):
+def _file_key(folder: Path, secret: str | FileKey) -> Generator[tuple[FileKey, str], None, None]:
+    """Give the key and which header led to it; one derived here is overwritten afterwards."""
+
+    def key_by(recipe: KeyRecipe, check: bytes | None) -> FileKey:
+        if not isinstance(secret, FileKey):
+            return recipe.key(secret)
         # Wallets made before the check was kept have none.
         if check is not None and not hmac.compare_digest(secret.check(), check):
             raise Refused(Reason("key-wrong", "this wallet's key", "another", "key"))
-        yield secret
-    else:
-        key = recipe.key(secret)
-        try:
-            yield key
-        finally:
+        return secret
+
+    key, header = _first_of(folder, key_by)
+    try:
+        yield key, header
+    finally:
+        if key is not secret:
             key.forget()
+
+
+def _first_of(
+    folder: Path, key_by: Callable[[KeyRecipe, bytes | None], FileKey]
+) -> tuple[FileKey, str]:
+    """Give the key by the header, or by its copy where that one is lost, bent or of another key."""
+    errors: list[CounterfoilError] = []
+    tried: list[tuple[KeyRecipe, bytes | None]] = []
+    for name in _HEADERS:
+        try:
+            header = _read_header(folder, name)
+            # The same once more would only cost the derivation once more.
+            if header not in tried:
+                tried.append(header)
+                return key_by(*header), name
+        except CounterfoilError as error:
+            errors.append(error)
+    # What an intact header says of the passphrase is more than that the other one is damaged.
+    raise next((error for error in errors if isinstance(error, Refused)), errors[0])
 
 
 def _require_path(folder: Path) -> None:
@@ -306,12 +344,18 @@ def _header(recipe: KeyRecipe, key: FileKey) -> JsonObject:
 
 
 def _write_header(folder: Path, header: JsonObject) -> None:
-    # Twice, for without it the database is lost: `salvage` reads the other one.
-    for name in (HEADER_COPY, HEADER):
+    # Twice, for without it the database is lost.
+    for name in _HEADERS:
         write_whole(folder / name, compact_json(header) + b"\n")
 
 
-def _read_header(folder: Path, name: str = HEADER) -> tuple[KeyRecipe, bytes | None]:
+def _mend_header(folder: Path) -> None:
+    # Where that cannot be done, the copy opens the wallet next time too.
+    with suppress(CounterfoilError):
+        write_whole(folder / HEADER, read_whole(folder / HEADER_COPY, _MAX_HEADER_BYTES))
+
+
+def _read_header(folder: Path, name: str) -> tuple[KeyRecipe, bytes | None]:
     with telling(name), (folder / name).open("rb") as file:
         data = file.read(_MAX_HEADER_BYTES + 1)
     header = parse_object(data, HEADER, max_bytes=_MAX_HEADER_BYTES, max_depth=3)
