@@ -23,6 +23,7 @@ class LateIssuer(StrangeIssuer):
     takes: timedelta = 2 * SECOND
     datasets: int = 1
     polled: int = 0
+    forgets: str | None = None
 
     def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         if path != DEFERRED:
@@ -31,7 +32,10 @@ class LateIssuer(StrangeIssuer):
         assert self.polled <= 9, "asked without an end"
         assert isinstance(self.clock, Clock)
         self.clock.advance(self.takes)
-        return promised(str(parse_object(body, "body")["transaction_id"]))
+        transaction_id = str(parse_object(body, "body")["transaction_id"])
+        if transaction_id == self.forgets:
+            return json_response({"error": "invalid_transaction_id"}, 400)
+        return promised(transaction_id)
 
     def _answer(self, path: str, body: bytes) -> JsonObject:
         answer = super()._answer(path, body)
@@ -94,3 +98,19 @@ def test_several_late_ones_take_turns(issuer: LateIssuer, wallet: Wallet, clock:
     for times in (1, 2, 3):
         wallet.resume()
         assert issuer.polled == times
+
+
+def test_what_is_promised_anew_is_asked_for_under_its_new_id(
+    issuer: LateIssuer, wallet: Wallet, clock: Clock
+) -> None:
+    wallet.accept(issuer.link)
+    issuer.forgets = "t"
+    issuer.answers[CREDENTIAL] = promised("another")
+
+    for _ in range(3):
+        clock.advance(SECOND)
+        wallet.resume()
+
+    asked = [body for path, body in issuer.received if path == CREDENTIAL]
+    assert len(asked) == 2, "the issuer opens one new transaction, and no third"
+    assert issuer.polled == 3

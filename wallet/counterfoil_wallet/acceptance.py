@@ -272,9 +272,9 @@ class Waiting(Authorized):
         left = self._without(late).without_more(late.wanted)
         return _settled(replace(left, refused=(*self.refused, *reasons)), _listed(notice))
 
-    def wait(self, late: Late, not_before: datetime) -> "Waiting":
-        """Go on: a late one is still not ready."""
-        again = replace(late, not_before=not_before)
+    def wait(self, late: Late, transaction_id: str, not_before: datetime) -> "Waiting":
+        """Go on: a late one is still not ready, and is asked for under `transaction_id`."""
+        again = replace(late, transaction_id=transaction_id, not_before=not_before)
         return replace(self, late=tuple(again if each == late else each for each in self.late))
 
     def _without(self, late: Late) -> "Waiting":

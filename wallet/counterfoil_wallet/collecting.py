@@ -106,7 +106,7 @@ class Collector:
         if isinstance(answer, Promise):
             if now >= late.given_up_at:
                 return self._keep(state.refuse(late, (_never_ready(),), None))
-            return self._keep(state.wait(late, now + answer.interval))
+            return self._keep(state.wait(late, answer.transaction_id, now + answer.interval))
         try:
             received = self._receive(state, late.wanted, answer, now)
         except (Refused, Malformed) as error:
