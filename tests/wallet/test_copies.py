@@ -49,6 +49,33 @@ def taken(answer: Taken | NoFreshCopy) -> CopyId:
     return answer.copy.copy_id
 
 
+def test_a_card_is_never_read_from_a_copy_of_another(
+    store: Store, card: HeldCredential, place: Place
+) -> None:
+    other = card_of({"item": "another"})
+    posing = [replace(card, credential_id=CredentialId("new")), replace(other, copy=card.copy)]
+
+    store.hold(other)
+    for one in posing:
+        with pytest.raises(Misuse):
+            store.hold(one, [copy_of(CLAIMS)])
+
+    store = place.start()
+    assert store.cards() == [card, other]
+    assert len(store.copies(other.credential_id)) == 1
+    store.check()
+
+
+def test_a_card_is_found_by_any_of_its_copies(store: Store, card: HeldCredential) -> None:
+    store.trash(card.credential_id, NOON)
+    for copy in store.copies(card.credential_id):
+        found = store.card_of([CopyId("nobody's"), copy.copy_id])
+        assert found == store.card(card.credential_id)
+
+    assert store.card_of([CopyId("nobody's")]) is None
+    assert store.card_of([]) is None
+
+
 def test_every_verifier_gets_a_copy_of_its_own_and_the_same_one_again(
     store: Store, card: HeldCredential, place: Place
 ) -> None:

@@ -94,6 +94,18 @@ def test_the_damaged_page_and_what_it_is_of_are_named(
     assert len(cards) == CARDS
 
 
+def test_a_card_without_a_copy_of_its_own_is_told(
+    folder: Path, cards: list[HeldCredential]
+) -> None:
+    with closing(SqliteStore.open(folder, PASSPHRASE)) as store:
+        store.check()
+        for face in ("(SELECT face FROM cards WHERE position = 2)", str(CARDS * 100)):
+            store.connection.execute(f"UPDATE cards SET face = {face} WHERE position = 1")  # noqa: S608  # numbers of our own
+            with pytest.raises(Malformed, match="1 without one"):
+                store.check()
+    assert cards
+
+
 def test_damage_to_one_page_costs_what_is_on_it_and_nothing_else(
     folder: Path, cards: list[HeldCredential], saved: Salvage
 ) -> None:

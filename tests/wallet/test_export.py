@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from counterfoil_credentials.encoding import JsonObject, b64url, object_at
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import read_credential
-from counterfoil_wallet import Event, Kind, MemoryStore, Record, Store, Wallet
+from counterfoil_wallet import CredentialId, Event, Kind, MemoryStore, Record, Store, Wallet
 from counterfoil_wallet.backup import write_backup
 from counterfoil_wallet.contents import Contents
 from counterfoil_wallet.envelope import Envelope
@@ -27,6 +28,7 @@ from counterfoil_wallet.leaves import leaves
 from jwcrypto.jwk import JWK, JWKSet  # type: ignore[import-untyped]  # it ships no types
 
 from tests.conftest import NOON
+from tests.wallet.cards import card_of, copy_of
 from tests.wallet.conftest import CHEAP, PASSPHRASE
 from tests.wallet.lives import a_life, live
 from tests.wallet.town import VELO, Town
@@ -114,6 +116,23 @@ def test_a_card_that_is_here_gains_the_copies_and_who_saw_them(lived: Store, fol
 
     assert second.copies(whole.card.credential_id) == list(whole.copies)
     assert second.showings(whole.card.credential_id) == list(whole.showings)
+
+
+def test_a_card_that_was_salvaged_under_another_id_is_not_brought_in_twice() -> None:
+    first, second = MemoryStore(), MemoryStore()
+    card, more = card_of({"item": "one"}), copy_of({"item": "one"})
+    first.hold(card, [more])
+    first.show(card.copy.copy_id, "till", at=NOON)
+    salvaged = replace(card, credential_id=CredentialId(more.copy_id), copy=more)
+    second.hold(salvaged)
+
+    imported = bring_in(Contents.of(first), second)
+
+    assert imported == Imported(0, 1, 0)
+    assert second.cards() == [salvaged]
+    assert second.copies(salvaged.credential_id) == [more, card.copy]
+    assert [one.copy_id for one in second.showings(salvaged.credential_id)] == [card.copy.copy_id]
+    second.check()
 
 
 def test_a_backup_file_can_be_imported_too(

@@ -108,7 +108,10 @@ def bring_in(contents: Contents, store: Store) -> Imported:
     added = known = differing = 0
     with store.step():
         for whole in contents.cards:
-            here = store.card(whole.card.credential_id)
+            # A salvaged card may have another id; its copies say which one it is.
+            here = store.card(whole.card.credential_id) or store.card_of(
+                [copy.copy_id for copy in whole.copies]
+            )
             if here is None:
                 whole.hold_in(store)
                 added += 1

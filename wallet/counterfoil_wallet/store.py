@@ -120,7 +120,8 @@ class Store(Protocol):
 
         A card that is there keeps its place, `accepted_at`, `state` and trash, gains
         the copies and is from now on read from `card.copy`. A copy that is there
-        stays as it is, so holding twice is holding once.
+        stays as it is, so holding twice is holding once. `Misuse` when `card.copy` is
+        held by another card.
         """
         ...
 
@@ -162,6 +163,10 @@ class Store(Protocol):
 
     # Copies.
 
+    def card_of(self, copies: Collection[CopyId]) -> HeldCredential | None:
+        """Give the card, in the trash or not, that holds one of these copies, or None."""
+        ...
+
     def copies(self, credential_id: CredentialId) -> list[Copy]:
         """Give the copies of a card, oldest first."""
         ...
@@ -201,7 +206,10 @@ class Store(Protocol):
         ...
 
     def check(self) -> None:
-        """Read everything once; `Malformed` names the first damaged page and what it is of."""
+        """Read everything once; `Malformed` names the first damaged page and what it is of.
+
+        `Malformed` too when a card has no copy of its own to be read from.
+        """
         ...
 
     def close(self) -> None:

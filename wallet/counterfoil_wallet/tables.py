@@ -11,7 +11,14 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.encoding import Json, compact_json
-from counterfoil_credentials.errors import CounterfoilError, Malformed, Reason, Refused, Unavailable
+from counterfoil_credentials.errors import (
+    CounterfoilError,
+    Malformed,
+    Misuse,
+    Reason,
+    Refused,
+    Unavailable,
+)
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import StatusReference, read_credential
 
@@ -44,6 +51,10 @@ _PLACES: Final = (
     "SELECT (SELECT position FROM cards WHERE card_id = ?),"
     " (SELECT ifnull(max(position), 0) + 1 FROM cards),"
     " (SELECT ifnull(max(position), 0) + 1 FROM copies)"
+)
+_FACELESS: Final = (
+    "SELECT count(*) FROM cards c WHERE NOT EXISTS"
+    " (SELECT 1 FROM copies WHERE position = c.face AND card = c.position)"
 )
 _TREE_AND_PAGE: Final = re.compile(r"^Tree (\d+) page (\d+)", re.MULTILINE)
 # Every card that was indexed has a place among the words, if only an empty one.
@@ -158,9 +169,15 @@ class Tables:
                     for ends in (_seconds(copy.expires_at),)
                 ],
             )
+            face = self._read(
+                "SELECT position FROM copies WHERE copy_id = ? AND card = ?",
+                card.copy.copy_id,
+                position,
+            )
+            if not face:
+                raise Misuse("expected a copy of this card to read it from, found another card's")
             run.execute(
-                "INSERT INTO cards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-                " (SELECT position FROM copies WHERE copy_id = ?))"
+                "INSERT INTO cards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (card_id) DO UPDATE SET face = excluded.face,"
                 " expires_at = excluded.expires_at, status_url = excluded.status_url,"
                 " status_index = excluded.status_index",
@@ -175,7 +192,7 @@ class Tables:
                     *status,
                     card.state,
                     _seconds(card.trashed_at),
-                    card.copy.copy_id,
+                    *face[0],
                 ),
             )
             if known is not None:
@@ -241,6 +258,15 @@ class Tables:
                 self._unindex(position[0])
                 self._write("DELETE FROM cards WHERE position = ?", position)
 
+    def card_of(self, copies: Collection[CopyId]) -> HeldCredential | None:
+        listed, values = _among("copy_id", copies)
+        rows = self._read(
+            f"{_CARDS} WHERE c.position IN (SELECT card FROM copies WHERE {listed})"
+            " ORDER BY c.position LIMIT 1",
+            *values,
+        )
+        return _card(rows[0]) if rows else None
+
     def copies(self, credential_id: CredentialId) -> list[Copy]:
         rows = self._read(
             f"SELECT {_COPY} FROM copies f JOIN cards c ON c.position = f.card"
@@ -304,6 +330,10 @@ class Tables:
             of = [name for root, name in trees if named is not None and str(root) == named[1]]
             page = "" if named is None else f": page {named[2]}, {', '.join(of)}"
             raise Malformed("an intact wallet file", f"a damaged one{page}", "wallet.db")
+        ((faceless,),) = self._read(_FACELESS)
+        if faceless:
+            found = f"{faceless} without one"
+            raise Malformed("every card with a copy of its own", found, "wallet.db")
 
     def close(self) -> None:
         with self._lock:
