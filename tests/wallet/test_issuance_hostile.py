@@ -1,6 +1,7 @@
 """Issuers, servers and links that lie while a wallet is issued to: bounded and not believed."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -14,6 +15,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_credentials.fetch import GuardedFetcher, Response
+from counterfoil_credentials.offers import parse_offer
 from counterfoil_issuer.clients import Demand
 from counterfoil_issuer.offering import Grant
 from counterfoil_wallet import Authorizing, Wallet
@@ -513,6 +515,41 @@ def test_refuses_what_is_no_offer_where_the_link_leads(serve: Serve, answer: Res
         wallet.accept(link_to(f"{BRAND}/offers/x"))
 
     assert wallet.resume().acceptances == ()
+
+
+@pytest.mark.parametrize("by", list(Grant), ids=["code", "login"])
+def test_what_was_shown_is_accepted_whatever_its_link_leads_to_later(
+    serve: Serve, by: Grant
+) -> None:
+    """The code that the customer types in, and the browser, go to the issuer on the screen."""
+    brand = serve(Mode())
+    asked_elsewhere: list[str] = []
+
+    def elsewhere(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        asked_elsewhere.append(f"{method} {path}")
+        return Response(503, "text/plain", b"")
+
+    brand.network.serve(OTHER, elsewhere)
+    offer, wallet = brand.offer(by=by), brand.wallet()
+    link = link_to(f"{BRAND}/offers/x")
+    real = parse_offer(offer.link)
+    of_another = replace(real, issuer=OTHER)
+    brand.instead["/audio/offers/x"] = json_response(real.to_json())
+    shown = wallet.offered(link)
+    brand.instead["/audio/offers/x"] = json_response(of_another.to_json())
+
+    if by is Grant.PRE_AUTHORIZED:
+        accepted = wallet.accept(shown, tx_code=offer.tx_code)
+        assert wallet.accept(shown, tx_code=offer.tx_code) == accepted
+    else:
+        login = wallet.authorize(shown, redirect_uri=CALLBACK)
+        accepted = wallet.come_back(brand.browse(login.url))
+
+    assert [card.issuer for card in accepted.credentials] == [shown.issuer] == [BRAND]
+    assert asked_elsewhere == []
+    with pytest.raises(Unavailable):
+        wallet.offered(link)
+    assert asked_elsewhere, "the link leads to what it says now"
 
 
 def test_what_a_brand_calls_itself_is_shown_on_one_line(serve: Serve) -> None:

@@ -7,7 +7,7 @@ OpenID4VCI 1.0, sections 4.1, 13.5 and 13.6.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from counterfoil_credentials.errors import Misuse, Reason
@@ -45,9 +45,11 @@ class Offered:
     `offerer` says who offers, as far as that is proved; `issuer_name` is what the issuer
     says of itself, safe to show. `needs_login`: not `Wallet.accept` but `Wallet.authorize`
     is the way. `tx_code` describes the code to type in, None where there is none.
-    `refused` says what of the offer this wallet cannot hold.
+    `refused` says what of the offer this wallet cannot hold. `offer` is the offer itself:
+    what was shown is what is accepted, whatever its link leads to by then.
     """
 
+    offer: CredentialOffer = field(repr=False)
     offerer: Offerer
     issuer_name: str | None
     credentials: tuple[OfferedCredential, ...]
@@ -70,6 +72,7 @@ class Offered:
         if tx_code is not None and tx_code.description is not None:
             tx_code = replace(tx_code, description=printable(tx_code.description))
         return Offered(
+            offer=offer,
             offerer=offerer_of(offer.issuer, types, known=known),
             issuer_name=discovered.name,
             credentials=tuple(
@@ -81,9 +84,11 @@ class Offered:
         )
 
 
-def offer_in(link: str) -> CredentialOffer | str:
-    """Give the offer that a link carries, or the URL where it is."""
-    return offer_url(link) or parse_offer(link)
+def offer_in(source: Offered | str) -> CredentialOffer | str:
+    """Give the offer that was shown or that a link carries, or the URL where it is."""
+    if isinstance(source, Offered):
+        return source.offer
+    return offer_url(source) or parse_offer(source)
 
 
 def fetch_offer(fetcher: Fetcher, url: str) -> CredentialOffer:
@@ -94,12 +99,14 @@ def fetch_offer(fetcher: Fetcher, url: str) -> CredentialOffer:
     return parse_offer_object(json_answer(response, _WHERE))
 
 
-def offer_of(fetcher: Fetcher, source: str, configurations: Sequence[str]) -> CredentialOffer:
-    """Give the offer behind a link, or one as an issuer would make that `source` names.
+def offer_of(
+    fetcher: Fetcher, source: Offered | str, configurations: Sequence[str]
+) -> CredentialOffer:
+    """Give the offer shown or behind a link, or one as an issuer would make that `source` names.
 
-    Without a link the customer began: `configurations` says what for (section 3.4).
+    Without an offer the customer began: `configurations` says what for (section 3.4).
     """
-    if not source.startswith(f"{OFFER_SCHEME}:"):
+    if isinstance(source, str) and not source.startswith(f"{OFFER_SCHEME}:"):
         if not configurations:
             raise Misuse("expected the configurations to ask the issuer for, found none")
         return CredentialOffer(source, tuple(configurations), None, None, by_login=ByLogin(None))

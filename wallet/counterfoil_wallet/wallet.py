@@ -286,21 +286,24 @@ class Wallet:
 
     # Offers.
 
-    def accept(self, offer_link: str, *, tx_code: str | None = None) -> Accepted:
+    def accept(self, source: Offered | str, *, tx_code: str | None = None) -> Accepted:
         """Accept an offer: redeem it, prove a fresh key, verify what comes and keep it.
 
+        `source` is what `offered` gave: what was shown is what is accepted. With a link
+        instead, whatever it leads to now is accepted unseen.
         Once accepted, the same offer gives the same credentials. `Unavailable`
         leaves it under way: call again, or `resume`. Raises `Refused` when
         nothing of it could be kept (`offer-not-redeemed`, `issuer-mismatch`,
         `tx-code-needed`, …) and `Malformed`.
         """
-        offer = offer_in(offer_link)
+        offer = offer_in(source)
         with self._only_one(acceptance_id_of(offer)):
             return self._accepted(self._acceptor.accept(offer, tx_code))
 
     def offered(self, offer_link: str) -> Offered:
         """Give what an offer would give, as its issuer says it. Nothing is accepted yet.
 
+        Show it, and hand it on to `accept` or, where it needs a login, `authorize`.
         Raises as `accept` does.
         """
         offer = offer_of(self._fetcher, offer_link, ())
@@ -308,14 +311,14 @@ class Wallet:
         return Offered.of(offer, discovered, known=self._trust.issuers)
 
     def authorize(
-        self, source: str, *, redirect_uri: str, configurations: Sequence[str] = ()
+        self, source: Offered | str, *, redirect_uri: str, configurations: Sequence[str] = ()
     ) -> Authorizing:
         """Begin a login for an offer; open its `url` in a browser, and hand on what comes back.
 
-        `source` is the offer's link, or an issuer's URL with the `configurations` to ask
-        it for. `redirect_uri` is the app's own. The login is kept: the app may stop and
-        start again before the browser is back. Raises `Refused` (`login-not-offered`,
-        `peer-refused`, …), `Unavailable`, `Malformed`.
+        `source` is what `offered` gave, a link, or an issuer's URL with the
+        `configurations` to ask it for. `redirect_uri` is the app's own. The login is
+        kept: the app may stop and start again before the browser is back. Raises
+        `Refused` (`login-not-offered`, `peer-refused`, …), `Unavailable`, `Malformed`.
         """
         offer = offer_of(self._fetcher, source, configurations)
         return self._acceptor.authorize(offer, redirect_uri)
