@@ -1,7 +1,7 @@
 """When a card's end is told: by the calendar of the app's zone."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -85,6 +85,21 @@ def test_what_is_due_is_told_once_and_what_is_over_no_more(
 
 def test_what_does_not_end_is_not_reminded_of() -> None:
     assert reminders(None, datetime(2026, 11, 2, tzinfo=UTC), BERLIN) == []
+
+
+@pytest.mark.parametrize("hours", [14, 0, -12])
+@pytest.mark.parametrize("back", [timedelta(0), timedelta(hours=13), timedelta(days=1)])
+def test_a_card_that_never_ends_is_not_reminded_of_and_hides_no_other(
+    hours: int, back: timedelta
+) -> None:
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - back
+    now = datetime(2026, 11, 2, tzinfo=UTC)
+    held = [cast("HeldCredential", Card(end)) for end in (never, now + timedelta(days=40))]
+    zone = timezone(timedelta(hours=hours))
+
+    found = reminders_of(held, now=now, zone=zone)
+
+    assert [one.ends_at for one in found] == [now + timedelta(days=40)] * 3
 
 
 def test_a_wallet_reminds_of_what_it_holds(clock: Clock) -> None:

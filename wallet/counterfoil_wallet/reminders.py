@@ -13,6 +13,7 @@ from typing import Final
 from counterfoil_wallet.held import CredentialId, HeldCredential
 
 DAYS_BEFORE: Final = (30, 7, 1)
+_END_OF_CALENDAR: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +38,14 @@ def reminders_of(
     """Give the reminders of what still holds, soonest first.
 
     Of those that are due, each credential has the last alone: whoever opens the app
-    after a month is told once. What has ended has none.
+    after a month is told once. What has ended has none, nor what ends with the year 9999.
     """
     reminders: list[Reminder] = []
     for credential in held:
         if credential.expires_at is None or credential.expires_at <= now:
+            continue
+        # One that ends with the calendar never ends: no zone can say when, nor need anybody know.
+        if credential.expires_at >= _END_OF_CALENDAR:
             continue
         ends_at = credential.expires_at.astimezone(zone)
         due: Reminder | None = None
