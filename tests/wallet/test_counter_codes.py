@@ -114,6 +114,40 @@ def test_after_five_minutes_a_phone_that_was_laid_down_shows_nothing(
     assert refusal.value.codes == ["showing-over"]
 
 
+def test_a_card_that_was_removed_has_no_more_codes(wallet: Wallet) -> None:
+    choice = wallet.showable(preset())[0]
+    codes = wallet.show(preset(), choice)
+    shown_before = len(wallet.history())
+    codes.code()
+
+    wallet.remove(choice.credential.credential_id)
+    with pytest.raises(Refused) as refusal:
+        codes.code()
+    assert refusal.value.codes == ["showing-over"]
+    with pytest.raises(Refused) as refusal:
+        wallet.show(preset(), choice)
+    assert refusal.value.codes == ["credential-unknown"]
+    assert len(wallet.history()) == shown_before + 1
+
+    wallet.take_back(choice.credential.credential_id)
+    codes.code()
+    wallet.remove(choice.credential.credential_id)
+    wallet.empty_trash()
+    with pytest.raises(Refused) as refusal:
+        codes.code()
+    assert refusal.value.codes == ["showing-over"]
+
+
+def test_a_locked_wallet_has_no_more_codes(wallet: Wallet) -> None:
+    codes = wallet.show(preset(), wallet.showable(preset())[0])
+    codes.code()
+
+    wallet.lock()
+
+    with pytest.raises(Misuse, match="locked"):
+        codes.code()
+
+
 def test_a_clock_that_was_set_back_makes_a_new_code(wallet: Wallet, clock: Clock) -> None:
     codes = wallet.show(preset(), wallet.showable(preset())[0])
     first = codes.code()

@@ -47,6 +47,22 @@ def test_what_is_in_the_trash_is_listed_nowhere_else_and_shown_to_nobody(
     assert asked.unanswered == ("warranty",)
 
 
+def test_what_was_on_the_screen_when_it_was_removed_is_not_sent(
+    wallet: Wallet, held: HeldCredential, network: MemoryFetcher, clock: Clock
+) -> None:
+    choice = wallet.matches(StrangeShop(network, clock).link).choose()
+    wallet.remove(held.credential_id)
+
+    with pytest.raises(Refused) as refusal:
+        wallet.present(choice)
+
+    assert refusal.value.codes == ["credential-unknown"]
+    assert [event.act for event in wallet.history()] == [Act.ACCEPTED, Act.REMOVED]
+    wallet.take_back(held.credential_id)
+    wallet.present(choice)
+    assert wallet.history()[-1].act is Act.SHOWN
+
+
 def test_what_is_taken_back_is_as_it_was(wallet: Wallet, held: HeldCredential) -> None:
     wallet.remove(held.credential_id)
 

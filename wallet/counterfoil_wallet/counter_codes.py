@@ -59,11 +59,17 @@ class CounterCodes:
     """The codes of one showing. Safe from several threads."""
 
     def __init__(
-        self, preset: CounterPreset, shown: Disclosure, clock: Clock, random: Random
+        self,
+        preset: CounterPreset,
+        shown: Disclosure,
+        store: Store,
+        clock: Clock,
+        random: Random,
     ) -> None:
         """Show `shown`, which was taken for this showing alone."""
         self._preset = preset
         self._shown = shown
+        self._store = store
         self._clock = clock
         self._random = random
         self._lock = threading.Lock()
@@ -74,9 +80,13 @@ class CounterCodes:
         """Give the code to show now; call again at its `until`.
 
         Raises `Refused` with `showing-over` after five minutes, so that a phone that was
-        laid down shows nothing.
+        laid down shows nothing, and for a card that was removed since; `Misuse` once the
+        wallet is locked.
         """
         with self._lock:
+            card = self._store.card(self._shown.credential.credential_id)
+            if card is None or card.trashed_at is not None:
+                raise refuse("showing-over", "a card that is held", "a removed one", "counter code")
             now = self._clock()
             if now >= self.ends_at:
                 raise refuse(
@@ -133,4 +143,4 @@ def show(
         once = f"{_ANYBODY} {event.event_id}"
         shown = take_for(store, disclosure, once, at=now, may_link=may_link)
         store.put(event.to_record())
-    return CounterCodes(preset, shown, clock, random)
+    return CounterCodes(preset, shown, store, clock, random)

@@ -193,7 +193,8 @@ class Store(Protocol):
 
         The copy that was shown to it before; else a fresh one; else, and only with
         `reuse_that_links`, the one that the fewest others have seen. Expired copies
-        count only where no other is left. `Refused` with `credential-unknown`.
+        count only where no other is left. `Refused` with `credential-unknown` for a
+        card that is not held, or is in the trash.
         """
         ...
 

@@ -370,7 +370,7 @@ class Tables:
             " (SELECT count(*) FROM showings WHERE copy = f.position),"
             " EXISTS (SELECT 1 FROM showings WHERE copy = f.position AND verifier = ?)"
             " FROM copies f JOIN cards c ON c.position = f.card"
-            " WHERE c.card_id = ? ORDER BY f.position",
+            " WHERE c.card_id = ? AND c.trashed_at IS NULL ORDER BY f.position",
             now,
             verifier,
             credential_id,
