@@ -224,6 +224,35 @@ def test_a_file_that_is_too_long_is_not_read(file: Path, monkeypatch: pytest.Mon
         read_backup(file, PASSPHRASE)
 
 
+@pytest.mark.parametrize("target", ["another", "nowhere"])
+def test_a_link_that_was_planted_beside_a_backup_is_not_written_through(
+    lived: Store, tmp_path: Path, random_bytes: Random, target: str
+) -> None:
+    another, file = tmp_path / "another", tmp_path / "b"
+    another.write_text("a letter")
+    (tmp_path / ".b.part").symlink_to(tmp_path / target)
+
+    write_backup(lived, file, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+
+    assert another.read_text() == "a letter"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "b"]
+    assert not file.is_symlink()
+    assert read_backup(file, PASSPHRASE) == Contents.of(lived)
+
+
+def test_a_backup_is_for_its_owner_also_where_a_file_for_everybody_was_planted(
+    lived: Store, tmp_path: Path, random_bytes: Random
+) -> None:
+    file, planted = tmp_path / "b", tmp_path / ".b.part"
+    planted.touch()
+    planted.chmod(0o666)
+    with planted.open("rb") as watched:
+        write_backup(lived, file, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+        assert watched.read() == b""
+
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_full_disk_leaves_the_backup_of_before(
     lived: Store, file: Path, random_bytes: Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,9 +16,11 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     draft = path.with_name(f".{path.name}.part")
     with telling(path):
+        # What is there under that name is a killed program's, or planted: a link to elsewhere,
+        # a file that others can read. It is never written through.
+        draft.unlink(missing_ok=True)
         try:
-            opened = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(opened, "wb") as file:
+            with open(draft, "xb", opener=_for_its_owner) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -27,6 +29,10 @@ def write_whole(path: Path, data: bytes) -> None:
             draft.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def read_start(path: Path, max_bytes: int) -> bytes | None:
