@@ -189,7 +189,9 @@ class Collector:
             types=(card.vct,),
         )
         with self._store.step():
-            self._store.hold(card, received.copies)
+            # What the customer destroyed while more of it was asked for does not come back.
+            if received.is_new or self._store.card(card.credential_id) is not None:
+                self._store.hold(card, received.copies)
             # More copies of a card are nothing new to the customer.
             if received.is_new:
                 self._store.put(event.to_record())

@@ -3,13 +3,16 @@
 Grants have none: to withdraw is final. A card in the trash is shown to nobody.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from counterfoil_wallet import acceptance_records
+from counterfoil_wallet.acceptance import RENEWABLE, Finished, Renewal
 from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Act, Event, fresh_event_id
-from counterfoil_wallet.store import Store
+from counterfoil_wallet.reading import readable
+from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.wire import Clock, Random, refuse
 
 KEPT_FOR: Final = timedelta(days=30)
@@ -63,7 +66,10 @@ class Trash:
             return self._known(credential_id)
 
     def empty(self, *, at_once: bool = False) -> int:
-        """Destroy what has been in the trash for thirty days, or all of it; give how many."""
+        """Destroy what has been in the trash for thirty days, or all of it; give how many.
+
+        The way to more copies goes with the last card that it was for.
+        """
         now = self._clock()
         with self._store.step():
             over = [
@@ -73,7 +79,16 @@ class Trash:
             ]
             for credential_id in over:
                 self._store.discard(credential_id)
+            renewable = self._store.find(Kind.ACCEPTANCE, [RENEWABLE])
+            for finished in readable(renewable, acceptance_records.from_record):
+                if isinstance(finished, Finished) and self._is_for_nothing(finished.renewal):
+                    self._store.put(acceptance_records.to_record(replace(finished, renewal=None)))
         return len(over)
+
+    def _is_for_nothing(self, renewal: Renewal | None) -> bool:
+        return renewal is not None and all(
+            self._store.card(each.card) is None for each in renewal.cards
+        )
 
     def _known(self, credential_id: CredentialId) -> HeldCredential:
         card = self._store.card(credential_id)
