@@ -1,8 +1,9 @@
 """Several copies of one credential, so that two verifiers who compare find nothing in common.
 
 Each copy has a key of ours of its own. What else would join them is the issuer's to vary, so
-it is looked at before a batch is kept: salts, digests, signatures and places in status lists
-differ, and what is said does not. OpenID4VCI 1.0, sections 8.3, 15.4.1 and 3.3.2.
+it is looked at before a batch is kept, beside the copies that are held: salts, digests,
+signatures and places in status lists differ, and what is said does not. OpenID4VCI 1.0,
+sections 8.3, 15.4.1 and 3.3.2.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,8 +16,9 @@ from counterfoil_credentials.encoding import (
     parse_each,
 )
 from counterfoil_credentials.errors import Reason
-from counterfoil_credentials.sdjwt import SdJwt, unverified_payload
-from counterfoil_credentials.sdjwt_vc import VerifiedCredential
+from counterfoil_credentials.sdjwt import unverified_payload
+
+from counterfoil_wallet.held import Copy
 
 WANTED_COPIES: Final = 10
 """How many verifiers a card can be shown to before two of them see the same copy."""
@@ -28,23 +30,23 @@ _WHERE: Final = "credentials"
 _OF_A_COPY: Final = frozenset({"cnf", "status", "_sd", "iat", "nbf", "exp", "jti"})
 
 
-def batch_reasons(batch: Sequence[tuple[SdJwt, VerifiedCredential]]) -> list[Reason]:
-    """Give every reason why these verified credentials are no batch of copies.
+def batch_reasons(batch: Sequence[Copy]) -> list[Reason]:
+    """Give every reason why these verified copies are not all of one card.
 
     Codes: `copies-share-a-key`, `copies-share-a-salt`, `copies-share-a-digest`,
     `copies-share-a-signature`, `copies-share-a-status`, `copies-differ`.
     """
-    keys = [verified.holder_key for _, verified in batch]
-    places = [verified.status for _, verified in batch if verified.status is not None]
-    signatures = [sd_jwt.issuer_jwt.rpartition(".")[2] for sd_jwt, _ in batch]
-    opened = [_opened(sd_jwt) for sd_jwt, _ in batch]
+    keys = [copy.copy_id for copy in batch]
+    places = [copy.status for copy in batch if copy.status is not None]
+    signatures = [copy.sd_jwt.issuer_jwt.rpartition(".")[2] for copy in batch]
+    opened = [_opened(copy) for copy in batch]
     salts = [salt for parts in opened for salt in {str(part[0]) for part in parts}]
     digests = [
         each
-        for (sd_jwt, _), parts in zip(batch, opened, strict=True)
-        for each in set(_digests([unverified_payload(sd_jwt), *parts]))
+        for copy, parts in zip(batch, opened, strict=True)
+        for each in set(_digests([unverified_payload(copy.sd_jwt), *parts]))
     ]
-    first, *others = (_common(verified) for _, verified in batch)
+    first, *others = (_common(copy) for copy in batch)
     found = (
         ("copies-share-a-key", "a key for each copy", _differ(keys)),
         ("copies-share-a-salt", "salts for each copy", _differ(salts)),
@@ -62,9 +64,9 @@ def _differ(values: Sequence[object]) -> bool:
     return len(set(values)) == len(values)
 
 
-def _opened(sd_jwt: SdJwt) -> list[list[Json]]:
+def _opened(copy: Copy) -> list[list[Json]]:
     """Give the disclosures as lists of salt, perhaps name, and value."""
-    return [as_list(each, _WHERE) for each in parse_each(sd_jwt.disclosures, _WHERE)]
+    return [as_list(each, _WHERE) for each in parse_each(copy.sd_jwt.disclosures, _WHERE)]
 
 
 def _digests(value: Json) -> Iterable[str]:
@@ -81,5 +83,6 @@ def _digests(value: Json) -> Iterable[str]:
             yield from _digests(below)
 
 
-def _common(verified: VerifiedCredential) -> JsonObject:
-    return {name: value for name, value in verified.claims.items() if name not in _OF_A_COPY}
+def _common(copy: Copy) -> JsonObject:
+    claims = copy.parsed.revealed.claims
+    return {name: value for name, value in claims.items() if name not in _OF_A_COPY}

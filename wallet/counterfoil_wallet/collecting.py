@@ -5,6 +5,9 @@
 
 A card, its copies, the word in the history and the state that follows are one step: killed
 before, nothing is held and the same request is made again; killed after, it is not.
+
+More copies of a held card say what it says, and nothing joins them to those that are held:
+else they are refused together, the history says so, and the card stays as it was.
 """
 
 from collections.abc import Callable
@@ -29,6 +32,7 @@ from counterfoil_wallet.acceptance import (
     Wanted,
 )
 from counterfoil_wallet.acceptance_records import to_record
+from counterfoil_wallet.batching import batch_reasons
 from counterfoil_wallet.discovering import fetch_encryption
 from counterfoil_wallet.exchanges import (
     CredentialAnswer,
@@ -39,7 +43,7 @@ from counterfoil_wallet.exchanges import (
     request_late,
 )
 from counterfoil_wallet.held import Copy, HeldCredential
-from counterfoil_wallet.history import Act, Event, fresh_event_id
+from counterfoil_wallet.history import Act, Event, Outcome, fresh_event_id
 from counterfoil_wallet.proving import make_proofs
 from counterfoil_wallet.receiving import receive_credentials
 from counterfoil_wallet.sending import Sender
@@ -90,7 +94,8 @@ class Collector:
             received = self._receive(state, wanted, answer, now)
         except (Refused, Malformed) as error:
             notice = _notice(answer, spec.CREDENTIAL_FAILURE)
-            return self._keep(state.refuse(reasons_of(error), notice))
+            following = state.refuse(reasons_of(error), notice)
+            return self._reject(state, wanted, reasons_of(error), following)
         notice = _notice(answer, spec.CREDENTIAL_ACCEPTED)
         return self._hold(received, state.hold(received.card.credential_id, notice))
 
@@ -111,7 +116,8 @@ class Collector:
             received = self._receive(state, late.wanted, answer, now)
         except (Refused, Malformed) as error:
             notice = _notice(answer, spec.CREDENTIAL_FAILURE)
-            return self._keep(state.refuse(late, reasons_of(error), notice))
+            after = state.refuse(late, reasons_of(error), notice)
+            return self._reject(state, late.wanted, reasons_of(error), after)
         notice = _notice(answer, spec.CREDENTIAL_ACCEPTED)
         return self._hold(received, state.hold(late, received.card.credential_id, notice))
 
@@ -175,19 +181,39 @@ class Collector:
             at=now,
             credential_id=wanted.card,
         )
-        return _Received(
-            card, wanted.card is None, tuple(Copy.of(one, of, signer=its) for one, of, its in bound)
+        copies = tuple(Copy.of(one, of, signer=its) for one, of, its in bound)
+        # One that is held already, from before the program was killed, is no other copy.
+        its_own = {copy.copy_id for copy in copies}
+        held = self._store.copies(card.credential_id)
+        others = [copy for copy in held if copy.copy_id not in its_own]
+        if reasons := batch_reasons([*others, *copies]):
+            raise Refused(*reasons)
+        return _Received(card, wanted.card is None, copies)
+
+    def _reject(
+        self, state: Authorized, wanted: Wanted, reasons: tuple[Reason, ...], following: _State
+    ) -> _State:
+        with self._store.step():
+            if wanted.card is not None:
+                # The customer was not there: the history tells what the issuer tried.
+                event = self._accepted(state.issuer, wanted.vct, self._clock())
+                codes = " ".join(dict.fromkeys(reason.code for reason in reasons))
+                self._store.put(event.ended(Outcome.REFUSED, codes).to_record())
+            self._store.put(to_record(following))
+        return following
+
+    def _accepted(self, issuer: str, vct: str, at: datetime) -> Event:
+        return Event(
+            event_id=fresh_event_id(self._random),
+            at=at,
+            act=Act.ACCEPTED,
+            party=issuer,
+            types=(vct,),
         )
 
     def _hold(self, received: "_Received", following: _State) -> _State:
         card = received.card
-        event = Event(
-            event_id=fresh_event_id(self._random),
-            at=card.accepted_at,
-            act=Act.ACCEPTED,
-            party=card.issuer,
-            types=(card.vct,),
-        )
+        event = self._accepted(card.issuer, card.vct, card.accepted_at)
         with self._store.step():
             # What the customer destroyed while more of it was asked for does not come back.
             if received.is_new or self._store.card(card.credential_id) is not None:

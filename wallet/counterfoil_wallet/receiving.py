@@ -2,8 +2,8 @@
 
 An issuer that answers with anything but the credential it announced, for the
 keys that were proved, from itself, under its own published key, is refused. So is
-a credential that no screen could list, and copies that two verifiers could join.
-One bad copy refuses them all (OpenID4VCI 1.0, section 11.1).
+a credential that no screen could list. One bad copy refuses them all (OpenID4VCI
+1.0, section 11.1). How copies compare with each other stands in `batching.py`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +24,6 @@ from counterfoil_credentials.sdjwt_vc import (
     time_reasons,
 )
 
-from counterfoil_wallet.batching import batch_reasons
 from counterfoil_wallet.leaves import leaves
 from counterfoil_wallet.wire import MAX_IDENTIFIER, MAX_URL, bounded, refuse
 
@@ -44,11 +43,10 @@ def receive_credentials(
     """Give the credentials in `texts`, verified: copies of one, each for another key.
 
     Checked: no key binding yet; each names `issuer`; the signature by one of the
-    keys that the issuer publishes; then type, holder key and time together; last
-    what `batch_reasons` compares.
+    keys that the issuer publishes; then type, holder key and time together.
     Codes: `key-binding-unexpected`, `issuer-mismatch`, `issuer-key-unknown`,
     `signature-invalid`, `type-mismatch`, `holder-key-mismatch`, `expired`, and
-    those of `read_credential` and `batch_reasons`. `Unavailable` when the keys
+    those of `read_credential`. `Unavailable` when the keys
     could not be had, `Malformed` also for more than 1,000 claims, a claim whose path
     has more than 1,024 characters, and a status URL of more than 2,048.
     """
@@ -68,8 +66,6 @@ def receive_credentials(
         verified = unverified.verify(_issuer_key(unverified, keys))
         _require_ours(verified, vct, holder_keys, now)
         received.append((sd_jwt, verified))
-    if reasons := batch_reasons(received):
-        raise Refused(*reasons)
     return received
 
 
