@@ -10,10 +10,16 @@ import pytest
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_wallet import CredentialId, Record, Wallet, migrations
-from counterfoil_wallet.history import Act, Event
+from counterfoil_wallet.history import Act, Event, EventId
 from counterfoil_wallet.migrations import Migration, count, migrate, version_of
 from counterfoil_wallet.schema import VERSION
-from counterfoil_wallet.sqlite_store import DATABASE, SqliteStore, change_version
+from counterfoil_wallet.sqlite_store import (
+    DATABASE,
+    SqliteStore,
+    change_version,
+    connect,
+    key_of,
+)
 from counterfoil_wallet.store import Kind, Showing
 from counterfoil_wallet.tables import Connection, Tables
 
@@ -73,11 +79,54 @@ def test_every_version_opens_with_everything_in_it(
 def test_what_version_1_may_have_shown_counts_as_shown(tmp_path: Path) -> None:
     with closing(SqliteStore.open(folder_of(1, tmp_path), PASSPHRASE)) as store:
         (event,) = map(Event.from_record, store.find(Kind.EVENT, [Act.SHOWN]))
-        receipt, _, *shown = store.cards()
+        (grant,) = map(Event.from_record, store.find(Kind.EVENT, [Act.GRANTED]))
+        receipt, granted, *shown = store.cards()
         assert store.showings(receipt.credential_id) == []
+        assert store.showings(granted.credential_id) == [
+            Showing(granted.copy.copy_id, grant.party, grant.at)
+        ]
         assert [store.showings(card.credential_id) for card in shown] == [
             [Showing(card.copy.copy_id, event.party, NOON)] for card in shown
         ]
+
+
+def show_at_version_1(folder: Path, vct: str, party: str, act: Act = Act.SHOWN) -> None:
+    """Write down that a credential of a type was shown, as an older program does."""
+    event = Event(event_id=EventId(party), at=NOON, act=act, party=party, types=(vct,))
+    record = event.to_record()
+    with closing(connect(folder, key_of(folder, PASSPHRASE))) as connection:
+        assert version_of(connection) == 1
+        connection.execute(
+            "INSERT INTO records (kind, key, label, body) VALUES (?, ?, ?, ?)",
+            (record.kind, record.key, record.label, record.body),
+        )
+
+
+@pytest.mark.parametrize("act", [Act.SHOWN, Act.GRANTED])
+@pytest.mark.parametrize("vct", ["urn:short", "urn:" + "long:" * 100])
+def test_what_an_older_program_may_have_shown_in_between_counts_as_shown(
+    tmp_path: Path, vct: str, act: Act
+) -> None:
+    folder = folder_of(2, tmp_path)
+    card, other = card_of(CLAIMS, vct=vct), card_of(CLAIMS, vct="urn:other")
+    with closing(SqliteStore.open(folder, PASSPHRASE)) as store:
+        store.hold(card, [card_of(CLAIMS, vct=vct).copy])
+        store.hold(other)
+        store.take_copy(card.credential_id, "before", at=NOON)
+        seen = Event(event_id=EventId("x"), at=NOON, act=act, party="not this copy", types=(vct,))
+        store.put(seen.to_record())
+        first, second = store.copies(card.credential_id)
+    change_version(folder, PASSPHRASE, 1)
+    show_at_version_1(folder, vct, SHOP, act)
+
+    with closing(SqliteStore.open(folder, PASSPHRASE)) as store:
+        assert {(one.copy_id, one.verifier) for one in store.showings(card.credential_id)} == {
+            (first.copy_id, "before"),
+            (first.copy_id, SHOP),
+            (second.copy_id, SHOP),
+        }
+        assert store.copies_left(card.credential_id, at=NOON).fresh == 0
+        assert store.copies_left(other.credential_id, at=NOON).fresh == 1
 
 
 def test_a_wallet_goes_back_to_every_version_and_comes_again_without_a_loss(folder: Path) -> None:

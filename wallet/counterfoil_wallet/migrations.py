@@ -5,11 +5,13 @@ the counts differ, nothing has changed. Killed in the middle, the file is at the
 version or at the new one.
 """
 
+# ruff: noqa: S608  # the statements are put together from parts of our own, never from values
+
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from counterfoil_credentials.encoding import (
     JsonObject,
@@ -28,9 +30,10 @@ from counterfoil_credentials.sdjwt_vc import read_credential, time_at
 
 from counterfoil_wallet.held import Copy, CopyId, CredentialId, HeldCredential
 from counterfoil_wallet.history import Act, Event
+from counterfoil_wallet.printable import shortened
 from counterfoil_wallet.schema import ADDED_IN_2, DROPPED_BEFORE_2, VERSION
 from counterfoil_wallet.store import Kind, Record
-from counterfoil_wallet.tables import Connection, Tables
+from counterfoil_wallet.tables import RECORD, Connection, Tables, record_in
 
 _WHERE: Final = "held_credential"
 _MAX_BODY_BYTES: Final = MAX_SD_JWT_BYTES + 65_536
@@ -104,12 +107,21 @@ def _require_equal(before: Counter[str], after: Counter[str]) -> None:
 def _to_2(connection: Connection) -> None:
     connection.execute(ADDED_IN_2)
     connection.pragma("user_version", "2")
-    cards_of_records(Tables(connection))
+    cards_of_records(Tables(connection), connection)
 
 
-def cards_of_records(tables: Tables) -> None:
-    """Make cards of the credentials that version 1 kept as records."""
-    shown = _showings(tables)
+def cards_of_records(tables: Tables, connection: Connection) -> None:
+    """Make cards of the credentials that version 1 kept as records in `connection`.
+
+    Version 1 did not keep which one of a type it showed: what may have been shown
+    counts as shown. Of one that was a card before, that is what came after it in the file.
+    """
+    acts = _acts(connection)
+    places: dict[str, int] = dict(
+        connection.execute(
+            "SELECT key, position FROM records WHERE kind = ?", (Kind.CREDENTIAL,)
+        ).fetchall()
+    )
     faces: list[HeldCredential] = []
     for record in tables.find(Kind.CREDENTIAL):
         try:
@@ -119,8 +131,15 @@ def cards_of_records(tables: Tables) -> None:
             # It stays a record, which nobody can read and `Wallet.damaged` names.
             continue
         tables.hold(card)
-        known = _showings_in(more) if isinstance(more, dict) else shown.get(card.vct, {})
-        for verifier, at in known.items():
+        since, kept = (
+            (places[record.key], _showings_in(more)) if isinstance(more, dict) else (0, {})
+        )
+        known = {
+            act.verifier: act.at
+            for act in acts.get(shortened(card.vct), ())
+            if act.position > since
+        }
+        for verifier, at in {**known, **kept}.items():
             tables.show(card.copy.copy_id, verifier, at=at)
         tables.forget(Kind.CREDENTIAL, record.key)
         if isinstance(more, dict) and more.get("face") is True:
@@ -195,20 +214,30 @@ def _card_in(record: Record) -> HeldCredential:
     )
 
 
-def _showings(tables: Tables) -> dict[str, dict[str, datetime]]:
-    """Give, by type, who was shown a credential of it, as the history says.
+class _Shown(NamedTuple):
+    position: int
+    verifier: str
+    at: datetime
 
-    Version 1 did not keep which one it was: what may have been shown counts as shown.
+
+def _acts(connection: Connection) -> dict[str, list[_Shown]]:
+    """Give, by type, who was shown a credential of it and when, as the history says.
+
+    A grant shows the credentials that it is about. The history keeps types shortened.
     """
-    shown: dict[str, dict[str, datetime]] = {}
-    for record in tables.find(Kind.EVENT, [Act.SHOWN.value]):
+    acts: dict[str, list[_Shown]] = {}
+    for position, *row in connection.execute(
+        f"SELECT position, {RECORD} FROM records WHERE kind = ? AND label IN (?, ?)"
+        " ORDER BY position",
+        (Kind.EVENT, Act.SHOWN, Act.GRANTED),
+    ).fetchall():
         try:
-            event = Event.from_record(record)
+            event = Event.from_record(record_in(tuple(row)))
         except CounterfoilError:
             continue
         for vct in event.types:
-            shown.setdefault(vct, {})[event.party] = event.at
-    return shown
+            acts.setdefault(vct, []).append(_Shown(position, event.party, event.at))
+    return acts
 
 
 def _showings_in(more: JsonObject) -> dict[str, datetime]:

@@ -151,7 +151,7 @@ def _fill(store: SqliteStore, damaged: _Damaged) -> Salvaged:
         for row in damaged.rows("records", RECORD):
             store.put(record_in(row))
         if damaged.version == 1:
-            cards_of_records(store)
+            cards_of_records(store, store.connection)
         else:
             _fill_cards(store, damaged)
         ((cards, copies, records),) = store.connection.execute(
