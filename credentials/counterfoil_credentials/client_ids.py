@@ -1,7 +1,7 @@
 """Who asks, by client id, and how that is proved (OpenID4VP 1.0, section 5.9).
 
     redirect_uri               nothing is proved: the answer can only go to that address
-    decentralized_identifier   a key of the DID signed; for `did:web`, the domain published it
+    decentralized_identifier   a key of the DID signed; for `did:web`, its address published it
     x509_san_dns, x509_hash    a certificate's key signed, and the chain leads to an anchor
 
 Every other prefix is refused, `origin` among them, and so are client ids without one. The
@@ -66,7 +66,9 @@ class ClientId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """Who asks: `name` is what was proved beyond the client id, a host or a subject, or None.
+    """Who asks: `name` is what was proved beyond the client id, or None.
+
+    That is a subject, a host, or the host and path of a `did:web` on a host that many share.
 
     `is_known` says that whoever relies on it named this full client id beforehand.
     """
@@ -168,7 +170,13 @@ def _of_did(
         raise _mismatch("request.kid")
     document = resolver.document(did)
     key = key_for(document, key_id, _relationship(document, key_id), at=now, now=now)
-    return ClientProof.DOMAIN, unquote(did.split(":")[2]).lower(), key
+    return ClientProof.DOMAIN, _web_name(did), key
+
+
+def _web_name(did: str) -> str:
+    """Give host and path: whoever may publish at a path of a host does not speak for the host."""
+    authority, *path = did.split(":")[2:]
+    return "/".join((unquote(authority).lower(), *path))
 
 
 def _relationship(document: DidDocument, key_id: str) -> Relationship:

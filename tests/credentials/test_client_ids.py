@@ -14,8 +14,8 @@ from counterfoil_credentials.client_ids import (
     unsigned_client,
 )
 from counterfoil_credentials.did_methods import resolver
-from counterfoil_credentials.did_web import DatedKey, did_web, did_web_document
-from counterfoil_credentials.dids import did_jwk, did_key, key_id_of
+from counterfoil_credentials.did_web import DatedKey, did_web, did_web_document, did_web_url
+from counterfoil_credentials.dids import Did, did_jwk, did_key, key_id_of
 from counterfoil_credentials.encoding import JsonObject, b64url, compact_json
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
@@ -187,15 +187,15 @@ class TestDecentralizedIdentifiers:
 
         assert refused(client_id, given) == ["client-id-mismatch"]
 
-    def web(self, body: bytes | None = None) -> ClientTrust:
-        document = did_web_document(WEB, [DatedKey(KEY.public)])
+    def web(self, body: bytes | None = None, did: Did = WEB) -> ClientTrust:
+        document = did_web_document(did, [DatedKey(KEY.public)])
         served = compact_json(document) if body is None else body
 
         def answer(_method: str, _path: str, _headers: Mapping[str, str], _body: bytes) -> Response:
             return Response(200, "application/did+json", served)
 
         network = MemoryFetcher()
-        network.serve("https://shop.example", answer)
+        network.serve("/".join(did_web_url(did).split("/")[:3]), answer)
         return ClientTrust(resolver=resolver(network))
 
     def test_a_domain_publishes_its_keys(self) -> None:
@@ -209,6 +209,25 @@ class TestDecentralizedIdentifiers:
         )
 
         assert (client.proof, client.name, key) == (ClientProof.DOMAIN, "shop.example", KEY.public)
+
+    @pytest.mark.parametrize(
+        ("did", "name"),
+        [
+            (did_web("Bank.example"), "bank.example"),
+            (did_web("bank.example", "users", "Mallory"), "bank.example/users/Mallory"),
+            (did_web("bank.example", port=8443), "bank.example:8443"),
+            (did_web("bank.example", "en", port=8443), "bank.example:8443/en"),
+        ],
+    )
+    def test_a_path_does_not_speak_for_its_host(self, did: Did, name: str) -> None:
+        client, _ = signing_client(
+            parse_client_id(f"decentralized_identifier:{did}"),
+            {"kid": f"{did}#{KEY.public.thumbprint()}"},
+            self.web(did=did),
+            now=NOON,
+        )
+
+        assert client.name == name
 
     def test_a_key_that_the_domain_does_not_publish_is_refused(self) -> None:
         client_id = f"decentralized_identifier:{WEB}"

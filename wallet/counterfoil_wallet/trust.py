@@ -25,7 +25,7 @@ class Standing(StrEnum):
 
     UNPROVED = "an address; nobody signed this request"
     KEY_ONLY = "a key, not a verified name"
-    DOMAIN = "a web domain that publishes this key"
+    DOMAIN = "a web address that publishes this key"
     CERTIFIED = "a name that an authority vouches for"
     KNOWN = "a key that this wallet knows"
 
@@ -55,9 +55,10 @@ class Verifier:
 class Asker:
     """Who asks: the client id is proved as `standing` says.
 
-    `claimed_name` is only what it says of itself; `proved_name` is a host or a subject that
-    its proof holds. Both are made safe to show, as `printable` says; None when nothing is
-    left of it. `known_as` is the name under which the app knows this client, or None.
+    `claimed_name` is only what it says of itself; `proved_name` is a host, with the path
+    where it has only that, or a subject that its proof holds. Both are made safe to show,
+    as `printable` says; None when nothing is left of it. `known_as` is the name under
+    which the app knows this client, or None.
     """
 
     client_id: str
