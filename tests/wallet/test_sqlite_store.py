@@ -286,6 +286,25 @@ def test_a_wallet_whose_headers_are_both_damaged_is_told(
     assert exists(folder)
 
 
+@pytest.mark.parametrize(("memory_kib", "iterations"), [(1_048_576, 13), (125_830, 100)])
+def test_a_header_that_asks_for_minutes_of_work_is_refused_before_it_begins(
+    store: SqliteStore, folder: Path, memory_kib: int, iterations: int
+) -> None:
+    store.close()
+    header = parse_object((folder / HEADER).read_bytes(), "header")
+    recipe = header["key"]
+    assert isinstance(recipe, dict)
+    recipe |= {"memory_kib": memory_kib, "iterations": iterations}
+    for file in (HEADER, HEADER_COPY):
+        (folder / file).write_bytes(compact_json(header))
+
+    with (
+        patch.object(KeyRecipe, "key", side_effect=AssertionError("a derivation")),
+        pytest.raises(Malformed, match="bounded cost"),
+    ):
+        SqliteStore.open(folder, PASSPHRASE)
+
+
 def test_a_lost_database_is_told_and_not_replaced_by_an_empty_one(
     store: SqliteStore, folder: Path
 ) -> None:

@@ -40,8 +40,6 @@ MAX_HEADER_BYTES: Final = 8_192
 _TYPE: Final = "counterfoil-backup"
 _VERSION: Final = 1
 _WHERE: Final = "backup"
-# Sixty-four times what a backup of ours costs: who wrote the file must not stop the machine.
-_MAX_WORK: Final = 64 * Cost().memory_kib * Cost().iterations
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _AGREEMENT: Final = b"ECDH-ES+A256KW"
@@ -87,8 +85,6 @@ class Envelope:
         """Give the content; `Refused` with `passphrase-wrong`, after argon2id, for another."""
         way = object_at(self._header, "passphrase", _WHERE)
         recipe = recipe_at(self._header, "passphrase", _WHERE)
-        if recipe.cost.memory_kib * recipe.cost.iterations > _MAX_WORK:
-            raise Malformed("a derivation of bounded cost", "a costlier one", _WHERE)
         try:
             wrapping = recipe.key(passphrase)
         except Refused:

@@ -40,6 +40,10 @@ class Cost:
     lanes: int = 4
 
 
+# Sixty-four times what one of ours costs: who wrote the file must not stop the machine.
+_MAX_WORK: Final = 64 * Cost().memory_kib * Cost().iterations
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRecipe:
     """How the key follows from the passphrase: public, kept beside the file."""
@@ -89,6 +93,8 @@ class KeyRecipe:
             iterations=_bounded(obj, "iterations", 1, 100, where),
             lanes=_bounded(obj, "lanes", 1, 4, where),
         )
+        if cost.memory_kib * cost.iterations > _MAX_WORK:
+            raise Malformed("a derivation of bounded cost", "a costlier one", where)
         salt, check = (
             from_b64url(text_at(obj, name, where), f"{where}.{name}") for name in ("salt", "check")
         )
