@@ -6,6 +6,7 @@ from contextlib import suppress
 from queue import Queue
 
 import pytest
+from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.fetch import MemoryFetcher
 from counterfoil_wallet import Act, Event, MemoryStore, Outcome, Wallet
 from counterfoil_wallet.history import EventId
@@ -93,6 +94,31 @@ def test_locking_tells_what_is_still_to_be_told_and_ends_the_threads() -> None:
 
     assert [one.event_id for one in told] == [f"{number}" for number in range(100)]
     assert threading.active_count() == before
+
+
+def test_a_listener_that_hangs_does_not_keep_the_wallet_open(
+    wallet: Wallet,
+    network: MemoryFetcher,
+    clock: Clock,
+    random_bytes: Callable[[int], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("counterfoil_wallet.listening.PATIENCE_S", 0.05)
+    is_locked, ended = threading.Event(), Queue[bool]()
+
+    def hang(_: Event) -> None:
+        # Like a listener that waits for the thread of the screen, which is locking the wallet.
+        ended.put(is_locked.wait(PATIENCE_S))
+
+    wallet.listen(hang)
+    wallet.accept(StrangeIssuer(network, clock, random_bytes).link)
+
+    wallet.lock()
+    with pytest.raises(Misuse, match="locked"):
+        wallet.credentials()
+    is_locked.set()
+
+    assert ended.get(timeout=PATIENCE_S)
 
 
 def test_a_listener_that_fails_is_told_the_next_event_and_harms_nobody(

@@ -5,13 +5,16 @@ call the wallet and may be slow. It hears of an event again when its outcome is 
 """
 
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import cast
+from typing import Final, cast
 
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.store import Kind, Record, Store
+
+PATIENCE_S: Final = 5.0
 
 Listener = Callable[[Event], None]
 
@@ -43,20 +46,25 @@ class Listeners:
                 queue.put(event)
 
     def close(self) -> None:
-        """Tell what is still to be told, and end."""
+        """Tell what is still to be told, and end.
+
+        Nobody is waited for longer than `PATIENCE_S`: a listener may hang, or wait for
+        the very thread that calls this.
+        """
         with self._lock:
             threads = list(self._queues)
+        ends_at = time.monotonic() + PATIENCE_S
         for thread in threads:
-            self._stop(thread)
+            self._stop(thread, within_s=max(0.0, ends_at - time.monotonic()))
 
-    def _stop(self, thread: threading.Thread) -> None:
+    def _stop(self, thread: threading.Thread, within_s: float | None = None) -> None:
         with self._lock:
             queue = self._queues.pop(thread, None)
         if queue is not None:
             queue.put(None)
         # A listener that stops itself is in its last call.
         if thread is not threading.current_thread():
-            thread.join()
+            thread.join(within_s)
 
 
 class HeardStore:

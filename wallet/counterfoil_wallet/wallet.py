@@ -274,9 +274,12 @@ class Wallet:
         return exists(Path(path))
 
     def lock(self) -> None:
-        """Let go of the file and its key. Every later call is `Misuse`; open it again."""
-        self._listeners.close()
+        """Let go of the file and its key. Every later call is `Misuse`; open it again.
+
+        Listeners are told what is still to be told, but the file is closed before.
+        """
         self._store.close()
+        self._listeners.close()
 
     def __enter__(self) -> Self:
         return self
