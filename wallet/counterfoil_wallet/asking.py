@@ -68,7 +68,7 @@ class Asking:
         Raises `Malformed`, `Unavailable`, or `Refused` with the codes of
         `read_request_link` and `read_request`, `url-not-https` or `request-not-there`.
         """
-        clients = self.trust.clients(resolver(self.fetcher))
+        clients = self.trust.clients(resolver(self.fetcher), now=self.clock())
         named, nonce = read_request_link(link), None
         match named:
             case ByReference(method=UriMethod.POST):
@@ -96,7 +96,8 @@ class Asking:
 
     def asker(self, signed: SignedRequest) -> Asker:
         """Give who asks, as far as this wallet knows."""
-        return self.trust.asker(signed.proved.client, signed.request.client_name)
+        name = signed.request.client_name
+        return self.trust.asker(signed.proved.client, name, now=self.clock())
 
     def transactions(self, signed: SignedRequest) -> tuple[Transaction, ...]:
         """Give what is to be signed besides the presentation; see `read_transactions`."""

@@ -182,7 +182,7 @@ class Consents:
         )
         types = {name.vct for name in asked.terms.claim_names}
         return AskedTerms(
-            asker=self._trust.asker(signed.proved.client, asked.terms.receiver.name),
+            asker=self._trust.asker(signed.proved.client, asked.terms.receiver.name, now=now),
             asked=asked,
             held=tuple(readable_cards(self._store.cards(types))),
             at=now,
@@ -377,7 +377,7 @@ class Consents:
             at=self._clock() if before is None else Event.from_record(before).at,
             act=act,
             party=receiver.client_id,
-            party_name=self._trust.name_of(receiver.client_id),
+            party_name=self._trust.name_of(receiver.client_id, now=self._clock()),
             types=tuple(sorted({name.vct for name in state.terms.claim_names})),
             claims=tuple(sorted(str(name) for name in state.terms.claim_names)),
             outcome=Outcome.SENT,

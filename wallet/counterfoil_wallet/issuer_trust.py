@@ -7,6 +7,7 @@ that it names and no others.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from counterfoil_wallet.printable import printable
@@ -24,12 +25,14 @@ class IssuerStanding(StrEnum):
 class KnownIssuer:
     """An issuer that somebody vouches for: the app, or the trust list named `vouched_by`.
 
-    `types` are those that it may issue; None is for all of them.
+    `types` are those that it may issue; None is for all of them. From `ends_at` on nobody
+    vouches for it any more.
     """
 
     name: str
     types: Collection[str] | None = None
     vouched_by: str | None = None
+    ends_at: datetime | None = None
 
     def may_issue(self, types: Collection[str]) -> bool:
         """Say whether it is known for all of `types`."""
@@ -46,13 +49,15 @@ class Offerer:
     vouched_by: str | None = None
 
 
-def offerer_of(url: str, types: Collection[str], *, known: Mapping[str, KnownIssuer]) -> Offerer:
+def offerer_of(
+    url: str, types: Collection[str], *, known: Mapping[str, KnownIssuer], now: datetime
+) -> Offerer:
     """Give who offers credentials of `types` at `url`.
 
     URLs are compared as texts: another spelling is another issuer.
     """
     issuer = known.get(url)
-    if issuer is None or not issuer.may_issue(types):
+    if issuer is None or has_ended(issuer.ends_at, now) or not issuer.may_issue(types):
         return Offerer(url=url, standing=IssuerStanding.NOT_VERIFIED)
     return Offerer(
         url=url,
@@ -60,3 +65,8 @@ def offerer_of(url: str, types: Collection[str], *, known: Mapping[str, KnownIss
         known_as=printable(issuer.name),
         vouched_by=None if issuer.vouched_by is None else printable(issuer.vouched_by),
     )
+
+
+def has_ended(ends_at: datetime | None, now: datetime) -> bool:
+    """Say whether a word for somebody is over; None never ends."""
+    return ends_at is not None and now >= ends_at

@@ -8,6 +8,7 @@ OpenID4VCI 1.0, sections 4.1, 13.5 and 13.6.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from counterfoil_credentials.errors import Misuse, Reason
@@ -64,7 +65,11 @@ class Offered:
 
     @staticmethod
     def of(
-        offer: CredentialOffer, discovered: Discovered, *, known: Mapping[str, KnownIssuer]
+        offer: CredentialOffer,
+        discovered: Discovered,
+        *,
+        known: Mapping[str, KnownIssuer],
+        now: datetime,
     ) -> "Offered":
         """Give an offer as its issuer's metadata describes it; `known` are trusted issuers."""
         types = [each.vct for each in discovered.configurations]
@@ -73,7 +78,7 @@ class Offered:
             tx_code = replace(tx_code, description=printable(tx_code.description))
         return Offered(
             offer=offer,
-            offerer=offerer_of(offer.issuer, types, known=known),
+            offerer=offerer_of(offer.issuer, types, known=known, now=now),
             issuer_name=discovered.name,
             credentials=tuple(
                 OfferedCredential(each.vct, each.name) for each in discovered.configurations

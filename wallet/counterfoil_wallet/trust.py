@@ -6,6 +6,7 @@ anchor; issuers are pinned by their URL; a trust list (`trust_list.py`) adds bot
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -16,7 +17,7 @@ from counterfoil_credentials.did_resolution import Resolver
 from counterfoil_credentials.dids import Did
 from counterfoil_credentials.x509 import TrustAnchors
 
-from counterfoil_wallet.issuer_trust import KnownIssuer
+from counterfoil_wallet.issuer_trust import KnownIssuer, has_ended
 from counterfoil_wallet.printable import printable
 
 
@@ -43,12 +44,14 @@ class Verifier:
     """A verifier that the app knows: its name, and what it registered that it asks for.
 
     `may_ask` lists claims by type; None says that nothing is known about that, and
-    marks nothing. `purpose` is what it registered them for.
+    marks nothing. `purpose` is what it registered them for. From `ends_at` on it is
+    not known any more.
     """
 
     name: str
     may_ask: Mapping[str, Collection[ClaimPath]] | None = None
     purpose: str | None = None
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +92,15 @@ class Trust:
     issuers: Mapping[str, KnownIssuer] = field(default_factory=lambda: MappingProxyType({}))
     custodians: Mapping[str, Did] = field(default_factory=lambda: MappingProxyType({}))
 
-    def clients(self, resolver: Resolver | None) -> ClientTrust:
+    def clients(self, resolver: Resolver | None, *, now: datetime) -> ClientTrust:
         """Give what client ids are proved with; `resolver` fetches the documents of DIDs."""
-        return ClientTrust(anchors=self.anchors, known=frozenset(self.verifiers), resolver=resolver)
+        known = frozenset(one for one in self.verifiers if self._known(one, now) is not None)
+        return ClientTrust(anchors=self.anchors, known=known, resolver=resolver)
 
-    def asker(self, client: Client, claimed_name: str | None) -> Asker:
+    def asker(self, client: Client, claimed_name: str | None, *, now: datetime) -> Asker:
         """Give who asks, as far as this wallet knows."""
         client_id = client.client_id.text
-        registered = self.verifiers.get(client_id)
+        registered = self._known(client_id, now)
         standing = _STANDINGS[client.proof]
         # Anybody can write a request that nobody signed, also in a known name.
         if registered is not None and client.proof is not ClientProof.NOTHING:
@@ -105,12 +109,16 @@ class Trust:
             client_id=client_id,
             claimed_name=printable(claimed_name or "") or None,
             proved_name=printable(client.name or "") or None,
-            known_as=self.name_of(client_id),
+            known_as=self.name_of(client_id, now=now),
             standing=standing,
             registered=registered,
         )
 
-    def name_of(self, client_id: str) -> str | None:
+    def name_of(self, client_id: str, *, now: datetime) -> str | None:
         """Give the name under which the app knows a client, or None."""
-        registered = self.verifiers.get(client_id)
+        registered = self._known(client_id, now)
         return None if registered is None else registered.name
+
+    def _known(self, client_id: str, now: datetime) -> Verifier | None:
+        verifier = self.verifiers.get(client_id)
+        return None if verifier is None or has_ended(verifier.ends_at, now) else verifier

@@ -44,7 +44,7 @@ _SKEW: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustList:
-    """A verified list. Read it anew, or drop it, at `ends_at`."""
+    """A verified list. From `ends_at` on nobody on it is known by it: read a newer one."""
 
     name: str
     listed_at: datetime
@@ -91,6 +91,7 @@ def read_trust_list(
                 name=_name(one),
                 types=frozenset(texts_at(one, "types", _WHERE)) if "types" in one else None,
                 vouched_by=name,
+                ends_at=ends_at,
             )
             for one in _entries(claims, "issuers")
         },
@@ -99,6 +100,7 @@ def read_trust_list(
                 name=_name(one),
                 may_ask=_may_ask(one),
                 purpose=_optional(one, "purpose"),
+                ends_at=ends_at,
             )
             for one in _entries(claims, "verifiers")
         },

@@ -311,7 +311,7 @@ class Wallet:
         """
         offer = offer_of(self._fetcher, offer_link, ())
         discovered = self._acceptor.discover(offer, by_login=offer.code is None)
-        return Offered.of(offer, discovered, known=self._trust.issuers)
+        return Offered.of(offer, discovered, known=self._trust.issuers, now=self._clock())
 
     def authorize(
         self, source: Offered | str, *, redirect_uri: str, configurations: Sequence[str] = ()
