@@ -1,14 +1,16 @@
 """Open a wallet of 10,000 credentials, find by type and by claim, add and search, next to SQLite.
 
 The other candidate keeps the same texts in the open, in tables of its own with the
-same indices, and gives bare rows; ours are encrypted, and values of the wallet. The
-peer is aries-askar, with a raw key and its claims as tags. Each commit is synced; the
-files are in memory where the machine has a folder for that, because waiting for the
-disk costs all three the same and hides the rest. CPU time.
+same indices and a cache of the same size, and gives bare rows; ours are encrypted, and
+values of the wallet. The peer is aries-askar, with a raw key and its claims as tags.
+Each commit is synced; the files are in memory where the machine has a folder for that,
+because waiting for the disk costs all three the same and hides the rest. CPU time.
 
-The wallet indexes what it can be searched by at the first search after a card came:
-that is measured too, without a floor. The search, for a receipt among 1,000, English
-and Chinese, stands next to the same query of a full-text table.
+"add one" leaves out the index: the wallet indexes what it can be searched by at the first
+search after a card came, while the others index as they add. "add 20, find by claim" has
+the index on both sides. Reading a card's claims is left out everywhere, as is argon2id.
+The search, for a receipt among 1,000, English and Chinese, in a store in memory, stands
+next to the same query of a full-text table.
 """
 
 import asyncio
@@ -46,7 +48,8 @@ _BRAND: Final = "https://auricle.example"
 _T = TypeVar("_T")
 _THINGS: Final = ("洗衣机 滚筒", "耳机 降噪", "电饭煲", "headphones", "coffee grinder", "bicycle")
 _PASSPHRASE: Final = "a passphrase of this bench"
-_OPENED: Final = ("journal_mode = wal", "synchronous = full")
+# As the wallet opens its file, the size of the cache too.
+_OPENED: Final = ("journal_mode = wal", "synchronous = full", "cache_size = -32768")
 _PLAIN: Final = """
     CREATE TABLE credentials (
         position INTEGER PRIMARY KEY, id TEXT UNIQUE, vct TEXT, issuer TEXT, body TEXT, key BLOB
@@ -141,7 +144,13 @@ def _storing(
         yield Operation(
             name=f"add {_ADDED}, find by claim",
             ours=cpu(add_and_find, batch=1),
-            others=[Other(name="plain SQLite", sampler=cpu(add_and_find_plainly, batch=1))],
+            others=[
+                Other(
+                    name="plain SQLite",
+                    sampler=cpu(add_and_find_plainly, batch=1),
+                    floor=2.0,
+                )
+            ],
             at_most=True,
         )
     if askar is not None:
