@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.claims import ClaimPath, path_text
 from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import Json, JsonObject
@@ -17,7 +17,7 @@ from counterfoil_credentials.sdjwt_vc import read_credential
 from counterfoil_wallet import Choice, Disclosure, Joining, Matches, Trust, Verifier, Wallet
 
 from tests.conftest import Clock
-from tests.wallet.strangers import TYPE, StrangeIssuer, StrangeShop
+from tests.wallet.strangers import CLAIMS, CONCEALED, TYPE, StrangeIssuer, StrangeShop
 
 SERIAL, PRICE, NAME = ("item", "serial"), ("price",), ("buyer", "name")
 
@@ -158,6 +158,35 @@ class TestOverAsking:
         assert shop.forms == []
         wallet.present(asked.choose(including={"warranty": [NAME]}))
         assert arrived(shop)["buyer"] == {"name": "Mira Sample"}
+
+    @pytest.mark.parametrize("path", [("jti",), ("jti", "of")], ids=path_text)
+    def test_a_concealed_word_about_the_credential_is_a_claim_like_any(
+        self, issuer: StrangeIssuer, shop: StrangeShop, path: ClaimPath
+    ) -> None:
+        """What an issuer conceals can be anything, so whoever asks for it is marked."""
+        issuer.claims = {**CLAIMS, "jti": {"of": "customer 4711"}}
+        issuer.concealed = (*CONCEALED, path)
+        shop.claims = (ClaimQuery(path),)
+        wallet = wallet_of(issuer, self.registered(shop, PRICE))
+
+        asked = wallet.matches(shop.link)
+
+        assert [claim.name for claim in only(asked).beyond] == ["jti.of"]
+        assert refused(asked) == ["beyond-registration"]
+        wallet.present(asked.choose(including={"warranty": [("jti", "of")]}))
+        assert wallet.history()[-1].claims == ("jti.of",)
+
+    def test_a_word_about_the_credential_in_the_open_goes_to_everybody_and_is_not_marked(
+        self, issuer: StrangeIssuer, shop: StrangeShop
+    ) -> None:
+        issuer.claims = {**CLAIMS, "jti": "a number"}
+        shop.claims = (ClaimQuery(("jti",)), ClaimQuery(("iat",)))
+        wallet = wallet_of(issuer, self.registered(shop, PRICE))
+
+        shown = only(wallet.matches(shop.link))
+
+        assert {claim.name for claim in shown.asked} == {"jti", "iat"}
+        assert (shown.beyond, shown.names) == ((), ())
 
     def test_what_was_registered_goes_as_it_is(
         self, issuer: StrangeIssuer, shop: StrangeShop

@@ -33,7 +33,8 @@ from counterfoil_wallet.printable import printable
 from counterfoil_wallet.statuses import Status, known_status
 from counterfoil_wallet.wire import refuse
 
-# What says how the credential is signed, bound and checked, rather than what it says.
+# What says how the credential is signed, bound and checked, rather than what it says: unless
+# its issuer concealed it, for then it goes to whoever asks for it, like any claim.
 FRAME: Final = NEVER_CONCEALED | {"iat", "jti"}
 
 Claims: TypeAlias = tuple[ClaimPath, ...]
@@ -54,8 +55,9 @@ class RevealedClaim:
     """One value that would be seen. `is_asked` is False for what travels with it anyway.
 
     `is_optional`: it is off until the customer names it. `is_beyond`: whoever asks did
-    not register that it asks for this. `path` and `value` are as issued; `name` is safe
-    to show, and so must `value` be made (`printable`).
+    not register that it asks for this. `is_frame`: it says nothing about the customer, but
+    how the credential is signed and bound, and goes to everybody. `path` and `value` are
+    as issued; `name` is safe to show, and so must `value` be made (`printable`).
     """
 
     path: ClaimPath
@@ -63,6 +65,7 @@ class RevealedClaim:
     is_asked: bool
     is_optional: bool = False
     is_beyond: bool = False
+    is_frame: bool = False
 
     @property
     def name(self) -> str:
@@ -102,7 +105,7 @@ class Disclosure:
     @property
     def names(self) -> tuple[str, ...]:
         """What is revealed about the customer, by name: all but the credential's own frame."""
-        return tuple(claim.name for claim in self.claims if claim.path[0] not in FRAME)
+        return tuple(claim.name for claim in self.claims if not claim.is_frame)
 
     def including(self, paths: Collection[ClaimPath]) -> "Disclosure":
         """Give the disclosure that shows `paths` too, by the smallest combination that does.
@@ -146,7 +149,7 @@ class Disclosure:
         return replace(self, sd_jwt=shown, paths=paths, claims=marked, optional=optional)
 
     def _marked(self, claim: RevealedClaim) -> RevealedClaim:
-        if self.may_ask is None or not claim.is_asked or claim.path[0] in FRAME:
+        if self.may_ask is None or not claim.is_asked or claim.is_frame:
             return claim
         return replace(claim, is_beyond=not self.may_ask(self.credential.vct, claim.path))
 
@@ -240,12 +243,22 @@ def _cut(copy: Copy, paths: Claims) -> tuple[SdJwt, tuple[RevealedClaim, ...]]:
     shown = copy.disclosable.disclose(paths)
     whole = copy.parsed.revealed
     kept = frozenset(shown.disclosures)
+    concealed = set(whole.paths.values())
     withheld = {path for disclosure, path in whole.paths.items() if disclosure not in kept}
     return shown, tuple(
-        RevealedClaim(path, value, any(covers(asked, path) for asked in paths))
+        RevealedClaim(
+            path,
+            value,
+            is_asked=any(covers(asked, path) for asked in paths),
+            is_frame=path[0] in FRAME and not _is_within(path, concealed),
+        )
         for path, value in leaves(whole.claims)
-        if not any(path[:length] in withheld for length in range(1, len(path) + 1))
+        if not _is_within(path, withheld)
     )
+
+
+def _is_within(path: ClaimPath, places: Collection[ClaimPath]) -> bool:
+    return any(path[:length] in places for length in range(1, len(path) + 1))
 
 
 def _is_shown(path: ClaimPath, way: Claims) -> bool:
@@ -253,7 +266,7 @@ def _is_shown(path: ClaimPath, way: Claims) -> bool:
 
 
 def _said(claims: Iterable[RevealedClaim]) -> list[tuple[ClaimPath, Json]]:
-    return [(claim.path, claim.value) for claim in claims if claim.path[0] not in FRAME]
+    return [(claim.path, claim.value) for claim in claims if not claim.is_frame]
 
 
 def _least(ways: Sequence[Claims], vct: str, may_ask: MayAsk | None) -> Claims:
