@@ -14,7 +14,6 @@ is in DIR; below `DIR/brands` there may be several, each a DIR of its own.
 import argparse
 import csv
 import json
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from counterfoil_credentials.arguments import parse_arguments
 from counterfoil_credentials.encoding import Json, JsonObject, parse_object
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Reason, Refused
 
@@ -48,16 +48,11 @@ _MISUSED: Final = 2
 _ACTOR: Final = "command-line"
 _MAX_CLAIMS_BYTES: Final = 262_144
 _MAX_COUNT: Final = 1_000
-_NAMED: Final = "credential:"
-_HYPHENED_ID: Final = re.compile(r"-[A-Za-z0-9_-]{21}\Z")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status: 0 done, 1 not as it must be, 2 misused."""
-    words = sys.argv[1:] if arguments is None else arguments
-    # One id in sixty-four begins with a hyphen, and is no option.
-    words = [f"{_NAMED}{word}" if _HYPHENED_ID.match(word) else word for word in words]
-    given = _parser().parse_args(words)
+    given = parse_arguments(_parser(), arguments)
     try:
         match given.command:
             case "init":
@@ -351,8 +346,7 @@ def _revoke(brand: "OpenBrand", given: argparse.Namespace) -> int:
     with brand.store.transaction() as held:
         sitting = Sitting(held.connection, _ACTOR, utc_now())
         reason = RevocationReason(given.reason)
-        name = given.credential.removeprefix(_NAMED)
-        after = brand.office.act(sitting, Act.REVOKE, name, reason)
+        after = brand.office.act(sitting, Act.REVOKE, given.credential, reason)
     if given.json:
         from counterfoil_issuer.issued_schemas import CredentialAnswer
 

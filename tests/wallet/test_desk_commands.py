@@ -93,6 +93,16 @@ def test_a_card_is_found_removed_and_taken_back(shell: Shell, issuer: StrangeIss
     ]
 
 
+def test_an_id_that_begins_with_a_dash_is_an_id(
+    shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # One card in sixty-four has such an id.
+    unknown = "-Zf3x0cKqTjK2mYwVbN8sQeZf3x0cKqTjK2mYwVbN8s"
+
+    assert main(["remove", shell.folder, unknown]) == 1
+    assert "expected a card that is held, found none" in capsys.readouterr().err
+
+
 def test_what_the_issuer_lists_is_told(
     shell: Shell, issuer: StrangeIssuer, network: MemoryFetcher
 ) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from counterfoil_credentials.arguments import parse_arguments
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse
 from counterfoil_credentials.fetch import GuardedFetcher
@@ -34,7 +35,7 @@ PASSPHRASE_VARIABLE: Final = "COUNTERFOIL_PASSPHRASE"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status: 0 done, 1 not done, 2 misused."""
-    given = _parser().parse_args(arguments)
+    given = parse_arguments(_parser(), arguments)
     run: Callable[[argparse.Namespace], Told] = given.run
     try:
         result, lines = run(given)
