@@ -96,13 +96,6 @@ def ways_to_show(
     }
 
 
-def claims_asked(query: CredentialQuery, candidate: Candidate) -> tuple[ClaimQuery, ...] | None:
-    """Give the claims queries that `candidate` answers `query` by; see `claims_to_show`."""
-    if _frame_mismatches(query, candidate):
-        return None
-    return _first_combination(query, _absent(query, candidate))
-
-
 def ways_to_answer(query: DcqlQuery, answered: Collection[str]) -> Ways:
     """Give the ways to answer `query` with credentials for the queries `answered` (by id)."""
     return Ways(
@@ -126,7 +119,7 @@ def mismatches(query: CredentialQuery, candidate: Candidate) -> list[Reason]:
     if query.format != SD_JWT_VC_FORMAT:
         return reasons
     absent = _absent(query, candidate)
-    if _first_combination(query, absent) is not None:
+    if _combinations(query, absent):
         return reasons
     if query.claim_sets:
         expected, where = "every claim of one of the sets", f"{query.id}.claim_sets"
@@ -207,14 +200,6 @@ def _absent(query: CredentialQuery, candidate: Candidate) -> list[ClaimQuery]:
     steps = Steps(f"{query.id}.claims")
     asked = query.claims if query.claim_sets else _distinct(query.claims)
     return [claim for claim in asked if not claim.fits(candidate.claims, steps)]
-
-
-def _first_combination(
-    query: CredentialQuery, absent: Collection[ClaimQuery]
-) -> tuple[ClaimQuery, ...] | None:
-    """Give the verifier's favourite among the combinations of claims that are there."""
-    combinations = _combinations(query, absent)
-    return combinations[0] if combinations else None
 
 
 def _combinations(

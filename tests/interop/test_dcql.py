@@ -16,7 +16,7 @@ from typing import Final, cast
 import pytest
 from counterfoil_credentials.claims import ClaimPath, values_at
 from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery, parse_dcql
-from counterfoil_credentials.dcql_match import claims_asked, judge, ways_to_answer
+from counterfoil_credentials.dcql_match import judge, ways_to_answer, ways_to_show
 from counterfoil_credentials.encoding import Json, JsonObject, from_b64url
 from counterfoil_credentials.errors import Malformed
 
@@ -443,7 +443,7 @@ def compare_held(query: DcqlQuery, one: Case, theirs: JsonObject, differences: D
     for asked in query.credentials:
         for held, their in zip(one.held, found[asked.id], strict=True):
             # Which claims answer: theirs does not say which elements of a list match.
-            chosen = claims_asked(asked, candidate(held))
+            chosen = next(iter(ways_to_show(asked, candidate(held))), None)
             ours = None if chosen is None else tuple(claim.path for claim in chosen)
             if ours is not None:
                 answered.add(asked.id)
