@@ -58,11 +58,11 @@ _LONGEST_WAIT: Final = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    """A card that was judged and is not kept yet, with all its copies."""
+    """A card that was judged and is not kept yet, with its copies besides the first."""
 
     card: HeldCredential
     is_new: bool
-    copies: tuple[Copy, ...]
+    more: tuple[Copy, ...]
 
 
 class Collector:
@@ -181,14 +181,15 @@ class Collector:
             at=now,
             credential_id=wanted.card,
         )
-        copies = tuple(Copy.of(one, of, signer=its) for one, of, its in bound)
+        more = tuple(Copy.of(one, of, signer=its) for one, of, its in bound[1:])
+        copies = (card.copy, *more)
         # One that is held already, from before the program was killed, is no other copy.
         its_own = {copy.copy_id for copy in copies}
         held = self._store.copies(card.credential_id)
         others = [copy for copy in held if copy.copy_id not in its_own]
         if reasons := batch_reasons([*others, *copies]):
             raise Refused(*reasons)
-        return _Received(card, wanted.card is None, copies)
+        return _Received(card, wanted.card is None, more)
 
     def _reject(
         self, state: Authorized, wanted: Wanted, reasons: tuple[Reason, ...], following: _State
@@ -217,7 +218,7 @@ class Collector:
         with self._store.step():
             # What the customer destroyed while more of it was asked for does not come back.
             if received.is_new or self._store.card(card.credential_id) is not None:
-                self._store.hold(card, received.copies)
+                self._store.hold(card, received.more)
             # More copies of a card are nothing new to the customer.
             if received.is_new:
                 self._store.put(event.to_record())
