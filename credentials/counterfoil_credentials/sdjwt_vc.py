@@ -44,7 +44,8 @@ class StatusReference:
     index: int
 
 
-@record(kw_only=True)
+# Both are made with each presentation: by position, which costs half of what names do.
+@record()
 class VerifiedCredential:
     """Claims that `issuer` signed. Time, status, trust and holder are not judged yet."""
 
@@ -66,7 +67,7 @@ class VerifiedCredential:
         return (self.vct, *self.aka_vcts)
 
 
-@record(kw_only=True)
+@record()
 class UnverifiedCredential:
     """A parsed credential whose issuer's signature nobody has checked yet."""
 
@@ -110,17 +111,17 @@ class UnverifiedCredential:
         elif claims.get("iss", issuer) != issuer:
             raise Refused(Reason("issuer-mismatch", "the key's issuer", "another", f"{_WHERE}.iss"))
         return VerifiedCredential(
-            issuer=issuer,
-            vct=self.unverified_vct,
-            aka_vcts=self.unverified_aka_vcts,
-            vct_integrity=optional_text_at(claims, "vct#integrity", _WHERE),
-            claims=claims,
-            holder_key=_holder_key(claims),
-            audiences=_audiences(claims),
-            issued_at=time_at(claims, "iat", _WHERE),
-            not_before=time_at(claims, "nbf", _WHERE),
-            expires_at=time_at(claims, "exp", _WHERE),
-            status=_status(claims),
+            issuer,
+            self.unverified_vct,
+            self.unverified_aka_vcts,
+            optional_text_at(claims, "vct#integrity", _WHERE),
+            claims,
+            _holder_key(claims),
+            _audiences(claims),
+            time_at(claims, "iat", _WHERE),
+            time_at(claims, "nbf", _WHERE),
+            time_at(claims, "exp", _WHERE),
+            _status(claims),
         )
 
 
@@ -210,12 +211,12 @@ def read_credential(
     if "" in (vct, optional_text_at(revealed.claims, "iss", _WHERE)):
         raise Malformed("names of issuer and type", "an empty text", _WHERE)
     return UnverifiedCredential(
-        unverified_vct=vct,
-        unverified_aka_vcts=_aka_vcts(revealed.claims, vct),
-        key_id=optional_text_at(jws.header, "kid", f"{_WHERE}.header"),
-        revealed=revealed,
-        _claims={**revealed.claims},
-        _jws=jws,
+        vct,
+        _aka_vcts(revealed.claims, vct),
+        optional_text_at(jws.header, "kid", f"{_WHERE}.header"),
+        revealed,
+        {**revealed.claims},
+        jws,
     )
 
 
