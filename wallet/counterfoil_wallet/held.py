@@ -32,9 +32,10 @@ CopyId = NewType("CopyId", str)
 _WHERE: Final = "held_credential"
 
 
-# Records, for thousands are made of a list that nobody scrolls through. Without slots:
-# what is found out about one is kept beside its fields.
-@record(kw_only=True, slots=False)
+# Records, for thousands are made of a list that nobody scrolls through; those are made by
+# position, which costs half of what names do. Without slots: what is found out about one
+# is kept beside its fields.
+@record(slots=False)
 class Copy:
     """One issued SD-JWT, whose `key` no other copy has; the key's thumbprint is its id.
 
@@ -45,8 +46,8 @@ class Copy:
     copy_id: CopyId
     issued: str = field(repr=False)
     key: bytes = field(repr=False)
-    keeper: str = ""
     expires_at: datetime | None
+    keeper: str = ""
 
     @staticmethod
     def of(sd_jwt: SdJwt, verified: VerifiedCredential, *, signer: MemorySigner) -> "Copy":
@@ -86,7 +87,7 @@ class Copy:
         return _status_in(self.parsed.revealed.claims)
 
 
-@record(kw_only=True, slots=False)
+@record(slots=False)
 class HeldCredential:
     """What `issuer` said about the holder, of type `vct`. Its id is known to this wallet only.
 

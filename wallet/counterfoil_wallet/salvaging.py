@@ -165,14 +165,15 @@ def _fill_cards(store: SqliteStore, damaged: _Damaged) -> None:
     cards = {row[0]: row for row in damaged.rows("cards", f"position, face, {CARD}")}
     read = damaged.rows("copies", f"card, position, {COPY}")
     held = {
-        card: {row[1]: copy_in(row[2:]) for row in rows}
+        card: {row[1]: row[2:] for row in rows}
         for card, rows in groupby(sorted(read, key=_card_then_place), key=lambda row: row[0])
     }
-    for position, copies in held.items():
-        face, card = _card(cards.get(position), copies)
+    for position, rows in held.items():
+        face, card = _card(cards.get(position), rows)
         if card is None:
             damaged.lost.append(Lost("cards", position, position))
             continue
+        copies = {place: copy_in(row) for place, row in rows.items()}
         store.hold(card, [copy for place, copy in copies.items() if place != face])
         for place, copy in copies.items():
             shown = damaged.read("SELECT verifier, shown_at FROM showings WHERE copy = ?", place)
@@ -184,12 +185,12 @@ def _card_then_place(row: Row) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _card(row: Row | None, copies: dict[int, Copy]) -> tuple[int, HeldCredential | None]:
+def _card(row: Row | None, copies: dict[int, Row]) -> tuple[int, HeldCredential | None]:
     first = next(iter(copies))
     if row is None:
-        return first, _card_of_copy(copies[first])
+        return first, _card_of_copy(copy_in(copies[first]))
     face = row[1] if row[1] in copies else first
-    return face, card_in(row[2:], copies[face])
+    return face, card_in((*row[2:], *copies[face]))
 
 
 def _card_of_copy(copy: Copy) -> HeldCredential | None:

@@ -202,39 +202,36 @@ class Tables:
                 self._index(known, card.copy.issued)
 
     def card(self, credential_id: CredentialId) -> HeldCredential | None:
-        rows = self._read(f"{_CARDS} WHERE c.card_id = ?", credential_id)
-        return _card(rows[0]) if rows else None
+        found = self._cards("WHERE c.card_id = ?", credential_id)
+        return found[0] if found else None
 
     def cards(
         self, types: Collection[str] | None = None, *, trashed: bool | None = False
     ) -> list[HeldCredential]:
         typed, values = ("", []) if types is None else _among(" AND c.vct", types)
         wanted = {None: "1", False: "c.trashed_at IS NULL", True: "c.trashed_at IS NOT NULL"}
-        rows = self._read(f"{_CARDS} WHERE {wanted[trashed]}{typed} ORDER BY c.position", *values)
-        return [_card(row) for row in rows]
+        return self._cards(f"WHERE {wanted[trashed]}{typed} ORDER BY c.position", *values)
 
     def cards_with(self, path: ClaimPath, value: Json) -> list[HeldCredential]:
         self._index_new_cards()
-        rows = self._read(
-            f"{_CARDS} WHERE c.trashed_at IS NULL AND c.position IN"
+        return self._cards(
+            "WHERE c.trashed_at IS NULL AND c.position IN"
             " (SELECT card FROM facts WHERE path = ? AND value = ?) ORDER BY c.position",
             fact_path(path),
             fact_value(value),
         )
-        return [_card(row) for row in rows]
 
     def search(self, text: str, *, limit: int = 50) -> list[HeldCredential]:
         query = query_of(text)
         if not query:
             return []
         self._index_new_cards()
-        rows = self._read(
-            f"{_CARDS} JOIN words ON words.rowid = c.position"
+        return self._cards(
+            "JOIN words ON words.rowid = c.position"
             " WHERE words MATCH ? AND c.trashed_at IS NULL ORDER BY words.rowid DESC LIMIT ?",
             query,
             limit,
         )
-        return [_card(row) for row in rows]
 
     def mark(self, credential_id: CredentialId, state: str) -> None:
         self._write("UPDATE cards SET state = ? WHERE card_id = ?", (state, credential_id))
@@ -260,12 +257,12 @@ class Tables:
 
     def card_of(self, copies: Collection[CopyId]) -> HeldCredential | None:
         listed, values = _among("copy_id", copies)
-        rows = self._read(
-            f"{_CARDS} WHERE c.position IN (SELECT card FROM copies WHERE {listed})"
+        found = self._cards(
+            f"WHERE c.position IN (SELECT card FROM copies WHERE {listed})"
             " ORDER BY c.position LIMIT 1",
             *values,
         )
-        return _card(rows[0]) if rows else None
+        return found[0] if found else None
 
     def copies(self, credential_id: CredentialId) -> list[Copy]:
         rows = self._read(
@@ -312,7 +309,10 @@ class Tables:
             " WHERE c.card_id = ? ORDER BY f.position, s.shown_at, s.verifier",
             credential_id,
         )
-        return [Showing(copy_id, verifier, _time(shown_at)) for copy_id, verifier, shown_at in rows]
+        return [
+            Showing(copy_id, verifier, _from_seconds(shown_at, UTC))
+            for copy_id, verifier, shown_at in rows
+        ]
 
     def show(self, copy_id: CopyId, verifier: str, *, at: datetime) -> None:
         self._write(
@@ -391,6 +391,9 @@ class Tables:
             return Taken(copy_in(fewest), shown_before=False, links=True)
         return NoFreshCopy(len(usable))
 
+    def _cards(self, which: str, *values: Value) -> list[HeldCredential]:
+        return [card_in(row) for row in self._read(f"{_CARDS} {which}", *values)]
+
     def _read(self, query: str, *values: Value) -> list[Row]:
         with self._lock, self._telling():
             return self._open_connection().execute(query, values).fetchall()
@@ -423,42 +426,41 @@ def _found_by(issued: str) -> tuple[set[tuple[str, str]], str]:
         return set(), ""
 
 
-def _card(row: Row) -> HeldCredential:
-    return card_in(row, copy_in(row[10:]))
-
-
 def record_in(row: Row) -> Record:
     """Give the record in a row of `RECORD`."""
     kind, key, label, body = row
     return Record(Kind(kind), key, label, body)
 
 
-def card_in(row: Row, face: Copy) -> HeldCredential:
-    """Give the card in a row of `CARD`, with the copy that it is read from."""
-    card_id, issuer, vct, named, accepted_at, expires_at, url, index, state, trashed_at = row[:10]
+def card_in(row: Row) -> HeldCredential:
+    """Give the card in a row of `CARD` and, for the copy that it is read from, `COPY`."""
+    # fmt: off
+    (
+        card_id, issuer, vct, named, accepted_at, expires_at, url, index, state, trashed_at,
+        copy_id, issued, key, keeper, ends_at,
+    ) = row
+    # fmt: on
     return HeldCredential(
-        credential_id=card_id,
-        issuer=issuer,
-        vct=vct,
-        configuration_id=named,
-        accepted_at=_time(accepted_at),
-        expires_at=None if expires_at is None else _time(expires_at),
-        status=None if url is None else StatusReference(url, index),
-        copy=face,
-        state=state,
-        trashed_at=None if trashed_at is None else _time(trashed_at),
+        card_id,
+        issuer,
+        vct,
+        named,
+        _from_seconds(accepted_at, UTC),
+        None if expires_at is None else _from_seconds(expires_at, UTC),
+        None if url is None else StatusReference(url, index),
+        Copy(
+            copy_id, issued, key, None if ends_at is None else _from_seconds(ends_at, UTC), keeper
+        ),
+        state,
+        None if trashed_at is None else _from_seconds(trashed_at, UTC),
     )
 
 
 def copy_in(row: Row) -> Copy:
     """Give the copy in a row of `COPY`."""
-    copy_id, issued, key, keeper, expires_at = row[:5]
+    copy_id, issued, key, keeper, ends_at = row[:5]
     return Copy(
-        copy_id=copy_id,
-        issued=issued,
-        key=key,
-        keeper=keeper,
-        expires_at=None if expires_at is None else _time(expires_at),
+        copy_id, issued, key, None if ends_at is None else _from_seconds(ends_at, UTC), keeper
     )
 
 
@@ -466,5 +468,4 @@ def _seconds(at: datetime | None) -> int | None:
     return None if at is None else int(at.timestamp())
 
 
-def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+_from_seconds: Final = datetime.fromtimestamp
