@@ -166,7 +166,13 @@ class SqliteStore(Tables):
         lock = FolderLock(folder)
         try:
             with _file_key(folder, secret) as (key, header):
-                connection = connect(folder, key)
+                try:
+                    connection = connect(folder, key)
+                except Malformed:
+                    # Another wallet's key finds what looks damaged.
+                    if key is secret:
+                        _require_its_key(folder, key)
+                    raise
             try:
                 with telling():
                     migrate(connection)
@@ -237,21 +243,24 @@ def _missing() -> Refused:
 @contextmanager
 def _file_key(folder: Path, secret: str | FileKey) -> Generator[tuple[FileKey, str], None, None]:
     """Give the key and which header led to it; one derived here is overwritten afterwards."""
-
-    def key_by(recipe: KeyRecipe, check: bytes | None) -> FileKey:
-        if not isinstance(secret, FileKey):
-            return recipe.key(secret)
-        # Wallets made before the check was kept have none.
-        if check is not None and not hmac.compare_digest(secret.check(), check):
-            raise Refused(Reason("key-wrong", "this wallet's key", "another", "key"))
-        return secret
-
-    key, header = _first_of(folder, key_by)
+    if isinstance(secret, FileKey):
+        yield secret, HEADER
+        return
+    key, header = _first_of(folder, lambda recipe, _: recipe.key(secret))
     try:
         yield key, header
     finally:
-        if key is not secret:
-            key.forget()
+        key.forget()
+
+
+def _require_its_key(folder: Path, key: FileKey) -> None:
+    def require(_: KeyRecipe, check: bytes | None) -> FileKey:
+        # Wallets made before the check was kept have none.
+        if check is not None and not hmac.compare_digest(key.check(), check):
+            raise Refused(Reason("key-wrong", "this wallet's key", "another", "key"))
+        return key
+
+    _first_of(folder, require)
 
 
 def _first_of(
