@@ -237,6 +237,43 @@ def test_answers_a_request_once_even_when_no_answer_came(wallet: Wallet, shop: S
     assert len(shop.forms) == 1
 
 
+@pytest.mark.parametrize("first", ["yes", "no"])
+@pytest.mark.parametrize("then", ["yes", "no"])
+def test_answers_a_request_once_by_a_yes_or_a_no(
+    wallet: Wallet, shop: StrangeShop, first: str, then: str
+) -> None:
+    def answer(which: str) -> object:
+        matches = wallet.matches(shop.link)
+        return wallet.present(matches.choose()) if which == "yes" else wallet.decline(matches)
+
+    answer(first)
+    before = wallet.history()
+
+    with pytest.raises(Refused) as refusal:
+        answer(then)
+
+    assert refusal.value.codes == ["already-shown" if first == "yes" else "already-declined"]
+    assert len(shop.forms) == 1
+    assert wallet.history() == before
+
+
+def test_a_no_from_eight_threads_is_said_once(wallet: Wallet, shop: StrangeShop) -> None:
+    matches = wallet.matches(shop.link)
+
+    def decline(_: int) -> list[str]:
+        try:
+            wallet.decline(matches)
+        except Refused as refusal:
+            return refusal.codes
+        return []
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(decline, range(8)))
+
+    assert sorted(outcomes) == [[], *[["already-declined"]] * 7]
+    assert len(shop.forms) == 1
+
+
 def test_answers_another_request_of_the_same_verifier(wallet: Wallet, shop: StrangeShop) -> None:
     wallet.present(wallet.matches(shop.link).choose())
     shop.nonce = "a nonce of another request"

@@ -1,10 +1,10 @@
 """Present: bind what was chosen to the request, write it down, send it once.
 
 OpenID4VP 1.0, sections 8.2 (`direct_post`) and 8.3.1 (`direct_post.jwt`). A request is
-never answered twice: its nonce is good for one presentation. The history remembers it: the
-event of showing is named for client id and nonce, and written before anything is sent, in
-one step with the copies that are taken for this verifier. Killed in between, the history
-says `sent`. Nobody but the verifier hears of it: no issuer is called.
+never answered twice, by a yes or a no: its nonce is good for one answer. The history remembers
+it: the event of answering is named for client id and nonce, and written before anything is
+sent, in one step with the copies that are taken for this verifier. Killed in between, the
+history says `sent`. Nobody but the verifier hears of it: no issuer is called.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,13 +30,12 @@ from counterfoil_credentials.spec import FORM_MEDIA_TYPE
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.asking import error_form
-from counterfoil_wallet.history import Act, Event, EventId, Outcome, fresh_event_id
+from counterfoil_wallet.history import Act, Event, EventId, Outcome
 from counterfoil_wallet.matching import Choice, Matches
 from counterfoil_wallet.showing import take_for
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.wire import (
     Clock,
-    Random,
     body_of,
     https_url,
     peer_code,
@@ -74,27 +73,23 @@ class Declined:
 class Presenter:
     """Answers requests, and remembers that it did.
 
-    Callers see to it that each `showing_id` is driven once at a time.
+    Callers see to it that each `answer_id` is driven once at a time.
     """
 
-    def __init__(self, store: Store, fetcher: Fetcher, clock: Clock, random: Random) -> None:
+    def __init__(self, store: Store, fetcher: Fetcher, clock: Clock) -> None:
         self._store = store
         self._fetcher = fetcher
         self._clock = clock
-        self._random = random
 
     def present(self, choice: Choice) -> Presented:
         """Send what was chosen, and nothing else, for the first time.
 
-        Raises `Refused` with `request-expired` or `already-shown` before, or
-        `peer-refused` after sending; `Unavailable` when no answer came: the
+        Raises `Refused` with `request-expired`, `already-shown` or `already-declined`
+        before, or `peer-refused` after sending; `Unavailable` when no answer came: the
         verifier may have it, and only a new request can be answered.
         """
         request, now = choice.request, self._clock()
-        if self._store.get(Kind.EVENT, showing_id(request)) is not None:
-            raise refuse(
-                "already-shown", "a request without an answer", "one answered", "request.nonce"
-            )
+        self._require_unanswered(request)
         if now >= request.expires_at:
             raise refuse("request-expired", "a live request", "an old one", "request.exp")
         event = _showing(choice, now)
@@ -133,11 +128,12 @@ class Presenter:
         """Tell the verifier no, and nothing more: not even whether something would have fitted.
 
         The refusal stands whether or not the verifier hears it (section 8.5,
-        `access_denied`).
+        `access_denied`). Raises `Refused` with `already-shown` or `already-declined`.
         """
         request, now = matches.request, self._clock()
+        self._require_unanswered(request)
         event = Event(
-            event_id=fresh_event_id(self._random),
+            event_id=answer_id(request),
             at=now,
             act=Act.DECLINED,
             party=matches.asker.client_id,
@@ -155,16 +151,24 @@ class Presenter:
         self._store.put(event.ended(Outcome.DONE).to_record())
         return Declined(is_heard=True, redirect_uri=_redirect_in(response))
 
+    def _require_unanswered(self, request: PresentationRequest) -> None:
+        record = self._store.get(Kind.EVENT, answer_id(request))
+        if record is None:
+            return
+        was = "declined" if record.label == Act.DECLINED else "shown"
+        expected, found = "a request without an answer", f"one answered before: {was}"
+        raise refuse(f"already-{was}", expected, found, "request.nonce")
 
-def showing_id(request: PresentationRequest) -> EventId:
-    """Give the id of the one event of answering `request`."""
+
+def answer_id(request: PresentationRequest) -> EventId:
+    """Give the id of the one event of answering `request`, whether by a yes or a no."""
     named = compact_json([request.client_id, request.nonce])
     return EventId(f"{Act.SHOWN}-{b64url(sha256(named).digest())}")
 
 
 def _showing(choice: Choice, now: datetime) -> Event:
     return Event(
-        event_id=showing_id(choice.request),
+        event_id=answer_id(choice.request),
         at=now,
         act=Act.SHOWN,
         party=choice.asker.client_id,

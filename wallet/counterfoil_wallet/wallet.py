@@ -54,7 +54,7 @@ from counterfoil_wallet.matching import Choice, Matches, match_request
 from counterfoil_wallet.memory_store import MemoryStore
 from counterfoil_wallet.offered import Offered, offer_in, offer_of
 from counterfoil_wallet.passphrase import FileKey
-from counterfoil_wallet.presenting import Declined, Presented, Presenter, showing_id
+from counterfoil_wallet.presenting import Declined, Presented, Presenter, answer_id
 from counterfoil_wallet.products import cards_about
 from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
 from counterfoil_wallet.reminders import Reminder, reminders_of
@@ -146,7 +146,7 @@ class Wallet:
         self._trust = Trust() if trust is None else trust
         self._acceptor = Acceptor(store, self._fetcher, clock, random, client)
         self._asking = Asking(self._fetcher, clock, random, self._trust)
-        self._presenter = Presenter(store, self._fetcher, clock, random)
+        self._presenter = Presenter(store, self._fetcher, clock)
         self._consents = Consents(store, self._fetcher, clock, random, self._trust)
         self._statuses = StatusChecks(store, self._fetcher, clock, random)
         self._trash = Trash(store, clock, random)
@@ -389,15 +389,19 @@ class Wallet:
     def present(self, choice: Choice) -> Presented:
         """Show what was chosen, to whom it was shown on the screen, once.
 
-        Raises `Refused` with `already-shown` when this request was answered
-        before, also by another choice or before a crash; see `Presenter.present`.
+        Raises `Refused` with `already-shown` or `already-declined` when this request was
+        answered before, also by another choice or before a crash; see `Presenter.present`.
         """
-        with self._only_one(showing_id(choice.request)):
+        with self._only_one(answer_id(choice.request)):
             return self._presenter.present(choice)
 
     def decline(self, matches: Matches) -> Declined:
-        """Say no, and no more than that."""
-        return self._presenter.decline(matches)
+        """Say no, and no more than that.
+
+        Raises `Refused` with `already-shown` or `already-declined`: to each request one answer.
+        """
+        with self._only_one(answer_id(matches.request)):
+            return self._presenter.decline(matches)
 
     def understand(self, *types: TransactionType) -> None:
         """Let requests of these types of transaction through: the app can show them."""
