@@ -58,6 +58,7 @@ _SKEW: Final = timedelta(seconds=60)
 _DIRECT_POST: Final = "direct_post"
 _DIRECT_POST_JWT: Final = "direct_post.jwt"
 _MAX_TEXT: Final = 2_000
+_MAX_STATE: Final = 2_048
 _MAX_TRANSACTION_DATA: Final = 10
 _MAX_PRESENTATIONS: Final = 20
 
@@ -175,9 +176,13 @@ class ProvedRequest:
 
     @property
     def state(self) -> str | None:
-        """The state that goes with every answer, if there is one."""
+        """The state that goes with every answer, if there is one of at most 2,048 characters.
+
+        It is sent back also where the rest is refused: to an address and in words that
+        whoever wrote the request chose.
+        """
         state = self.claims.get("state")
-        return state if isinstance(state, str) else None
+        return state if isinstance(state, str) and len(state) <= _MAX_STATE else None
 
     def require_for(self, *, client_id: str, wallet_nonce: str | None) -> None:
         """Return only if the request is for whoever followed the link to it.
@@ -298,7 +303,7 @@ def _request(claims: JsonObject, client: Client, now: datetime) -> PresentationR
         client_id=client.client_id.text,
         response_uri=_response_uri(claims, client),
         nonce=_nonce(claims),
-        state=optional_text_at(claims, "state", _WHERE),
+        state=_short(claims, "state", _MAX_STATE),
         query=parse_dcql(object_at(claims, "dcql_query", _WHERE)),
         issued_at=time_at(claims, "iat", _WHERE) or now,
         expires_at=time_at(claims, "exp", _WHERE) or now + REQUEST_LIFE,
@@ -364,10 +369,10 @@ def _nonce(claims: JsonObject) -> str:
     return nonce
 
 
-def _short(obj: Mapping[str, Json], name: str) -> str | None:
+def _short(obj: Mapping[str, Json], name: str, longest: int = _MAX_TEXT) -> str | None:
     text = optional_text_at(obj, name, _WHERE)
-    if text is not None and len(text) > _MAX_TEXT:
-        raise Malformed(f"at most {_MAX_TEXT} characters", f"{len(text)}", f"{_WHERE}.{name}")
+    if text is not None and len(text) > longest:
+        raise Malformed(f"at most {longest} characters", f"{len(text)}", f"{_WHERE}.{name}")
     return text
 
 

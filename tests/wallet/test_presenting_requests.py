@@ -91,7 +91,10 @@ class TestWhoAsks:
         trust = Trust(verifiers={verifier.client_id: Verifier(name="Corner shop")})
 
         for wallet in (wallet_of(issuer), wallet_of(issuer, trust)):
-            assert wallet.matches(verifier.link()).asker.standing is Standing.UNPROVED
+            matches = wallet.matches(verifier.link())
+            assert (matches.asker.standing, matches.asker.known_as) == (Standing.UNPROVED, None)
+            wallet.decline(matches)
+            assert wallet.history()[-1].party_name is None
 
     def test_a_domain_that_publishes_its_key_is_shown(
         self, issuer: StrangeIssuer, shop: StrangeShop, network: MemoryFetcher
@@ -197,6 +200,26 @@ class TestTheWallet:
 
         assert refusal.value.codes == [code]
         assert not [url for _, url, _ in wire.sent if "victim" in url]
+
+    @pytest.mark.parametrize(("size", "is_sent"), [(2_048, True), (2_049, False)])
+    def test_a_malformed_request_in_the_open_sends_no_long_text_anywhere(
+        self,
+        issuer: StrangeIssuer,
+        verifier: EmulatedVerifier,
+        size: int,
+        is_sent: bool,
+    ) -> None:
+        # Whoever wrote the link names the address and the text that this wallet posts there.
+        verifier.variant = Variant("redirect_uri", "url_query", "direct_post")
+        verifier.bend = lambda claims: {**claims, "nonce": "", "state": "s" * size}
+        wallet = wallet_of(issuer)
+
+        with pytest.raises(Malformed):
+            wallet.matches(verifier.link())
+
+        (answer,) = verifier.answers
+        assert answer["error"] == "invalid_request"
+        assert ("state" in answer) is is_sent
 
 
 class TestAnswers:

@@ -3,7 +3,8 @@
 OpenID4VP 1.0, section 5. Before it is proved who asks, nothing about the wallet goes out but
 what every wallet of this kind sends; redirects are not followed. What is then found wrong
 with the request is told to whoever asks (section 8.5), in the standard's own word alone:
-it depends on the request, never on what the wallet holds.
+it depends on the request, never on what the wallet holds. Under `redirect_uri` nobody has
+proved anything: whoever wrote the link chose that address, and the `state` that goes with it.
 """
 
 from collections.abc import Mapping

@@ -61,7 +61,7 @@ class Asker:
     `claimed_name` is only what it says of itself; `proved_name` is a host, with the path
     where it has only that, or a subject that its proof holds. Both are made safe to show,
     as `printable` says; None when nothing is left of it. `known_as` is the name under
-    which the app knows this client, or None.
+    which the app knows this client; None also where nobody signed, whatever it claims.
     """
 
     client_id: str
@@ -101,16 +101,14 @@ class Trust:
         """Give who asks, as far as this wallet knows."""
         client_id = client.client_id.text
         registered = self._known(client_id, now)
-        standing = _STANDINGS[client.proof]
         # Anybody can write a request that nobody signed, also in a known name.
-        if registered is not None and client.proof is not ClientProof.NOTHING:
-            standing = Standing.KNOWN
+        is_known = registered is not None and client.proof is not ClientProof.NOTHING
         return Asker(
             client_id=client_id,
             claimed_name=printable(claimed_name or "") or None,
             proved_name=printable(client.name or "") or None,
-            known_as=self.name_of(client_id, now=now),
-            standing=standing,
+            known_as=self.name_of(client_id, now=now) if is_known else None,
+            standing=Standing.KNOWN if is_known else _STANDINGS[client.proof],
             registered=registered,
         )
 

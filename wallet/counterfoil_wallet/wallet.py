@@ -363,7 +363,8 @@ class Wallet:
         """Give what a scanned or pasted text leads to. Nothing about this wallet goes out.
 
         An offer is still a link, for `offered` and `accept`; a request is fetched once, and
-        asks to see or for a grant. Raises as `recognise`, `matches` and `asked_terms` do.
+        asks to see or for a grant. What is wrong with a request is told to the address that
+        it names, before anybody agreed. Raises as `recognise`, `matches` and `asked_terms` do.
         """
         found = recognise(text)
         if not isinstance(found, Request):
@@ -377,7 +378,7 @@ class Wallet:
         """Give what is asked, by whom, and exactly what each answer would reveal.
 
         Nothing about this wallet goes out; what is wrong with the request itself is
-        told to whoever asks. Raises `Refused` when the request
+        told to whoever asks, at the address that the request names. Raises `Refused` when the request
         cannot be trusted, or with `asks-for-a-grant` when `asked_terms` is the
         way; `Unavailable`, `Malformed`.
         """
