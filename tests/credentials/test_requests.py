@@ -377,6 +377,7 @@ class TestPresentationRequests:
             {"transaction_data": []},
             {"client_metadata": {"client_name": "x" * 2001}},
             {"exp": "soon"},
+            {"state": "s" * 2_049},
         ],
         ids=str,
     )
@@ -392,6 +393,43 @@ class TestPresentationRequests:
 
         with pytest.raises(Malformed):
             read_request(token, client_id=CLIENT_ID, now=now)
+
+    def test_a_long_state_is_no_longer_than_it_may_be(
+        self, request_: PresentationRequest, now: datetime
+    ) -> None:
+        assert read({**request_.to_claims(), "state": "s" * 2_048}, now).state == "s" * 2_048
+
+    @pytest.mark.parametrize(
+        "audience",
+        [
+            None,
+            "",
+            "https://self-issued.me",
+            "https://self-issued.me/v2/",
+            CLIENT_ID,
+            ["https://self-issued.me/v2"],
+        ],
+        ids=str,
+    )
+    def test_a_signed_request_for_another_audience_is_refused(
+        self, request_: PresentationRequest, now: datetime, audience: Json
+    ) -> None:
+        claims = request_.to_claims()
+        assert claims["aud"] == "https://self-issued.me/v2"
+
+        with pytest.raises(Refused) as refusal:
+            read({**claims, "aud": audience}, now)
+        assert refusal.value.codes == ["audience-mismatch"]
+
+    def test_a_signed_request_that_names_no_audience_is_refused(
+        self, request_: PresentationRequest, now: datetime
+    ) -> None:
+        claims = request_.to_claims()
+        del claims["aud"]
+
+        with pytest.raises(Refused) as refusal:
+            read(claims, now)
+        assert refusal.value.codes == ["audience-mismatch"]
 
     def test_a_link_survives_and_a_doubled_parameter_does_not(self) -> None:
         link = request_link(CLIENT_ID, "https://shop.example/requests/1")
