@@ -66,10 +66,17 @@ def test_refuses_a_credential_of_another_type(wallet: Wallet, issuer: StrangeIss
 def test_refuses_a_credential_of_another_issuer_and_does_not_call_that_one(
     wallet: Wallet, issuer: StrangeIssuer
 ) -> None:
+    called: list[str] = []
+
+    def elsewhere(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        called.append(path)
+        return issuer.handle(method, path, headers, body)
+
+    issuer.network.serve("https://elsewhere.example", elsewhere)
     issuer.issuer = "https://elsewhere.example"
 
     assert refused(wallet, issuer) == ["issuer-mismatch"]
-    assert KEYS not in [path for path, _ in issuer.received]
+    assert called == []
 
 
 def test_refuses_a_credential_signed_by_another_key(wallet: Wallet, issuer: StrangeIssuer) -> None:

@@ -16,7 +16,7 @@ from tests.wallet.strangers import BRAND, StrangeIssuer, json_response
 from tests.wallet.town import Killed, Wire
 
 METADATA = "/.well-known/openid-credential-issuer"
-REFILL_CALLS = ("token", "credential", "keys")
+REFILL_CALLS = ("token", "keys", "credential")
 
 
 class RefreshingIssuer(StrangeIssuer):

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 
 AUTHORIZE_CALLS = ("issuer metadata", "server metadata", "challenge", "pushed request")
 COME_BACK_CALLS = (
-    *("challenge", "token", "nonce", "credential"),
-    *("keys", "notification"),
+    *("challenge", "token", "keys"),
+    *("nonce", "credential", "notification"),
 )
 TOKEN_CALL = 2
-WAIT_CALLS = ("issuer metadata", "late credential", "keys", "notification")
+WAIT_CALLS = ("keys", "issuer metadata", "late credential", "notification")
 STRICT = Mode(
     dpop=Demand.REQUIRED, attests=Demand.REQUIRED, keys="jwt", encrypts=True, batch_size=2
 )
@@ -181,7 +181,7 @@ def test_the_app_may_stop_before_the_issuer_promises(
     start = Start(serve(Mode(defers=True, batch_size=2)), place)
     offer = start.brand.offer()
     with pytest.raises(Killed):
-        start.wallet(5, after=True).accept(offer.link, tx_code=offer.tx_code)
+        start.wallet(6, after=True).accept(offer.link, tx_code=offer.tx_code)
 
     start.wallet().resume()
     start.brand.approve(offer)

@@ -28,8 +28,8 @@ from tests.wallet.conftest import CHEAP, PASSPHRASE, Place
 from tests.wallet.town import CUSTODIAN, VELO, Killed, Town, Wire
 
 ACCEPT_CALLS = (
-    *("issuer metadata", "server metadata", "token"),
-    *("nonce", "credential", "keys", "nonce", "credential", "keys"),
+    *("issuer metadata", "server metadata", "token", "keys"),
+    *("nonce", "credential", "nonce", "credential"),
     *("notification", "notification"),
 )
 TOKEN_CALL = 3
@@ -109,7 +109,7 @@ def test_cut_off_while_accepting(town: Town, place: Place, call: int, after: boo
 
 def test_resuming_twice_is_resuming_once(town: Town, place: Place) -> None:
     wire, offer = Wire(town.network), town.offer()
-    kill(wire, 5, after=True)
+    kill(wire, 6, after=True)
     with pytest.raises(Killed):
         town.wallet(place.start(), wire).accept(offer.link, tx_code=offer.tx_code)
     town.wallet(place.start()).resume()

@@ -12,6 +12,7 @@ way, the acceptance is dropped, and the brand makes a new offer.
 """
 
 from dataclasses import replace
+from functools import cache
 from typing import Final, TypeAlias, TypeVar, assert_never
 
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
@@ -49,6 +50,7 @@ from counterfoil_wallet.exchanges import (
     redeem_code,
 )
 from counterfoil_wallet.offered import fetch_offer
+from counterfoil_wallet.receiving import keys_of
 from counterfoil_wallet.sending import Sender, Token
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.wire import Clock, Random, fresh_signer, peer_code, reasons_of, refuse
@@ -227,12 +229,14 @@ class Acceptor:
         )
 
     def _run(self, state: Acceptance) -> End | Dropped:
+        issuer = state.issuer
+        keys = cache(lambda: keys_of(self._fetcher, issuer))
         while True:
             match state:
                 case Redeeming():
                     state = self._redeem(state, was_interrupted=False)
                 case Collecting():
-                    state = self._collector.collect(state)
+                    state = self._collector.collect(state, keys)
                 case Notifying():
                     try:
                         state = self._notify(state)
@@ -243,7 +247,7 @@ class Acceptor:
                     if self._clock() < state.due:
                         return state
                     still_late = len(state.late)
-                    state = self._collector.ask_late(state)
+                    state = self._collector.ask_late(state, keys)
                     if isinstance(state, Waiting) and len(state.late) == still_late:
                         # One promise after the other: the next is asked for next time.
                         return state

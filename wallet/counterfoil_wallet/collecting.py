@@ -1,7 +1,7 @@
 """Collect what a token is for: ask, judge what comes, keep it with the state that follows.
 
-    Collecting ─► nonce ─► proofs ─► credential ─► verify ─► hold (card, copies, history, state)
-    Waiting    ─► late credential ─────────────────┘
+    Collecting ─► keys ─► nonce ─► proofs ─► credential ─► verify ─► hold (card, history, state)
+    Waiting    ─► keys ─► late credential ─────────────────┘
 
 A card, its copies, the word in the history and the state that follows are one step: killed
 before, nothing is held and the same request is made again; killed after, it is not.
@@ -10,13 +10,14 @@ More copies of a held card say what it says, and nothing joins them to those tha
 else they are refused together, the history says so, and the card stays as it was.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias, TypeVar
 
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Malformed, Reason, Refused
+from counterfoil_credentials.keys import PublicKey
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import (
@@ -48,11 +49,13 @@ from counterfoil_wallet.proving import make_proofs
 from counterfoil_wallet.receiving import receive_credentials
 from counterfoil_wallet.sending import Sender
 from counterfoil_wallet.store import Store
-from counterfoil_wallet.wire import Clock, Random, peer_code, reasons_of
+from counterfoil_wallet.wire import Clock, Random, peer_code, readable, reasons_of
 
 _State = TypeVar("_State", bound=Acceptance)
 _WithToken = TypeVar("_WithToken", Collecting, Waiting)
 _Answer: TypeAlias = CredentialAnswer | Promise
+IssuerKeys: TypeAlias = Callable[[], Mapping[str, PublicKey]]
+"""The issuer's keys by `kid`: fetched when first called for, and once for a whole run."""
 _LONGEST_WAIT: Final = timedelta(days=90)
 
 
@@ -74,10 +77,11 @@ class Collector:
         self._clock = clock
         self._random = random
 
-    def collect(self, state: Collecting) -> AfterOne:
+    def collect(self, state: Collecting, issuer_keys: IssuerKeys) -> AfterOne:
         """Ask for the first credential that is wanted, and keep it or say why not."""
         wanted = state.wanted[0]
         try:
+            keys = issuer_keys()
             state, answer = self._with_good_token(state, lambda now: self._ask(now, wanted))
         except (Refused, Malformed) as error:
             reasons = reasons_of(error)
@@ -91,7 +95,7 @@ class Collector:
                 return self._keep(state.refuse((_nowhere_to_ask(),), None))
             return self._keep(state.wait(late))
         try:
-            received = self._receive(state, wanted, answer, now)
+            received = self._receive(state, wanted, answer, keys, now)
         except (Refused, Malformed) as error:
             notice = _notice(answer, spec.CREDENTIAL_FAILURE)
             following = state.refuse(reasons_of(error), notice)
@@ -99,10 +103,11 @@ class Collector:
         notice = _notice(answer, spec.CREDENTIAL_ACCEPTED)
         return self._hold(received, state.hold(received.card.credential_id, notice))
 
-    def ask_late(self, state: Waiting) -> AfterAll:
+    def ask_late(self, state: Waiting, issuer_keys: IssuerKeys) -> AfterAll:
         """Ask again for the credential whose time comes first."""
         late = min(state.late, key=lambda each: each.not_before)
         try:
+            keys = issuer_keys()
             state, answer = self._with_good_token(state, lambda now: self._answer_late(now, late))
         except (Refused, Malformed) as error:
             return self._keep(state.refuse(late, reasons_of(error), None))
@@ -113,7 +118,7 @@ class Collector:
                 return self._keep(state.refuse(late, (_never_ready(),), None))
             return self._keep(state.wait(late, answer.transaction_id, now + answer.interval))
         try:
-            received = self._receive(state, late.wanted, answer, now)
+            received = self._receive(state, late.wanted, answer, keys, now)
         except (Refused, Malformed) as error:
             notice = _notice(answer, spec.CREDENTIAL_FAILURE)
             after = state.refuse(late, reasons_of(error), notice)
@@ -141,7 +146,7 @@ class Collector:
     def _answer_late(self, state: Waiting, late: Late) -> _Answer:
         encryption = None
         if state.endpoints.encryption is not None:
-            encryption = fetch_encryption(self._sender.fetcher, state.issuer)
+            encryption = readable(lambda: fetch_encryption(self._sender.fetcher, state.issuer))
         try:
             return request_late(
                 self._sender,
@@ -160,14 +165,19 @@ class Collector:
         return self._ask(state, late.wanted)
 
     def _receive(
-        self, state: Authorized, wanted: Wanted, answer: CredentialAnswer, now: datetime
-    ) -> "_Received":
+        self,
+        state: Authorized,
+        wanted: Wanted,
+        answer: CredentialAnswer,
+        keys: Mapping[str, PublicKey],
+        now: datetime,
+    ) -> _Received:
         verified = receive_credentials(
             answer.unverified_credentials,
             issuer=state.issuer,
+            issuer_keys=keys,
             vct=wanted.vct,
             holder_keys=wanted.keys,
-            fetcher=self._sender.fetcher,
             now=now,
         )
         signers = {signer.public: signer for signer in wanted.signers}
@@ -212,7 +222,7 @@ class Collector:
             types=(vct,),
         )
 
-    def _hold(self, received: "_Received", following: _State) -> _State:
+    def _hold(self, received: _Received, following: _State) -> _State:
         card = received.card
         event = self._accepted(card.issuer, card.vct, card.accepted_at)
         with self._store.step():

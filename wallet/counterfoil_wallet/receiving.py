@@ -25,45 +25,47 @@ from counterfoil_credentials.sdjwt_vc import (
 )
 
 from counterfoil_wallet.leaves import leaves
-from counterfoil_wallet.wire import MAX_IDENTIFIER, MAX_URL, bounded, refuse
+from counterfoil_wallet.wire import MAX_IDENTIFIER, MAX_URL, bounded, readable, refuse
 
 _WHERE: Final = "credential"
 _MAX_CLAIMS: Final = 1_000
+
+
+def keys_of(fetcher: Fetcher, issuer: str) -> Mapping[str, PublicKey]:
+    """Give the keys that `issuer` publishes, by `kid`: had before it is asked for a credential.
+
+    What comes cannot be judged without them, and an issuer may give it once.
+    """
+    return readable(lambda: fetch_issuer_keys(fetcher, issuer))
 
 
 def receive_credentials(
     texts: Sequence[str],
     *,
     issuer: str,
+    issuer_keys: Mapping[str, PublicKey],
     vct: str,
     holder_keys: Collection[PublicKey],
-    fetcher: Fetcher,
     now: datetime,
 ) -> list[tuple[SdJwt, VerifiedCredential]]:
     """Give the credentials in `texts`, verified: copies of one, each for another key.
 
-    Checked: no key binding yet; each names `issuer`; the signature by one of the
-    keys that the issuer publishes; then type, holder key and time together.
+    Checked: no key binding yet; each names `issuer`; the signature by one of
+    `issuer_keys`; then type, holder key and time together.
     Codes: `key-binding-unexpected`, `issuer-mismatch`, `issuer-key-unknown`,
     `signature-invalid`, `type-mismatch`, `holder-key-mismatch`, `expired`, and
-    those of `read_credential`. `Unavailable` when the keys
-    could not be had, `Malformed` also for more than 1,000 claims, a claim whose path
-    has more than 1,024 characters, and a status URL of more than 2,048.
+    those of `read_credential`. `Malformed` also for more than 1,000 claims, a claim
+    whose path has more than 1,024 characters, and a status URL of more than 2,048.
     """
-    parsed: list[tuple[SdJwt, UnverifiedCredential]] = []
+    received: list[tuple[SdJwt, VerifiedCredential]] = []
     for text in texts:
         sd_jwt = SdJwt.parse(text, _WHERE)
         if sd_jwt.key_binding is not None:
             raise refuse("key-binding-unexpected", "a credential alone", "a key binding", _WHERE)
         unverified = read_credential(sd_jwt)
-        # Before the keys are fetched: an issuer cannot make the wallet call another.
         if unverified.unverified_issuer != issuer:
             raise refuse("issuer-mismatch", "the offer's issuer", "another", f"{_WHERE}.iss")
-        parsed.append((sd_jwt, unverified))
-    keys = fetch_issuer_keys(fetcher, issuer)
-    received: list[tuple[SdJwt, VerifiedCredential]] = []
-    for sd_jwt, unverified in parsed:
-        verified = unverified.verify(_issuer_key(unverified, keys))
+        verified = unverified.verify(_issuer_key(unverified, issuer_keys))
         _require_ours(verified, vct, holder_keys, now)
         received.append((sd_jwt, verified))
     return received

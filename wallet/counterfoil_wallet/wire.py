@@ -7,7 +7,7 @@ be read again, for the bounds of the records follow from the ones here.
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from counterfoil_credentials.encoding import (
@@ -27,6 +27,7 @@ from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 from counterfoil_wallet.printable import shortened
 from counterfoil_wallet.spec import ERROR
 
+_Found = TypeVar("_Found")
 Random: TypeAlias = Callable[[int], bytes]
 Clock: TypeAlias = Callable[[], datetime]
 
@@ -110,6 +111,22 @@ def json_answer(response: Response, where: str) -> JsonObject:
     if response.media_type not in ("", JSON_MEDIA_TYPE):
         raise Malformed(JSON_MEDIA_TYPE, "another media type", where)
     return body_of(response, where)
+
+
+def readable(ask: Callable[[], _Found]) -> _Found:
+    """Give the document that `ask` fetches; one that is none is `Unavailable`.
+
+    For what the issuer publishes and is asked for again while something is under way: a
+    page of a proxy in its place must not end that.
+    """
+    try:
+        return ask()
+    except Malformed as cause:
+        raise Unavailable(str(cause)) from cause
+    except Refused as cause:
+        if cause.codes != ["media-type-not-accepted"]:
+            raise
+        raise Unavailable(str(cause)) from cause
 
 
 def fresh_signer(random: Random) -> MemorySigner:

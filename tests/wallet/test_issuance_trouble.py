@@ -1,0 +1,91 @@
+"""An issuer in trouble, or a stranger on the way to it, costs neither a credential nor an hour."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import pytest
+from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.errors import Unavailable
+from counterfoil_credentials.fetch import MemoryFetcher, Response
+from counterfoil_wallet import Finished, Wallet
+
+from tests.conftest import Clock
+from tests.wallet.strangers import BRAND, StrangeIssuer, json_response
+
+KEYS = "/.well-known/jwt-vc-issuer"
+METADATA = "/.well-known/openid-credential-issuer"
+
+
+class SlowIssuer(StrangeIssuer):
+    """An issuer of several datasets that gives each of them once, each answer after a while."""
+
+    takes: timedelta = timedelta(0)
+    datasets: int = 1
+
+    def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        assert isinstance(self.clock, Clock)
+        self.clock.advance(self.takes)
+        return super().handle(method, path, headers, body)
+
+    def _answer(self, path: str, body: bytes) -> JsonObject:
+        answer = super()._answer(path, body)
+        if path != "/token":
+            return answer
+        detail: JsonObject = {
+            "type": "openid_credential",
+            "credential_configuration_id": "warranty",
+            "credential_identifiers": [f"warranty {i}" for i in range(self.datasets)],
+        }
+        return {**answer, "authorization_details": [detail]}
+
+    def calls(self, path: str) -> int:
+        """Count the calls of a path."""
+        return [called for called, _ in self.received].count(path)
+
+
+@pytest.fixture
+def issuer(clock: Clock, random_bytes: Callable[[int], bytes]) -> SlowIssuer:
+    return SlowIssuer(MemoryFetcher(), clock, random_bytes)
+
+
+@pytest.fixture
+def wallet(issuer: SlowIssuer, clock: Clock) -> Wallet:
+    return Wallet.in_memory(fetcher=issuer.network, clock=clock)
+
+
+# The keys that a credential is judged by.
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json_response({}, 503),
+        json_response({}, 404),
+        Response(200, "text/html", b"<p>Back soon"),
+        json_response({"issuer": BRAND}),
+    ],
+    ids=["in trouble", "not found", "a page", "no keys"],
+)
+def test_no_credential_is_asked_for_that_could_not_be_judged(
+    issuer: SlowIssuer, wallet: Wallet, answer: Response
+) -> None:
+    issuer.answers[KEYS] = answer
+    with pytest.raises(Unavailable):
+        wallet.accept(issuer.link)
+    assert issuer.calls("/credential") == 0
+    del issuer.answers[KEYS]
+
+    (finished,) = wallet.resume().acceptances
+
+    assert isinstance(finished, Finished)
+    assert len(wallet.credentials()) == issuer.calls("/credential") == 1
+
+
+def test_the_keys_are_fetched_once_for_all_that_is_accepted_together(
+    issuer: SlowIssuer, wallet: Wallet
+) -> None:
+    issuer.datasets = 5
+
+    assert len(wallet.accept(issuer.link).credentials) == 5
+
+    assert issuer.calls(KEYS) == 1
