@@ -89,3 +89,58 @@ def test_the_keys_are_fetched_once_for_all_that_is_accepted_together(
     assert len(wallet.accept(issuer.link).credentials) == 5
 
     assert issuer.calls(KEYS) == 1
+
+
+# An issuer that takes its time.
+
+
+def test_a_slow_issuer_keeps_no_call_waiting_much_longer_than_a_minute(
+    issuer: SlowIssuer, wallet: Wallet, clock: Clock
+) -> None:
+    issuer.takes, issuer.datasets = timedelta(seconds=10), 20
+    began = clock()
+    with pytest.raises(Unavailable):
+        wallet.accept(issuer.link)
+    assert clock() - began <= timedelta(seconds=80)
+    held = [len(wallet.credentials())]
+    assert held > [0]
+
+    while held[-1] < issuer.datasets:
+        began = clock()
+        (state,) = wallet.resume().acceptances
+        assert clock() - began <= timedelta(seconds=80)
+        held.append(len(wallet.credentials()))
+        assert held[-1] > held[-2], "each call brings it on"
+
+    assert isinstance(state, Finished)
+    assert issuer.calls("/credential") == issuer.datasets
+
+
+def test_an_issuer_slow_to_hear_what_was_kept_is_told_the_rest_later(
+    issuer: SlowIssuer, wallet: Wallet, clock: Clock
+) -> None:
+    issuer.datasets = 20
+    issuer.bends[METADATA] = lambda m: {**m, "notification_endpoint": f"{BRAND}/notification"}
+    issuer.bends["/credential"] = lambda answer: {**answer, "notification_id": "n"}
+
+    def slow_to_hear(answer: JsonObject) -> JsonObject:
+        clock.advance(timedelta(seconds=10))
+        return answer
+
+    issuer.bends["/notification"] = slow_to_hear
+
+    assert len(wallet.accept(issuer.link).credentials) == 20
+
+    assert len(issuer.events) == 6
+    for _ in range(3):
+        wallet.resume()
+    assert len(issuer.events) == 20
+    assert wallet.resume().acceptances == ()
+
+
+def test_an_issuer_just_fast_enough_is_asked_for_everything_at_once(
+    issuer: SlowIssuer, wallet: Wallet
+) -> None:
+    issuer.takes, issuer.datasets = timedelta(seconds=2), 20
+
+    assert len(wallet.accept(issuer.link).credentials) == 20

@@ -12,6 +12,7 @@ way, the acceptance is dropped, and the brand makes a new offer.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from typing import Final, TypeAlias, TypeVar, assert_never
 
@@ -59,6 +60,9 @@ _State = TypeVar("_State", bound=Acceptance)
 _TX_CODE: Final = "tx_code"
 _NEW_OFFER: Final = "a token for the code; ask the brand for a new offer"
 _MAX_TX_CODE: Final = 100
+_LONGEST_RUN: Final = timedelta(minutes=1)
+"""After so long a call begins nothing more: a slow issuer does not keep the app waiting."""
+_TOO_SLOW: Final = "expected all of it from the issuer within a minute, found more to ask for"
 End: TypeAlias = Waiting | Notifying | Finished
 """Where an acceptance stands that was gone on with as far as it goes now."""
 
@@ -229,7 +233,7 @@ class Acceptor:
         )
 
     def _run(self, state: Acceptance) -> End | Dropped:
-        issuer = state.issuer
+        issuer, until = state.issuer, self._clock() + _LONGEST_RUN
         keys = cache(lambda: keys_of(self._fetcher, issuer))
         while True:
             match state:
@@ -257,6 +261,12 @@ class Acceptor:
                     raise Misuse("expected a login that came back, found one that has not")
                 case _:
                     assert_never(state)
+            if self._clock() >= until:
+                # What is kept is kept: `resume` goes on, or the same call again.
+                if isinstance(state, Notifying):
+                    return state
+                if isinstance(state, Collecting):
+                    raise Unavailable(_TOO_SLOW)
 
     def _redeem(self, state: Redeeming, *, was_interrupted: bool) -> Collecting | Dropped:
         try:
