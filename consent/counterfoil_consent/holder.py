@@ -337,6 +337,22 @@ def read_consent_request(
     begins with `transaction_data`), `Refused`, or `Unavailable` for the notice.
     """
     request = read_request(request_object, client_id=client_id, now=now)
+    return asked_in(request, request_object, custodians=custodians, notices=notices, now=now)
+
+
+def asked_in(
+    request: PresentationRequest,
+    request_object: str,
+    *,
+    custodians: Mapping[str, Did],
+    notices: NoticeSource,
+    now: datetime,
+) -> Asked:
+    """Give what is asked in `request`, which was read from `request_object` and is proved.
+
+    For a wallet that has read it already, to find out what it asks. Raises as
+    `read_consent_request` does.
+    """
     # A grant answers in the open, for it holds a sealed bundle: nobody is promised otherwise.
     if request.encryption is not None:
         expected, where = "the response mode direct_post", f"{_WHERE}.response_mode"

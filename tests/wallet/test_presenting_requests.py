@@ -207,6 +207,7 @@ class TestTheWallet:
         issuer: StrangeIssuer,
         verifier: EmulatedVerifier,
         size: int,
+        *,
         is_sent: bool,
     ) -> None:
         # Whoever wrote the link names the address and the text that this wallet posts there.

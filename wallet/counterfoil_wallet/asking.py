@@ -7,8 +7,8 @@ it depends on the request, never on what the wallet holds. Under `redirect_uri` 
 proved anything: whoever wrote the link chose that address, and the `state` that goes with it.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
@@ -34,7 +34,8 @@ from counterfoil_wallet.trust import Asker, Trust
 from counterfoil_wallet.wire import Clock, Random, https_url, reasons_of, refuse, require_known
 
 _WHERE: Final = "request"
-_TRANSACTIONS: Final = f"{_WHERE}.transaction_data"
+# Where the terms of a grant are at fault, which travel as transaction data (section 8.4).
+_OF_TRANSACTIONS: Final = (f"{_WHERE}.transaction_data", "transaction_data", "terms", "notice")
 _NONCE_BYTES: Final = 32
 # Who asks is no longer there, or has not asked yet: there is nothing to mend.
 _OUT_OF_TIME: Final = frozenset({"request-expired", "request-from-the-future"})
@@ -82,18 +83,24 @@ class Asking:
             case _:
                 proved = named.prove(clients)
         proved.require_for(client_id=named.client_id, wallet_nonce=nonce)
-        try:
+        with self.telling(proved):
             request = proved.read(self.clock())
             https_url(request.response_uri, f"{_WHERE}.response_uri")
+        return SignedRequest(request, proved)
+
+    @contextmanager
+    def telling(self, proved: ProvedRequest) -> Generator[None, None, None]:
+        """Tell whoever asks when the request turns out, inside, `Malformed` or `Refused`."""
+        try:
+            yield
         except (Malformed, Refused) as error:
             reasons = reasons_of(error)
             if not any(reason.code in _OUT_OF_TIME for reason in reasons):
-                about_data = any(r.where.startswith(_TRANSACTIONS) for r in reasons)
+                about_data = any(r.where.startswith(_OF_TRANSACTIONS) for r in reasons)
                 self._tell(
                     proved, spec.INVALID_TRANSACTION_DATA if about_data else spec.INVALID_REQUEST
                 )
             raise
-        return SignedRequest(request, proved)
 
     def asker(self, signed: SignedRequest) -> Asker:
         """Give who asks, as far as this wallet knows."""

@@ -171,11 +171,11 @@ class Consents:
         self._trust = trust
 
     def read(self, signed: SignedRequest) -> AskedTerms:
-        """Give what a verified request asks to be granted; see `read_consent_request`."""
+        """Give what a proved request asks to be granted; see `read_consent_request`."""
         client_id, now = signed.request.client_id, self._clock()
-        asked = holder.read_consent_request(
+        asked = holder.asked_in(
+            signed.request,
             signed.token,
-            client_id=client_id,
             custodians=self._trust.custodians,
             notices=holder.FetchedNotices(self._fetcher),
             now=now,

@@ -371,16 +371,16 @@ class Wallet:
             return found
         signed = self._asking.fetch(found.link)
         if asks_for_consent(signed.request):
-            return self._consents.read(signed)
+            return self._asked_terms(signed)
         return self._matches(signed)
 
     def matches(self, request_link: str) -> Matches:
         """Give what is asked, by whom, and exactly what each answer would reveal.
 
         Nothing about this wallet goes out; what is wrong with the request itself is
-        told to whoever asks, at the address that the request names. Raises `Refused` when the request
-        cannot be trusted, or with `asks-for-a-grant` when `asked_terms` is the
-        way; `Unavailable`, `Malformed`.
+        told to whoever asks, at the address that the request names. Raises `Refused` when
+        the request cannot be trusted, or with `asks-for-a-grant` when `asked_terms` is
+        the way; `Unavailable`, `Malformed`.
         """
         signed = self._asking.fetch(request_link)
         if asks_for_consent(signed.request):
@@ -433,8 +433,16 @@ class Wallet:
     # Consent.
 
     def asked_terms(self, request_link: str) -> AskedTerms:
-        """Give the terms that a receiver asks to be granted, and what could be granted."""
-        return self._consents.read(self._asking.fetch(request_link))
+        """Give the terms that a receiver asks to be granted, and what could be granted.
+
+        What is wrong with them is told to the receiver. Raises as `matches` does, and
+        `Refused` with `not-a-consent-request` when `matches` is the way.
+        """
+        signed = self._asking.fetch(request_link)
+        if not asks_for_consent(signed.request):
+            expected, found = "a request for a grant", "one to present"
+            raise refuse("not-a-consent-request", expected, found, "request")
+        return self._asked_terms(signed)
 
     def grant(self, choice: GrantChoice) -> InForce:
         """Grant what was chosen: seal it, sign it, deliver it.
@@ -648,6 +656,10 @@ class Wallet:
             transactions=transactions,
             chosen=copies_for(self._store, request.client_id, at=self._clock()),
         )
+
+    def _asked_terms(self, signed: SignedRequest) -> AskedTerms:
+        with self._asking.telling(signed.proved):
+            return self._consents.read(signed)
 
     def _refill(self, record: Record) -> Acceptance | None:
         """Refill the cards of a finished acceptance; None where there was nothing to do."""
