@@ -105,11 +105,18 @@ class Subject:
             ]
         return shown
 
-    def refuse(self, *expected: str) -> None:
-        """Follow the link: nothing is shown, and the verifier hears what is `expected`."""
+    def refuse_in_silence(self, *codes: str) -> None:
+        """Follow the link: it is refused for these reasons, and nobody hears of it."""
+        with pytest.raises(Refused) as refusal:
+            self.wallet.matches(self.verifier.link())
+        assert refusal.value.codes == [*codes]
+        assert self.verifier.answers == []
+
+    def refuse(self, told: str) -> None:
+        """Follow the link: nothing is shown, and the verifier hears what is `told`."""
         with pytest.raises((Malformed, Refused)):
             self.wallet.matches(self.verifier.link())
-        assert [answer["error"] for answer in self.verifier.answers] == [*expected]
+        assert [answer["error"] for answer in self.verifier.answers] == [told]
         for answer in self.verifier.answers:
             assert set(answer) <= {"error", "state"}
 
@@ -270,7 +277,7 @@ def test_request_uri_method_post_with_another_wallet_nonce(
 
     one.verifier.request_object = with_another_nonce  # type: ignore[method-assign]  # one answer bent
 
-    one.refuse()
+    one.refuse_in_silence("wallet-nonce-mismatch")
 
 
 @every_variant
@@ -280,7 +287,7 @@ def test_negative_test_invalid_client_id_prefix(subject: Subjects, variant: Vari
     one.verifier.bend = lambda claims: {**claims, "client_id": unheard_of}
     one.verifier.bend_link = lambda parameters: {**parameters, "client_id": unheard_of}
 
-    one.refuse()
+    one.refuse_in_silence("client-id-prefix-unknown")
 
 
 @every_signed_variant
@@ -290,7 +297,7 @@ def test_negative_test_invalid_request_object_signature(
     one = subject(variant)
     one.verifier.break_signature = True
 
-    one.refuse()
+    one.refuse_in_silence("signature-invalid")
 
 
 @pytest.mark.parametrize("variant", [*SIGNED, *UNSIGNED[2:]], ids=str)
@@ -298,7 +305,7 @@ def test_negative_test_mismatched_client_id(subject: Subjects, variant: Variant)
     one = subject(variant)
     one.verifier.bend = lambda claims: {**claims, "client_id": f"{claims['client_id']}x"}
 
-    one.refuse()
+    one.refuse_in_silence("client-id-mismatch")
 
 
 @every_variant
