@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Unavailable
-from counterfoil_credentials.fetch import MemoryFetcher
+from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_wallet import Finished, MemoryStore, Wallet
 from counterfoil_wallet.held import CredentialId
 
@@ -115,12 +115,13 @@ def test_asks_for_no_more_of_what_is_in_the_trash(
     assert len(forms(issuer)) == 1
 
 
+@pytest.mark.parametrize("error", ["invalid_grant", "invalid_client", "unauthorized_client"])
 def test_a_refusal_is_final_and_what_is_left_is_left(
-    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock, error: str
 ) -> None:
     wallet.accept(issuer.link)
     card = show(store, clock, 2)
-    issuer.answers["/token"] = json_response({"error": "invalid_grant"}, 400)
+    issuer.answers["/token"] = json_response({"error": error}, 400)
 
     for _ in range(2):
         wallet.resume()
@@ -128,6 +129,44 @@ def test_a_refusal_is_final_and_what_is_left_is_left(
     assert len(forms(issuer)) == 2
     assert store.copies_left(card, at=clock()).fresh == 2
     assert len(wallet.credentials()) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json_response({"error": "invalid_request"}, 400),
+        json_response({"error": "slow_down"}, 400),
+        json_response({"token_type": "Bearer"}),
+        Response(404, "text/html", b"<h1>Not Found"),
+        Response(302, "", b"", {"location": "https://portal.example"}),
+        Response(200, "text/html", b"<p>Please log in"),
+    ],
+)
+def test_any_other_word_leaves_the_way_to_more_copies(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock, answer: Response
+) -> None:
+    wallet.accept(issuer.link)
+    card = show(store, clock, 2)
+    issuer.answers["/token"] = answer
+    wallet.resume()
+    assert store.copies_left(card, at=clock()).fresh == 2
+    del issuer.answers["/token"]
+
+    wallet.resume()
+
+    assert store.copies_left(card, at=clock()).fresh == 2 + 4
+
+
+def test_a_word_about_one_request_is_told(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+) -> None:
+    wallet.accept(issuer.link)
+    show(store, clock, 2)
+    issuer.answers["/token"] = json_response({"error": "invalid_request"}, 400)
+
+    (stuck,) = wallet.resume().stuck
+
+    assert [reason.found for reason in stuck.reasons] == ["invalid_request"]
 
 
 def test_copies_that_are_refused_are_asked_for_once(

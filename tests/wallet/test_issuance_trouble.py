@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 from counterfoil_credentials.encoding import JsonObject
-from counterfoil_credentials.errors import Unavailable
+from counterfoil_credentials.errors import Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
-from counterfoil_wallet import Finished, Wallet
+from counterfoil_wallet import Finished, Waiting, Wallet
 
 from tests.conftest import Clock
+from tests.wallet.brand_scene import MINUTE, Mode, Serve
 from tests.wallet.strangers import BRAND, StrangeIssuer, json_response
 
 KEYS = "/.well-known/jwt-vc-issuer"
@@ -107,12 +108,12 @@ def test_a_slow_issuer_keeps_no_call_waiting_much_longer_than_a_minute(
 
     while held[-1] < issuer.datasets:
         began = clock()
-        (state,) = wallet.resume().acceptances
+        wallet.resume()
         assert clock() - began <= timedelta(seconds=80)
         held.append(len(wallet.credentials()))
         assert held[-1] > held[-2], "each call brings it on"
 
-    assert isinstance(state, Finished)
+    assert wallet.resume().acceptances == ()
     assert issuer.calls("/credential") == issuer.datasets
 
 
@@ -144,3 +145,79 @@ def test_an_issuer_just_fast_enough_is_asked_for_everything_at_once(
     issuer.takes, issuer.datasets = timedelta(seconds=2), 20
 
     assert len(wallet.accept(issuer.link).credentials) == 20
+
+
+# Answers that nobody gave who could.
+
+NOBODYS_WORD = {
+    "a page": Response(200, "text/html", b"<p>Please log in"),
+    "a redirect": Response(302, "", b"", {"location": "https://portal.example"}),
+    "not found": Response(404, "text/html", b"<h1>Not Found"),
+    "not found, in JSON": json_response({"status": 404, "error": "Not Found"}, 404),
+    "forbidden": Response(403, "text/html", b"<p>Checking your browser"),
+    "a proxy's login": Response(401, "text/html", b"", {"www-authenticate": "Basic realm=x"}),
+    "too many": Response(429, "", b""),
+}
+
+
+@pytest.mark.parametrize("path", ["/token", "/nonce", "/credential"])
+@pytest.mark.parametrize("answer", NOBODYS_WORD.values(), ids=NOBODYS_WORD)
+def test_a_strangers_word_ends_nothing(
+    issuer: SlowIssuer, wallet: Wallet, path: str, answer: Response
+) -> None:
+    issuer.bends[METADATA] = lambda m: {**m, "nonce_endpoint": f"{BRAND}/nonce"}
+    issuer.answers[path] = answer
+    with pytest.raises(Unavailable):
+        wallet.accept(issuer.link)
+    del issuer.answers[path]
+
+    (finished,) = wallet.resume().acceptances
+
+    assert isinstance(finished, Finished)
+    assert len(wallet.credentials()) == 1
+
+
+@pytest.mark.parametrize("path", [METADATA, "/deferred"])
+@pytest.mark.parametrize("answer", NOBODYS_WORD.values(), ids=NOBODYS_WORD)
+def test_a_strangers_word_does_not_end_the_wait(
+    serve: Serve, clock: Clock, path: str, answer: Response
+) -> None:
+    brand = serve(Mode(defers=True, encrypts=True))
+    offer, wallet = brand.offer(), brand.wallet()
+    wallet.accept(offer.link, tx_code=offer.tx_code)
+    brand.approve(offer)
+    clock.advance(MINUTE)
+    called = f"{METADATA}/audio" if path == METADATA else "/audio/deferred_credential"
+    brand.instead[called] = answer
+
+    (waiting,) = wallet.resume().acceptances
+
+    assert isinstance(waiting, Waiting)
+    brand.instead.clear()
+    wallet.resume()
+    assert len(wallet.credentials()) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (json_response({"error": "credential_request_denied"}, 400), "peer-refused"),
+        (json_response({"error": "not_found"}, 404), "peer-refused"),
+        (json_response({"error": "invalid_token"}, 401), "token-not-accepted"),
+        (Response(401, "", b"", {"www-authenticate": "Bearer"}), "token-not-accepted"),
+        (
+            Response(403, "", b"", {"www-authenticate": 'DPoP error="insufficient_scope"'}),
+            "token-not-accepted",
+        ),
+    ],
+)
+def test_the_issuers_own_no_ends_it(
+    issuer: SlowIssuer, wallet: Wallet, answer: Response, code: str
+) -> None:
+    issuer.answers["/credential"] = answer
+
+    with pytest.raises(Refused) as refusal:
+        wallet.accept(issuer.link)
+
+    assert refusal.value.codes == [code]
+    assert wallet.resume().acceptances == ()

@@ -20,6 +20,7 @@ from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, U
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.offers import CredentialOffer, TxCode
 
+from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import (
     Acceptance,
     AcceptanceId,
@@ -168,8 +169,8 @@ class Acceptor:
     def refill(self, finished: Finished) -> Acceptance:
         """Ask for more copies of the cards that run out of fresh ones, if there is a way.
 
-        A server that refuses the refresh token is not asked again: what is left is left.
-        `Unavailable` leaves everything as it is.
+        A server that takes the refresh token no more is not asked again: what is left is
+        left. Every other error leaves everything as it is.
         """
         renewal = finished.renewal
         if renewal is None:
@@ -179,7 +180,9 @@ class Acceptor:
             return finished
         try:
             token = self._renewed(finished, renewal)
-        except (Refused, Malformed):
+        except Refused as refusal:
+            if peer_code(refusal) not in spec.REFRESH_IS_OVER:
+                raise
             return self._keep(replace(finished, renewal=None))
         wanted = tuple(
             card.wanted(tuple(fresh_signer(self._random) for _ in range(card.copies)))

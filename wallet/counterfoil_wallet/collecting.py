@@ -49,7 +49,7 @@ from counterfoil_wallet.proving import make_proofs
 from counterfoil_wallet.receiving import receive_credentials
 from counterfoil_wallet.sending import Sender
 from counterfoil_wallet.store import Store
-from counterfoil_wallet.wire import Clock, Random, peer_code, readable, reasons_of
+from counterfoil_wallet.wire import Clock, Random, or_unavailable, peer_code, reasons_of
 
 _State = TypeVar("_State", bound=Acceptance)
 _WithToken = TypeVar("_WithToken", Collecting, Waiting)
@@ -146,7 +146,9 @@ class Collector:
     def _answer_late(self, state: Waiting, late: Late) -> _Answer:
         encryption = None
         if state.endpoints.encryption is not None:
-            encryption = readable(lambda: fetch_encryption(self._sender.fetcher, state.issuer))
+            encryption = or_unavailable(
+                lambda: fetch_encryption(self._sender.fetcher, state.issuer)
+            )
         try:
             return request_late(
                 self._sender,

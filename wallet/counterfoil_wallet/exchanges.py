@@ -34,10 +34,11 @@ from counterfoil_wallet.sending import Sender, Token
 from counterfoil_wallet.wire import (
     Random,
     bounded,
-    json_answer,
+    own_answer,
     refusal_in,
     refuse,
     require_known,
+    require_own,
 )
 
 _TOKEN: Final = "token endpoint"
@@ -85,7 +86,7 @@ def redeem_code(sender: Sender, begun: Begun, code: Code | LoginCode | RefreshTo
     response = sender.to_server(
         begun.endpoints.token, form, endpoints=begun.endpoints, identity=begun.identity
     )
-    answer = json_answer(response, _TOKEN)
+    answer = own_answer(response, _TOKEN)
     # RFC 6749, section 7.1: a token of a type that we do not know is not used.
     known = [spec.BEARER, *([] if begun.identity.dpop is None else [spec.DPOP])]
     kind = text_at(answer, spec.TOKEN_TYPE, _TOKEN).lower()
@@ -105,7 +106,7 @@ def redeem_code(sender: Sender, begun: Begun, code: Code | LoginCode | RefreshTo
 
 def fetch_nonce(sender: Sender, url: str) -> str:
     """Give a fresh nonce (section 7)."""
-    answer = json_answer(sender.plain(url), _NONCE)
+    answer = own_answer(sender.plain(url), _NONCE)
     return bounded(text_at(answer, spec.C_NONCE, _NONCE), _NONCE, _MAX_NONCE)
 
 
@@ -202,10 +203,10 @@ def _longest(keys: int) -> int:
 def _answer(
     response: Response, sealed: Sealed, keys: int, where: str
 ) -> CredentialAnswer | Promise:
+    require_own(response, where)
     if response.status in (401, 403):
         refusal = refusal_in(response, where)
         raise refuse("token-not-accepted", _NEW_OFFER, refusal.reasons[0].found, where)
-    require_known(response, where)
     if response.status not in (200, 202):
         raise refusal_in(response, where)
     answer = opened(response, sealed, where, max_bytes=_longest(keys))

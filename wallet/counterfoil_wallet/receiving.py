@@ -25,7 +25,7 @@ from counterfoil_credentials.sdjwt_vc import (
 )
 
 from counterfoil_wallet.leaves import leaves
-from counterfoil_wallet.wire import MAX_IDENTIFIER, MAX_URL, bounded, readable, refuse
+from counterfoil_wallet.wire import MAX_IDENTIFIER, MAX_URL, bounded, or_unavailable, refuse
 
 _WHERE: Final = "credential"
 _MAX_CLAIMS: Final = 1_000
@@ -36,7 +36,7 @@ def keys_of(fetcher: Fetcher, issuer: str) -> Mapping[str, PublicKey]:
 
     What comes cannot be judged without them, and an issuer may give it once.
     """
-    return readable(lambda: fetch_issuer_keys(fetcher, issuer))
+    return or_unavailable(lambda: fetch_issuer_keys(fetcher, issuer))
 
 
 def receive_credentials(

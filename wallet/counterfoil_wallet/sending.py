@@ -50,7 +50,7 @@ from counterfoil_wallet.wire import (
     body_of,
     bounded,
     fresh_signer,
-    json_answer,
+    own_answer,
     refuse,
 )
 
@@ -232,7 +232,7 @@ class Sender:
         return {CLIENT_ATTESTATION_HEADER: attestation, CLIENT_ATTESTATION_POP_HEADER: pop}
 
     def _fetch_challenge(self, url: str) -> str:
-        answer = json_answer(self.plain(url), _CHALLENGE)
+        answer = own_answer(self.plain(url), _CHALLENGE)
         return bounded(text_at(answer, spec.CHALLENGE, _CHALLENGE), _CHALLENGE, _LONGEST_NONCE)
 
     def _remember(self, url: str, response: Response) -> None:

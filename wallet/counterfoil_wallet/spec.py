@@ -63,6 +63,10 @@ TOKEN_TYPE: Final = "token_type"
 BEARER: Final = "Bearer"
 DPOP: Final = "DPoP"  # RFC 9449, section 5
 REFRESH_TOKEN: Final = "refresh_token"  # RFC 6749, section 6
+# RFC 6749, section 5.2: the token's end, or ours as a client; the rest is about one request.
+REFRESH_IS_OVER: Final = frozenset(
+    {*("invalid_grant", "invalid_client", "unauthorized_client", "unsupported_grant_type")}
+)
 USE_DPOP_NONCE: Final = "use_dpop_nonce"  # RFC 9449, sections 8 and 9
 USE_CHALLENGE: Final = "use_attestation_challenge"  # Attestation-Based Client Authentication, 7.4
 CHALLENGE: Final = "attestation_challenge"  # section 6.1

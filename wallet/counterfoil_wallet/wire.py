@@ -22,7 +22,7 @@ from counterfoil_credentials.errors import CounterfoilError, Malformed, Reason, 
 from counterfoil_credentials.fetch import Response
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.sdjwt_vc import time_at
-from counterfoil_credentials.spec import JSON_MEDIA_TYPE
+from counterfoil_credentials.spec import JSON_MEDIA_TYPE, TOKEN_MEDIA_TYPE
 
 from counterfoil_wallet.printable import shortened
 from counterfoil_wallet.spec import ERROR
@@ -38,6 +38,7 @@ _MAX_REASONS: Final = 20
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _ERROR_CODE: Final = re.compile(r"[a-z_]{1,64}\Z")
 _TRY_LATER: Final = frozenset({408, 425, 429})
+_OWN_MEDIA_TYPES: Final = frozenset({"", JSON_MEDIA_TYPE, TOKEN_MEDIA_TYPE})
 
 
 def refuse(code: str, expected: str, found: str, where: str) -> Refused:
@@ -76,15 +77,24 @@ def require_known(response: Response, where: str) -> None:
         raise Unavailable(f"expected an answer of the {where}, found HTTP status {response.status}")
 
 
+def require_own(response: Response, where: str) -> None:
+    """Return only if the issuer or its server itself gave an answer, yes or no.
+
+    A redirect, a page, a 404 that names no error: a proxy, a portal or a server that is being
+    changed says that, and nobody's credential ends for it. It is `Unavailable`.
+    """
+    require_known(response, where)
+    is_yes = response.status < 300 and response.media_type in _OWN_MEDIA_TYPES
+    is_no = response.status >= 400 and (
+        _error_code(response, where) is not None or _turns_token_away(response)
+    )
+    if not (is_yes or is_no):
+        raise Unavailable(f"expected an answer of the {where}, found HTTP status {response.status}")
+
+
 def refusal_in(response: Response, where: str) -> Refused:
     """Give the refusal that the peer spoke: its error code if it gave a plain one."""
-    found = f"HTTP status {response.status}"
-    try:
-        code = optional_text_at(body_of(response, where), ERROR, where)
-    except Malformed:
-        code = None
-    if code is not None and is_error_code(code):
-        found = code
+    found = _error_code(response, where) or f"HTTP status {response.status}"
     return refuse("peer-refused", f"success of the {where}", found, where)
 
 
@@ -103,6 +113,12 @@ def body_of(response: Response, where: str) -> JsonObject:
     return parse_object(response.body, where, max_bytes=MAX_ANSWER_BYTES)
 
 
+def own_answer(response: Response, where: str) -> JsonObject:
+    """Give what `json_answer` does, where the answer is one (`require_own`)."""
+    require_own(response, where)
+    return json_answer(response, where)
+
+
 def json_answer(response: Response, where: str) -> JsonObject:
     """Give the JSON object of an answer with status 200; else `Unavailable` or `Refused`."""
     require_known(response, where)
@@ -113,7 +129,21 @@ def json_answer(response: Response, where: str) -> JsonObject:
     return body_of(response, where)
 
 
-def readable(ask: Callable[[], _Found]) -> _Found:
+def _error_code(response: Response, where: str) -> str | None:
+    try:
+        code = optional_text_at(body_of(response, where), ERROR, where)
+    except Malformed:
+        return None
+    return code if code is not None and is_error_code(code) else None
+
+
+def _turns_token_away(response: Response) -> bool:
+    """Say whether a token is asked for in our ways (RFC 6750, section 3; RFC 9449, section 7.1)."""
+    asked = response.headers.get("www-authenticate", "").lower()
+    return response.status in (401, 403) and asked.startswith(("bearer", "dpop"))
+
+
+def or_unavailable(ask: Callable[[], _Found]) -> _Found:
     """Give the document that `ask` fetches; one that is none is `Unavailable`.
 
     For what the issuer publishes and is asked for again while something is under way: a
