@@ -144,6 +144,7 @@ def test_the_command_line_accepts_and_presents_after_a_yes(
 
     assert main(["accept", folder, issuer.link]) == 0
     for answer, sent in (("n", 0), ("y", 1)):
+        shop.nonce = f"the nonce of a request for {answer}"
         monkeypatch.setattr("sys.stdin", StringIO(f"{answer}\n"))
         capsys.readouterr()
         assert main(["present", folder, shop.link, "--json"]) == 0
