@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from counterfoil_credentials.errors import Refused
-from counterfoil_credentials.fetch import MemoryFetcher
+from counterfoil_credentials.fetch import MemoryFetcher, Response
+from counterfoil_credentials.offers import CredentialOffer
 from counterfoil_wallet import Act, CredentialId, HeldCredential, Wallet
 
 from tests.conftest import Clock
 from tests.wallet.conftest import Place
-from tests.wallet.strangers import StrangeIssuer, StrangeShop
+from tests.wallet.strangers import BRAND, StrangeIssuer, StrangeShop, json_response
 
 MONTH = timedelta(days=30)
 
@@ -61,6 +63,47 @@ def test_what_was_on_the_screen_when_it_was_removed_is_not_sent(
     wallet.take_back(held.credential_id)
     wallet.present(choice)
     assert wallet.history()[-1].act is Act.SHOWN
+
+
+@pytest.mark.parametrize("destroys", [False, True])
+def test_what_was_removed_does_not_count_as_accepted_when_its_offer_is_scanned_again(
+    wallet: Wallet,
+    network: MemoryFetcher,
+    clock: Clock,
+    random_bytes: Callable[[int], bytes],
+    *,
+    destroys: bool,
+) -> None:
+    issuer = StrangeIssuer(network, clock, random_bytes)
+    (held,) = wallet.accept(issuer.link).credentials
+    assert wallet.accept(issuer.link).credentials == (held,)
+    wallet.remove(held.credential_id)
+    if destroys:
+        wallet.empty_trash()
+
+    with pytest.raises(Refused) as refusal:
+        wallet.accept(issuer.link)
+
+    assert refusal.value.codes == ["accepted-before"]
+
+
+def test_a_poster_with_a_new_offer_for_everybody_is_accepted_each_time_it_is_shown(
+    wallet: Wallet, network: MemoryFetcher, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    issuer, made = StrangeIssuer(network, clock, random_bytes), count(1)
+
+    def offers(*_: object) -> Response:
+        offer = CredentialOffer(BRAND, ("warranty",), f"code-{next(made)}", None)
+        return json_response(offer.to_json())
+
+    network.serve("https://links.example", offers)
+    poster = "openid-credential-offer://?credential_offer_uri=https%3A%2F%2Flinks.example%2F1"
+
+    for _ in range(2):
+        (card,) = wallet.accept(wallet.offered(poster)).credentials
+        wallet.remove(card.credential_id)
+
+    assert len([path for path, _ in issuer.received if path == "/credential"]) == 2
 
 
 def test_what_is_taken_back_is_as_it_was(wallet: Wallet, held: HeldCredential) -> None:

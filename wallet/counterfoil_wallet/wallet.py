@@ -294,10 +294,11 @@ class Wallet:
 
         `source` is what `offered` gave: what was shown is what is accepted. With a link
         instead, whatever it leads to now is accepted unseen.
-        Once accepted, the same offer gives the same credentials. `Unavailable`
+        Once accepted, the same offer gives the same credentials, and so does the same
+        link: one that leads to a new offer each time is for `offered`. `Unavailable`
         leaves it under way: call again, or `resume`. Raises `Refused` when
         nothing of it could be kept (`offer-not-redeemed`, `issuer-mismatch`,
-        `tx-code-needed`, …) and `Malformed`.
+        `tx-code-needed`, …) or is left (`accepted-before`), and `Malformed`.
         """
         offer = offer_in(source)
         with self._only_one(acceptance_id_of(offer)):
@@ -674,10 +675,14 @@ class Wallet:
             return None if after == before else after
 
     def _accepted(self, end: End) -> Accepted:
-        held = [self._store.card(credential_id) for credential_id in end.held]
+        found = [self._store.card(credential_id) for credential_id in end.held]
+        held = tuple(card for card in found if card is not None and card.trashed_at is None)
         late = () if isinstance(end, Finished) else end.late
+        if end.held and not held and not late:
+            expected, was = "an offer that is new to this wallet", "one whose cards were removed"
+            raise refuse("accepted-before", expected, was, "credential_offer")
         return Accepted(
-            tuple(card for card in held if card is not None),
+            held,
             end.refused,
             min((each.not_before for each in late), default=None),
         )
