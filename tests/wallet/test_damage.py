@@ -1,19 +1,32 @@
 """A damaged wallet is recognised, the damage named, and what is intact brought into a new one."""
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
+from io import FileIO
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from counterfoil_credentials.encoding import parse_object
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
-from counterfoil_wallet import Copy, HeldCredential, Kind, Record
-from counterfoil_wallet.salvaging import Salvaged, salvage
-from counterfoil_wallet.sqlite_store import DATABASE, HEADER, HEADER_COPY, SqliteStore
+from counterfoil_wallet import Copy, HeldCredential, Kind, Record, salvaging
+from counterfoil_wallet.passphrase import FileKey
+from counterfoil_wallet.salvaging import Lost, Salvaged, salvage
+from counterfoil_wallet.sqlite_store import (
+    DATABASE,
+    HEADER,
+    HEADER_COPY,
+    LOCK,
+    SqliteStore,
+    connect,
+)
+from counterfoil_wallet.tables import Connection
 
 from tests.conftest import NOON
-from tests.wallet.cards import card_of, copy_of
+from tests.wallet.cards import BRAND, TYPE, card_of, copy_of
 from tests.wallet.conftest import CHEAP, PASSPHRASE
 from tests.wallet.test_migrations import FILES, VERSIONS
 
@@ -73,6 +86,30 @@ def damage(folder: Path, page: int, offset: int = 1_000) -> None:
         file.write(bytes([byte ^ 1]))
 
 
+def rows_up_to(folder: Path, table: str, page: int) -> int:
+    with closing(SqliteStore.open(folder, PASSPHRASE)) as store:
+        ((rows,),) = store.connection.execute(
+            "SELECT ifnull(sum(ncell), 0) FROM dbstat"
+            " WHERE name = ? AND pagetype = 'leaf' AND pageno <= ?",
+            (table, page),
+        ).fetchall()
+        return int(rows)
+
+
+def rows_of(salvaged: Salvaged, table: str) -> set[int]:
+    return {
+        row for one in salvaged.lost if one.table == table for row in range(one.first, one.last + 1)
+    }
+
+
+def root_of(folder: Path, name: str) -> int:
+    with closing(SqliteStore.open(folder, PASSPHRASE)) as store:
+        rows = store.connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,)
+        )
+        return int(rows.fetchall()[0][0])
+
+
 def pages_of(folder: Path, table: str) -> list[int]:
     with closing(SqliteStore.open(folder, PASSPHRASE)) as store:
         rows = store.connection.execute("SELECT pageno FROM dbstat WHERE name = ?", (table,))
@@ -109,7 +146,7 @@ def test_a_card_without_a_copy_of_its_own_is_told(
 def test_damage_to_one_page_costs_what_is_on_it_and_nothing_else(
     folder: Path, cards: list[HeldCredential], saved: Salvage
 ) -> None:
-    """Of every table a page in its middle: the root of a table is the way to all of it."""
+    """Of every table a page in its middle. With the copies of a card, the card is lost too."""
     intact = (folder / DATABASE).read_bytes()
     pages = {name: pages_of(folder, name) for name in TABLES}
     assert len(pages["copies"]) > 10
@@ -127,10 +164,165 @@ def test_damage_to_one_page_costs_what_is_on_it_and_nothing_else(
         lost["cards"] = sum(card.configuration_id == "" for card in held)
         for table, rows in lost.items():
             assert (0 < rows < 30) == (table == name), (name, page)
-            assert (table in {one.table for one in salvaged.lost}) == (table == name)
+            told = {one.table for one in salvaged.lost}
+            assert (table in told) == (table == name or (table, name) == ("cards", "copies"))
         assert {str(card.claims["serial"]) for card in held} <= {f"A{i}" for i in range(CARDS)}
         assert len(held) >= CARDS - 8
         assert cards
+
+
+def test_where_the_way_to_its_pages_is_damaged_a_table_is_read_page_by_page(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    """Of every table the root, which holds no row: nothing is lost but the way."""
+    intact, before = (folder / DATABASE).read_bytes(), contents(folder)
+    roots = [root_of(folder, name) for name in ("cards", "copies", "records")]
+    assert [len(pages_of(folder, name)) > 2 for name in ("cards", "copies", "records")]
+    for each in ([root] for root in roots), [roots]:
+        for pages in each:
+            for page in pages:
+                damage(folder, page)
+            salvaged = saved()
+            (folder / DATABASE).write_bytes(intact)
+
+            assert salvaged == Salvaged(cards=CARDS, copies=CARDS + 4, records=CARDS, lost=())
+            assert contents(folder.parent / "saved") == before
+    assert cards
+
+
+def test_without_the_index_too_the_end_of_a_table_counts_as_lost_and_the_work_is_bounded(
+    folder: Path,
+    cards: list[HeldCredential],
+    saved: Salvage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("copies", "sqlite_autoindex_copies_1"):
+        damage(folder, root_of(folder, name))
+    opened: list[Path] = []
+
+    def count(place: Path, key: FileKey, *, damaged: bool) -> Connection:
+        opened.append(place)
+        return connect(place, key, damaged=damaged)
+
+    monkeypatch.setattr(salvaging, "connect", count)
+
+    assert saved() == Salvaged(
+        cards=CARDS,
+        copies=CARDS + 4,
+        records=CARDS,
+        lost=(Lost("copies", CARDS + 5, CARDS + 5),),
+    )
+    assert len(opened) < 3 * (folder / DATABASE).stat().st_size // PAGE
+    assert cards
+
+
+@pytest.mark.parametrize("cut", [1, 7, 12, 17, 25])
+@pytest.mark.parametrize("more", [0, 77])
+def test_of_a_file_that_was_cut_every_row_on_the_pages_that_are_left_is_saved(
+    folder: Path, cards: list[HeldCredential], saved: Salvage, cut: int, more: int
+) -> None:
+    pages = (folder / DATABASE).stat().st_size // PAGE - cut
+    left = {name: rows_up_to(folder, name, pages) for name in ("cards", "copies", "records")}
+    os.truncate(folder / DATABASE, pages * PAGE + more)
+
+    salvaged = saved()
+
+    held, *_ = contents(folder.parent / "saved")
+    assert (salvaged.copies, salvaged.records) == (left["copies"], left["records"])
+    lost = {name: rows_of(salvaged, name) for name in left}
+    # Without its copies a card's row is not enough, and is told of with issuer and type.
+    kept = [place for place, card in enumerate(cards, 1) if card in held]
+    faceless = [one for one in salvaged.lost if one.vct]
+    assert len(kept) + len(faceless) == left["cards"]
+    assert {(one.issuer, one.vct) for one in faceless} <= {(BRAND, TYPE)}
+    assert lost["records"] >= set(range(left["records"] + 1, CARDS + 1))
+    named = sorted([*kept, *lost["cards"]])
+    assert named == list(range(1, len(named) + 1))
+    assert salvaged.lost
+
+
+def test_what_the_disk_does_not_give_back_is_a_damaged_page(
+    folder: Path,
+    cards: list[HeldCredential],
+    saved: Salvage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = pages_of(folder, "copies")[-1]
+    opening = Path.open
+
+    class Failing(FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() == (page - 1) * PAGE:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(-1 if size is None else size)
+
+    def failing(path: Path, mode: str = "r", buffering: int = -1) -> IO[Any]:
+        if path == folder / DATABASE:
+            return Failing(path)
+        return opening(path, mode, buffering)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", failing)
+        salvaged = saved()
+
+    assert {lost.table for lost in salvaged.lost} == {"copies", "cards"}
+    assert CARDS - 8 <= salvaged.cards < len(cards)
+
+
+@pytest.mark.parametrize("is_locked_there", [True, False])
+def test_a_wallet_on_a_disk_that_takes_nothing_is_salvaged(
+    folder: Path,
+    cards: list[HeldCredential],
+    saved: Salvage,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_locked_there: bool,
+) -> None:
+    opening = os.open
+
+    def read_only(path: str, flags: int, mode: int = 0o777, **more: int | None) -> int:
+        if Path(path).parent == folder and flags & (os.O_RDWR | os.O_WRONLY | os.O_CREAT):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return opening(path, flags, mode, **more)
+
+    if not is_locked_there:
+        (folder / LOCK).unlink()
+    before = sorted(path.name for path in folder.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", read_only)
+        assert saved().cards == len(cards)
+        with pytest.raises(Unavailable):
+            SqliteStore.open(folder, PASSPHRASE)
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_disk_without_room_for_what_is_saved_is_told(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10 * PAGE, hard))
+    try:
+        with pytest.raises(Unavailable):
+            saved()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert {path.name for path in folder.parent.iterdir()} == {"damaged"}
+    assert saved().cards == len(cards)
+
+
+def test_a_wallet_without_its_database_or_with_a_folder_in_its_place_is_told(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    (folder / DATABASE).unlink()
+    with pytest.raises(Malformed):
+        saved()
+    (folder / DATABASE).mkdir()
+    with pytest.raises(Malformed):
+        saved()
+    assert cards
+    assert {path.name for path in folder.parent.iterdir()} == {"damaged"}
 
 
 def test_what_is_lost_is_listed(folder: Path, cards: list[HeldCredential], saved: Salvage) -> None:
@@ -140,9 +332,13 @@ def test_what_is_lost_is_listed(folder: Path, cards: list[HeldCredential], saved
     salvaged = saved()
 
     held, *_ = contents(folder.parent / "saved")
-    assert {lost.table for lost in salvaged.lost} == {"copies"}
+    gone = [place for place, card in enumerate(cards, 1) if card not in held]
+    assert {lost.table for lost in salvaged.lost} == {"copies", "cards"}
+    assert [lost for lost in salvaged.lost if lost.table == "cards"] == [
+        Lost("cards", place, place, BRAND, TYPE) for place in gone
+    ]
     assert held == [card for card in cards if card in held]
-    assert 1 <= CARDS - len(held) <= 8
+    assert 1 <= len(gone) <= 8
 
 
 def test_a_card_whose_row_is_lost_is_made_of_its_copies_again(

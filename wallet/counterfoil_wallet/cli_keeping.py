@@ -4,6 +4,7 @@ import getpass
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from counterfoil_credentials.encoding import Json
 
@@ -36,12 +37,13 @@ def check(wallet: Wallet, _: Namespace) -> Told:
 def salvage(given: Namespace) -> Told:
     """Make a new wallet of what is intact in a damaged one, which stays as it is."""
     saved = Wallet.salvage(given.folder, given.passphrase, given.into)
-    lost: list[Json] = [
-        {"table": one.table, "first": one.first, "last": one.last} for one in saved.lost
-    ]
+    lost: list[Json] = [asdict(one) for one in saved.lost]
     counts = {"cards": saved.cards, "copies": saved.copies, "records": saved.records}
     lines = [f"Saved {saved.cards} cards with {saved.copies} copies, {saved.records} records."]
-    lines += [f"Lost: {one.table}, rows {one.first} to {one.last}" for one in saved.lost]
+    lines += [
+        f"Lost: {one.table}, rows {one.first} to {one.last} {one.vct} {one.issuer}".rstrip()
+        for one in saved.lost
+    ]
     return {"salvaged": given.into, **counts, "lost": lost}, lines
 
 

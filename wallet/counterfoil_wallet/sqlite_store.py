@@ -11,6 +11,7 @@ disk is made or opened. The package is `apsw-sqlite3mc`; it installs the module
 module says so, rather than write in the clear.
 """
 
+import errno
 import hmac
 import os
 import sys
@@ -74,17 +75,28 @@ else:
 
 
 class FolderLock:
-    """A lock on one file of the folder, which ends with the process however it ends."""
+    """A lock on one file of the folder, which ends with the process however it ends.
 
-    def __init__(self, folder: Path) -> None:
+    Without `writing`, a disk that takes nothing is no obstacle: nobody else writes there.
+    """
+
+    def __init__(self, folder: Path, *, writing: bool = True) -> None:
+        self._descriptor: int | None = None
         with telling(LOCK):
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            except OSError as cause:
+                if writing or cause.errno not in (errno.EROFS, errno.EACCES):
+                    raise
+                if not (folder / LOCK).exists():
+                    return
+                descriptor = os.open(folder / LOCK, os.O_RDONLY)
         try:
             _lock_whole(descriptor)
         except OSError as cause:
             os.close(descriptor)
             raise Unavailable("expected a free wallet, found it open in another program") from cause
-        self._descriptor: int | None = descriptor
+        self._descriptor = descriptor
 
     def close(self) -> None:
         """Let go of it; twice is once."""
@@ -306,8 +318,11 @@ def _require_cipher() -> None:
         )
 
 
-def connect(folder: Path, key: FileKey, *, new: bool = False) -> Connection:
-    """Give a connection to the database in `folder`, at whatever version it is."""
+def connect(folder: Path, key: FileKey, *, new: bool = False, damaged: bool = False) -> Connection:
+    """Give a connection to the database in `folder`, at whatever version it is.
+
+    A `damaged` one may be shorter than its first page says.
+    """
     path = folder / DATABASE
     if new:
         path.touch(mode=0o600)
@@ -320,19 +335,19 @@ def connect(folder: Path, key: FileKey, *, new: bool = False) -> Connection:
             raise Malformed("the wallet's database", "none", DATABASE) from None
     try:
         with telling():
-            _unlock(connection, key)
+            _unlock(connection, key, "PRAGMA writable_schema = on;" if damaged else "")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _unlock(connection: Connection, key: FileKey) -> None:
+def _unlock(connection: Connection, key: FileKey, more: str) -> None:
     # The lock of this connection lasts as long as it does, so the index of the
     # WAL stays in memory: no shared-memory file. The text holds the key, so it
     # is not kept among the prepared statements.
     answers = connection.execute(
-        f"PRAGMA cipher = {_CIPHER}; PRAGMA key = 'raw:{key.raw.hex()}';"
+        f"PRAGMA cipher = {_CIPHER}; PRAGMA key = 'raw:{key.raw.hex()}'; {more}"
         " PRAGMA temp_store = memory; PRAGMA locking_mode = exclusive;"
         " PRAGMA journal_mode = wal; PRAGMA synchronous = full;"
         f" PRAGMA cache_size = -{_CACHE_KIB}",
