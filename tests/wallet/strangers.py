@@ -59,6 +59,7 @@ class StrangeIssuer:
     copies: int = 1
     code: str = "a-code"
     authorization_server: str | None = None
+    client_id: str | None = None
     header: JsonObject = field(default_factory=dict[str, Json])
     answers: dict[str, Response] = field(default_factory=dict[str, Response])
     bends: dict[str, Bend] = field(default_factory=dict[str, Bend])
@@ -114,7 +115,13 @@ class StrangeIssuer:
                 return {"credentials": [{"credential": self._credential(str(t))} for t in tokens]}
 
     def _credential(self, token: str) -> str:
-        proof = check_proof(token, issuer=BRAND, now=self.clock(), max_age=timedelta(minutes=5))
+        proof = check_proof(
+            token,
+            issuer=BRAND,
+            now=self.clock(),
+            max_age=timedelta(minutes=5),
+            client_id=self.client_id,
+        )
         sd_jwt = issue_credential(
             self.claims,
             vct=self.vct,

@@ -207,16 +207,3 @@ def test_what_is_still_not_ready_waits_on_and_what_is_denied_ends(
     assert type(dropped).__name__ == "Dropped"
     assert wallet.resume().acceptances == ()
     assert wallet.credentials() == []
-
-
-def test_two_acceptances_share_no_key(serve: Serve) -> None:
-    brand, wallet = serve(Mode(attests=Demand.REQUIRED)), None
-    wallet = brand.wallet()
-    for _ in range(2):
-        offer = brand.offer()
-        wallet.accept(offer.link, tx_code=offer.tx_code)
-
-    proofs = [headers["dpop"].split(".")[0] for headers in brand.headers("/token")]
-    attested = [headers["oauth-client-attestation"] for headers in brand.headers("/token")]
-    assert len(set(proofs)) == 2
-    assert len({each.split(".")[1] for each in attested}) == 2

@@ -248,7 +248,9 @@ class Collector:
 
     def _ask_once(self, state: Authorized, wanted: Wanted) -> _Answer:
         nonce_url = state.endpoints.nonce
-        nonce = None if nonce_url is None else fetch_nonce(self._sender, nonce_url)
+        nonce = None
+        if nonce_url is not None:
+            nonce = fetch_nonce(self._sender, nonce_url, state.identity)
         named: JsonObject = {spec.CREDENTIAL_IDENTIFIER: wanted.identifier}
         if wanted.identifier is None:
             named = {spec.CONFIGURATION_ID: wanted.configuration_id}

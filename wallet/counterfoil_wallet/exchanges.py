@@ -30,7 +30,7 @@ from counterfoil_credentials.spec import (
 from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import Begun, Code, LoginCode, RefreshToken
 from counterfoil_wallet.encrypting import Encryption, Sealed, opened, seal
-from counterfoil_wallet.sending import Sender, Token
+from counterfoil_wallet.sending import Identity, Sender, Token
 from counterfoil_wallet.wire import (
     Random,
     bounded,
@@ -104,9 +104,9 @@ def redeem_code(sender: Sender, begun: Begun, code: Code | LoginCode | RefreshTo
     return TokenAnswer(Token(value, named, refresh), _identifiers(answer))
 
 
-def fetch_nonce(sender: Sender, url: str) -> str:
+def fetch_nonce(sender: Sender, url: str, identity: Identity) -> str:
     """Give a fresh nonce (section 7)."""
-    answer = own_answer(sender.plain(url), _NONCE)
+    answer = own_answer(sender.plain(url, identity), _NONCE)
     return bounded(text_at(answer, spec.C_NONCE, _NONCE), _NONCE, _MAX_NONCE)
 
 

@@ -4,8 +4,9 @@
     sender.to_issuer(url, body, ..., token=token, identity=identity)     credential and the rest
 
 A DPoP proof is made for every request, a wallet attestation goes to the authorization server
-alone. A server that wants its own nonce, or a challenge, says so in its answer: the request is
-sent once more with it, and never a third time. Nonces are kept by origin, as RFC 9449 has it.
+alone. A server that wants its own nonce says so in its answer, and the request is sent once
+more with it; likewise for a challenge. A nonce is kept for the origin that gave it, as RFC 9449
+has it, and for the key that it was given to: sent with another, it would join two acceptances.
 
 RFC 9449, sections 4, 5, 7, 8 and 9; OAuth 2.0 Attestation-Based Client Authentication,
 sections 5 to 7; OpenID4VCI 1.0, appendix E.
@@ -28,7 +29,7 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.fetch import Fetcher, Response
 from counterfoil_credentials.fetch_urls import origin_of, parse_url
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.spec import (
     ATTESTATION_CHALLENGE_HEADER,
     CLIENT_ATTESTATION_HEADER,
@@ -57,7 +58,7 @@ from counterfoil_wallet.wire import (
 _CHALLENGE: Final = "challenge endpoint"
 _JTI_BYTES: Final = 16
 _LONGEST_NONCE: Final = 512
-_MOST_ORIGINS: Final = 256
+_MOST_NONCES: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,7 @@ class Sender:
         self.client = client
         self._clock = clock
         self._random = random
-        self._nonces: dict[str, str] = {}
+        self._nonces: dict[tuple[PublicKey, str], str] = {}
 
     def identity(self, endpoints: Endpoints, *, must_name_itself: bool) -> Identity:
         """Make the keys of one acceptance, as far as its server takes them.
@@ -139,7 +140,7 @@ class Sender:
         body = urlencode({**form, **named}).encode()
         challenge = None
         if identity.instance is not None and endpoints.challenge is not None:
-            challenge = self._fetch_challenge(endpoints.challenge)
+            challenge = self._fetch_challenge(endpoints.challenge, identity)
 
         def send() -> Response:
             headers = {
@@ -147,7 +148,7 @@ class Sender:
                 **self._dpop(url, identity, None),
             }
             response = self.fetcher.post(url, body, media_type=FORM_MEDIA_TYPE, headers=headers)
-            self._remember(url, response)
+            self._remember(url, identity, response)
             return response
 
         response = send()
@@ -184,7 +185,7 @@ class Sender:
                 accept=f"{JSON_MEDIA_TYPE}, {TOKEN_MEDIA_TYPE}",
                 max_bytes=max_bytes,
             )
-            self._remember(url, response)
+            self._remember(url, identity, response)
             return response
 
         response = send()
@@ -192,10 +193,10 @@ class Sender:
             response = send()
         return response
 
-    def plain(self, url: str) -> Response:
-        """Post nothing, as nobody: how a nonce is asked for."""
+    def plain(self, url: str, identity: Identity) -> Response:
+        """Post nothing, as nobody: how a nonce is asked for, to be used by `identity` alone."""
         response = self.fetcher.post(url, b"", media_type=FORM_MEDIA_TYPE)
-        self._remember(url, response)
+        self._remember(url, identity, response)
         return response
 
     def _dpop(self, url: str, identity: Identity, token: Token | None) -> dict[str, str]:
@@ -208,7 +209,7 @@ class Sender:
             jti=b64url(self._random(_JTI_BYTES)),
             now=self._clock(),
             access_token=None if token is None else token.value,
-            nonce=self._nonces.get(_origin(url)),
+            nonce=self._nonces.get((identity.dpop.public, _origin(url))),
         )
         return {DPOP_HEADER: proof}
 
@@ -231,16 +232,16 @@ class Sender:
         attestation = attester.attest_wallet(identity.instance.public, client_id=client_id)
         return {CLIENT_ATTESTATION_HEADER: attestation, CLIENT_ATTESTATION_POP_HEADER: pop}
 
-    def _fetch_challenge(self, url: str) -> str:
-        answer = own_answer(self.plain(url), _CHALLENGE)
+    def _fetch_challenge(self, url: str, identity: Identity) -> str:
+        answer = own_answer(self.plain(url, identity), _CHALLENGE)
         return bounded(text_at(answer, spec.CHALLENGE, _CHALLENGE), _CHALLENGE, _LONGEST_NONCE)
 
-    def _remember(self, url: str, response: Response) -> None:
+    def _remember(self, url: str, identity: Identity, response: Response) -> None:
         nonce = response.headers.get(DPOP_NONCE_HEADER.lower())
-        if nonce is not None and _is_nonce(nonce):
-            if len(self._nonces) >= _MOST_ORIGINS:
+        if identity.dpop is not None and nonce is not None and _is_nonce(nonce):
+            if len(self._nonces) >= _MOST_NONCES:
                 self._nonces.clear()
-            self._nonces[_origin(url)] = nonce
+            self._nonces[identity.dpop.public, _origin(url)] = nonce
 
 
 def _origin(url: str) -> str:
