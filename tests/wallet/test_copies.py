@@ -162,6 +162,26 @@ def test_an_expired_copy_is_for_nobody_unless_all_have_expired(store: Store) -> 
     assert taken(store.take_copy(card.credential_id, TILL, at=end + DAY)) == card.copy.copy_id
 
 
+def test_a_copy_that_ran_out_and_that_nobody_saw_is_forgotten(store: Store) -> None:
+    soon, later = NOON + DAY, NOON + 2 * DAY
+    card, other = card_of(CLAIMS, expires_at=soon), card_of(CLAIMS, expires_at=soon)
+    seen, unseen, lasting = (copy_of(CLAIMS, expires_at=at) for at in (soon, soon, later))
+    endless = copy_of(CLAIMS)
+    store.hold(card, [seen, unseen, lasting, endless])
+    store.hold(other, [another := copy_of(CLAIMS, expires_at=soon)])
+    store.show(seen.copy_id, TILL, at=NOON)
+
+    store.drop_expired(card.credential_id, at=soon - timedelta(seconds=1))
+    assert len(store.copies(card.credential_id)) == 5
+    store.drop_expired(card.credential_id, at=soon)
+
+    kept = [copy.copy_id for copy in store.copies(card.credential_id)]
+    assert kept == [each.copy_id for each in (card.copy, seen, lasting, endless)]
+    assert store.card(card.credential_id) == card
+    assert [each.verifier for each in store.showings(card.credential_id)] == [TILL]
+    assert another in store.copies(other.credential_id)
+
+
 def test_a_card_that_is_not_held_has_no_copy(store: Store, card: HeldCredential) -> None:
     for ask in (store.peek_copy, store.take_copy):
         with pytest.raises(Refused) as refusal:

@@ -279,3 +279,20 @@ def test_expired_copies_are_not_counted(
 
     (card,) = store.cards()
     assert store.copies_left(card.credential_id, at=clock()).fresh == 4
+
+
+def test_an_issuer_whose_copies_last_a_minute_does_not_fill_the_file(
+    issuer: RefreshingIssuer, wallet: Wallet, store: MemoryStore, clock: Clock
+) -> None:
+    issuer.expires_in = timedelta(minutes=1)
+    wallet.accept(issuer.link)
+    (card,) = store.cards()
+    store.take_copy(card.credential_id, "a verifier", at=clock())
+
+    for _ in range(5):
+        clock.advance(timedelta(minutes=2))
+        wallet.resume()
+
+    assert len(forms(issuer)) == 6
+    assert len(store.copies(card.credential_id)) == 1 + 4, "the one that was shown, and new ones"
+    assert store.copies_left(card.credential_id, at=clock()).fresh == 4

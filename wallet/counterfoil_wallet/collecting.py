@@ -231,6 +231,8 @@ class Collector:
             # What the customer destroyed while more of it was asked for does not come back.
             if received.is_new or self._store.card(card.credential_id) is not None:
                 self._store.hold(card, received.more)
+                # Of an issuer whose copies last a minute, the file would fill up with them.
+                self._store.drop_expired(card.credential_id, at=card.accepted_at)
             # More copies of a card are nothing new to the customer.
             if received.is_new:
                 self._store.put(event.to_record())

@@ -175,6 +175,14 @@ class Store(Protocol):
         """Count the copies that can still be shown."""
         ...
 
+    def drop_expired(self, credential_id: CredentialId, *, at: datetime) -> None:
+        """Forget the copies that ended by `at` and that nobody was shown.
+
+        Not the one that the card is read from, nor what somebody saw: more copies are compared
+        with that.
+        """
+        ...
+
     def peek_copy(
         self, credential_id: CredentialId, verifier: str, *, at: datetime
     ) -> Taken | NoFreshCopy:

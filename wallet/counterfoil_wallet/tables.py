@@ -283,6 +283,14 @@ class Tables:
         )
         return CopiesLeft(fresh=fresh, unexpired=unexpired)
 
+    def drop_expired(self, credential_id: CredentialId, *, at: datetime) -> None:
+        self._write(
+            "DELETE FROM copies WHERE card = (SELECT position FROM cards WHERE card_id = ?)"
+            " AND position <> (SELECT face FROM cards WHERE card_id = ?) AND expires_at <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM showings WHERE copy = copies.position)",
+            (credential_id, credential_id, _seconds(at)),
+        )
+
     def peek_copy(
         self, credential_id: CredentialId, verifier: str, *, at: datetime
     ) -> Taken | NoFreshCopy:
