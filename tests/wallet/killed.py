@@ -29,6 +29,7 @@ from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.fetch import Fetcher, MemoryFetcher, Response
 from counterfoil_wallet import Wallet
 from counterfoil_wallet.backup import read_backup, write_backup
+from counterfoil_wallet.exporting import write_export
 from counterfoil_wallet.passphrase import Cost
 from counterfoil_wallet.sqlite_store import SqliteStore, change_version
 
@@ -235,6 +236,14 @@ def _restore(given: Mapping[str, Any]) -> None:
     _say(said="restored")
 
 
+def _export(given: Mapping[str, Any]) -> None:
+    store = SqliteStore.open(Path(given["folder"]), SECRET)
+    at = datetime.fromisoformat(given["now"])
+    _say(said="began")
+    write_export(store, Path(given["into"]), SECRET, at=at, random=os.urandom, cost=CHEAP)
+    _say(said="exported")
+
+
 _VERBS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "accept": _accept,
     "present": _present,
@@ -242,6 +251,7 @@ _VERBS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "go back": _go_back,
     "back up": _back_up,
     "restore": _restore,
+    "export": _export,
 }
 
 

@@ -27,6 +27,7 @@ from counterfoil_wallet.recovery import split
 from counterfoil_wallet.schema import HEAD
 from counterfoil_wallet.sqlite_store import SqliteStore, exists
 from counterfoil_wallet.tables import Connection
+from counterfoil_wallet.whole_files import write_whole
 
 from tests.conftest import NOON
 from tests.readme_stages import STAGES
@@ -230,20 +231,63 @@ def test_a_link_that_was_planted_beside_a_backup_is_not_written_through(
 ) -> None:
     another, file = tmp_path / "another", tmp_path / "b"
     another.write_text("a letter")
-    (tmp_path / ".b.part").symlink_to(tmp_path / target)
+    planted = tmp_path / ".b.aaaaaaaa.part"
+    planted.symlink_to(tmp_path / target)
 
     write_backup(lived, file, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
 
     assert another.read_text() == "a letter"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "b"]
+    assert {path.name for path in tmp_path.iterdir()} == {"another", "b", planted.name}
     assert not file.is_symlink()
     assert read_backup(file, PASSPHRASE) == Contents.of(lived)
+
+
+def test_two_who_write_one_file_write_two_drafts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, syncing = tmp_path / "b", os.fsync
+    began: list[bytes] = []
+
+    def meet(descriptor: int) -> None:
+        """While the first draft is brought to the disk, let another program write the file."""
+        syncing(descriptor)
+        if not began:
+            began.append(b"first")
+            write_whole(file, b"second " * 1_000)
+            assert file.read_bytes() == b"second " * 1_000
+            assert len(list(tmp_path.iterdir())) == 2
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", meet)
+        write_whole(file, b"first")
+
+    assert file.read_bytes() == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_draft_that_was_left_behind_goes_with_the_next_and_others_stay(tmp_path: Path) -> None:
+    names = (
+        ".b.aaaaaaaa.part",
+        ".c.aaaaaaaa.part",
+        ".b.part",
+        ".b.aaaaaaaa.txt",
+        "b.aaaaaaaa.part",
+    )
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+    os.mkfifo(tmp_path / ".b.bbbbbbbb.part")
+
+    write_whole(tmp_path / "b", b"whole")
+
+    assert {path.name for path in tmp_path.iterdir()} == {"b", *names[1:]}
+    write_whole(tmp_path / "[b]", b"whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"b", "[b]", *names[1:]}
 
 
 def test_a_backup_is_for_its_owner_also_where_a_file_for_everybody_was_planted(
     lived: Store, tmp_path: Path, random_bytes: Random
 ) -> None:
-    file, planted = tmp_path / "b", tmp_path / ".b.part"
+    file, planted = tmp_path / "b", tmp_path / ".b.aaaaaaaa.part"
     planted.touch()
     planted.chmod(0o666)
     with planted.open("rb") as watched:

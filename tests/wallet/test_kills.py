@@ -1,7 +1,7 @@
-"""`kill -9` while accepting, presenting, migrating, backing up, restoring.
+"""`kill -9` while accepting, presenting, migrating, backing up, restoring, exporting.
 
 No credential is lost, none is there twice, the file opens. A tenth runs always;
-`scripts/soak` runs all of two hundred and fifty.
+`scripts/soak` runs all of three hundred.
 """
 
 import os
@@ -17,6 +17,7 @@ from counterfoil_credentials.errors import Refused
 from counterfoil_wallet import Act, Dropped, Finished, Wallet
 from counterfoil_wallet.backup import read_backup, write_backup
 from counterfoil_wallet.contents import Contents
+from counterfoil_wallet.exporting import read_export
 from counterfoil_wallet.sqlite_store import SqliteStore, exists
 
 from tests.conftest import NOON
@@ -227,12 +228,37 @@ def restore_under_fire(scene: Scene, kills: int) -> None:
     assert fresh.contents() == contents
 
 
+def export_under_fire(scene: Scene, kills: int) -> None:
+    """Export to one place: it is there whole or not at all, and one draft beside it at most."""
+    offer = scene.town.offer()
+    with scene.open() as wallet:
+        wallet.accept(offer.link, tx_code=offer.tx_code)
+    contents, into = scene.contents(), scene.folder.parent / "exports" / "my data"
+    into.parent.mkdir()
+    whole_s = scene.seconds("export", scene.given(into=str(into)))
+    shutil.rmtree(into)
+    for i in range(kills + 1):
+        said = scene.victims.run(
+            "export",
+            scene.given(into=str(into)),
+            kill=Kill.by(scene.chance, lines=1, longest_s=whole_s) if i < kills else None,
+        )
+        drafts = [path for path in into.parent.iterdir() if path != into]
+        assert len(drafts) <= (0 if "exported" in said else 1)
+        if into.exists():
+            assert read_export(into, SECRET) == contents
+            shutil.rmtree(into)
+    assert drafts == []
+    assert scene.contents() == contents
+
+
 FIRES = (
     accept_under_fire,
     present_under_fire,
     migrate_under_fire,
     back_up_under_fire,
     restore_under_fire,
+    export_under_fire,
 )
 
 

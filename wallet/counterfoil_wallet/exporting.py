@@ -12,8 +12,6 @@ which nobody can change without the passphrase.
 """
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +33,7 @@ from counterfoil_wallet.history import Event
 from counterfoil_wallet.passphrase import Cost
 from counterfoil_wallet.reading import readable
 from counterfoil_wallet.store import Kind, Store
-from counterfoil_wallet.whole_files import sync_folder, telling, write_whole
+from counterfoil_wallet.whole_files import telling, write_whole_folder
 from counterfoil_wallet.wire import Random
 
 WALLET_FILE: Final = "wallet.jwe"
@@ -64,6 +62,8 @@ def write_export(
 ) -> None:
     """Write all that `store` holds into the new folder `folder`, whole or not at all.
 
+    Killed in between, what it had written is in a hidden folder beside it, until the
+    next export to the same place removes that.
     Raises `Refused` with `path-taken` when something is there, `Misuse` for an empty
     passphrase, `Unavailable` when the disk does not take it.
     """
@@ -78,17 +78,7 @@ def write_export(
         (WALLET_FILE, contents.to_lines(at)),
     ):
         files[name] = seal(secret, passphrase=passphrase, recovery=public, random=random, cost=cost)
-    with telling(folder):
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            for name, data in files.items():
-                (draft / name).parent.mkdir(mode=0o700, exist_ok=True)
-                write_whole(draft / name, data)
-            draft.rename(folder)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        sync_folder(folder.parent)
+    write_whole_folder(folder, files)
 
 
 def read_export(path: Path, passphrase: str, shares: Sequence[str] = ()) -> Contents:

@@ -1,34 +1,97 @@
-"""Files that are there whole or not at all, and are read only as far as they may reach."""
+"""Files and folders that are there whole or not at all, and are read only as far as they may reach.
+
+What is written goes into a draft beside its place, which no other program writes to. A
+program that was killed leaves its draft behind: the next one for the same place removes it.
+"""
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+import shutil
+import sys
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from typing import IO
 
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
+
+if sys.platform == "win32":
+
+    @contextmanager
+    def _held(_draft: Path) -> Generator[None, None, None]:
+        # An open file is not removed there.
+        yield
+
+else:
+    import fcntl
+
+    @contextmanager
+    def _held(draft: Path) -> Generator[None, None, None]:
+        # Neither through a link that was planted, nor waiting for a pipe.
+        entry = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(entry, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(entry)
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Put `data` under `path`, readable by its owner alone: durable when this returns.
 
-    Killed before, `path` is what it was. Raises `Unavailable` when the disk does not
-    take it.
+    Killed before, `path` is what it was. Of two who write it at once, the last one's is
+    there, and the other may be told so. Raises `Unavailable` when the disk does not take it.
     """
-    draft = path.with_name(f".{path.name}.part")
     with telling(path):
-        # What is there under that name is a killed program's, or planted: a link to elsewhere,
-        # a file that others can read. It is never written through.
-        draft.unlink(missing_ok=True)
+        _sweep(path)
+        descriptor, name = tempfile.mkstemp(".part", f".{path.name}.", path.parent)
+        draft = Path(name)
         try:
-            with open(draft, "xb", opener=_for_its_owner) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
+            with os.fdopen(descriptor, "wb") as file, _held(draft):
+                _put(file, data)
+                file.close()
+                draft.replace(path)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def write_whole_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make `folder` of `files`, by their paths inside, as `write_whole` makes a file."""
+    with telling(folder):
+        _sweep(folder)
+        draft = Path(tempfile.mkdtemp(".part", f".{folder.name}.", folder.parent))
+        try:
+            with _held(draft):
+                for name, data in files.items():
+                    (draft / name).parent.mkdir(mode=0o700, exist_ok=True)
+                    with open(draft / name, "xb", opener=_for_its_owner) as file:
+                        _put(file, data)
+                for inside in {(draft / name).parent for name in files}:
+                    sync_folder(inside)
+                draft.rename(folder)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        sync_folder(folder.parent)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed programs left behind of `path`; the draft of a living one is held."""
+    for draft in path.parent.glob(f".{escape(path.name)}.????????.part"):
+        with suppress(OSError), _held(draft):
+            if not draft.is_dir():
+                draft.unlink()
+            elif os.name == "posix":
+                shutil.rmtree(draft)
+
+
+def _put(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _for_its_owner(path: str, flags: int) -> int:
