@@ -1,6 +1,6 @@
 """A card that runs out of copies nobody has seen gets more, where its issuer gives a way to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from urllib.parse import parse_qs
 
@@ -20,9 +20,16 @@ REFILL_CALLS = ("token", "keys", "credential")
 
 
 class RefreshingIssuer(StrangeIssuer):
-    """An issuer that gives a refresh token, another one each time."""
+    """An issuer that gives a refresh token, another one each time, and takes the newest alone."""
 
     refreshed: int = 0
+
+    def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        given = parse_qs(body.decode()).get("refresh_token") if path == "/token" else None
+        if path in self.answers or given in (None, [f"refresh {self.refreshed}"]):
+            return super().handle(method, path, headers, body)
+        self.received.append((path, body))
+        return json_response({"error": "invalid_grant"}, 400)
 
     def _answer(self, path: str, body: bytes) -> JsonObject:
         answer = super()._answer(path, body)
@@ -219,9 +226,14 @@ def test_killed_while_asking_for_more(
         Wallet(store, fetcher=wire, clock=clock).resume()
 
     again = Wallet(store, fetcher=issuer.network, clock=clock)
-    again.resume()
+    (finished,) = again.resume().acceptances
 
-    assert len(store.copies(card)) == 8
+    # With the answer the newest token was lost, and the issuer takes no older one.
+    is_lost = REFILL_CALLS[call - 1] == "token" and after
+    assert isinstance(finished, Finished)
+    assert (finished.renewal is None) == is_lost
+    assert len(store.copies(card)) == (4 if is_lost else 8)
+    assert store.copies_left(card, at=clock()).fresh == (2 if is_lost else 6)
     assert again.resume().acceptances == ()
 
 
