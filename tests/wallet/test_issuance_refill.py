@@ -16,6 +16,7 @@ from tests.wallet.strangers import BRAND, StrangeIssuer, json_response
 from tests.wallet.town import Killed, Wire
 
 METADATA = "/.well-known/openid-credential-issuer"
+SERVER = "/.well-known/oauth-authorization-server"
 REFILL_CALLS = ("token", "keys", "credential")
 
 
@@ -308,3 +309,51 @@ def test_an_issuer_whose_copies_last_a_minute_does_not_fill_the_file(
     assert len(forms(issuer)) == 6
     assert len(store.copies(card.credential_id)) == 1 + 4, "the one that was shown, and new ones"
     assert store.copies_left(card.credential_id, at=clock()).fresh == 4
+
+
+def binds(issuer: RefreshingIssuer, kind: str) -> None:
+    """Let the issuer say that it binds tokens to keys, and give one of this kind."""
+    issuer.bends[SERVER] = lambda m: {**m, "dpop_signing_alg_values_supported": ["ES256"]}
+    issuer.bends["/token"] = lambda answer: {**answer, "token_type": kind}
+
+
+@pytest.mark.parametrize(
+    ("before", "then", "more"),
+    [("DPoP", "DPoP", 4), ("DPoP", "Bearer", 0), ("Bearer", "DPoP", 4), ("Bearer", "Bearer", 4)],
+)
+def test_a_token_bound_to_a_key_is_not_renewed_by_one_that_anybody_can_use(  # noqa: PLR0917
+    issuer: RefreshingIssuer,
+    wallet: Wallet,
+    store: MemoryStore,
+    clock: Clock,
+    before: str,
+    then: str,
+    more: int,
+) -> None:
+    binds(issuer, before)
+    wallet.accept(issuer.link)
+    card = show(store, clock, 2)
+    binds(issuer, then)
+
+    resumed = wallet.resume()
+
+    assert store.copies_left(card, at=clock()).fresh == 2 + more
+    reasons = [reason.code for stuck in resumed.stuck for reason in stuck.reasons]
+    assert reasons == ([] if more else ["token-type-unknown"])
+
+
+@pytest.mark.parametrize("then", ["DPoP", "Bearer"])
+def test_nor_is_one_that_ran_out_while_the_app_was_stopped(
+    issuer: RefreshingIssuer, wallet: Wallet, then: str
+) -> None:
+    binds(issuer, "DPoP")
+    issuer.answers["/credential"] = json_response({}, 503)
+    with pytest.raises(Unavailable):
+        wallet.accept(issuer.link)
+    issuer.answers["/credential"] = json_response({"error": "invalid_token"}, 401)
+    binds(issuer, then)
+
+    wallet.resume()
+
+    asked = [path for path, _ in issuer.received].count("/credential")
+    assert asked == (3 if then == "DPoP" else 2)

@@ -21,6 +21,7 @@ from counterfoil_credentials.errors import Reason
 from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.offers import CredentialOffer
 
+from counterfoil_wallet import spec
 from counterfoil_wallet.configurations import Configuration, Proving
 from counterfoil_wallet.discovering import Endpoints
 from counterfoil_wallet.held import CredentialId
@@ -125,9 +126,10 @@ class LoginCode:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """What another token may be had for."""
+    """What another token may be had for, in place of one of this `kind`."""
 
     value: str = field(repr=False)
+    kind: str = spec.BEARER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,7 +384,7 @@ def _renewal(state: Authorized) -> Renewal | None:
     return Renewal(
         endpoints=state.endpoints,
         identity=state.identity,
-        refresh_token=RefreshToken(state.token.refresh),
+        refresh_token=RefreshToken(state.token.refresh, state.token.kind),
         cards=state.renewable,
     )
 

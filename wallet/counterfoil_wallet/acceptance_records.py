@@ -220,6 +220,7 @@ def _renewal_json(renewal: Renewal) -> JsonObject:
         "endpoints": renewal.endpoints.to_json(),
         "identity": renewal.identity.to_json(),
         "refresh_token": renewal.refresh_token.value,
+        "token_type": renewal.refresh_token.kind,
         "renewable": [_renewable_json(item) for item in renewal.cards],
     }
 
@@ -340,16 +341,19 @@ def _levels(item: JsonObject) -> tuple[str, ...]:
 
 
 def _token(obj: JsonObject) -> Token:
-    kind = optional_text_at(obj, "token_type", _WHERE) or spec.BEARER
     refresh = optional_text_at(obj, "refresh_token", _WHERE)
-    return Token(text_at(obj, "access_token", _WHERE), kind, refresh)
+    return Token(text_at(obj, "access_token", _WHERE), _token_kind(obj), refresh)
+
+
+def _token_kind(obj: JsonObject) -> str:
+    return optional_text_at(obj, "token_type", _WHERE) or spec.BEARER
 
 
 def _renewal(obj: JsonObject) -> Renewal:
     return Renewal(
         endpoints=_endpoints(obj),
         identity=_identity(obj),
-        refresh_token=RefreshToken(text_at(obj, "refresh_token", _WHERE)),
+        refresh_token=RefreshToken(text_at(obj, "refresh_token", _WHERE), _token_kind(obj)),
         cards=_renewable(obj),
     )
 

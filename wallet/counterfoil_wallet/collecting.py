@@ -133,11 +133,11 @@ class Collector:
         try:
             return state, ask(state)
         except Refused as refusal:
-            refresh = state.token.refresh
+            refresh, kind = state.token.refresh, state.token.kind
             if refresh is None or refusal.codes != ["token-not-accepted"]:
                 raise
             try:
-                token = redeem_code(self._sender, state, RefreshToken(refresh)).token
+                token = redeem_code(self._sender, state, RefreshToken(refresh, kind)).token
             except (Refused, Malformed):
                 raise refusal from None
         again = self._keep(replace(state, token=token))

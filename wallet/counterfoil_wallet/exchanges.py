@@ -87,8 +87,11 @@ def redeem_code(sender: Sender, begun: Begun, code: Code | LoginCode | RefreshTo
         begun.endpoints.token, form, endpoints=begun.endpoints, identity=begun.identity
     )
     answer = own_answer(response, _TOKEN)
-    # RFC 6749, section 7.1: a token of a type that we do not know is not used.
+    # RFC 6749, section 7.1: a token of a type that we do not know is not used; nor is one that
+    # anybody could use in place of one that our key must go with (RFC 9449, section 5).
     known = [spec.BEARER, *([] if begun.identity.dpop is None else [spec.DPOP])]
+    if isinstance(code, RefreshToken) and code.kind == spec.DPOP:
+        known = [spec.DPOP]
     kind = text_at(answer, spec.TOKEN_TYPE, _TOKEN).lower()
     if kind not in [each.lower() for each in known]:
         raise refuse("token-type-unknown", " or ".join(known), "another type", _TOKEN)
