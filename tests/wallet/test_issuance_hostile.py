@@ -387,9 +387,19 @@ BENT: dict[str, Callable[[str], str]] = {
     "no state": lambda url: changed(url, state=None),
     "no code": lambda url: changed(url, code=None),
     "no query": lambda url: url.partition("?")[0],
+    "a fragment": lambda url: url.replace("?", "#"),
     "very long": lambda url: f"{url}&x={'y' * 20_000}",
     "not ascii": lambda url: f"{url}&x=ä",
 }
+
+
+@pytest.mark.parametrize("end", ["#", "#_=_", "#x?code=another", "#&code=another"])
+def test_what_stands_behind_the_answer_is_no_part_of_it(serve: Serve, end: str) -> None:
+    brand = serve(Mode())
+    wallet = brand.wallet()
+    _, back = begun(brand, wallet)
+
+    assert len(wallet.come_back(back + end).credentials) == 1
 
 
 @pytest.mark.parametrize("bend", BENT.values(), ids=BENT)

@@ -113,7 +113,8 @@ def read_callback(url: str) -> Callback:
     """Give what the address that a browser came back to says."""
     if len(url) > _MAX_CALLBACK or not url.isascii():
         raise Malformed(f"at most {_MAX_CALLBACK} characters of ASCII", "others", _CALLBACK)
-    address, _, query = url.partition("?")
+    # Some servers end their answer with a fragment (`#_=_`): no part of the last parameter.
+    address, _, query = url.partition("#")[0].partition("?")
     try:
         named = parse_qs(query, strict_parsing=True, max_num_fields=20, errors="strict")
     except ValueError:  # It quotes the query, and there is a code in it.
