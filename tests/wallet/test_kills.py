@@ -14,32 +14,35 @@ from typing import Any, NamedTuple
 
 import pytest
 from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.requests import parse_response_form
 from counterfoil_wallet import Act, Dropped, Finished, Wallet
 from counterfoil_wallet.backup import read_backup, write_backup
 from counterfoil_wallet.contents import Contents
 from counterfoil_wallet.exporting import read_export
 from counterfoil_wallet.sqlite_store import SqliteStore, exists
 
-from tests.conftest import NOON
+from tests.conftest import NOON, Clock
 from tests.issuer.brand import AUDIO, ORDER_1001, orders_file
 from tests.wallet.killed import BACKUPS, CHEAP, SECRET, Kill, Victims
-from tests.wallet.town import CUSTODIAN, TILL, VELO, Town
+from tests.wallet.strangers import SHOP, StrangeShop
+from tests.wallet.town import CUSTODIAN, TILL, VELO, WARRANTY_TYPE, Town
 
 FEW = 5
 MANY = 50
 SEED = int(os.environ.get("COUNTERFOIL_SOAK_SEED", "0")) or random.SystemRandom().randrange(2**32)
-ORIGINS = f"{AUDIO} {TILL} {VELO} {CUSTODIAN}"
+ORIGINS = f"{AUDIO} {TILL} {VELO} {CUSTODIAN} {SHOP}"
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="victims are forked")
 
 
 class Scene(NamedTuple):
-    """A town, a wallet's folder in it, and whoever is killed there."""
+    """A town, a wallet's folder in it, whoever is killed there, and a second shop."""
 
     town: Town
     folder: Path
     victims: Victims
     chance: random.Random
+    shop: StrangeShop
 
     def given(self, **more: str) -> dict[str, str]:
         """Give what each victim is told."""
@@ -71,10 +74,11 @@ def victims() -> Iterator[Victims]:
 
 
 @pytest.fixture
-def scene(town: Town, tmp_path: Path, victims: Victims) -> Scene:
+def scene(town: Town, tmp_path: Path, victims: Victims, clock: Clock) -> Scene:
     folder = tmp_path / "wallet"
     SqliteStore.create(folder, SECRET, random=os.urandom, cost=CHEAP).close()
-    return Scene(town, folder, victims, random.Random(1))
+    shop = StrangeShop(town.network, clock, vct=WARRANTY_TYPE)
+    return Scene(town, folder, victims, random.Random(1), shop)
 
 
 @pytest.fixture
@@ -124,14 +128,16 @@ def accept_under_fire(scene: Scene, kills: int) -> None:
 
 
 def present_under_fire(scene: Scene, kills: int) -> None:
-    """Answer a request for each kill: at most once, with one copy, and nothing is lost."""
-    offer = scene.town.offer()
+    """Answer a request for each kill: at most once, and each of two verifiers with its own copy."""
+    offer, shop = scene.town.offer(), scene.shop
     with scene.open() as wallet:
         wallet.accept(offer.link, tx_code=offer.tx_code)
     before, shown_in_all = scene.contents(), 0
-    said: list[Any] = []
-    for i in range(kills + 1):
-        link = scene.town.counter.ask("warranty").link
+    copies: set[str] = set()
+    met: set[str] = set()
+    for i in range(kills + 2):
+        shop.nonce = f"nonce {i}"
+        link = shop.link if i % 2 else scene.town.counter.ask("warranty").link
         said = scene.victims.run(
             "present",
             scene.given(link=link),
@@ -150,9 +156,24 @@ def present_under_fire(scene: Scene, kills: int) -> None:
         now = scene.contents()
         assert [card.card for card in now.cards] == [card.card for card in before.cards]
         assert [card.copies for card in now.cards] == [card.copies for card in before.cards]
-        taken = {shown.copy_id for card in now.cards for shown in card.showings}
-        assert len(taken) <= 1, "one verifier met two copies"
-    assert said, "the last one was not killed"
+        showings = [shown for card in now.cards for shown in card.showings]
+        copies = {shown.copy_id for shown in showings}
+        assert len(copies) == len(showings), "two verifiers met one copy"
+        assert len({shown.verifier for shown in showings}) == len(showings), "one met two copies"
+        issued = {
+            copy.issued.split("~", 1)[0]: copy.copy_id for card in now.cards for copy in card.copies
+        }
+        met = {issued[text] for text in map(_issued, shop.forms)}
+        assert met <= {shown.copy_id for shown in showings if shown.verifier == shop.client_id}
+        assert said or i < kills, "nobody killed this one"
+    assert len(copies) == 2
+    assert met
+
+
+def _issued(form: dict[str, list[str]]) -> str:
+    """Give what the issuer signed of the copy in an answer."""
+    ((text,),) = parse_response_form({name: one for name, (one,) in form.items()}).values()
+    return text.split("~", 1)[0]
 
 
 def back_up_under_fire(scene: Scene, kills: int) -> None:
@@ -237,6 +258,7 @@ def export_under_fire(scene: Scene, kills: int) -> None:
     into.parent.mkdir()
     whole_s = scene.seconds("export", scene.given(into=str(into)))
     shutil.rmtree(into)
+    drafts: list[Path] = []
     for i in range(kills + 1):
         said = scene.victims.run(
             "export",

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
@@ -10,7 +11,10 @@ from unittest.mock import patch
 import pytest
 from counterfoil_credentials.encoding import JsonObject, b64url, compact_json, parse_object
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
-from counterfoil_wallet import Wallet
+from counterfoil_credentials.keys import PublicKey
+from counterfoil_wallet import Wallet, passphrase
+from counterfoil_wallet import envelope as envelope_module
+from counterfoil_wallet.envelope import Envelope, seal
 from counterfoil_wallet.passphrase import Cost, FileKey, KeyRecipe
 from counterfoil_wallet.salvaging import salvage
 from counterfoil_wallet.sqlite_store import (
@@ -24,6 +28,7 @@ from counterfoil_wallet.sqlite_store import (
     key_of,
 )
 from counterfoil_wallet.store import Kind, Record
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from tests.conftest import NOON
 from tests.wallet.cards import TYPE, card_of
@@ -489,26 +494,114 @@ def test_another_key_is_refused_by_name(store: SqliteStore, folder: Path) -> Non
     assert refusal.value.codes == ["wallet-missing"]
 
 
-def test_every_key_buffer_is_overwritten_when_the_wallet_is_locked(
-    folder: Path, random_bytes: Callable[[int], bytes]
+def test_what_is_kept_is_on_the_disk_and_what_is_forgotten_is_not(
+    store: SqliteStore, folder: Path
 ) -> None:
-    made: list[FileKey] = []
+    """A lost power supply cannot be had here; what SQLite then promises, it says itself."""
+    wanted = {
+        "synchronous": 2,
+        "journal_mode": "wal",
+        "temp_store": 2,
+        "secure_delete": 1,
+        "locking_mode": "exclusive",
+        "cipher": "aegis",
+    }
+    assert {name: store.connection.pragma(name) for name in wanted} == wanted
+    store.close()
+    with closing(SqliteStore.open(folder, PASSPHRASE)) as again:
+        assert {name: again.connection.pragma(name) for name in wanted} == wanted
+
+
+@pytest.fixture
+def buffers(monkeypatch: pytest.MonkeyPatch) -> list[bytearray]:
+    """Give every buffer in which a key is made from now on."""
+    made: list[bytearray] = []
     making = FileKey.__post_init__
 
     def remember(key: FileKey) -> None:
         making(key)
-        made.append(key)
+        made.append(key.raw)
 
-    with patch.object(FileKey, "__post_init__", remember):
-        SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP).close()
-        store = SqliteStore.open(folder, PASSPHRASE)
-        Wallet(store).lock()
-        with pytest.raises(Refused):
-            SqliteStore.open(folder, "another")
+    class Derivation:
+        def __init__(
+            self, *, salt: bytes, length: int, iterations: int, lanes: int, memory_cost: int
+        ) -> None:
+            self._inner = Argon2id(
+                salt=salt,
+                length=length,
+                iterations=iterations,
+                lanes=lanes,
+                memory_cost=memory_cost,
+            )
 
-    assert [bytes(key.raw) for key in made] == [bytes(32)] * 2
+        def derive_into(self, secret: bytes, root: bytearray) -> None:
+            self._inner.derive_into(secret, root)
+            assert any(root)
+            made.append(root)
+
+    monkeypatch.setattr(FileKey, "__post_init__", remember)
+    monkeypatch.setattr(passphrase, "Argon2id", Derivation)
+    return made
+
+
+def test_every_key_buffer_is_overwritten_whatever_it_was_made_for_and_however_that_ended(
+    folder: Path,
+    buffers: list[bytearray],
+    random_bytes: Callable[[int], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def sealed(recovery: PublicKey | None = None) -> bytes:
+        return seal(
+            b"all", passphrase=PASSPHRASE, recovery=recovery, random=random_bytes, cost=CHEAP
+        )
+
+    def failing(*_: object) -> bytes:
+        raise ValueError("no")
+
+    def fails(store: SqliteStore) -> None:
+        raise Unavailable("expected room, found none")
+
+    def made(count: int) -> None:
+        """Require that so many were made, and that none of them holds a key any more."""
+        assert [bytes(buffer) for buffer in buffers] == [bytes(32)] * count
+        buffers.clear()
+
+    SqliteStore.create(folder, PASSPHRASE, random=random_bytes, cost=CHEAP).close()
+    made(2)
+    SqliteStore.open(folder, PASSPHRASE).close()
+    made(2)
+    with pytest.raises(Refused):
+        SqliteStore.open(folder, "another")
+    made(1)
+    with pytest.raises(Unavailable):
+        SqliteStore.create(folder / "x", PASSPHRASE, random=random_bytes, cost=CHEAP, fill=fails)
+    made(2)
+    envelope = Envelope.parse(sealed())
+    made(2)
+    assert envelope.open(PASSPHRASE) == b"all"
+    made(2)
+    with pytest.raises(Refused):
+        envelope.open("another")
+    made(1)
+    with pytest.raises(Malformed):
+        replace(envelope, _sealed=bytes(40)).open(PASSPHRASE)
+    made(2)
+    salvage(folder, PASSPHRASE, folder.parent / "saved", random=random_bytes, cost=CHEAP)
+    made(4)
+    with pytest.raises(Refused):
+        salvage(folder, PASSPHRASE, folder.parent / "saved", random=random_bytes, cost=CHEAP)
+    made(2)
+    monkeypatch.setattr(envelope_module, "aes_key_wrap", failing)
+    with pytest.raises(ValueError, match="no"):
+        sealed()
+    made(2)
+
+
+def test_a_key_that_was_forgotten_opens_nothing(store: SqliteStore, folder: Path) -> None:
+    store.close()
     key = key_of(folder, PASSPHRASE)
     key.forget()
+    assert key.raw == bytes(32)
     with pytest.raises(Refused):
         SqliteStore.open(folder, key)
 

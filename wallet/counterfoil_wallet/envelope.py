@@ -92,7 +92,7 @@ class Envelope:
                 "passphrase-wrong", "the passphrase of this backup", "another", "passphrase"
             ) from None
         try:
-            return self._open(bytes(wrapping.raw), way)
+            return self._open(wrapping.raw, way)
         finally:
             wrapping.forget()
 
@@ -115,7 +115,7 @@ class Envelope:
             raise _damaged()
         return self._open(_agreed(private, epk), way)
 
-    def _open(self, wrapping: bytes, way: JsonObject) -> bytes:
+    def _open(self, wrapping: bytes | bytearray, way: JsonObject) -> bytes:
         try:
             wrapped = from_b64url(text_at(way, "wrapped", _WHERE), _WHERE)
             key = aes_key_unwrap(wrapping, wrapped)
@@ -135,8 +135,10 @@ def seal(
     """Give the envelope of `content`; `Refused` with `backup-too-large`."""
     key = random(KEY_BYTES)
     recipe, wrapping = KeyRecipe.fresh(passphrase, salt=random(SALT_BYTES), cost=cost or Cost())
-    wrapped = _wrapped(bytes(wrapping.raw), key)
-    wrapping.forget()
+    try:
+        wrapped = _wrapped(wrapping.raw, key)
+    finally:
+        wrapping.forget()
     header: JsonObject = {
         "alg": "dir",
         "enc": "A256GCM",
@@ -220,7 +222,7 @@ def _agreed(private: ec.EllipticCurvePrivateKey, public: PublicKey) -> bytes:
     return ConcatKDFHash(SHA256(), KEY_BYTES, b"".join(named)).derive(shared)
 
 
-def _wrapped(wrapping: bytes, key: bytes) -> str:
+def _wrapped(wrapping: bytes | bytearray, key: bytes) -> str:
     return b64url(aes_key_wrap(wrapping, key))
 
 
