@@ -279,7 +279,8 @@ def test_the_command_line_paints_no_screen_of_a_stranger(
     folder = str(tmp_path_factory.mktemp("screen") / "wallet")
     main(["create", folder])
     main(["accept", folder, issuer.link])
-    for as_json in (["--json"], []):
+    for number, as_json in enumerate((["--json"], [])):
+        shop.nonce = f"nonce {number}"
         monkeypatch.setattr("sys.stdin", StringIO("n\n"))
         capsys.readouterr()
         assert main(["present", folder, shop.link, *as_json]) == 0
@@ -288,6 +289,7 @@ def test_the_command_line_paints_no_screen_of_a_stranger(
         assert "always visible: na" in said.err
         # The standing is ours to say, and comes before the name.
         assert said.err.startswith("Asked by a key, not a verified name: a")
+    shop.nonce = "the last nonce"
     monkeypatch.setattr("sys.stdin", StringIO("y\n"))
     assert main(["present", folder, shop.link, "--json"]) == 0
     main(["history", folder])

@@ -10,6 +10,8 @@ import argparse
 import getpass
 import json
 import os
+import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -23,18 +25,20 @@ from counterfoil_wallet import cli_asking as asks
 from counterfoil_wallet import cli_commands as does
 from counterfoil_wallet import cli_keeping as keeps
 from counterfoil_wallet.cli_forms import Told, line, reasons_json, say
+from counterfoil_wallet.cli_hints import next_step
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.trust_file import read_trust_file
 from counterfoil_wallet.wallet import Wallet
-from counterfoil_wallet.wire import reasons_of
+from counterfoil_wallet.wire import reasons_of, refuse
 
 Command: TypeAlias = Callable[[Wallet, argparse.Namespace], Told]
 
 PASSPHRASE_VARIABLE: Final = "COUNTERFOIL_PASSPHRASE"
+_STOPPED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status: 0 done, 1 not done, 2 misused."""
+    """Run one command and give its exit status: 0 done, 1 not done, 2 misused, 130 stopped."""
     given = parse_arguments(_parser(), arguments)
     run: Callable[[argparse.Namespace], Told] = given.run
     try:
@@ -47,7 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reasons = reasons_json(reasons_of(error))
             print(_json({"error": type(error).__name__.lower(), "reasons": reasons}))
         say(f"counterfoil wallet: {error}")
+        if (hint := next_step(error)) is not None and not given.json:
+            say(hint)
         return 1
+    except KeyboardInterrupt:
+        has_begun = hasattr(given, "passphrase")
+        what = "; counterfoil wallet resume goes on with what had begun" if has_begun else ""
+        sys.stderr.write("\n")
+        say(f"counterfoil wallet: stopped{what}")
+        return _STOPPED
     if given.json:
         print(_json(result))
     else:
@@ -63,7 +75,10 @@ def _json(result: JsonObject) -> str:
 
 def _create(given: argparse.Namespace) -> Told:
     """Make a new wallet."""
-    Wallet.create(given.folder, _passphrase()).lock()
+    # Nobody is asked for a passphrase in vain.
+    if Wallet.exists(given.folder):
+        raise refuse("wallet-exists", "no wallet yet", "one", given.folder)
+    Wallet.create(given.folder, _passphrase(is_new=True)).lock()
     return {"created": given.folder}, [f"A new wallet is in {given.folder}."]
 
 
@@ -71,7 +86,8 @@ def _with_passphrase(
     run: Callable[[argparse.Namespace], Told],
 ) -> Callable[[argparse.Namespace], Told]:
     def asked(given: argparse.Namespace) -> Told:
-        given.passphrase = _passphrase()
+        # What contacts keep opens a backup without its passphrase: then this is a new one.
+        given.passphrase = _passphrase(is_new=getattr(given, "shares", False))
         return run(given)
 
     return asked
@@ -86,19 +102,27 @@ def _open(given: argparse.Namespace) -> Wallet:
         routes[origin] = target
     trust = Trust() if given.trust is None else read_trust_file(Path(given.trust))
     fetcher = GuardedFetcher(loopback_routes_unsafely=routes)
+    if not Wallet.exists(given.folder):
+        raise refuse("wallet-missing", "a wallet", "none", given.folder)
     given.passphrase = _passphrase()
     return Wallet.open(given.folder, given.passphrase, fetcher=fetcher, trust=trust)
 
 
-def _passphrase() -> str:
+def _passphrase(*, is_new: bool = False) -> str:
     given = os.environ.get(PASSPHRASE_VARIABLE)
     if given is not None:
         return given
     try:
-        return getpass.getpass("Passphrase: ")
-    except EOFError as cause:
+        with warnings.catch_warnings():
+            # Without a terminal it would go on, and read what is typed in the open.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            typed = getpass.getpass("New passphrase: " if is_new else "Passphrase: ")
+            if is_new and getpass.getpass("The same once more: ") != typed:
+                raise Misuse("expected the same passphrase twice, found two")
+    except (EOFError, getpass.GetPassWarning) as cause:
         expected = f"a passphrase in {PASSPHRASE_VARIABLE}, or a terminal to ask for it"
         raise Misuse(f"expected {expected}, found neither") from cause
+    return typed
 
 
 def _opened(run: Command) -> Callable[[argparse.Namespace], Told]:
@@ -154,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     add("come-back", does.come_back, url="the whole address that the browser came back to")
 
     add("credentials", does.credentials)
+    add("card", does.card, id="the card's id")
     add("search", does.search, text="words, or how they begin")
     add("find", does.find, path="the claim, such as item.serial", value="its value")
     add("about", does.about, link="the product's link")
@@ -172,12 +197,6 @@ def _parser() -> argparse.ArgumentParser:
     present.add_argument("--yes", action="store_true", help="show it without asking")
     show = add("show", asks.show, preset="a file with the counter's preset")
     show.add_argument("--yes", action="store_true", help="show it without asking")
-    for command in (present, show):
-        command.add_argument(
-            "--reuse-that-links",
-            action="store_true",
-            help="show a copy that another verifier has seen, when no other is left",
-        )
     add("decline", asks.decline, link=link)
 
     add("terms", asks.terms, link=link)
@@ -185,6 +204,12 @@ def _parser() -> argparse.ArgumentParser:
     grant.add_argument("--optional", action="append", default=[], help="an optional claim to grant")
     grant.add_argument("--max-reads", type=int, help="fewer reads than asked for")
     grant.add_argument("--yes", action="store_true", help="grant it without asking")
+    for command in (present, show, grant):
+        command.add_argument(
+            "--reuse-that-links",
+            action="store_true",
+            help="show a copy that another verifier has seen, when no other is left",
+        )
     add("grants", asks.grants)
     add("withdraw", asks.withdraw, id="the grant's id")
 

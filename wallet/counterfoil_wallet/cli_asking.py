@@ -17,18 +17,18 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Unavailable
 
-from counterfoil_wallet.cli_forms import (
-    Told,
+from counterfoil_wallet.cli_forms import Told, grant_json, grant_line, kind_of, say
+from counterfoil_wallet.cli_screen import (
     asker_json,
     asker_lines,
-    grant_json,
-    grant_line,
+    disclosure_lines,
     matches_json,
     matches_lines,
-    say,
 )
 from counterfoil_wallet.consents import AskedTerms
 from counterfoil_wallet.counter_codes import CounterPreset
+from counterfoil_wallet.presenting import Declined
+from counterfoil_wallet.routing import Request, recognise
 from counterfoil_wallet.wallet import Wallet
 from counterfoil_wallet.wire import refuse
 
@@ -37,20 +37,19 @@ _PRESET = "preset"
 
 def ask(wallet: Wallet, given: Namespace) -> Told:
     """Show what a request would reveal. Nothing is sent."""
-    matches = wallet.matches(given.link)
+    matches = wallet.matches(_request_link(given.link))
     firsts = [fitting[0] for fitting in matches.answers.values() if fitting]
     lines = matches_lines(matches, firsts)
-    lines += [f"Nothing held answers {query_id}" for query_id in matches.unanswered]
+    lines += [f"No card here answers what it calls {name}" for name in matches.unanswered]
     return matches_json(matches), lines
 
 
 def present(wallet: Wallet, given: Namespace) -> Told:
     """Answer a request, after showing what it would reveal."""
-    matches = wallet.matches(given.link)
+    matches = wallet.matches(_request_link(given.link))
     choice = matches.choose(reuse_that_links=given.reuse_that_links)
     if not given.yes and not _agrees(matches_lines(matches, choice.disclosures), "Show this?"):
-        wallet.decline(matches)
-        return {"presented": False}, ["Declined. Nothing was shown."]
+        return {"presented": False}, [_declined(wallet.decline(matches))]
     presented = wallet.present(choice)
     claims: list[Json] = [name for shown in choice.disclosures for name in shown.names]
     result: JsonObject = {
@@ -59,14 +58,36 @@ def present(wallet: Wallet, given: Namespace) -> Told:
         "claims": claims,
         "redirect_uri": presented.redirect_uri,
     }
-    return result, ["Shown."]
+    lines = [f"Shown: {', '.join(map(str, claims))}"]
+    if presented.redirect_uri is not None:
+        lines.append(f"It would like you to go on in your browser at {presented.redirect_uri}")
+    return result, lines
 
 
 def decline(wallet: Wallet, given: Namespace) -> Told:
     """Say no to a request."""
-    matches = wallet.matches(given.link)
-    wallet.decline(matches)
-    return {"declined": True, "to": matches.asker.client_id}, ["Declined. Nothing was shown."]
+    matches = wallet.matches(_request_link(given.link))
+    declined = wallet.decline(matches)
+    result: JsonObject = {
+        "declined": True,
+        "to": matches.asker.client_id,
+        "heard": declined.is_heard,
+        "redirect_uri": declined.redirect_uri,
+    }
+    return result, [_declined(declined)]
+
+
+def _declined(declined: Declined) -> str:
+    heard = "" if declined.is_heard else " Whoever asked could not be told."
+    return f"Declined. Nothing was shown.{heard}"
+
+
+def _request_link(text: str) -> str:
+    """Give the link of a request, in whichever form it was scanned."""
+    found = recognise(text)
+    if not isinstance(found, Request):
+        raise refuse("not-for-this-wallet", "a request's link", kind_of(found), "LINK")
+    return found.link
 
 
 def show(wallet: Wallet, given: Namespace) -> Told:
@@ -75,12 +96,13 @@ def show(wallet: Wallet, given: Namespace) -> Told:
     fitting = wallet.showable(preset)
     if not fitting:
         raise refuse("nothing-answers", "a credential that fits", "none", preset.query.id)
-    lines = [f"Anybody who knows the preset {preset.name or preset.preset_id} could see"]
-    lines += [f"  {name}" for name in fitting[0].names]
+    lines = [f"For whoever knows the preset {preset.name or preset.preset_id}"]
+    lines += disclosure_lines(fitting[0], "A counter")
     if not given.yes and not _agrees(lines, "Show this?"):
         return {"code": None}, ["Nothing was shown."]
     code = wallet.show(preset, fitting[0], reuse_that_links=given.reuse_that_links).code()
-    return {"code": code.text, "until": code.until.isoformat()}, [code.text]
+    until = f"Good until {code.until:%H:%M:%S}Z. Draw it as a QR code:"
+    return {"code": code.text, "until": code.until.isoformat()}, [until, code.text]
 
 
 def _preset(path: Path) -> CounterPreset:
@@ -102,9 +124,11 @@ def _preset(path: Path) -> CounterPreset:
 
 def grant(wallet: Wallet, given: Namespace) -> Told:
     """Grant what is asked, after showing it."""
-    asked = wallet.asked_terms(given.link)
+    asked = wallet.asked_terms(_request_link(given.link))
     optional = [term.name for term in asked.terms.claims if str(term.name) in given.optional]
-    choice = asked.choose(optional, max_reads=given.max_reads)
+    choice = asked.choose(
+        optional, max_reads=given.max_reads, reuse_that_links=given.reuse_that_links
+    )
     if not given.yes and not _agrees(_terms_lines(asked), "Grant this?"):
         return {"granted": None}, ["Not granted. Nothing was sent."]
     in_force = wallet.grant(choice)
@@ -113,7 +137,7 @@ def grant(wallet: Wallet, given: Namespace) -> Told:
 
 def terms(wallet: Wallet, given: Namespace) -> Told:
     """Show what a grant would allow. Nothing is sent."""
-    asked = wallet.asked_terms(given.link)
+    asked = wallet.asked_terms(_request_link(given.link))
     claims: list[Json] = [
         {
             "claim": str(term.name),
@@ -160,4 +184,7 @@ def _agrees(lines: Sequence[str], question: str) -> bool:
         say(text)
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        sys.stderr.write("\n")
+    return answer.strip().lower() in ("y", "yes")

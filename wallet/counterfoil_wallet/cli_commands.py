@@ -16,10 +16,13 @@ from counterfoil_credentials.errors import Malformed
 from counterfoil_wallet.acceptance import Dropped, Finished
 from counterfoil_wallet.cli_forms import (
     Told,
+    claim_lines,
     credential_json,
     credential_line,
     event_json,
     event_line,
+    grant_line,
+    kind_of,
     state_of,
     status_json,
     status_line,
@@ -29,6 +32,7 @@ from counterfoil_wallet.cli_forms import (
 from counterfoil_wallet.held import CredentialId
 from counterfoil_wallet.routing import Offer, Request, Transfer, recognise
 from counterfoil_wallet.wallet import Accepted, Wallet
+from counterfoil_wallet.wire import refuse
 
 
 def scan(given: Namespace) -> Told:
@@ -62,7 +66,7 @@ def scan(given: Namespace) -> Told:
 
 def offered(wallet: Wallet, given: Namespace) -> Told:
     """Show what an offer would give, as its issuer says it. Nothing is accepted."""
-    offer = wallet.offered(given.link)
+    offer = wallet.offered(offer_link(given.link))
     kinds: list[Json] = [{"type": one.vct, "name": one.name} for one in offer.credentials]
     offerer = offer.offerer
     lines = [f"Offered by {offerer.standing}: {offerer.known_as or offerer.url}"]
@@ -87,16 +91,26 @@ def offered(wallet: Wallet, given: Namespace) -> Told:
 
 def accept(wallet: Wallet, given: Namespace) -> Told:
     """Accept an offer."""
-    return _accepted(wallet.accept(given.link, tx_code=given.tx_code))
+    return _accepted(wallet.accept(offer_link(given.link), tx_code=given.tx_code))
+
+
+def offer_link(text: str) -> str:
+    """Give the link of an offer, in whichever form it was scanned."""
+    found = recognise(text)
+    if not isinstance(found, Offer):
+        raise refuse("not-for-this-wallet", "an offer's link", kind_of(found), "LINK")
+    return found.link
 
 
 def login(wallet: Wallet, given: Namespace) -> Told:
     """Begin a login: open the address in a browser, and come back with the one it ends at."""
+    source = given.source if given.configuration else offer_link(given.source)
     begun = wallet.authorize(
-        given.source, redirect_uri=given.redirect_uri, configurations=given.configuration
+        source, redirect_uri=given.redirect_uri, configurations=given.configuration
     )
     ends_at = begun.ends_at.isoformat()
-    return {"url": begun.url, "ends_at": ends_at}, ["Open this address in a browser:", begun.url]
+    lines = ["Open this address in a browser; go on with: counterfoil wallet come-back", begun.url]
+    return {"url": begun.url, "ends_at": ends_at}, lines
 
 
 def come_back(wallet: Wallet, given: Namespace) -> Told:
@@ -129,6 +143,16 @@ def credentials(wallet: Wallet, _: Namespace) -> Told:
     return result, lines or ["No credentials yet."]
 
 
+def card(wallet: Wallet, given: Namespace) -> Told:
+    """Show what a card says."""
+    found = [one for one in wallet.credentials() if one.credential_id == given.id]
+    if not found:
+        raise refuse("credential-unknown", "a card that is held", "none", "credential_id")
+    held = found[0]
+    lines = [credential_line(held), *(f"  {text}" for text in claim_lines(held))]
+    return {**credential_json(held), "claims": held.claims}, lines
+
+
 def search(wallet: Wallet, given: Namespace) -> Told:
     """Find cards by words in them, or by how these begin."""
     found = wallet.search(given.text)
@@ -154,7 +178,11 @@ def statuses(wallet: Wallet, given: Namespace) -> Told:
     """Say what issuers list about the cards; with --check, ask them now."""
     found = wallet.check_statuses(max_age=timedelta(0)) if given.check else wallet.statuses()
     listed: list[Json] = [status_json(one) for one in found]
-    return {"statuses": listed}, [*map(status_line, found)] or ["No credentials yet."]
+    types = {card.credential_id: card.vct for card in wallet.credentials()}
+    lines = [status_line(one, types.get(one.credential_id, "a card")) for one in found]
+    if any(one.listed_at is None for one in found) and not given.check:
+        lines.append("Nobody was asked: add --check to ask the issuers' lists.")
+    return {"statuses": listed}, lines or ["No credentials yet."]
 
 
 def reminders(wallet: Wallet, given: Namespace) -> Told:
@@ -201,13 +229,14 @@ def trash(wallet: Wallet, given: Namespace) -> Told:
     """List what can be taken back; with --empty, destroy it."""
     if given.empty:
         count = wallet.empty_trash()
-        return {"destroyed": count}, [f"Destroyed: {count}"]
+        return {"destroyed": count}, [f"Cards destroyed: {count}"]
     removed = wallet.removed()
     listed: list[Json] = [
         {**credential_json(one.credential), "gone_at": one.gone_at.isoformat()} for one in removed
     ]
     lines = [
-        f"{credential_line(one.credential)}, until {one.gone_at:%Y-%m-%d %H:%M}Z" for one in removed
+        f"{credential_line(one.credential)}; can be taken back until {one.gone_at:%Y-%m-%d %H:%M}Z"
+        for one in removed
     ]
     return {"trash": listed}, lines or ["The trash is empty."]
 
@@ -228,7 +257,7 @@ def resume(wallet: Wallet, _: Namespace) -> Told:
                 lines.append(f"Dropped an offer from {acceptance.issuer}: {why}")
             case _:
                 lines.append(f"Still under way with {acceptance.issuer}")
-    lines += [f"Grant {one.grant_id}: {state_of(one)}" for one in resumed.grants]
+    lines += [f"Grant {grant_line(one)}" for one in resumed.grants]
     lines += [f"Stuck: {stuck_line(record)}" for record in resumed.stuck]
     states: list[Json] = [state_of(acceptance) for acceptance in resumed.acceptances]
     under_way: list[Json] = [{"id": one.grant_id, "state": state_of(one)} for one in resumed.grants]

@@ -3,25 +3,54 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
+from counterfoil_credentials.claims import path_text
+from counterfoil_credentials.digital_link import DigitalLink
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason
 
-from counterfoil_wallet.disclosures import Disclosure, RevealedClaim
-from counterfoil_wallet.grant_states import HeldGrant, Proved
+from counterfoil_wallet.grant_states import (
+    Abandoned,
+    Deciding,
+    Delivering,
+    Ending,
+    HeldGrant,
+    InForce,
+    Proved,
+)
 from counterfoil_wallet.held import HeldCredential
-from counterfoil_wallet.history import Event
-from counterfoil_wallet.matching import Matches
+from counterfoil_wallet.history import Act, Event, Outcome
+from counterfoil_wallet.leaves import leaves
 from counterfoil_wallet.printable import printable, shortened
 from counterfoil_wallet.reading import Stuck
+from counterfoil_wallet.routing import Offer, Recognised, Request, Transfer
 from counterfoil_wallet.statuses import CardStatus
-from counterfoil_wallet.trust import Asker
 
 Told: TypeAlias = tuple[JsonObject, Sequence[str]]
 """What a command answers with `--json`, and what it prints without."""
 
 _LONGEST_LINE: Final = 2_000
+_LONGEST_PARTY: Final = 60
+_ACTS: Final = {
+    Act.ACCEPTED: "accepted from",
+    Act.SHOWN: "shown to",
+    Act.DECLINED: "declined, asked by",
+    Act.GRANTED: "granted to",
+    Act.WITHDRAWN: "withdrawn from",
+    Act.ERASED: "erased by",
+    Act.REMOVED: "removed, a card of",
+    Act.TAKEN_BACK: "taken back, a card of",
+    Act.SUSPENDED: "suspended by",
+    Act.REVOKED: "revoked by",
+    Act.REINSTATED: "reinstated by",
+    Act.MARKED: "marked by",
+}
+_OUTCOMES: Final = {
+    Outcome.DONE: "",
+    Outcome.SENT: ", sent and not answered",
+    Outcome.REFUSED: ", refused",
+}
 
 
 def line(text: str) -> str:
@@ -33,6 +62,21 @@ def line(text: str) -> str:
 def say(text: str) -> None:
     """Say something that is not the answer, so that `--json` stays one line."""
     sys.stderr.write(f"{line(text)}\n")
+
+
+def kind_of(found: Recognised) -> str:
+    """Say what was recognised."""
+    match found:
+        case Offer():
+            return "an offer"
+        case Request():
+            return "a request"
+        case DigitalLink():
+            return "a product's link"
+        case Transfer():
+            return "a transfer of points"
+        case _:
+            assert_never(found)
 
 
 def credential_json(held: HeldCredential) -> JsonObject:
@@ -48,7 +92,13 @@ def credential_json(held: HeldCredential) -> JsonObject:
 
 def credential_line(held: HeldCredential) -> str:
     """Give a card on one line."""
-    return f"{held.credential_id}  {held.vct}  from {held.issuer}"
+    ends = "" if held.expires_at is None else f", until {held.expires_at:%Y-%m-%d}"
+    return f"{held.credential_id} {held.vct} from {held.issuer}{ends}"
+
+
+def claim_lines(held: HeldCredential) -> list[str]:
+    """Give what a card says, a line for each claim."""
+    return [value_line(path_text(path), value) for path, value in leaves(held.claims)]
 
 
 def status_json(found: CardStatus) -> JsonObject:
@@ -62,11 +112,11 @@ def status_json(found: CardStatus) -> JsonObject:
     }
 
 
-def status_line(found: CardStatus) -> str:
-    """Give what was found out about a card, on one line."""
+def status_line(found: CardStatus, vct: str) -> str:
+    """Give what was found out about a card of the type `vct`, on one line."""
     listed = "" if found.listed_at is None else f", listed at {found.listed_at:%Y-%m-%d %H:%M}Z"
-    failed = "".join(f"; could not find out now: {reason}" for reason in found.failed)
-    return f"{found.credential_id}  {found.status}{listed}{failed}"
+    failed = "".join(f"; could not find out now: {reason_text(why)}" for why in found.failed)
+    return f"{found.credential_id} {vct}: {found.status}{listed}{failed}"
 
 
 def event_json(event: Event) -> JsonObject:
@@ -75,68 +125,27 @@ def event_json(event: Event) -> JsonObject:
         "at": event.at.isoformat(),
         "act": event.act.value,
         "party": event.party,
+        "party_name": event.party_name,
         "types": [*event.types],
         "claims": [*event.claims],
         "outcome": event.outcome.value,
+        "detail": event.detail,
     }
 
 
 def event_line(event: Event) -> str:
     """Give an event on one line."""
     about = ", ".join(event.claims or event.types)
-    return f"{event.at:%Y-%m-%d %H:%M} {event.act} {event.outcome} {about}"
+    detail = "" if event.detail is None else f" ({event.detail})"
+    return (
+        f"{event.at:%Y-%m-%d %H:%M}Z {_ACTS[event.act]} {_party(event)}"
+        f"{_OUTCOMES[event.outcome]}{detail}: {about}"
+    )
 
 
-def matches_json(matches: Matches) -> JsonObject:
-    """Give what is asked, and all that could answer."""
-    answers: dict[str, Json] = {
-        query_id: [_disclosure_json(disclosure) for disclosure in fitting]
-        for query_id, fitting in matches.answers.items()
-    }
-    return {
-        "asker": asker_json(matches.asker),
-        "purpose": matches.purpose,
-        "retention": matches.retention,
-        "transactions": [one.type for one in matches.transactions],
-        "expires_at": matches.expires_at.isoformat(),
-        "answers": answers,
-    }
-
-
-def matches_lines(matches: Matches, disclosures: Iterable[Disclosure]) -> list[str]:
-    """Give what the customer is asked, in the order in which it matters."""
-    lines = asker_lines(matches.asker)
-    if matches.purpose:
-        lines.append(f"Why, in its own words: {matches.purpose}")
-    if matches.retention:
-        lines.append(f"What it keeps, in its own words: {matches.retention}")
-    lines += [f"You would also sign: {one.type}" for one in matches.transactions]
-    for disclosure in disclosures:
-        lines.append(f"It would see, from {disclosure.credential.vct}")
-        for claim in disclosure.claims:
-            mark = "asked" if claim.is_asked else "always visible"
-            lines.append(_claim_line(mark, claim))
-        lines += [_claim_line("optional, off", claim) for claim in disclosure.optional]
-        lines.append(f"  It can join: {disclosure.joining}")
-    return lines
-
-
-def asker_json(asker: Asker) -> JsonObject:
-    """Give who asks."""
-    return {
-        "client_id": asker.client_id,
-        "standing": asker.standing.value,
-        "known_as": asker.known_as,
-        "proved_name": asker.proved_name,
-        "claimed_name": asker.claimed_name,
-    }
-
-
-def asker_lines(asker: Asker) -> list[str]:
-    """Give who asks, as far as it is proved."""
-    # The standing comes first: a name cannot say how well it is proved.
-    name = asker.known_as or asker.proved_name or asker.claimed_name or asker.client_id
-    return [f"Asked by {asker.standing}: {name}"]
+def _party(event: Event) -> str:
+    # A client id may be a whole key.
+    return event.party_name or shortened(event.party, _LONGEST_PARTY)
 
 
 def grant_json(grant: HeldGrant) -> JsonObject:
@@ -156,7 +165,25 @@ def grant_line(grant: HeldGrant) -> str:
     """Give a grant on one line."""
     claims = ", ".join(str(claim.name) for claim in grant.terms.claims)
     end = f"{grant.terms.valid_until:%Y-%m-%d}"
-    return f"{grant.grant_id}  {state_of(grant)}  until {end}: {claims}"
+    said = f"{_stand(grant)}, to {grant.terms.receiver.name} until {end}"
+    return f"{grant.grant_id} {said}: {claims}"
+
+
+def _stand(grant: HeldGrant) -> str:
+    match grant:
+        case Deciding() | Delivering():
+            return "on its way"
+        case InForce():
+            return "in force"
+        case Ending():
+            heard = "both were told" if grant.is_heard else "not both were told yet: resume"
+            return f"withdrawn, no proof of erasure yet ({heard})"
+        case Proved():
+            return f"erased, proved at level {grant.level.name}"
+        case Abandoned():
+            return "not granted"
+        case _:
+            assert_never(grant)
 
 
 def stuck_json(records: Iterable[Stuck]) -> list[Json]:
@@ -179,30 +206,16 @@ def reasons_json(reasons: Iterable[Reason]) -> list[Json]:
     ]
 
 
+def reason_text(reason: Reason) -> str:
+    """Give a reason; one that wraps another error's text is that text."""
+    return reason.found if reason.code == "failed" else str(reason)
+
+
 def state_of(state: object) -> str:
     """Give a state's name."""
     return type(state).__name__.lower()
 
 
-def _disclosure_json(disclosure: Disclosure) -> JsonObject:
-    return {
-        "id": disclosure.credential.credential_id,
-        "type": disclosure.credential.vct,
-        "claims": [_claim_json(claim) for claim in disclosure.claims],
-        "optional": [_claim_json(claim) for claim in disclosure.optional],
-        "joining": disclosure.joining.name.lower(),
-    }
-
-
-def _claim_json(claim: RevealedClaim) -> JsonObject:
-    return {
-        "path": [*claim.path],
-        "value": claim.value,
-        "asked": claim.is_asked,
-        "beyond": claim.is_beyond,
-    }
-
-
-def _claim_line(mark: str, claim: RevealedClaim) -> str:
-    beyond = ", beyond what it registered" if claim.is_beyond else ""
-    return f"  {mark}{beyond}: {claim.name} = {json.dumps(claim.value, ensure_ascii=False)}"
+def value_line(name: str, value: Json) -> str:
+    """Give a claim's name and value."""
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}"

@@ -25,7 +25,8 @@ def restore(given: Namespace) -> Told:
     wallet = Wallet.restore(given.file, given.folder, given.passphrase, shares=_shares(given))
     with wallet:
         count = len(wallet.credentials())
-    return {"restored": given.folder, "credentials": count}, [f"Restored {count} cards."]
+    said = f"Cards restored: {count}. Go on with: counterfoil wallet resume {given.folder}"
+    return {"restored": given.folder, "credentials": count}, [said]
 
 
 def check(wallet: Wallet, _: Namespace) -> Told:
@@ -39,7 +40,7 @@ def salvage(given: Namespace) -> Told:
     saved = Wallet.salvage(given.folder, given.passphrase, given.into)
     lost: list[Json] = [asdict(one) for one in saved.lost]
     counts = {"cards": saved.cards, "copies": saved.copies, "records": saved.records}
-    lines = [f"Saved {saved.cards} cards with {saved.copies} copies, {saved.records} records."]
+    lines = [f"Saved: cards {saved.cards}, their copies {saved.copies}, records {saved.records}."]
     lines += [
         f"Lost: {one.table}, rows {one.first} to {one.last} {one.vct} {one.issuer}".rstrip()
         for one in saved.lost
@@ -52,7 +53,10 @@ def split(wallet: Wallet, given: Namespace) -> Told:
     shares = wallet.split_recovery_key(given.contact, given.threshold)
     listed: list[Json] = [{"contact": one.contact, "words": one.words} for one in shares]
     lines = [f"{one.contact}: {one.words}" for one in shares]
-    last = f"Any {given.threshold} of them open the backups that you make from now on."
+    last = (
+        f"Any {given.threshold} of them open the backups that you make from now on. "
+        "Nobody can show these words again."
+    )
     return {"threshold": given.threshold, "shares": listed}, [*lines, last]
 
 
@@ -80,7 +84,10 @@ def import_from(wallet: Wallet, given: Namespace) -> Told:
     """Bring in what an export or a backup holds and this wallet does not."""
     done = wallet.import_from(given.source, given.passphrase, shares=_shares(given))
     counts = {"added": done.added, "known": done.known, "differing": done.differing}
-    said = f"Brought in {done.added}; {done.known} were here, {done.differing} differ and stayed."
+    said = (
+        f"Brought in: {done.added} cards and records. Here already: {done.known}. "
+        f"Different here, and left as they are: {done.differing}."
+    )
     return {**counts}, [said]
 
 
