@@ -16,7 +16,6 @@ from counterfoil_credentials.errors import Malformed
 from counterfoil_wallet.acceptance import Dropped, Finished
 from counterfoil_wallet.cli_forms import (
     Told,
-    claim_lines,
     credential_json,
     credential_line,
     event_json,
@@ -29,6 +28,7 @@ from counterfoil_wallet.cli_forms import (
     stuck_json,
     stuck_line,
 )
+from counterfoil_wallet.cli_screen import claim_lines
 from counterfoil_wallet.held import CredentialId
 from counterfoil_wallet.routing import Offer, Request, Transfer, recognise
 from counterfoil_wallet.wallet import Accepted, Wallet
@@ -149,7 +149,7 @@ def card(wallet: Wallet, given: Namespace) -> Told:
     if not found:
         raise refuse("credential-unknown", "a card that is held", "none", "credential_id")
     held = found[0]
-    lines = [credential_line(held), *(f"  {text}" for text in claim_lines(held))]
+    lines = [credential_line(held), *claim_lines(held)]
     return {**credential_json(held), "claims": held.claims}, lines
 
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias, assert_never
 
-from counterfoil_credentials.claims import path_text
 from counterfoil_credentials.digital_link import DigitalLink
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason
@@ -21,7 +20,6 @@ from counterfoil_wallet.grant_states import (
 )
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.history import Act, Event, Outcome
-from counterfoil_wallet.leaves import leaves
 from counterfoil_wallet.printable import printable, shortened
 from counterfoil_wallet.reading import Stuck
 from counterfoil_wallet.routing import Offer, Recognised, Request, Transfer
@@ -30,7 +28,7 @@ from counterfoil_wallet.statuses import CardStatus
 Told: TypeAlias = tuple[JsonObject, Sequence[str]]
 """What a command answers with `--json`, and what it prints without."""
 
-_LONGEST_LINE: Final = 2_000
+_LONGEST_LINE: Final = 4_096  # the code for a counter and the address of a login fit
 _LONGEST_PARTY: Final = 60
 _ACTS: Final = {
     Act.ACCEPTED: "accepted from",
@@ -96,11 +94,6 @@ def credential_line(held: HeldCredential) -> str:
     return f"{held.credential_id} {held.vct} from {held.issuer}{ends}"
 
 
-def claim_lines(held: HeldCredential) -> list[str]:
-    """Give what a card says, a line for each claim."""
-    return [value_line(path_text(path), value) for path, value in leaves(held.claims)]
-
-
 def status_json(found: CardStatus) -> JsonObject:
     """Give what was found out about a card."""
     return {
@@ -116,7 +109,7 @@ def status_line(found: CardStatus, vct: str) -> str:
     """Give what was found out about a card of the type `vct`, on one line."""
     listed = "" if found.listed_at is None else f", listed at {found.listed_at:%Y-%m-%d %H:%M}Z"
     failed = "".join(f"; could not find out now: {reason_text(why)}" for why in found.failed)
-    return f"{found.credential_id} {vct}: {found.status}{listed}{failed}"
+    return f"{found.credential_id} {vct}: {found.status.replace('-', ' ')}{listed}{failed}"
 
 
 def event_json(event: Event) -> JsonObject:

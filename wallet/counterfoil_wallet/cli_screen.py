@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from typing import Final
 
-from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.claims import ClaimPath, path_text
 from counterfoil_credentials.encoding import Json, JsonObject
 
 from counterfoil_wallet.cli_forms import value_line
 from counterfoil_wallet.disclosures import Disclosure, RevealedClaim
+from counterfoil_wallet.held import HeldCredential
+from counterfoil_wallet.leaves import leaves
 from counterfoil_wallet.matching import Matches
 from counterfoil_wallet.trust import Asker
 
@@ -71,6 +73,15 @@ def disclosure_lines(disclosure: Disclosure, who: str) -> list[str]:
         f"{who} would see, of {card.vct} from {card.issuer}",
         *lines,
         f"  {who} can join: {disclosure.joining}",
+    ]
+
+
+def claim_lines(held: HeldCredential) -> list[str]:
+    """Give what a card says, a line for each claim."""
+    return [
+        f"  {value_line(path_text(path), value)}"
+        for path, value in leaves(held.claims)
+        if path not in _OF_EVERY_CARD
     ]
 
 
