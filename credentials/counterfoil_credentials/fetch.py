@@ -264,6 +264,8 @@ class _Line:
         """Say why there is no answer."""
         if self.was_cut or isinstance(cause, TimeoutError):
             return f"expected an answer within {self._timeout_s:g} s, found none"
+        if type(cause).__name__ == "gaierror":  # by name: socket is not loaded for this
+            return "expected an answer, found no address for the host's name"
         return f"expected an answer, found {type(cause).__name__}"
 
     @property

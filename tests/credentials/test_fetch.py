@@ -425,7 +425,7 @@ def test_calls_a_name_without_address_unavailable(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="found no address for the host's name"):
         GuardedFetcher().get(f"{HERE}/", accept="*/*")
 
 
