@@ -190,6 +190,32 @@ def test_where_the_way_to_its_pages_is_damaged_a_table_is_read_page_by_page(
     assert cards
 
 
+def test_a_row_that_goes_on_in_a_damaged_page_is_lost_alone(
+    folder: Path, cards: list[HeldCredential], saved: Salvage
+) -> None:
+    large = card_of({"photo": "x" * 3 * PAGE})
+    with closing(SqliteStore.open(folder, PASSPHRASE)) as store:
+        store.hold(large)
+        store.hold(card_of({"item": "one more"}))
+        rows = store.connection.execute(
+            "SELECT pageno FROM dbstat WHERE name = 'copies' AND pagetype = 'overflow'"
+        ).fetchall()
+    damage(folder, rows[-1][0])
+    damage(folder, root_of(folder, "copies"))
+
+    salvaged = saved()
+
+    assert salvaged.lost == (
+        Lost("copies", CARDS + 5, CARDS + 5),
+        Lost("cards", CARDS + 1, CARDS + 1, BRAND, TYPE),
+    )
+    assert (salvaged.cards, salvaged.copies) == (CARDS + 1, CARDS + 5)
+    assert large.credential_id not in [
+        one.credential_id for one in contents(folder.parent / "saved")[0]
+    ]
+    assert cards
+
+
 def test_without_the_index_too_the_end_of_a_table_counts_as_lost_and_the_work_is_bounded(
     folder: Path,
     cards: list[HeldCredential],

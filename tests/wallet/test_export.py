@@ -266,6 +266,48 @@ def test_a_place_that_is_taken_is_left_alone(
     assert sorted(path.name for path in folder.parent.iterdir()) == before
 
 
+def test_of_two_exports_to_one_place_one_is_there_whole_and_the_other_is_told(
+    lived: Store, tmp_path: Path, random_bytes: Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, syncing, synced = tmp_path / "place" / "my-data", os.fsync, list[int]()
+    folder.parent.mkdir()
+
+    def export() -> None:
+        write_export(lived, folder, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+
+    def meet(descriptor: int) -> None:
+        """After a few files of the first, let another program export everything."""
+        syncing(descriptor)
+        synced.append(descriptor)
+        if len(synced) == 3:
+            export()
+            assert len(list(folder.parent.iterdir())) == 2
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", meet)
+        with pytest.raises(Unavailable):
+            export()
+
+    assert [path.name for path in folder.parent.iterdir()] == ["my-data"]
+    assert read_export(folder, PASSPHRASE) == Contents.of(lived)
+    assert len(list((folder / "credentials").iterdir())) == sum(
+        len(lived.copies(card.credential_id)) for card in lived.cards(trashed=None)
+    )
+
+
+def test_what_a_killed_export_left_goes_with_the_next_one(
+    lived: Store, tmp_path: Path, random_bytes: Random
+) -> None:
+    names = (".my-data.aaaaaaaa.part", ".other.aaaaaaaa.part", ".my-data")
+    for name in names:
+        (tmp_path / name / "credentials").mkdir(parents=True)
+        (tmp_path / name / "credentials" / "one.sd-jwt").write_text("a name")
+
+    write_export(lived, tmp_path / "my-data", PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP)
+
+    assert {path.name for path in tmp_path.iterdir()} == {"my-data", *names[1:]}
+
+
 def test_an_export_that_fails_leaves_nothing(
     lived: Store, tmp_path: Path, random_bytes: Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
