@@ -23,6 +23,7 @@ from counterfoil_wallet import (
 )
 from counterfoil_wallet.acceptance import AcceptanceId, Late, Notice, Wanted
 from counterfoil_wallet.acceptance_records import from_record, to_record
+from counterfoil_wallet.configurations import Configuration
 from counterfoil_wallet.discovering import Endpoints
 from counterfoil_wallet.grant_states import to_record as grant_to_record
 from counterfoil_wallet.history import Event, EventId
@@ -216,10 +217,14 @@ def test_the_longest_state_of_an_acceptance_can_be_read_again() -> None:
     keys = (MemorySigner.generate(),) * 10
     wanted = tuple(
         Wanted(
-            configuration_id=WORST * 1_024,
-            vct=WORST * 2_048,
+            configuration=Configuration(
+                WORST * 1_024,
+                WORST * 2_048,
+                scope=WORST * 1_024,
+                levels=(WORST * 128,) * 20,
+                name=WORST * 200,
+            ),
             identifier=WORST * 1_024,
-            levels=(WORST * 128,) * 20,
             signers=keys,
         )
         for _ in range(119)

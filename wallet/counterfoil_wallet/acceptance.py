@@ -22,7 +22,7 @@ from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.offers import CredentialOffer
 
 from counterfoil_wallet import spec
-from counterfoil_wallet.configurations import Configuration, Proving
+from counterfoil_wallet.configurations import Configuration
 from counterfoil_wallet.discovering import Endpoints
 from counterfoil_wallet.held import CredentialId
 from counterfoil_wallet.sending import Identity, Token
@@ -37,11 +37,8 @@ class Wanted:
     `card`: it is held already, and these are more copies of it.
     """
 
-    configuration_id: str
-    vct: str
+    configuration: Configuration
     identifier: str | None
-    proving: Proving = Proving.SIGNED
-    levels: tuple[str, ...] = ()
     signers: tuple[MemorySigner, ...] = field(repr=False, compare=False)
     card: CredentialId | None = None
 
@@ -55,35 +52,26 @@ class Wanted:
 class Renewable:
     """A held card of which more copies can be asked for, and how; so many came at once."""
 
-    card: CredentialId
-    configuration_id: str
-    vct: str
+    configuration: Configuration
     identifier: str | None
-    proving: Proving = Proving.SIGNED
-    levels: tuple[str, ...] = ()
+    card: CredentialId
     copies: int = 1
 
     @staticmethod
     def of(wanted: Wanted, card: CredentialId) -> "Renewable":
         """Give how a card was asked for, without its keys."""
         return Renewable(
-            card=card,
-            configuration_id=wanted.configuration_id,
-            vct=wanted.vct,
+            configuration=wanted.configuration,
             identifier=wanted.identifier,
-            proving=wanted.proving,
-            levels=wanted.levels,
+            card=card,
             copies=len(wanted.signers),
         )
 
     def wanted(self, signers: tuple[MemorySigner, ...]) -> Wanted:
         """Give what is asked for, with fresh keys."""
         return Wanted(
-            configuration_id=self.configuration_id,
-            vct=self.vct,
+            configuration=self.configuration,
             identifier=self.identifier,
-            proving=self.proving,
-            levels=self.levels,
             signers=signers,
             card=self.card,
         )

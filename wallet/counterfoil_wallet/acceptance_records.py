@@ -252,22 +252,15 @@ def _configuration_json(item: Configuration) -> JsonObject:
     return {
         "id": item.configuration_id,
         "vct": item.vct,
-        **_proving_json(item),
+        "proving": item.proving.value,
+        "levels": [*item.levels],
         **{name: text for name, text in named if text is not None},
     }
 
 
 def _credential_json(item: Wanted | Renewable) -> JsonObject:
-    return {
-        "id": item.configuration_id,
-        "vct": item.vct,
-        **({} if item.identifier is None else {"identifier": item.identifier}),
-        **_proving_json(item),
-    }
-
-
-def _proving_json(item: Configuration | Wanted | Renewable) -> JsonObject:
-    return {"proving": item.proving.value, "levels": [*item.levels]}
+    named: JsonObject = {} if item.identifier is None else {"identifier": item.identifier}
+    return {**_configuration_json(item.configuration), **named}
 
 
 def _wanted_json(item: Wanted) -> JsonObject:
@@ -293,11 +286,8 @@ def _wanted(item: JsonObject) -> Wanted:
     keys = [from_b64url(text, f"{_WHERE}.keys") for text in texts]
     card = optional_text_at(item, "card", _WHERE)
     return Wanted(
-        configuration_id=text_at(item, "id", _WHERE),
-        vct=text_at(item, "vct", _WHERE),
+        configuration=_configuration(item),
         identifier=optional_text_at(item, "identifier", _WHERE),
-        proving=_proving(item),
-        levels=_levels(item),
         signers=tuple(MemorySigner.from_private_bytes(key) for key in keys),
         card=None if card is None else CredentialId(card),
     )
@@ -316,28 +306,21 @@ def _late(obj: JsonObject) -> tuple[Late, ...]:
 
 
 def _configurations(obj: JsonObject) -> tuple[Configuration, ...]:
-    return tuple(
-        Configuration(
-            text_at(item, "id", _WHERE),
-            text_at(item, "vct", _WHERE),
-            optional_text_at(item, "scope", _WHERE),
-            _proving(item),
-            _levels(item),
-            optional_text_at(item, "name", _WHERE),
-        )
-        for item in _objects(obj, "configurations")
-    )
+    return tuple(_configuration(item) for item in _objects(obj, "configurations"))
 
 
-def _proving(item: JsonObject) -> Proving:
-    named = optional_text_at(item, "proving", _WHERE) or Proving.SIGNED.value
-    if named not in _PROVING:
+def _configuration(item: JsonObject) -> Configuration:
+    proving = optional_text_at(item, "proving", _WHERE) or Proving.SIGNED.value
+    if proving not in _PROVING:
         raise Malformed("a way to prove keys", "another text", f"{_WHERE}.proving")
-    return _PROVING[named]
-
-
-def _levels(item: JsonObject) -> tuple[str, ...]:
-    return tuple(texts_at(item, "levels", _WHERE)) if "levels" in item else ()
+    return Configuration(
+        text_at(item, "id", _WHERE),
+        text_at(item, "vct", _WHERE),
+        optional_text_at(item, "scope", _WHERE),
+        _PROVING[proving],
+        tuple(texts_at(item, "levels", _WHERE)) if "levels" in item else (),
+        optional_text_at(item, "name", _WHERE),
+    )
 
 
 def _token(obj: JsonObject) -> Token:
@@ -361,12 +344,9 @@ def _renewal(obj: JsonObject) -> Renewal:
 def _renewable(obj: JsonObject) -> tuple[Renewable, ...]:
     return tuple(
         Renewable(
-            card=CredentialId(text_at(item, "card", _WHERE)),
-            configuration_id=text_at(item, "id", _WHERE),
-            vct=text_at(item, "vct", _WHERE),
+            configuration=_configuration(item),
             identifier=optional_text_at(item, "identifier", _WHERE),
-            proving=_proving(item),
-            levels=_levels(item),
+            card=CredentialId(text_at(item, "card", _WHERE)),
             copies=_copies(item),
         )
         for item in (_objects(obj, "renewable") if "renewable" in obj else [])

@@ -286,11 +286,8 @@ class Acceptor:
         none: tuple[str | None, ...] = (None,)
         return tuple(
             Wanted(
-                configuration_id=configuration.configuration_id,
-                vct=configuration.vct,
+                configuration=configuration,
                 identifier=identifier,
-                proving=configuration.proving,
-                levels=configuration.levels,
                 signers=tuple(fresh_signer(self._random) for _ in range(state.copies)),
             )
             for configuration in state.configurations

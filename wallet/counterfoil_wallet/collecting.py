@@ -178,7 +178,7 @@ class Collector:
             answer.unverified_credentials,
             issuer=state.issuer,
             issuer_keys=keys,
-            vct=wanted.vct,
+            vct=wanted.configuration.vct,
             holder_keys=wanted.keys,
             now=now,
         )
@@ -188,7 +188,7 @@ class Collector:
         card = HeldCredential.of(
             first,
             verified_first,
-            configuration_id=wanted.configuration_id,
+            configuration_id=wanted.configuration.configuration_id,
             signer=signer,
             at=now,
             credential_id=wanted.card,
@@ -209,7 +209,7 @@ class Collector:
         with self._store.step():
             if wanted.card is not None:
                 # The customer was not there: the history tells what the issuer tried.
-                event = self._accepted(state.issuer, wanted.vct, self._clock())
+                event = self._accepted(state.issuer, wanted.configuration.vct, self._clock())
                 codes = " ".join(dict.fromkeys(reason.code for reason in reasons))
                 self._store.put(event.ended(Outcome.REFUSED, codes).to_record())
             self._store.put(to_record(following))
@@ -255,7 +255,7 @@ class Collector:
             nonce = fetch_nonce(self._sender, nonce_url, state.identity)
         named: JsonObject = {spec.CREDENTIAL_IDENTIFIER: wanted.identifier}
         if wanted.identifier is None:
-            named = {spec.CONFIGURATION_ID: wanted.configuration_id}
+            named = {spec.CONFIGURATION_ID: wanted.configuration.configuration_id}
         return request_credential(
             self._sender,
             state,

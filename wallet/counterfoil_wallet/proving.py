@@ -32,11 +32,13 @@ def make_proofs(
     `Unavailable` or `Refused` when the keys' keeper does not vouch for them.
     """
     attestation = None
-    if wanted.proving is not Proving.SIGNED:
+    proving = wanted.configuration.proving
+    if proving is not Proving.SIGNED:
         if attester is None:
             raise Misuse("expected whoever keeps the keys to vouch for them, found nobody")
-        attestation = attester.attest_keys(wanted.keys, nonce=nonce, levels=wanted.levels)
-    if wanted.proving is Proving.ATTESTED:
+        levels = wanted.configuration.levels
+        attestation = attester.attest_keys(wanted.keys, nonce=nonce, levels=levels)
+    if proving is Proving.ATTESTED:
         return {spec.ATTESTATION_PROOF: [attestation]}
 
     def proof(signer: MemorySigner) -> str:
