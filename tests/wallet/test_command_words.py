@@ -159,6 +159,7 @@ class TestWhatComesNext:
             (("withdraw", folder, "nobody"), "wallet grants"),
             (("credentials", folder.with_name("other")), "wallet create"),
             (("create", folder), "another folder"),
+            (("backup", folder, folder / "no-folder" / "b"), "Is its folder there"),
         ):
             status, out, said = types(*arguments)
             assert (status, out) == (1, "")

@@ -60,11 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("\n")
         say(f"counterfoil wallet: stopped{what}")
         return _STOPPED
-    if given.json:
-        print(_json(result))
-    else:
+    return _printed([_json(result)] if given.json else [line(text) for text in lines])
+
+
+def _printed(lines: Sequence[str]) -> int:
+    try:
         for text in lines:
-            print(line(text))
+            print(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has read enough; what is left must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

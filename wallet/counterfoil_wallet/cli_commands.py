@@ -40,9 +40,13 @@ def scan(given: Namespace) -> Told:
     found = recognise(given.text)
     match found:
         case Offer():
-            return {"is": "offer", "link": found.link}, ["An offer: counterfoil wallet accept"]
+            return {"is": "offer", "link": found.link}, [
+                "An offer: counterfoil wallet offered shows it, accept takes it"
+            ]
         case Request():
-            return {"is": "request", "link": found.link}, ["A request: counterfoil wallet ask"]
+            return {"is": "request", "link": found.link}, [
+                "A request: counterfoil wallet ask shows it, present answers it"
+            ]
         case DigitalLink():
             parts = {"variant": found.variant, "lot": found.lot, "serial": found.serial}
             shown = [f"{name} {value}" for name, value in parts.items() if value is not None]

@@ -26,7 +26,12 @@ _NEXT: Final = {
 }
 _OWN_FILES: Final = ("wallet.db", "wallet.json")
 _SALVAGE: Final = "counterfoil wallet salvage saves what is intact; restore brings a backup."
-_LATER: Final = "Try again later; counterfoil wallet resume goes on with what had begun."
+# What could not be found out has no code; its text begins with what was expected.
+_UNAVAILABLE: Final = {
+    "expected an answer": "Try later; counterfoil wallet resume goes on with what had begun.",
+    "expected the disk": "Is its folder there, with room in it, and yours to write to?",
+    "expected a free wallet": "Lock it there, or wait until that program ends.",
+}
 
 
 def next_step(error: CounterfoilError) -> str | None:
@@ -37,6 +42,7 @@ def next_step(error: CounterfoilError) -> str | None:
         case Malformed() if error.where.startswith(_OWN_FILES):
             return _SALVAGE
         case Unavailable():
-            return _LATER
+            text = str(error)
+            return next((_UNAVAILABLE[one] for one in _UNAVAILABLE if text.startswith(one)), None)
         case _:
             return None
