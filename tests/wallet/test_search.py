@@ -5,19 +5,32 @@ from dataclasses import replace
 
 import pytest
 from counterfoil_credentials.encoding import Json, JsonObject
-from counterfoil_wallet import CredentialId, HeldCredential, MemoryStore
+from counterfoil_credentials.errors import Malformed, Misuse
+from counterfoil_wallet import (
+    CredentialId,
+    HeldCredential,
+    Kind,
+    MemoryStore,
+    Record,
+    Wallet,
+)
 from counterfoil_wallet.searching import found_by
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import NOON
-from tests.wallet.cards import card_of
+from tests.wallet.cards import TYPE, card_of
 
 RECEIPTS: dict[str, JsonObject] = {
     "washing": {"item": {"name": "滚筒洗衣机 十公斤", "serial": "SN-17"}, "price": "199.00"},
     "mill": {"item": {"name": "Café-Mühle KM 5", "serial": "SN-18"}, "price": "88.50"},
     "kettle": {"item": {"name": "電気ケトルDK5型"}, "shop": "角の店", "paid": True},
-    "phones": {"item": {"name": "Auricle One headphones"}, "pieces": 2, "weight": 0.25},
+    "phones": {
+        "item": {"name": "Auricle One headphones"},
+        "pieces": 2,
+        "weight": 0.25,
+        "sizes": [7, 8],
+    },
     "paper": {"lines": [{"name": "A4纸"}, {"name": "机"}], "note": "ＡＢＣ wide"},
 }
 
@@ -174,14 +187,69 @@ def test_the_trash_is_not_searched_and_what_is_discarded_is_gone(store: MemorySt
         (("paid",), True, ["kettle"]),
         (("lines", None, "name"), "A4纸", ["paper"]),
         (("lines", 0, "name"), "A4纸", ["paper"]),
+        (("lines", 1, "name"), "A4纸", []),
+        (("lines", 1, "name"), "机", ["paper"]),
+        (("sizes", 0), 7, ["phones"]),
+        (("sizes", 1), 7, []),
+        (("sizes", 0), True, []),
         (("lines", None, "name"), "纸", []),
-        (("iss",), "https://brand.example", []),
     ],
 )
 def test_finds_by_a_claim(
     store: MemoryStore, path: tuple[str | int | None, ...], value: Json, found: list[str]
 ) -> None:
     assert names(store.cards_with(path, value)) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("iss",), "https://brand.example"),
+        (("vct",), TYPE),
+        ((), "SN-17"),
+        (("item",), {"name": "Auricle One headphones"}),
+        (("sizes",), [7, 8]),
+    ],
+)
+def test_what_no_card_can_be_found_by_is_a_misuse(
+    store: MemoryStore, path: tuple[str, ...], value: Json
+) -> None:
+    with pytest.raises(Misuse):
+        store.cards_with(path, value)
+
+
+def test_a_phrase_does_not_go_on_in_the_next_claim(store: MemoryStore) -> None:
+    store.hold(card_of({"model": "WA", "return": "14 days", "type": "WA-15"}))
+
+    assert store.search("WA-14") == store.search("洗衣机-ABC") == []
+    assert len(store.search("WA-15")) == len(store.search("WA 14")) == 1
+
+
+def test_a_text_of_half_characters_and_a_limit_without_measure_are_no_crash(
+    store: MemoryStore,
+) -> None:
+    assert len(store.search("sn", limit=2**70)) == 2
+    assert store.search("sn", limit=0) == store.search("sn", limit=-1) == []
+    assert store.search("\ud800") == []
+    half, record = CredentialId("\ud800 secret"), Record(Kind.SECRET, "\ud800 secret", "", b"")
+    calls: list[Callable[[], object]] = [
+        lambda: store.card(half),
+        lambda: store.copies(half),
+        lambda: store.trash(half, NOON),
+        lambda: store.discard(half),
+        lambda: store.put(record),
+        lambda: store.get(Kind.SECRET, half),
+        lambda: store.peek_copy(half, "till", at=NOON),
+        lambda: Wallet(store).remove(half),
+        lambda: Wallet(store).secret(half),
+    ]
+    for call in calls:
+        with pytest.raises(Malformed) as error:
+            call()
+        assert "secret" not in str(error.value)
+        assert error.value.__cause__ is None
+    with pytest.raises(Misuse):
+        store.cards_with(("serial",), half)
 
 
 def test_a_long_value_is_found_by_the_whole_of_it(store: MemoryStore) -> None:

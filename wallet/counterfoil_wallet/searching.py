@@ -4,6 +4,7 @@ SQLite's full text takes a run of Chinese or Japanese characters for one word. S
 text and query are prepared alike: such a run becomes its overlapping pairs and its
 last character (`洗衣机` gives `洗衣 衣机 机`). A word of two characters is then one
 token, a longer one a phrase of tokens, a single character the beginning of one.
+Of each claim the first 2,000 characters are searched.
 """
 
 import re
@@ -15,6 +16,7 @@ from typing import Final
 
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_json
+from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.spec import NEVER_CONCEALED
 
 from counterfoil_wallet.leaves import leaves
@@ -24,6 +26,8 @@ _FRAME: Final = NEVER_CONCEALED | {"iat"}
 _LONGEST_VALUE: Final = 128
 _LONGEST_TEXT: Final = 2_000
 _MOST_WORDS: Final = 32
+# For private use: a word to SQLite, none to `_WORD`. No phrase goes from one claim to the next.
+_BETWEEN_CLAIMS: Final = " \ue000 "
 # Han (with extensions and compatibility forms), kana, bopomofo and hangul; after NFKC.
 _UNSPACED: Final = re.compile(
     "[\u3005-\u3007\u3041-\u30ff\u3105-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf"
@@ -35,17 +39,25 @@ _WORD: Final = re.compile(r"\w+")
 def found_by(claims: JsonObject) -> tuple[set[tuple[str, str]], str]:
     """Give the facts, path and value of each claim, and the prepared text of what they say."""
     facts: set[tuple[str, str]] = set()
-    words: list[str] = []
+    texts: list[str] = []
     for name, claim in claims.items():
         if name in _FRAME:
             continue
         for path, value in leaves(claim, (name,)):
             facts.add((fact_path(path), fact_value(value)))
             if isinstance(value, str):
-                words += _tokens(value[:_LONGEST_TEXT])
+                texts.append(" ".join(_tokens(value[:_LONGEST_TEXT])))
             elif isinstance(value, int | float) and not isinstance(value, bool):
-                words.append(str(value))
-    return facts, " ".join(words)
+                texts.append(str(value))
+    return facts, _BETWEEN_CLAIMS.join(filter(None, texts))
+
+
+def require_findable(path: ClaimPath, value: Json) -> None:
+    """Insist on one value of a claim: lists, objects and the words of the frame are no facts."""
+    if not path or path[0] in _FRAME:
+        raise Misuse("expected the path of a claim, found none, or of what frames the credential")
+    if isinstance(value, dict | list) and value:
+        raise Misuse("expected one value to find a card by, found a list or an object")
 
 
 def fact_path(path: ClaimPath) -> str:

@@ -138,14 +138,16 @@ class Store(Protocol):
     def cards_with(self, path: ClaimPath, value: Json) -> list[HeldCredential]:
         """Give the cards with exactly this value at `path`, oldest first, without the trash.
 
-        An element of a list may have any number: `None` in `path` says so.
+        `None` in `path` stands for any element of a list. `Misuse` for what no card is
+        found by: a whole list or object, and what frames a credential (`iss`, `vct`, `exp`).
         """
         ...
 
     def search(self, text: str, *, limit: int = 50) -> list[HeldCredential]:
         """Give the cards in which every word of `text` occurs or begins one, newest first.
 
-        English and Chinese, without the trash. A text without a word finds nothing.
+        English and Chinese, of each claim the first 2,000 characters, without the trash. A
+        text without a word finds nothing.
         """
         ...
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeAlias
 
-from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.claims import ClaimPath, values_at
 from counterfoil_credentials.encoding import Json, compact_json
 from counterfoil_credentials.errors import (
     CounterfoilError,
@@ -23,7 +23,13 @@ from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import StatusReference, read_credential
 
 from counterfoil_wallet.held import Copy, CopyId, CredentialId, HeldCredential
-from counterfoil_wallet.searching import fact_path, fact_value, found_by, query_of
+from counterfoil_wallet.searching import (
+    fact_path,
+    fact_value,
+    found_by,
+    query_of,
+    require_findable,
+)
 from counterfoil_wallet.store import (
     CopiesLeft,
     Kind,
@@ -56,6 +62,7 @@ _FACELESS: Final = (
     "SELECT count(*) FROM cards c WHERE NOT EXISTS"
     " (SELECT 1 FROM copies WHERE position = c.face AND card = c.position)"
 )
+_MOST_FOUND: Final = 2**31
 _TREE_AND_PAGE: Final = re.compile(r"^Tree (\d+) page (\d+)", re.MULTILINE)
 # Every card that was indexed has a place among the words, if only an empty one.
 _INDEXED: Final = "(SELECT ifnull(max(id), 0) FROM words_docsize)"
@@ -213,13 +220,19 @@ class Tables:
         return self._cards(f"WHERE {wanted[trashed]}{typed} ORDER BY c.position", *values)
 
     def cards_with(self, path: ClaimPath, value: Json) -> list[HeldCredential]:
+        require_findable(path, value)
         self._index_new_cards()
-        return self._cards(
+        found = self._cards(
             "WHERE c.trashed_at IS NULL AND c.position IN"
             " (SELECT card FROM facts WHERE path = ? AND value = ?) ORDER BY c.position",
             fact_path(path),
             fact_value(value),
         )
+        if not any(isinstance(step, int) for step in path):
+            return found
+        # The facts do not tell a list's elements apart; the card does.
+        wanted = fact_value(value)
+        return [card for card in found if wanted in map(fact_value, values_at(card.claims, path))]
 
     def search(self, text: str, *, limit: int = 50) -> list[HeldCredential]:
         query = query_of(text)
@@ -230,7 +243,7 @@ class Tables:
             "JOIN words ON words.rowid = c.position"
             " WHERE words MATCH ? AND c.trashed_at IS NULL ORDER BY words.rowid DESC LIMIT ?",
             query,
-            limit,
+            min(max(limit, 0), _MOST_FOUND),
         )
 
     def mark(self, credential_id: CredentialId, state: str) -> None:
@@ -403,17 +416,28 @@ class Tables:
         return [card_in(row) for row in self._read(f"{_CARDS} {which}", *values)]
 
     def _read(self, query: str, *values: Value) -> list[Row]:
-        with self._lock, self._telling():
-            return self._open_connection().execute(query, values).fetchall()
+        try:
+            with self._lock, self._telling():
+                return self._open_connection().execute(query, values).fetchall()
+        except UnicodeEncodeError:
+            raise _no_text() from None
 
     def _write(self, statement: str, *rows: Sequence[Value]) -> None:
-        with self.step(), self._telling():
-            self._open_connection().executemany(statement, rows)
+        try:
+            with self.step(), self._telling():
+                self._open_connection().executemany(statement, rows)
+        except UnicodeEncodeError:
+            raise _no_text() from None
 
     def _open_connection(self) -> Connection:
         if self._connection is None:
             raise locked()
         return self._connection
+
+
+def _no_text() -> Malformed:
+    # The encoder's own error would carry the text.
+    return Malformed("whole characters", "half a surrogate pair", "a text to keep or look for")
 
 
 def _among(column: str, values: Collection[str]) -> tuple[str, list[Value]]:

@@ -343,14 +343,15 @@ class Wallet:
     def find(self, path: ClaimPath, value: Json) -> list[HeldCredential]:
         """Give the cards that say exactly `value` at `path`, oldest first, without the trash.
 
-        `None` in `path` stands for any element of a list.
+        `None` in `path` stands for any element of a list. `Misuse` for a list or an object as
+        `value`, and for a path that leads to no claim (`iss`, `vct`).
         """
         return self._store.cards_with(path, value)
 
     def search(self, text: str, *, limit: int = 50) -> list[HeldCredential]:
         """Give the cards in which every word of `text` occurs or begins one, newest first.
 
-        In English and Chinese, without the trash.
+        In English and Chinese, without the trash; of a long claim the first 2,000 characters.
         """
         return self._store.search(text, limit=limit)
 
