@@ -336,7 +336,8 @@ def test_a_backup_takes_the_place_of_a_backup_and_of_nothing_else(
     (tmp_path / "notes").write_text("about. five. parts. in. it")
     os.mkfifo(tmp_path / "pipe")
 
-    for taken in ("w/wallet.db", "w/wallet.json", "notes", "pipe", "w"):
+    ours = ("wallet.db", "wallet.json", "wallet.lock", "wallet.db-journal", "a-backup")
+    for taken in (*(f"w/{name}" for name in ours), "notes", "pipe", "w"):
         with pytest.raises(Refused) as refusal:
             write_backup(
                 lived, tmp_path / taken, PASSPHRASE, at=NOON, random=random_bytes, cost=CHEAP

@@ -181,6 +181,17 @@ def test_one_program_at_a_time(store: SqliteStore, folder: Path) -> None:
     SqliteStore.open(folder, PASSPHRASE).close()
 
 
+def test_a_wallet_whose_lock_was_taken_away_is_still_one_program_s(
+    store: SqliteStore, folder: Path
+) -> None:
+    (folder / LOCK).unlink()
+
+    with pytest.raises(Unavailable, match="in another program"):
+        SqliteStore.open(folder, PASSPHRASE)
+
+    store.put(RECORD)
+
+
 @pytest.mark.parametrize("offset", [40, 4_096 + 100])
 def test_a_damaged_database_is_told_from_a_wrong_passphrase(
     store: SqliteStore, folder: Path, offset: int

@@ -9,6 +9,7 @@ Nothing is written anywhere before the whole backup is read and understood.
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from counterfoil_wallet.contents import Contents
 from counterfoil_wallet.envelope import (
@@ -21,8 +22,10 @@ from counterfoil_wallet.envelope import (
 from counterfoil_wallet.passphrase import Cost
 from counterfoil_wallet.recovery import RECORD, Recovery, combine
 from counterfoil_wallet.store import Kind, Store
-from counterfoil_wallet.whole_files import read_start, read_whole, write_whole
+from counterfoil_wallet.whole_files import read_start, read_whole, telling, write_whole
 from counterfoil_wallet.wire import Random, refuse
+
+_HEADER: Final = "wallet.json"
 
 
 def sealed_contents(
@@ -57,9 +60,14 @@ def write_backup(
     """Write all that `store` holds into the file `path`; a backup there is replaced at the end.
 
     Raises `Misuse` for an empty passphrase, `Unavailable` when the disk does not take
-    it, `Refused` with `not-a-backup` where something else is, or `backup-too-large`.
+    it, `Refused` with `not-a-backup` where something else is and in a wallet's own
+    folder, or `backup-too-large`.
     """
-    # One wrong path must not cost the customer another file, or the wallet itself.
+    # One wrong path must not cost the customer another file, or the wallet itself: its lock is
+    # empty, and SQLite takes for its journal whatever has that name.
+    with telling(path):
+        if (path.parent / _HEADER).exists():
+            raise refuse("not-a-backup", "a place of its own", "a wallet's folder", path.name)
     before = read_start(path, MAX_HEADER_BYTES)
     if before and not begins_as_envelope(before):
         raise refuse("not-a-backup", "no file yet, or a backup", "another file", path.name)

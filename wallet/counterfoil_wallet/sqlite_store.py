@@ -401,6 +401,8 @@ def telling(name: str = DATABASE) -> Generator[None, None, None]:
         yield
     except (apsw.CorruptError, apsw.NotADBError) as cause:
         raise Malformed("an intact wallet file", "a damaged one", name) from cause
+    except apsw.BusyError as cause:
+        raise Unavailable("expected a free wallet, found it open in another program") from cause
     except IsADirectoryError as cause:
         raise Malformed("a file of the wallet", "a folder in its place", name) from cause
     except (FileExistsError, NotADirectoryError) as cause:
