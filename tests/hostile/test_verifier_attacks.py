@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, cast
 
 import pytest
@@ -218,7 +219,8 @@ def test_no_answer_crashes_the_wallet(
         assert wallet.history()[-1].outcome in (Outcome.REFUSED, Outcome.SENT)
     else:
         assert 200 <= status < 300
-    wallet.decline(asked)
+    shop.nonce = "a nonce of another request"
+    wallet.decline(wallet.matches(shop.link))
 
 
 # Hang it.
@@ -327,7 +329,8 @@ def test_nothing_is_presented_or_told_inside(wallet: Wallet, shop: StrangeShop, 
     if isinstance(asked, Matches):
         with pytest.raises((Refused, Malformed)):
             wallet.present(asked.choose())
-        assert not wallet.decline(asked).is_heard
+        shop.nonce = "a nonce of another request"
+        assert not wallet.decline(wallet.matches(shop.link)).is_heard
 
 
 @pytest.mark.parametrize("host", ["localhost", "router.local", "printer.home.arpa"])
@@ -408,6 +411,7 @@ def test_what_leaves_before_the_customer_agrees_is_the_same_from_every_wallet(
         for serial in ("A1-0001", "A1-0002")
     ]
     for holds in (True, False):
+        nonces = count()
         wire = Wire(shop.network)
         one = Wallet.in_memory(fetcher=wire, clock=shop.clock)
         if holds:
@@ -418,6 +422,7 @@ def test_what_leaves_before_the_customer_agrees_is_the_same_from_every_wallet(
             shop.query = DcqlQuery((guess,))
             for data in ((), ("no transaction",)):
                 shop.transaction_data = data
+                shop.nonce = f"nonce {next(nonces)}"
                 screen = told(one, shop.link)
                 if isinstance(screen, Matches):
                     one.decline(screen)
