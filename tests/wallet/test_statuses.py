@@ -132,6 +132,17 @@ def test_a_suspension_that_is_lifted_is_told(scene: Scene, clock: Clock) -> None
     assert scene.acts() == [Act.ACCEPTED, Act.SUSPENDED, Act.REINSTATED]
 
 
+def test_another_word_of_the_issuer_s_own_is_told_and_the_same_one_is_not(
+    scene: Scene, clock: Clock
+) -> None:
+    for code in (3, 3, 4, 4, 0):
+        scene.lists.code = code
+        clock.advance(timedelta(minutes=1))
+        scene.check()
+
+    assert scene.acts() == [Act.ACCEPTED, Act.MARKED, Act.MARKED, Act.REINSTATED]
+
+
 def test_what_the_town_s_brand_revokes_is_revoked_in_the_wallet(town: Town, place: Place) -> None:
     wallet, offer = town.wallet(place.start()), town.offer()
     wallet.accept(offer.link, tx_code=offer.tx_code)

@@ -139,7 +139,8 @@ class StatusChecks:
         self._store.mark(card.credential_id, _state(code, listed_at))
         # That a new card is in force is no news.
         was = Status.IN_FORCE if last.status is Status.UNKNOWN else last.status
-        if current.status is not was:
+        # Two words of the issuer's own may mean opposite things.
+        if current.status is not was or (was is Status.OTHER and code != last.code):
             event = Event(
                 event_id=fresh_event_id(self._random),
                 at=now,
