@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self
+from weakref import WeakValueDictionary
 
 from counterfoil_consent.holder import asks_for_consent
 from counterfoil_consent.wire import GrantId
@@ -72,7 +73,6 @@ if TYPE_CHECKING:
     from counterfoil_wallet.recovery import Recovery, RecoveryShare
     from counterfoil_wallet.salvaging import Salvaged
 
-_STRIPES: Final = 32
 _SECRET_BYTES: Final = 32
 
 
@@ -150,7 +150,9 @@ class Wallet:
         self._consents = Consents(store, self._fetcher, clock, random, self._trust)
         self._statuses = StatusChecks(store, self._fetcher, clock, random)
         self._trash = Trash(store, clock, random)
-        self._one_at_a_time = tuple(threading.Lock() for _ in range(_STRIPES))
+        # A lock for each walk under way, gone when nobody holds it or waits.
+        self._one_at_a_time: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._one_more = threading.Lock()
         self._points: Points | None = None
 
     @classmethod
@@ -690,5 +692,7 @@ class Wallet:
 
     @contextmanager
     def _only_one(self, key: str) -> Generator[None, None, None]:
-        with self._one_at_a_time[hash(key) % _STRIPES]:
+        with self._one_more:
+            lock = self._one_at_a_time.setdefault(key, threading.Lock())
+        with lock:
             yield
