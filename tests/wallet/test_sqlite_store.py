@@ -1,5 +1,7 @@
 """The encrypted file: nothing readable without the passphrase, one writer, damage is told."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext, suppress
@@ -179,6 +181,41 @@ def test_one_program_at_a_time(store: SqliteStore, folder: Path) -> None:
 
     store.close()
     SqliteStore.open(folder, PASSPHRASE).close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a child is forked")
+def test_a_forked_child_neither_keeps_the_lock_nor_lets_go_of_it(
+    store: SqliteStore, folder: Path
+) -> None:
+    store.close()
+    program = f"""
+import os
+from pathlib import Path
+from counterfoil_credentials.errors import Unavailable
+from counterfoil_wallet.sqlite_store import FolderLock
+folder = Path({str(folder)!r})
+lock = FolderLock(folder)
+ends, begins = os.pipe()
+if os.fork() == 0:
+    os.close(begins)
+    os.read(ends, 1)
+    os._exit(0)
+if (child := os.fork()) == 0:
+    lock.close()
+    os._exit(0)
+os.waitpid(child, 0)
+try:
+    FolderLock(folder)
+except Unavailable:
+    print("kept")
+lock.close()
+FolderLock(folder).close()
+print("free")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["kept", "free"]
 
 
 def test_a_wallet_whose_lock_was_taken_away_is_still_one_program_s(

@@ -66,12 +66,18 @@ if sys.platform == "win32":
     def _lock_whole(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
+    def _unlock_whole(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
     def _lock_whole(descriptor: int) -> None:
         # Not SQLite's kind of lock: that one ends when any descriptor of the file is closed.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock_whole(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 class FolderLock:
@@ -97,10 +103,14 @@ class FolderLock:
             os.close(descriptor)
             raise Unavailable("expected a free wallet, found it open in another program") from cause
         self._descriptor = descriptor
+        self._process = os.getpid()
 
     def close(self) -> None:
         """Let go of it; twice is once."""
         if self._descriptor is not None:
+            # A forked child has the same lock: it goes with its owner, and not with the child.
+            if os.getpid() == self._process:
+                _unlock_whole(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
 
