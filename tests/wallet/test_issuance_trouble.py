@@ -7,6 +7,8 @@ import pytest
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
+from counterfoil_credentials.issuer_keys import issuer_keys_document
+from counterfoil_credentials.keys import MemorySigner
 from counterfoil_wallet import Finished, Waiting, Wallet
 
 from tests.conftest import Clock
@@ -55,6 +57,21 @@ def wallet(issuer: SlowIssuer, clock: Clock) -> Wallet:
 
 
 # The keys that a credential is judged by.
+
+
+def test_a_key_that_was_published_as_it_first_signed_is_one_of_them(
+    issuer: SlowIssuer, wallet: Wallet
+) -> None:
+    old = MemorySigner.generate()
+
+    def publish(answer: JsonObject) -> JsonObject:
+        has_signed = issuer.calls("/credential") > 0
+        return answer if has_signed else issuer_keys_document(BRAND, [old.public])
+
+    issuer.bends[KEYS] = publish
+
+    assert len(wallet.accept(issuer.link).credentials) == 1
+    assert (issuer.calls(KEYS), issuer.calls("/credential")) == (2, 1)
 
 
 @pytest.mark.parametrize(

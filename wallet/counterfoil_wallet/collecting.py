@@ -13,6 +13,7 @@ else they are refused together, the history says so, and the card stays as it wa
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
 from counterfoil_credentials.encoding import JsonObject
@@ -46,7 +47,7 @@ from counterfoil_wallet.exchanges import (
 from counterfoil_wallet.held import Copy, HeldCredential
 from counterfoil_wallet.history import Act, Event, Outcome, fresh_event_id
 from counterfoil_wallet.proving import make_proofs
-from counterfoil_wallet.receiving import receive_credentials
+from counterfoil_wallet.receiving import keys_of, receive_credentials
 from counterfoil_wallet.sending import Sender
 from counterfoil_wallet.store import Store
 from counterfoil_wallet.wire import Clock, Random, or_unavailable, peer_code, reasons_of
@@ -174,14 +175,21 @@ class Collector:
         keys: Mapping[str, PublicKey],
         now: datetime,
     ) -> _Received:
-        verified = receive_credentials(
+        verify = partial(
+            receive_credentials,
             answer.unverified_credentials,
             issuer=state.issuer,
-            issuer_keys=keys,
             vct=wanted.configuration.vct,
             holder_keys=wanted.keys,
             now=now,
         )
+        try:
+            verified = verify(issuer_keys=keys)
+        except Refused as refused:
+            if refused.codes != ["issuer-key-unknown"]:
+                raise
+            # Its key may be newer than what it had published a moment ago.
+            verified = verify(issuer_keys=keys_of(self._sender.fetcher, state.issuer))
         signers = {signer.public: signer for signer in wanted.signers}
         bound = [(*each, signers[key]) for each in verified if (key := each[1].holder_key)]
         first, verified_first, signer = bound[0]
