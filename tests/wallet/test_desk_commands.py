@@ -170,6 +170,7 @@ def test_a_grant_is_shown_given_and_withdrawn(
     tmp_path: Path,
     random_bytes: Callable[[int], bytes],
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     town = Town(Now(), random_bytes, tmp_path / "brand")
 
@@ -186,6 +187,13 @@ def test_a_grant_is_shown_given_and_withdrawn(
 
     terms = shell.asks("terms", link, *options)
     assert [one["required"] for one in terms["claims"]] == [True, False]
+    shell.types("grant", link, "--optional", "item.colour", "--yes", *options, status=1)
+    monkeypatch.setattr("sys.stdin", StringIO("n\n"))
+    capsys.readouterr()
+    assert main(["grant", shell.folder, link, *options]) == 0
+    screen = capsys.readouterr().err
+    assert "For personalised benefits" in screen
+    assert "asked: item.serial = " in screen  # with its value: that is what is given
     granted = shell.asks("grant", link, "--yes", *options)["granted"]
     assert (granted["state"], granted["claims"]) == ("inforce", ["item.serial"])
     assert [one["id"] for one in shell.asks("grants", *options)["grants"]] == [granted["id"]]

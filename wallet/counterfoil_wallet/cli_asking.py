@@ -125,11 +125,18 @@ def _preset(path: Path) -> CounterPreset:
 def grant(wallet: Wallet, given: Namespace) -> Told:
     """Grant what is asked, after showing it."""
     asked = wallet.asked_terms(_request_link(given.link))
+    if unknown := {*given.optional} - {str(term.name) for term in asked.terms.claims}:
+        raise refuse(
+            "claim-not-asked", "claims that are asked for", f"{len(unknown)}", "--optional"
+        )
     optional = [term.name for term in asked.terms.claims if str(term.name) in given.optional]
     choice = asked.choose(
         optional, max_reads=given.max_reads, reuse_that_links=given.reuse_that_links
     )
-    if not given.yes and not _agrees(_terms_lines(asked), "Grant this?"):
+    lines = _terms_lines(asked)
+    for disclosure in choice.disclosures:
+        lines += disclosure_lines(disclosure, "It")
+    if not given.yes and not _agrees(lines, "Grant this?"):
         return {"granted": None}, ["Not granted. Nothing was sent."]
     in_force = wallet.grant(choice)
     return {"granted": grant_json(in_force)}, [f"Granted: {grant_line(in_force)}"]
@@ -171,7 +178,8 @@ def withdraw(wallet: Wallet, given: Namespace) -> Told:
 
 
 def _terms_lines(asked: AskedTerms) -> list[str]:
-    said = [*asker_lines(asked.asker), f"For {asked.terms.purpose}"]
+    purpose = asked.terms.purpose.name.lower().replace("_", " ")
+    said = [*asker_lines(asked.asker), f"For {purpose}"]
     for term in asked.terms.claims:
         need = "required" if term.is_required else "optional, off"
         said.append(f"  {need}: {term.name}, kept for {term.retain_days} days")
