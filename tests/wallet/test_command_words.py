@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from counterfoil_credentials.dcql import ClaimQuery
 from counterfoil_credentials.fetch import MemoryFetcher, Response
-from counterfoil_credentials.offers import TxCode
+from counterfoil_credentials.offers import CredentialOffer, TxCode
 from counterfoil_wallet import Act, Event
 from counterfoil_wallet.cli import PASSPHRASE_VARIABLE, main
 from counterfoil_wallet.cli_forms import event_line
@@ -268,3 +268,22 @@ class TestTheScreen:
         )
 
         assert "Corner Shop" in event_line(event)
+
+
+@pytest.mark.loopback
+def test_an_issuer_on_this_machine_is_reached_when_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The fetcher is the real one, and nobody listens there.
+    origin, folder = "http://127.0.0.1:9", str(tmp_path / "wallet")
+    link = CredentialOffer(origin, ("warranty",), "a-code", None).to_link()
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)
+    monkeypatch.setattr("counterfoil_wallet.sqlite_store.Cost", lambda: CHEAP)
+    assert main(["create", folder]) == 0
+
+    assert main(["accept", folder, link]) == 1
+    assert "--loopback-unsafely http://127.0.0.1:PORT" in capsys.readouterr().err
+    assert main(["accept", folder, link, "--loopback-unsafely", origin]) == 1
+    assert "expected an answer" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["accept", folder, link, "--loopback-unsafely"])

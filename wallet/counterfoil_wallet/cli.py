@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from counterfoil_credentials.arguments import parse_arguments
 from counterfoil_credentials.encoding import JsonObject
-from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse
+from counterfoil_credentials.errors import CounterfoilError, Misuse
 from counterfoil_credentials.fetch import GuardedFetcher
 
 from counterfoil_wallet import cli_asking as asks
@@ -102,10 +102,8 @@ def _with_passphrase(
 def _open(given: argparse.Namespace) -> Wallet:
     routes: dict[str, str] = {}
     for route in given.loopback_unsafely:
-        origin, separator, target = str(route).partition("=")
-        if not separator:
-            raise Malformed("ORIGIN=LOOPBACK_ORIGIN", "another text", "--loopback-unsafely")
-        routes[origin] = target
+        origin, _, target = str(route).partition("=")
+        routes[origin] = target or origin
     trust = Trust() if given.trust is None else read_trust_file(Path(given.trust))
     fetcher = GuardedFetcher(loopback_routes_unsafely=routes)
     if not Wallet.exists(given.folder):
@@ -163,8 +161,8 @@ def _parser() -> argparse.ArgumentParser:
             "--loopback-unsafely",
             action="append",
             default=[],
-            metavar="ORIGIN=LOOPBACK_ORIGIN",
-            help="reach a public origin on this machine, for development",
+            metavar="ORIGIN[=LOOPBACK_ORIGIN]",
+            help="reach an origin on this machine, without TLS, for development",
         )
         return command
 

@@ -21,6 +21,8 @@ _NEXT: Final = {
     "already-shown": _NEW_ONE,
     "already-declined": _NEW_ONE,
     "credential-unknown": "counterfoil wallet credentials and trash list the ids.",
+    "fetch-not-allowed": "While developing, an address of this machine is reached with"
+    " --loopback-unsafely http://127.0.0.1:PORT.",
     "grant-unknown": "counterfoil wallet grants lists the ids.",
     "custodian-not-trusted": "--trust FILE names the custodians that you rely on.",
 }
