@@ -11,13 +11,15 @@ import os
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.hsm import Hsm, soft_hsm
 
 pytest_plugins = ["tests.postgres"]
 
@@ -193,3 +195,9 @@ def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
     # pytest keeps (file, line, text) of a skip.
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return reason.removeprefix("Skipped: ")
+
+
+@pytest.fixture(scope="session")
+def the_hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hsm]:
+    with soft_hsm(tmp_path_factory.mktemp("softhsm")) as hsm:
+        yield hsm

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import pkcs11
-from pkcs11 import Attribute, Mechanism, ObjectClass, SignMixin
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, SignMixin
 from pkcs11.exceptions import (
     AttributeTypeInvalid,
     MultipleTokensReturned,
@@ -36,8 +36,9 @@ from counterfoil_credentials.keys import Algorithm, Curve, PublicKey
 
 # CKA_EC_PARAMS: the DER of an object identifier (RFC 5480, SEC 2, RFC 8410), or of
 # the name that PKCS#11 3.0 gives to the curve.
+_P256: Final = bytes.fromhex("06082a8648ce3d030107")
 _CURVES: Final = {
-    bytes.fromhex("06082a8648ce3d030107"): Curve.P256,
+    _P256: Curve.P256,
     bytes.fromhex("06052b81040022"): Curve.P384,
     bytes.fromhex("06052b8104000a"): Curve.SECP256K1,
     bytes.fromhex("06032b6570"): Curve.ED25519,
@@ -56,8 +57,10 @@ _TRIAL: Final = b"counterfoil: is this the key of that public key?"
 class Pkcs11Token:
     """A token, with its user logged in until `close`."""
 
-    def __init__(self, module: Path, *, label: str, pin: str) -> None:
+    def __init__(self, module: Path, *, label: str, pin: str, writing: bool = False) -> None:
         """Log in to the token named `label`, by the PKCS#11 library at `module`.
+
+        With `writing`, keys can be made in it and destroyed.
 
         Raises `Refused` (`pin-incorrect`, `pin-locked`, `pin-expired`): trying again
         may lock the token. `Unavailable` when library or token is not there;
@@ -68,7 +71,7 @@ class Pkcs11Token:
             raise Misuse("expected a PIN of whole characters, found half of one")
         with _in_our_words():
             token = pkcs11.lib(str(module)).get_token(token_label=label)
-            self._session = token.open(user_pin=pin)
+            self._session = token.open(user_pin=pin, rw=writing)
         self._is_closed = False
         self._lock = threading.Lock()
 
@@ -105,6 +108,34 @@ class Pkcs11Token:
         if not isinstance(key, SignMixin):
             raise Misuse("expected a key that signs, found another")
         return Pkcs11Signer(key, _public_key(parameters, point), self._lock)
+
+    def make(self, key_id: bytes) -> None:
+        """Make a P-256 key pair of a new id, whose private half nothing can read out.
+
+        `Unavailable` when the token is gone, or was not opened for `writing`.
+        """
+        with self._lock, _in_our_words():
+            if self._is_closed:
+                raise SessionClosed
+            parameters = self._session.create_domain_parameters(
+                KeyType.EC, {Attribute.EC_PARAMS: _P256}, local=True
+            )
+            parameters.generate_keypair(
+                store=True,
+                id=key_id,
+                capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+                private_template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
+            )
+
+    def destroy(self, key_id: bytes) -> None:
+        """Destroy both halves of the pair of that id; one that is gone is destroyed."""
+        if not key_id:
+            raise Misuse("expected an id of a key, found an empty one")
+        with self._lock, _in_our_words():
+            if self._is_closed:
+                raise SessionClosed
+            for found in list(self._session.get_objects({Attribute.ID: key_id})):
+                found.destroy()
 
     def close(self) -> None:
         """Log out: signers of this token sign no more. One that is gone is logged out."""

@@ -1,11 +1,9 @@
 """Signers in a PKCS#11 token, tried against SoftHSM 2."""
 
 import shutil
-import subprocess
 import threading
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,8 @@ from counterfoil_credentials.pkcs11_signer import Pkcs11Signer, Pkcs11Token  # n
 from pkcs11 import Attribute, KeyType, Mechanism, Session  # noqa: E402
 from pkcs11.util import ec  # noqa: E402
 
-PIN = "4321-brand"
+from tests.hsm import PIN, Hsm  # noqa: E402
+
 MESSAGE = b"a warranty"
 NAMES = {
     Curve.P256: "secp256r1",
@@ -28,55 +27,20 @@ NAMES = {
     Curve.SECP256K1: "secp256k1",
     Curve.ED25519: "1.3.101.112",
 }
-MODULES = (
-    Path("/usr/lib/softhsm/libsofthsm2.so"),
-    Path("/usr/lib64/softhsm/libsofthsm2.so"),
-    Path("/usr/local/lib/softhsm/libsofthsm2.so"),
-)
 
 
-@dataclass(frozen=True)
-class Hsm:
-    """A SoftHSM with tokens of our own."""
-
-    module: Path
-    folder: Path
-
-    def add(self, label: str) -> Path:
-        """Make a token and give its folder."""
-        before = set(self.folder.iterdir())
-        pins = ["--so-pin", "12345678", "--pin", PIN]
-        subprocess.run(
-            ["softhsm2-util", "--init-token", "--free", "--label", label, *pins],
-            check=True,
-            capture_output=True,
-        )
-        (made,) = set(self.folder.iterdir()) - before
-        return made
-
-    def open(self, label: str = "brand", pin: str = PIN) -> Pkcs11Token:
-        return Pkcs11Token(self.module, label=label, pin=pin)
+def open_token(hsm: Hsm, label: str = "brand", pin: str = PIN) -> Pkcs11Token:
+    return Pkcs11Token(hsm.module, label=label, pin=pin)
 
 
 @pytest.fixture(scope="module")
-def hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hsm]:
-    module = next((path for path in MODULES if path.is_file()), None)
-    if module is None or shutil.which("softhsm2-util") is None:
-        pytest.skip("no SoftHSM 2: signing in a token was not tried")
-    folder = tmp_path_factory.mktemp("softhsm")
-    (folder / "tokens").mkdir()
-    (folder / "softhsm2.conf").write_text(
-        f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\n"
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
-        found = Hsm(module, folder / "tokens")
-        for label in ("brand", "twin", "twin"):
-            found.add(label)
-        library = pkcs11.lib(str(module))
-        with library.get_token(token_label="brand").open(rw=True, user_pin=PIN) as session:
-            fill(session)
-        yield found
+def hsm(the_hsm: Hsm) -> Hsm:
+    for label in ("brand", "twin", "twin"):
+        the_hsm.add(label)
+    library = pkcs11.lib(str(the_hsm.module))
+    with library.get_token(token_label="brand").open(rw=True, user_pin=PIN) as session:
+        fill(session)
+    return the_hsm
 
 
 def fill(session: Session) -> None:
@@ -121,7 +85,7 @@ def pair(
 
 @pytest.fixture
 def token(hsm: Hsm) -> Iterator[Pkcs11Token]:
-    with hsm.open() as opened:
+    with open_token(hsm) as opened:
         yield opened
 
 
@@ -179,7 +143,7 @@ def test_takes_nothing_but_one_pair_that_signs(
 @pytest.mark.parametrize("pin", ["4321-brand ", "4321-bran", "", "x" * 300, "4321\x00"])
 def test_refuses_a_wrong_pin_and_says_none(hsm: Hsm, pin: str) -> None:
     with pytest.raises(Refused) as refusal:
-        hsm.open(pin=pin)
+        open_token(hsm, pin=pin)
 
     told = "".join(traceback.format_exception(refusal.value))
     assert refusal.value.codes == ["pin-incorrect"]
@@ -189,7 +153,7 @@ def test_refuses_a_wrong_pin_and_says_none(hsm: Hsm, pin: str) -> None:
 def test_says_nothing_of_a_pin_that_is_no_text(hsm: Hsm) -> None:
     pin = PIN + "\udcff"
     with pytest.raises(Misuse) as misuse:
-        hsm.open(pin=pin)
+        open_token(hsm, pin=pin)
     assert "dcff" not in "".join(traceback.format_exception(misuse.value))
 
 
@@ -202,25 +166,25 @@ def test_shows_neither_pin_nor_key(token: Pkcs11Token) -> None:
 
 def test_calls_a_token_or_a_library_that_is_not_there_unavailable(hsm: Hsm, tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
-        hsm.open("another")
+        open_token(hsm, "another")
     with pytest.raises(Unavailable):
         Pkcs11Token(tmp_path / "none.so", label="brand", pin=PIN)
 
 
 def test_two_tokens_of_one_label_are_one_too_many(hsm: Hsm) -> None:
     with pytest.raises(Misuse, match="one token"):
-        hsm.open("twin")
+        open_token(hsm, "twin")
 
 
 def test_a_process_logs_in_once(hsm: Hsm, token: Pkcs11Token) -> None:
     with pytest.raises(Misuse, match="logged in"):
-        hsm.open()
+        open_token(hsm)
 
     token.signer(label="P-256").sign(MESSAGE)
 
 
 def test_signs_no_more_after_the_log_out(hsm: Hsm) -> None:
-    with hsm.open() as token:
+    with open_token(hsm) as token:
         signer = token.signer(label="P-256")
 
     with pytest.raises(Unavailable):
@@ -228,7 +192,7 @@ def test_signs_no_more_after_the_log_out(hsm: Hsm) -> None:
     with pytest.raises(Unavailable):
         token.signer(label="P-256")
     token.close()
-    with hsm.open() as again:
+    with open_token(hsm) as again:
         assert again.signer(label="P-256").public == signer.public
 
 
@@ -244,7 +208,7 @@ def test_says_that_a_token_is_gone(hsm: Hsm, token: Pkcs11Token, tmp_path: Path)
             token.signer(label="P-256")
         token.close()
         with pytest.raises(Unavailable):
-            hsm.open()
+            open_token(hsm)
     finally:
         for folder in tmp_path.iterdir():
             shutil.move(folder, hsm.folder)
