@@ -27,6 +27,7 @@ from typing import Any, Final, TypeVar
 
 from counterfoil_credentials import MemorySigner, StatusReference, issue_credential
 from counterfoil_credentials.sdjwt_vc import read_credential
+from counterfoil_wallet.card_keys import CardKey
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.passphrase import Cost, FileKey
 from counterfoil_wallet.searching import fact_path, fact_value
@@ -210,7 +211,7 @@ def _cards() -> Iterator[HeldCredential]:
         )
         verified = read_credential(sd_jwt).verify(issuer.public)
         yield HeldCredential.of(
-            sd_jwt, verified, configuration_id="receipt", signer=holder, at=_NOW
+            sd_jwt, verified, configuration_id="receipt", key=CardKey.own(holder), at=_NOW
         )
 
 

@@ -8,6 +8,7 @@ from counterfoil_credentials import MemorySigner, SdJwt, StatusReference, issue_
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.sdjwt_vc import VerifiedCredential, read_credential
 from counterfoil_wallet import Copy, HeldCredential
+from counterfoil_wallet.card_keys import CardKey
 
 from tests.conftest import NOON
 
@@ -27,13 +28,15 @@ def card_of(
     """Give a card of these claims, all concealed, with one copy."""
     signer = MemorySigner.generate()
     sd_jwt, verified = _issued(claims, random_bytes, signer, vct, expires_at)
-    return HeldCredential.of(sd_jwt, verified, configuration_id="receipt", signer=signer, at=NOON)
+    return HeldCredential.of(
+        sd_jwt, verified, configuration_id="receipt", key=CardKey.own(signer), at=NOON
+    )
 
 
 def copy_of(claims: JsonObject, *, expires_at: datetime | None = None) -> Copy:
     """Give one more copy of the card of these claims."""
     signer = MemorySigner.generate()
-    return Copy.of(*_issued(claims, _RANDOM, signer, TYPE, expires_at), signer=signer)
+    return Copy.of(*_issued(claims, _RANDOM, signer, TYPE, expires_at), key=CardKey.own(signer))
 
 
 def _issued(

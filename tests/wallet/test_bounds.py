@@ -23,6 +23,7 @@ from counterfoil_wallet import (
 )
 from counterfoil_wallet.acceptance import AcceptanceId, Late, Notice, Wanted
 from counterfoil_wallet.acceptance_records import from_record, to_record
+from counterfoil_wallet.card_keys import MAX_NAME, MAX_REFERENCE_BYTES, CardKey
 from counterfoil_wallet.configurations import Configuration
 from counterfoil_wallet.discovering import Endpoints
 from counterfoil_wallet.grant_states import to_record as grant_to_record
@@ -214,7 +215,8 @@ def test_long_texts_within_the_bounds_are_gone_on_with(
 
 def test_the_longest_state_of_an_acceptance_can_be_read_again() -> None:
     reason = Reason("malformed", WORST * 9_000, WORST * 9_000, WORST * 9_000)
-    keys = (MemorySigner.generate(),) * 10
+    signer = MemorySigner.generate()
+    keys = (CardKey(signer.public, bytes(MAX_REFERENCE_BYTES), WORST * MAX_NAME),) * 10
     wanted = tuple(
         Wanted(
             configuration=Configuration(
@@ -225,7 +227,7 @@ def test_the_longest_state_of_an_acceptance_can_be_read_again() -> None:
                 name=WORST * 200,
             ),
             identifier=WORST * 1_024,
-            signers=keys,
+            keys=keys,
         )
         for _ in range(119)
     )
@@ -243,7 +245,7 @@ def test_the_longest_state_of_an_acceptance_can_be_read_again() -> None:
             pushed=WORST * 2_048,
             challenge=WORST * 2_048,
         ),
-        identity=Identity(client_id="wallet", dpop=keys[0], instance=keys[0]),
+        identity=Identity(client_id="wallet", dpop=signer, instance=signer),
         token=Token("\\" * 16_384, "DPoP"),
         wanted=wanted[:60],
         late=tuple(Late(each, WORST * 1_024, NOON, NOON) for each in wanted[60:]),

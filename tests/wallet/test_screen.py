@@ -15,6 +15,7 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.sdjwt import Disclosable, SdJwt, disclose
 from counterfoil_credentials.sdjwt_vc import issue_credential, read_credential
 from counterfoil_wallet import Disclosure, HeldCredential, Wallet, printable
+from counterfoil_wallet.card_keys import CardKey
 from counterfoil_wallet.cli import PASSPHRASE_VARIABLE, main
 from counterfoil_wallet.disclosures import disclosure_of
 from counterfoil_wallet.leaves import leaves
@@ -254,7 +255,9 @@ def held_with(claims: JsonObject, concealed: list[ClaimPath]) -> HeldCredential:
         random=secrets.token_bytes,
     )
     verified = read_credential(sd_jwt).verify(signer.public)
-    return HeldCredential.of(sd_jwt, verified, configuration_id="of", signer=signer, at=NOON)
+    return HeldCredential.of(
+        sd_jwt, verified, configuration_id="of", key=CardKey.own(signer), at=NOON
+    )
 
 
 def test_the_command_line_paints_no_screen_of_a_stranger(

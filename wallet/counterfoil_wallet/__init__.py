@@ -48,6 +48,9 @@ if TYPE_CHECKING:
         KeyAttester,
         WalletAttester,
     )
+    from counterfoil_wallet.card_keys import (
+        KeyStore,
+    )
     from counterfoil_wallet.consents import (
         AskedTerms,
         GrantChoice,
@@ -209,6 +212,7 @@ __all__ = [
     "IssuerStanding",
     "Joining",
     "KeyAttester",
+    "KeyStore",
     "Kind",
     "KnownIssuer",
     "Lost",
@@ -261,6 +265,7 @@ _SHELVES = """\
 acceptance: Acceptance Authorizing Collecting Dropped Finished Notifying Redeeming Waiting
 async_wallet: AsyncWallet
 attesting: Client DevelopmentAttester KeyAttester WalletAttester
+card_keys: KeyStore
 consents: AskedTerms GrantChoice
 counter_codes: Code CounterCodes CounterPreset
 disclosures: Disclosure Joining RevealedClaim

@@ -18,10 +18,11 @@ from typing import Final, NewType, Self, TypeAlias
 
 from counterfoil_credentials.encoding import b64url, compact_json
 from counterfoil_credentials.errors import Reason
-from counterfoil_credentials.keys import MemorySigner, PublicKey
+from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.offers import CredentialOffer
 
 from counterfoil_wallet import spec
+from counterfoil_wallet.card_keys import CardKey
 from counterfoil_wallet.configurations import Configuration
 from counterfoil_wallet.discovering import Endpoints
 from counterfoil_wallet.held import CredentialId
@@ -39,13 +40,13 @@ class Wanted:
 
     configuration: Configuration
     identifier: str | None
-    signers: tuple[MemorySigner, ...] = field(repr=False, compare=False)
+    keys: tuple[CardKey, ...] = field(repr=False, compare=False)
     card: CredentialId | None = None
 
     @property
-    def keys(self) -> tuple[PublicKey, ...]:
+    def public_keys(self) -> tuple[PublicKey, ...]:
         """The public keys, one for each copy."""
-        return tuple(signer.public for signer in self.signers)
+        return tuple(key.public for key in self.keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +65,15 @@ class Renewable:
             configuration=wanted.configuration,
             identifier=wanted.identifier,
             card=card,
-            copies=len(wanted.signers),
+            copies=len(wanted.keys),
         )
 
-    def wanted(self, signers: tuple[MemorySigner, ...]) -> Wanted:
+    def wanted(self, keys: tuple[CardKey, ...]) -> Wanted:
         """Give what is asked for, with fresh keys."""
         return Wanted(
             configuration=self.configuration,
             identifier=self.identifier,
-            signers=signers,
+            keys=keys,
             card=self.card,
         )
 

@@ -6,6 +6,7 @@ from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
     as_object,
+    as_text,
     b64url,
     compact_json,
     from_b64url,
@@ -18,7 +19,7 @@ from counterfoil_credentials.encoding import (
     texts_at,
 )
 from counterfoil_credentials.errors import Malformed, Reason
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.keys import MemorySigner, PublicKey
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import (
@@ -42,6 +43,7 @@ from counterfoil_wallet.acceptance import (
     Waiting,
     Wanted,
 )
+from counterfoil_wallet.card_keys import CardKey
 from counterfoil_wallet.configurations import Configuration, Proving
 from counterfoil_wallet.discovering import Endpoints
 from counterfoil_wallet.held import CredentialId
@@ -266,9 +268,27 @@ def _credential_json(item: Wanted | Renewable) -> JsonObject:
 def _wanted_json(item: Wanted) -> JsonObject:
     return {
         **_credential_json(item),
-        "keys": [b64url(signer.private_bytes()) for signer in item.signers],
+        "keys": [_key_json(key) for key in item.keys],
         **({} if item.card is None else {"card": item.card}),
     }
+
+
+def _key_json(key: CardKey) -> Json:
+    if not key.keeper:
+        return b64url(key.key)
+    return {"jwk": key.public.jwk(), "keeper": key.keeper, "reference": b64url(key.key)}
+
+
+def _key(value: Json) -> CardKey:
+    where = f"{_WHERE}.keys"
+    if not isinstance(value, dict):
+        secret = from_b64url(as_text(value, where), where)
+        return CardKey.own(MemorySigner.from_private_bytes(secret))
+    return CardKey(
+        PublicKey.from_jwk(object_at(value, "jwk", where), where),
+        from_b64url(text_at(value, "reference", where), where),
+        text_at(value, "keeper", where),
+    )
 
 
 def _late_json(item: Late) -> JsonObject:
@@ -282,13 +302,12 @@ def _late_json(item: Late) -> JsonObject:
 
 def _wanted(item: JsonObject) -> Wanted:
     # Before there were copies, a credential had one key.
-    texts = texts_at(item, "keys", _WHERE) if "keys" in item else [text_at(item, "key", _WHERE)]
-    keys = [from_b64url(text, f"{_WHERE}.keys") for text in texts]
+    keys = list_at(item, "keys", _WHERE) if "keys" in item else [item.get("key")]
     card = optional_text_at(item, "card", _WHERE)
     return Wanted(
         configuration=_configuration(item),
         identifier=optional_text_at(item, "identifier", _WHERE),
-        signers=tuple(MemorySigner.from_private_bytes(key) for key in keys),
+        keys=tuple(_key(key) for key in keys),
         card=None if card is None else CredentialId(card),
     )
 

@@ -16,7 +16,14 @@ from datetime import timedelta
 from functools import cache
 from typing import Final, TypeAlias, TypeVar, assert_never
 
-from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
+from counterfoil_credentials.errors import (
+    CounterfoilError,
+    Malformed,
+    Misuse,
+    Reason,
+    Refused,
+    Unavailable,
+)
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.offers import CredentialOffer, TxCode
 
@@ -44,6 +51,7 @@ from counterfoil_wallet.acceptance_records import from_record, to_record
 from counterfoil_wallet.attesting import ANONYMOUS, Client
 from counterfoil_wallet.authorizing import begin_login, code_in, over, read_callback
 from counterfoil_wallet.batching import FEW_COPIES, WANTED_COPIES
+from counterfoil_wallet.card_keys import CardKey, CardKeys
 from counterfoil_wallet.collecting import Collector
 from counterfoil_wallet.discovering import Discovered, discover
 from counterfoil_wallet.exchanges import (
@@ -55,7 +63,7 @@ from counterfoil_wallet.offered import fetch_offer
 from counterfoil_wallet.receiving import keys_of
 from counterfoil_wallet.sending import Sender, Token
 from counterfoil_wallet.store import Kind, Store
-from counterfoil_wallet.wire import Clock, Random, fresh_signer, peer_code, reasons_of, refuse
+from counterfoil_wallet.wire import Clock, Random, peer_code, reasons_of, refuse
 
 _State = TypeVar("_State", bound=Acceptance)
 _TX_CODE: Final = "tx_code"
@@ -78,6 +86,8 @@ class Acceptor:
         clock: Clock,
         random: Random,
         client: Client = ANONYMOUS,
+        *,
+        keys: CardKeys,
     ) -> None:
         self._store = store
         self._fetcher = fetcher
@@ -85,7 +95,8 @@ class Acceptor:
         self._random = random
         self._client = client
         self._sender = Sender(fetcher, clock, random, client)
-        self._collector = Collector(store, self._sender, clock, random)
+        self._keys = keys
+        self._collector = Collector(store, self._sender, clock, random, keys)
 
     def state(self, acceptance_id: AcceptanceId) -> Acceptance | None:
         """Give the stored state, or None."""
@@ -178,16 +189,16 @@ class Acceptor:
         low = [card for card in renewal.cards if self._runs_out(card)]
         if not low:
             return finished
+        wanted = tuple(
+            card.wanted(tuple(self._keys.fresh() for _ in range(card.copies))) for card in low
+        )
         try:
             token = self._renewed(finished, renewal)
-        except Refused as refusal:
-            if peer_code(refusal) not in spec.REFRESH_IS_OVER:
+        except CounterfoilError as error:
+            self._keys.destroy(key for one in wanted for key in one.keys)
+            if not isinstance(error, Refused) or peer_code(error) not in spec.REFRESH_IS_OVER:
                 raise
             return self._keep(replace(finished, renewal=None))
-        wanted = tuple(
-            card.wanted(tuple(fresh_signer(self._random) for _ in range(card.copies)))
-            for card in low
-        )
         return self._run(self._keep(finished.renew(renewal, token, wanted)))
 
     def _runs_out(self, renewable: Renewable) -> bool:
@@ -272,23 +283,30 @@ class Acceptor:
                     raise Unavailable(_TOO_SLOW)
 
     def _redeem(self, state: Redeeming, *, was_interrupted: bool) -> Collecting | Dropped:
+        # Before the code is spent: a key store that does not answer must not cost it.
+        keys = [self._keys.fresh() for _ in range(len(state.configurations) * state.copies)]
         try:
             answer = redeem_code(self._sender, state, state.code)
-        except (Refused, Malformed) as error:
+        except CounterfoilError as error:
+            self._keys.destroy(keys)
+            if not isinstance(error, Refused | Malformed):
+                raise
             return self._keep(
                 state.drop(*_why_not_redeemed(error, was_interrupted=was_interrupted))
             )
-        # The keys are made here and kept with the token, before any credential is
-        # asked for: whoever repeats the request after a crash has the same keys.
-        return self._keep(state.collect(answer.token, self._wanted(state, answer)))
+        # They are kept with the token, before any credential is asked for: whoever
+        # repeats the request after a crash has the same keys.
+        return self._keep(state.collect(answer.token, self._wanted(state, answer, keys)))
 
-    def _wanted(self, state: Redeeming, answer: TokenAnswer) -> tuple[Wanted, ...]:
+    def _wanted(
+        self, state: Redeeming, answer: TokenAnswer, keys: list[CardKey]
+    ) -> tuple[Wanted, ...]:
         none: tuple[str | None, ...] = (None,)
         return tuple(
             Wanted(
                 configuration=configuration,
                 identifier=identifier,
-                signers=tuple(fresh_signer(self._random) for _ in range(state.copies)),
+                keys=tuple(keys.pop() if keys else self._keys.fresh() for _ in range(state.copies)),
             )
             for configuration in state.configurations
             for identifier in answer.identifiers.get(configuration.configuration_id, none)

@@ -19,6 +19,7 @@ from counterfoil_credentials.client_attestation import make_client_attestation
 from counterfoil_credentials.key_attestation import make_key_attestation
 from counterfoil_credentials.keys import PublicKey, Signer
 
+from counterfoil_wallet.card_keys import KeyStore
 from counterfoil_wallet.wire import Clock
 
 _LASTS: Final = timedelta(minutes=10)
@@ -51,11 +52,16 @@ class KeyAttester(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The name by which authorization servers know this wallet, and who vouches for it."""
+    """The name by which authorization servers know this wallet, and who vouches for it.
+
+    With `key_store` the keys of new cards are made and kept there (see `KeyStore`), and
+    otherwise in the wallet's file. `key_attester` says how well they are kept.
+    """
 
     client_id: str | None = None
     wallet_attester: WalletAttester | None = None
     key_attester: KeyAttester | None = None
+    key_store: KeyStore | None = None
 
 
 ANONYMOUS: Final = Client()

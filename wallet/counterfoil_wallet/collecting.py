@@ -35,6 +35,7 @@ from counterfoil_wallet.acceptance import (
 )
 from counterfoil_wallet.acceptance_records import to_record
 from counterfoil_wallet.batching import batch_reasons
+from counterfoil_wallet.card_keys import CardKeys
 from counterfoil_wallet.discovering import fetch_encryption
 from counterfoil_wallet.exchanges import (
     CredentialAnswer,
@@ -72,11 +73,14 @@ class _Received:
 class Collector:
     """Collects over one store. Callers see to it that each acceptance is driven once."""
 
-    def __init__(self, store: Store, sender: Sender, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, store: Store, sender: Sender, clock: Clock, random: Random, keys: CardKeys
+    ) -> None:
         self._store = store
         self._sender = sender
         self._clock = clock
         self._random = random
+        self._keys = keys
 
     def collect(self, state: Collecting, issuer_keys: IssuerKeys) -> AfterOne:
         """Ask for the first credential that is wanted, and keep it or say why not."""
@@ -87,12 +91,15 @@ class Collector:
         except (Refused, Malformed) as error:
             reasons = reasons_of(error)
             if reasons[0].code == "token-not-accepted":
+                self._keys.destroy(key for one in state.wanted for key in one.keys)
                 return self._keep(state.abandon(reasons))
+            self._keys.destroy(wanted.keys)
             return self._keep(state.refuse(reasons, None))
         now = self._clock()
         if isinstance(answer, Promise):
             late = Late(wanted, answer.transaction_id, now + answer.interval, now + _LONGEST_WAIT)
             if state.endpoints.deferred is None:
+                self._keys.destroy(wanted.keys)
                 return self._keep(state.refuse((_nowhere_to_ask(),), None))
             return self._keep(state.wait(late))
         try:
@@ -111,11 +118,13 @@ class Collector:
             keys = issuer_keys()
             state, answer = self._with_good_token(state, lambda now: self._answer_late(now, late))
         except (Refused, Malformed) as error:
+            self._keys.destroy(late.wanted.keys)
             return self._keep(state.refuse(late, reasons_of(error), None))
         # Read after the answer: however slow it was, the pause is as long as it asks for.
         now = self._clock()
         if isinstance(answer, Promise):
             if now >= late.given_up_at:
+                self._keys.destroy(late.wanted.keys)
                 return self._keep(state.refuse(late, (_never_ready(),), None))
             return self._keep(state.wait(late, answer.transaction_id, now + answer.interval))
         try:
@@ -157,7 +166,7 @@ class Collector:
                 state.token,
                 url=state.endpoints.deferred or "",
                 transaction_id=late.transaction_id,
-                keys=len(late.wanted.signers),
+                keys=len(late.wanted.keys),
                 encryption=encryption,
                 random=self._random,
             )
@@ -180,7 +189,7 @@ class Collector:
             answer.unverified_credentials,
             issuer=state.issuer,
             vct=wanted.configuration.vct,
-            holder_keys=wanted.keys,
+            holder_keys=wanted.public_keys,
             now=now,
         )
         try:
@@ -190,18 +199,18 @@ class Collector:
                 raise
             # Its key may be newer than what it had published a moment ago.
             verified = verify(issuer_keys=keys_of(self._sender.fetcher, state.issuer))
-        signers = {signer.public: signer for signer in wanted.signers}
-        bound = [(*each, signers[key]) for each in verified if (key := each[1].holder_key)]
-        first, verified_first, signer = bound[0]
+        by_public = {key.public: key for key in wanted.keys}
+        bound = [(*each, by_public[key]) for each in verified if (key := each[1].holder_key)]
+        first, verified_first, first_key = bound[0]
         card = HeldCredential.of(
             first,
             verified_first,
             configuration_id=wanted.configuration.configuration_id,
-            signer=signer,
+            key=first_key,
             at=now,
             credential_id=wanted.card,
         )
-        more = tuple(Copy.of(one, of, signer=its) for one, of, its in bound[1:])
+        more = tuple(Copy.of(one, of, key=its) for one, of, its in bound[1:])
         copies = (card.copy, *more)
         # One that is held already, from before the program was killed, is no other copy.
         its_own = {copy.copy_id for copy in copies}
@@ -221,6 +230,7 @@ class Collector:
                 codes = " ".join(dict.fromkeys(reason.code for reason in reasons))
                 self._store.put(event.ended(Outcome.REFUSED, codes).to_record())
             self._store.put(to_record(following))
+        self._keys.destroy(wanted.keys)
         return following
 
     def _accepted(self, issuer: str, vct: str, at: datetime) -> Event:
@@ -271,13 +281,14 @@ class Collector:
             named=named,
             proofs=make_proofs(
                 wanted,
+                self._keys,
                 issuer=state.issuer,
                 nonce=nonce,
                 client_id=state.identity.client_id,
                 attester=self._sender.client.key_attester,
                 now=self._clock(),
             ),
-            keys=len(wanted.signers),
+            keys=len(wanted.keys),
             random=self._random,
         )
 

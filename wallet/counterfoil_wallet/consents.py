@@ -24,6 +24,7 @@ from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
 
 from counterfoil_wallet.asking import SignedRequest
+from counterfoil_wallet.card_keys import CardKeys
 from counterfoil_wallet.disclosures import (
     Chosen,
     Disclosure,
@@ -162,13 +163,21 @@ class Consents:
     """Drives grants over one store. Callers see to it that each id is driven once."""
 
     def __init__(
-        self, store: Store, fetcher: Fetcher, clock: Clock, random: Random, trust: Trust
+        self,
+        store: Store,
+        fetcher: Fetcher,
+        clock: Clock,
+        random: Random,
+        trust: Trust,
+        *,
+        keys: CardKeys,
     ) -> None:
         self._store = store
         self._fetcher = fetcher
         self._clock = clock
         self._random = random
         self._trust = trust
+        self._keys = keys
 
     def read(self, signed: SignedRequest) -> AskedTerms:
         """Give what a proved request asks to be granted; see `read_consent_request`."""
@@ -184,7 +193,7 @@ class Consents:
         return AskedTerms(
             asker=self._trust.asker(signed.proved.client, asked.terms.receiver.name, now=now),
             asked=asked,
-            held=tuple(readable_cards(self._store.cards(types))),
+            held=tuple(self._keys.here(readable_cards(self._store.cards(types)))),
             at=now,
             chosen=copies_for(self._store, client_id, at=now),
         )
@@ -326,7 +335,7 @@ class Consents:
         )
         return bind(
             shown.sd_jwt,
-            signer=shown.copy.signer,
+            signer=self._keys.of(shown.copy),
             audience=ask.audience,
             nonce=ask.nonce,
             now=now,

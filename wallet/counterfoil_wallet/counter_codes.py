@@ -19,7 +19,9 @@ from counterfoil_credentials.dcql import CredentialQuery
 from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.key_binding import bind
+from counterfoil_credentials.keys import Signer
 
+from counterfoil_wallet.card_keys import CardKeys
 from counterfoil_wallet.disclosures import Disclosure, answers_to
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.history import Act, Event, Outcome, fresh_event_id
@@ -65,6 +67,8 @@ class CounterCodes:
         store: Store,
         clock: Clock,
         random: Random,
+        *,
+        signer: Signer,
     ) -> None:
         """Show `shown`, which was taken for this showing alone."""
         self._preset = preset
@@ -72,6 +76,7 @@ class CounterCodes:
         self._store = store
         self._clock = clock
         self._random = random
+        self._signer = signer
         self._lock = threading.Lock()
         self._code: Code | None = None
         self.ends_at = clock() + SHOWN_FOR
@@ -99,7 +104,7 @@ class CounterCodes:
     def _bound(self, now: datetime) -> str:
         return bind(
             self._shown.sd_jwt,
-            signer=self._shown.copy.signer,
+            signer=self._signer,
             audience=self._preset.preset_id,
             nonce=b64url(self._random(_NONCE_BYTES)),
             now=now,
@@ -121,6 +126,7 @@ def show(
     clock: Clock,
     random: Random,
     *,
+    keys: CardKeys,
     may_link: bool,
 ) -> CounterCodes:
     """Begin a showing: take a copy for it alone, and write it down.
@@ -142,5 +148,6 @@ def show(
         # A verifier of its own for each showing: no copy is met by two tills.
         once = f"{_ANYBODY} {event.event_id}"
         shown = take_for(store, disclosure, once, at=now, may_link=may_link)
+        signer = keys.of(shown.copy)
         store.put(event.to_record())
-    return CounterCodes(preset, shown, store, clock, random)
+    return CounterCodes(preset, shown, store, clock, random, signer=signer)

@@ -25,6 +25,7 @@ from counterfoil_credentials.sdjwt_vc import (
 )
 
 from counterfoil_wallet.authorities import authorities_in
+from counterfoil_wallet.card_keys import CardKey
 
 CredentialId = NewType("CredentialId", str)
 CopyId = NewType("CopyId", str)
@@ -50,13 +51,14 @@ class Copy:
     keeper: str = ""
 
     @staticmethod
-    def of(sd_jwt: SdJwt, verified: VerifiedCredential, *, signer: MemorySigner) -> "Copy":
+    def of(sd_jwt: SdJwt, verified: VerifiedCredential, *, key: CardKey) -> "Copy":
         """Give the copy of a verified credential."""
         return Copy(
-            copy_id=CopyId(signer.public.thumbprint()),
+            copy_id=CopyId(key.public.thumbprint()),
             issued=str(sd_jwt),
-            key=signer.private_bytes(),
+            key=key.key,
             expires_at=verified.expires_at,
+            keeper=key.keeper,
         )
 
     @cached_property
@@ -144,7 +146,7 @@ class HeldCredential:
         verified: VerifiedCredential,
         *,
         configuration_id: str,
-        signer: MemorySigner,
+        key: CardKey,
         at: datetime,
         credential_id: CredentialId | None = None,
     ) -> "HeldCredential":
@@ -152,7 +154,7 @@ class HeldCredential:
 
         With `credential_id` it is the newest copy of the card that is held under it.
         """
-        copy = Copy.of(sd_jwt, verified, signer=signer)
+        copy = Copy.of(sd_jwt, verified, key=key)
         return HeldCredential(
             credential_id=CredentialId(copy.copy_id) if credential_id is None else credential_id,
             issuer=verified.issuer,
@@ -167,7 +169,9 @@ class HeldCredential:
 
 def whole(credential: HeldCredential) -> HeldCredential:
     """Give the credential, read to its end; `Malformed` or `Refused` where it is damaged."""
-    _ = credential.revealed, credential.copy.signer
+    _ = credential.revealed
+    if not credential.copy.keeper:
+        _ = credential.copy.signer
     return credential
 
 

@@ -30,6 +30,7 @@ from counterfoil_credentials.spec import FORM_MEDIA_TYPE
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.asking import error_form
+from counterfoil_wallet.card_keys import CardKeys
 from counterfoil_wallet.history import Act, Event, EventId, Outcome
 from counterfoil_wallet.matching import Choice, Matches
 from counterfoil_wallet.showing import take_for
@@ -76,10 +77,11 @@ class Presenter:
     Callers see to it that each `answer_id` is driven once at a time.
     """
 
-    def __init__(self, store: Store, fetcher: Fetcher, clock: Clock) -> None:
+    def __init__(self, store: Store, fetcher: Fetcher, clock: Clock, keys: CardKeys) -> None:
         self._store = store
         self._fetcher = fetcher
         self._clock = clock
+        self._keys = keys
 
     def present(self, choice: Choice) -> Presented:
         """Send what was chosen, and nothing else, for the first time.
@@ -98,13 +100,15 @@ class Presenter:
                 take_for(self._store, one, request.client_id, at=now, may_link=choice.may_link)
                 for one in choice.disclosures
             ]
+            # Where a key store does not answer, nothing is taken and nothing said.
+            signers = [self._keys.of(one.copy) for one in taken]
             self._store.put(event.to_record())
         vp_token: dict[str, list[str]] = {}
-        for chosen, disclosure in zip(choice.disclosures, taken, strict=True):
+        for chosen, disclosure, signer in zip(choice.disclosures, taken, signers, strict=True):
             # Bound also where the query does without: a proof that nobody can replay.
             bound = bind(
                 disclosure.sd_jwt,
-                signer=disclosure.copy.signer,
+                signer=signer,
                 audience=request.client_id,
                 nonce=request.nonce,
                 now=now,

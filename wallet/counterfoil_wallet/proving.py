@@ -9,16 +9,18 @@ from datetime import datetime
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.holder_proof import make_proof
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.keys import Signer
 
 from counterfoil_wallet import spec
 from counterfoil_wallet.acceptance import Wanted
 from counterfoil_wallet.attesting import KeyAttester
+from counterfoil_wallet.card_keys import CardKeys
 from counterfoil_wallet.configurations import Proving
 
 
 def make_proofs(
     wanted: Wanted,
+    keys: CardKeys,
     *,
     issuer: str,
     nonce: str | None,
@@ -37,11 +39,11 @@ def make_proofs(
         if attester is None:
             raise Misuse("expected whoever keeps the keys to vouch for them, found nobody")
         levels = wanted.configuration.levels
-        attestation = attester.attest_keys(wanted.keys, nonce=nonce, levels=levels)
+        attestation = attester.attest_keys(wanted.public_keys, nonce=nonce, levels=levels)
     if proving is Proving.ATTESTED:
         return {spec.ATTESTATION_PROOF: [attestation]}
 
-    def proof(signer: MemorySigner) -> str:
+    def proof(signer: Signer) -> str:
         header: JsonObject = {"jwk": signer.public.jwk()}
         if attestation is not None:
             header[spec.KEY_ATTESTATION] = attestation
@@ -49,4 +51,4 @@ def make_proofs(
             signer, issuer=issuer, nonce=nonce, now=now, client_id=client_id, header=header
         )
 
-    return {spec.JWT_PROOF: [proof(signer) for signer in wanted.signers]}
+    return {spec.JWT_PROOF: [proof(keys.of(key)) for key in wanted.keys]}

@@ -185,6 +185,14 @@ class Store(Protocol):
         """
         ...
 
+    def reach(self, keeper: str) -> None:
+        """Take and count copies too whose keys the store `keeper` keeps, until this is closed.
+
+        Others have their keys elsewhere: a card of such copies alone is not shown, and
+        taking one of them is `Refused` with `key-elsewhere`.
+        """
+        ...
+
     def peek_copy(
         self, credential_id: CredentialId, verifier: str, *, at: datetime
     ) -> Taken | NoFreshCopy:

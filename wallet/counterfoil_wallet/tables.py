@@ -50,6 +50,7 @@ CARD: Final = (
     "card_id, issuer, vct, configuration_id, accepted_at, expires_at,"
     " status_url, status_index, state, trashed_at"
 )
+_KEEPER: Final = COPY.split(", ").index("keeper")
 _COPY: Final = ", ".join(f"f.{name}" for name in COPY.split(", "))
 _CARD: Final = ", ".join(f"c.{name}" for name in CARD.split(", "))
 _CARDS: Final = f"SELECT {_CARD}, {_COPY} FROM cards c JOIN copies f ON f.position = c.face"
@@ -104,6 +105,8 @@ class Tables:
     ) -> None:
         self._connection: Connection | None = connection
         self._telling = telling
+        # Whose keys can be used: the file's own, and those of the stores that are here.
+        self._keepers = {""}
         # Reentrant: a verb called inside a step joins it.
         self._lock = threading.RLock()
         self._depth = 0
@@ -290,9 +293,11 @@ class Tables:
             "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS"
             " (SELECT 1 FROM showings WHERE copy = f.position))"
             " FROM copies f JOIN cards c ON c.position = f.card"
-            " WHERE c.card_id = ? AND (f.expires_at IS NULL OR f.expires_at > ?)",
+            " WHERE c.card_id = ? AND (f.expires_at IS NULL OR f.expires_at > ?)"
+            " AND f.keeper IN (SELECT value FROM json_each(?))",
             credential_id,
             _seconds(at),
+            compact_json([*self._keepers]).decode(),
         )
         return CopiesLeft(fresh=fresh, unexpired=unexpired)
 
@@ -300,9 +305,14 @@ class Tables:
         self._write(
             "DELETE FROM copies WHERE card = (SELECT position FROM cards WHERE card_id = ?)"
             " AND position <> (SELECT face FROM cards WHERE card_id = ?) AND expires_at <= ?"
-            " AND NOT EXISTS (SELECT 1 FROM showings WHERE copy = copies.position)",
+            " AND NOT EXISTS (SELECT 1 FROM showings WHERE copy = copies.position)"
+            # A key in a store outlives this: it goes with its card, by its reference.
+            " AND keeper = ''",
             (credential_id, credential_id, _seconds(at)),
         )
+
+    def reach(self, keeper: str) -> None:
+        self._keepers.add(keeper)
 
     def peek_copy(
         self, credential_id: CredentialId, verifier: str, *, at: datetime
@@ -400,8 +410,12 @@ class Tables:
             raise Refused(
                 Reason("credential-unknown", "a held credential", "another id", "credential_id")
             )
+        here = [row for row in rows if row[_KEEPER] in self._keepers]
+        if not here:
+            expected = "the key store that keeps this card's keys"
+            raise Refused(Reason("key-elsewhere", expected, "none", "credential_id"))
         # An expired copy is for nobody, unless the card has expired as a whole.
-        usable = [row for row in rows if not row[-3]] or rows
+        usable = [row for row in here if not row[-3]] or here
         fewest = min(usable, key=lambda row: (not row[-1], row[-2]))
         is_mine, times_shown = bool(fewest[-1]), fewest[-2]
         if is_mine:

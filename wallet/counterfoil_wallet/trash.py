@@ -9,6 +9,7 @@ from typing import Final
 
 from counterfoil_wallet import acceptance_records
 from counterfoil_wallet.acceptance import RENEWABLE, Finished, Renewal
+from counterfoil_wallet.card_keys import CardKeys
 from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Act, Event, fresh_event_id
 from counterfoil_wallet.reading import readable
@@ -29,10 +30,11 @@ class Removed:
 class Trash:
     """The trash of one store."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, keys: CardKeys) -> None:
         self._store = store
         self._clock = clock
         self._random = random
+        self._keys = keys
 
     def all(self) -> list[Removed]:
         """Give what can be taken back, first removed first."""
@@ -77,12 +79,15 @@ class Trash:
                 for card in self._store.cards(trashed=True)
                 if at_once or _is_gone(card, now)
             ]
+            copies = [copy for each in over for copy in self._store.copies(each)]
             for credential_id in over:
                 self._store.discard(credential_id)
             renewable = self._store.find(Kind.ACCEPTANCE, [RENEWABLE])
             for finished in readable(renewable, acceptance_records.from_record):
                 if isinstance(finished, Finished) and self._is_for_nothing(finished.renewal):
                     self._store.put(acceptance_records.to_record(replace(finished, renewal=None)))
+        # First what this wallet knows of them: a store that does not answer stops nothing.
+        self._keys.destroy(copies)
         return len(over)
 
     def _is_for_nothing(self, renewal: Renewal | None) -> bool:

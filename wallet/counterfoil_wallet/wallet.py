@@ -42,6 +42,7 @@ from counterfoil_wallet.accepting import Acceptor, End
 from counterfoil_wallet.asking import Asking, SignedRequest
 from counterfoil_wallet.attesting import ANONYMOUS, Client
 from counterfoil_wallet.authorizing import login_of
+from counterfoil_wallet.card_keys import CardKeys
 from counterfoil_wallet.consents import AskedTerms, Consents, GrantChoice
 from counterfoil_wallet.counter_codes import CounterCodes, CounterPreset, show, showable
 from counterfoil_wallet.disclosures import Disclosure
@@ -144,12 +145,15 @@ class Wallet:
         self._clock = clock
         self._random = random
         self._trust = Trust() if trust is None else trust
-        self._acceptor = Acceptor(store, self._fetcher, clock, random, client)
+        self._keys = CardKeys(random, client.key_store)
+        if client.key_store is not None:
+            store.reach(client.key_store.name)
+        self._acceptor = Acceptor(store, self._fetcher, clock, random, client, keys=self._keys)
         self._asking = Asking(self._fetcher, clock, random, self._trust)
-        self._presenter = Presenter(store, self._fetcher, clock)
-        self._consents = Consents(store, self._fetcher, clock, random, self._trust)
+        self._presenter = Presenter(store, self._fetcher, clock, self._keys)
+        self._consents = Consents(store, self._fetcher, clock, random, self._trust, keys=self._keys)
         self._statuses = StatusChecks(store, self._fetcher, clock, random)
-        self._trash = Trash(store, clock, random)
+        self._trash = Trash(store, clock, random, self._keys)
         # A lock for each walk under way, gone when nobody holds it or waits.
         self._one_at_a_time: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._one_more = threading.Lock()
@@ -418,7 +422,7 @@ class Wallet:
         Nothing is shown yet.
         """
         now = self._clock()
-        held = readable_cards(self._store.cards(preset.query.vct_values))
+        held = self._keys.here(readable_cards(self._store.cards(preset.query.vct_values)))
         return showable(preset, held, self._store, now=now)
 
     def show(
@@ -431,7 +435,13 @@ class Wallet:
         `reuse_that_links`.
         """
         return show(
-            preset, disclosure, self._store, self._clock, self._random, may_link=reuse_that_links
+            preset,
+            disclosure,
+            self._store,
+            self._clock,
+            self._random,
+            keys=self._keys,
+            may_link=reuse_that_links,
         )
 
     # Consent.
@@ -654,7 +664,7 @@ class Wallet:
         types = {vct for query in request.query.credentials for vct in query.vct_values}
         return match_request(
             request,
-            readable_cards(self._store.cards(types)),
+            self._keys.here(readable_cards(self._store.cards(types))),
             asker=self._asking.asker(signed),
             now=self._clock(),
             transactions=transactions,
