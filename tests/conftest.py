@@ -199,5 +199,5 @@ def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 @pytest.fixture(scope="session")
 def the_hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hsm]:
-    with soft_hsm(tmp_path_factory.mktemp("softhsm")) as hsm:
+    with soft_hsm(tmp_path_factory.mktemp("softhsm"), "brand", "twin", "twin", "wallet") as hsm:
         yield hsm

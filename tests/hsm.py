@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 PIN = "4321-brand"
+_PINS = ("--so-pin", "12345678", "--pin", PIN)
 MODULES = (
     Path("/usr/lib/softhsm/libsofthsm2.so"),
     Path("/usr/lib64/softhsm/libsofthsm2.so"),
@@ -24,22 +25,13 @@ class Hsm:
     module: Path
     folder: Path
 
-    def add(self, label: str) -> Path:
-        """Make a token and give its folder."""
-        before = set(self.folder.iterdir())
-        pins = ["--so-pin", "12345678", "--pin", PIN]
-        subprocess.run(
-            ["softhsm2-util", "--init-token", "--free", "--label", label, *pins],
-            check=True,
-            capture_output=True,
-        )
-        (made,) = set(self.folder.iterdir()) - before
-        return made
-
 
 @contextmanager
-def soft_hsm(folder: Path) -> Iterator[Hsm]:
-    """Give a SoftHSM whose tokens are in `folder`; without one the test is skipped."""
+def soft_hsm(folder: Path, *labels: str) -> Iterator[Hsm]:
+    """Give a SoftHSM with a token for each label; without one the test is skipped.
+
+    Its library looks for tokens once, when it is loaded: all of them are made before.
+    """
     module = next((path for path in MODULES if path.is_file()), None)
     if module is None or shutil.which("softhsm2-util") is None:
         pytest.skip("no SoftHSM 2: signing in a token was not tried")
@@ -49,4 +41,10 @@ def soft_hsm(folder: Path) -> Iterator[Hsm]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
+        for label in labels:
+            subprocess.run(
+                ["softhsm2-util", "--init-token", "--free", "--label", label, *_PINS],
+                check=True,
+                capture_output=True,
+            )
         yield Hsm(module, folder / "tokens")

@@ -35,8 +35,6 @@ def open_token(hsm: Hsm, label: str = "brand", pin: str = PIN) -> Pkcs11Token:
 
 @pytest.fixture(scope="module")
 def hsm(the_hsm: Hsm) -> Hsm:
-    for label in ("brand", "twin", "twin"):
-        the_hsm.add(label)
     library = pkcs11.lib(str(the_hsm.module))
     with library.get_token(token_label="brand").open(rw=True, user_pin=PIN) as session:
         fill(session)

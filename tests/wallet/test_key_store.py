@@ -48,15 +48,9 @@ class Watched:
         self.destroyed.append(reference)
 
 
-@pytest.fixture(scope="module")
-def token_label(the_hsm: Hsm) -> str:
-    the_hsm.add("wallet")
-    return "wallet"
-
-
 @pytest.fixture
-def token(the_hsm: Hsm, token_label: str) -> Iterator[Pkcs11Token]:
-    with Pkcs11Token(the_hsm.module, label=token_label, pin=PIN, writing=True) as token:
+def token(the_hsm: Hsm) -> Iterator[Pkcs11Token]:
+    with Pkcs11Token(the_hsm.module, label="wallet", pin=PIN, writing=True) as token:
         yield token
 
 
