@@ -16,7 +16,7 @@ from counterfoil_wallet.passphrase import Cost
 from tests.conftest import Clock
 from tests.hsm import PIN, Hsm
 from tests.wallet.cards import card_of, copy_of
-from tests.wallet.strangers import CLAIMS, StrangeIssuer, StrangeShop
+from tests.wallet.strangers import CLAIMS, StrangeIssuer, StrangeShop, json_response
 
 pytest.importorskip("pkcs11", reason="no python-pkcs11: the extra hsm is not installed")
 
@@ -154,6 +154,23 @@ def test_what_the_issuer_refuses_leaves_no_key_behind(
         wallet.accept(issuer.link)
 
     assert sorted(keys.destroyed) == sorted(keys.made)
+
+
+def test_who_is_killed_while_keys_are_destroyed_wants_them_no_more(
+    wallet: Wallet, issuer: StrangeIssuer, keys: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: bytes) -> None:
+        raise SystemExit
+
+    issuer.answers["/credential"] = json_response({"error": "credential_request_denied"}, 400)
+    monkeypatch.setattr(keys, "destroy", killed)
+    with pytest.raises(SystemExit):
+        wallet.accept(issuer.link)
+
+    resumed = wallet.resume()
+
+    assert (resumed.acceptances, resumed.stuck) == ((), ())
+    assert [path for path, _ in issuer.received].count("/credential") == 1
 
 
 def test_a_destroyed_card_takes_its_keys_along(

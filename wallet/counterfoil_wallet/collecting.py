@@ -91,16 +91,13 @@ class Collector:
         except (Refused, Malformed) as error:
             reasons = reasons_of(error)
             if reasons[0].code == "token-not-accepted":
-                self._keys.destroy(key for one in state.wanted for key in one.keys)
-                return self._keep(state.abandon(reasons))
-            self._keys.destroy(wanted.keys)
-            return self._keep(state.refuse(reasons, None))
+                return self._give_up(state.abandon(reasons), *state.wanted)
+            return self._give_up(state.refuse(reasons, None), wanted)
         now = self._clock()
         if isinstance(answer, Promise):
             late = Late(wanted, answer.transaction_id, now + answer.interval, now + _LONGEST_WAIT)
             if state.endpoints.deferred is None:
-                self._keys.destroy(wanted.keys)
-                return self._keep(state.refuse((_nowhere_to_ask(),), None))
+                return self._give_up(state.refuse((_nowhere_to_ask(),), None), wanted)
             return self._keep(state.wait(late))
         try:
             received = self._receive(state, wanted, answer, keys, now)
@@ -118,14 +115,12 @@ class Collector:
             keys = issuer_keys()
             state, answer = self._with_good_token(state, lambda now: self._answer_late(now, late))
         except (Refused, Malformed) as error:
-            self._keys.destroy(late.wanted.keys)
-            return self._keep(state.refuse(late, reasons_of(error), None))
+            return self._give_up(state.refuse(late, reasons_of(error), None), late.wanted)
         # Read after the answer: however slow it was, the pause is as long as it asks for.
         now = self._clock()
         if isinstance(answer, Promise):
             if now >= late.given_up_at:
-                self._keys.destroy(late.wanted.keys)
-                return self._keep(state.refuse(late, (_never_ready(),), None))
+                return self._give_up(state.refuse(late, (_never_ready(),), None), late.wanted)
             return self._keep(state.wait(late, answer.transaction_id, now + answer.interval))
         try:
             received = self._receive(state, late.wanted, answer, keys, now)
@@ -223,15 +218,12 @@ class Collector:
     def _reject(
         self, state: Authorized, wanted: Wanted, reasons: tuple[Reason, ...], following: _State
     ) -> _State:
-        with self._store.step():
-            if wanted.card is not None:
-                # The customer was not there: the history tells what the issuer tried.
-                event = self._accepted(state.issuer, wanted.configuration.vct, self._clock())
-                codes = " ".join(dict.fromkeys(reason.code for reason in reasons))
-                self._store.put(event.ended(Outcome.REFUSED, codes).to_record())
-            self._store.put(to_record(following))
-        self._keys.destroy(wanted.keys)
-        return following
+        if wanted.card is None:
+            return self._give_up(following, wanted)
+        # The customer was not there: the history tells what the issuer tried.
+        event = self._accepted(state.issuer, wanted.configuration.vct, self._clock())
+        codes = " ".join(dict.fromkeys(reason.code for reason in reasons))
+        return self._give_up(following, wanted, event=event.ended(Outcome.REFUSED, codes))
 
     def _accepted(self, issuer: str, vct: str, at: datetime) -> Event:
         return Event(
@@ -291,6 +283,13 @@ class Collector:
             keys=len(wanted.keys),
             random=self._random,
         )
+
+    def _give_up(self, following: _State, *wanted: Wanted, event: Event | None = None) -> _State:
+        """Keep a state that wants these no more, and only then destroy their keys."""
+        told = [] if event is None else [event.to_record()]
+        self._store.put(*told, to_record(following))
+        self._keys.destroy(key for one in wanted for key in one.keys)
+        return following
 
     def _keep(self, state: _State) -> _State:
         self._store.put(to_record(state))
