@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from counterfoil_credentials.fetch import MemoryFetcher
 from counterfoil_wallet import MemoryStore, Store, Wallet
+from counterfoil_wallet.cli import PASSPHRASE_VARIABLE
 from counterfoil_wallet.passphrase import Cost
 from counterfoil_wallet.sqlite_store import SqliteStore
 
@@ -17,6 +19,30 @@ from tests.wallet.town import Town
 PASSPHRASE = "correct horse battery staple"
 CHEAP = Cost(memory_kib=32, iterations=1, lanes=1)
 """What a guess costs in these tests, which are not about guessing."""
+
+
+Reach = Callable[[MemoryFetcher], None]
+
+
+@pytest.fixture
+def cheap_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make wallets and backups whose passphrase costs next to nothing to try."""
+    for module in ("sqlite_store", "envelope"):
+        monkeypatch.setattr(f"counterfoil_wallet.{module}.Cost", lambda: CHEAP)
+
+
+@pytest.fixture
+def commands_reach(monkeypatch: pytest.MonkeyPatch, cheap_guesses: None) -> Reach:
+    """Let commands reach a network in memory, with the passphrase in its variable."""
+
+    def reach(network: MemoryFetcher) -> None:
+        def fetcher(**_: object) -> MemoryFetcher:
+            return network
+
+        monkeypatch.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)
+        monkeypatch.setattr("counterfoil_wallet.cli.GuardedFetcher", fetcher)
+
+    return reach
 
 
 class Place(Protocol):

@@ -14,13 +14,11 @@ from counterfoil_wallet import Act, Event
 from counterfoil_wallet.cli import PASSPHRASE_VARIABLE, main
 from counterfoil_wallet.cli_forms import event_line
 from counterfoil_wallet.history import EventId, Outcome
-from counterfoil_wallet.passphrase import Cost
 from counterfoil_wallet.wallet import utc_now
 
+from tests.wallet.conftest import PASSPHRASE, Reach
 from tests.wallet.strangers import BRAND, StrangeIssuer, StrangeShop, json_response
 
-PASSPHRASE = "correct horse battery staple"
-CHEAP = Cost(memory_kib=64, iterations=1, lanes=1)
 Type = Callable[..., tuple[int, str, str]]
 
 
@@ -41,17 +39,10 @@ def shop(network: MemoryFetcher) -> StrangeShop:
 
 @pytest.fixture
 def types(
-    network: MemoryFetcher, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    network: MemoryFetcher, commands_reach: Reach, capsys: pytest.CaptureFixture[str]
 ) -> Type:
     """Give somebody who types: status, what is printed, what is said beside it."""
-
-    def fetcher(**_: object) -> MemoryFetcher:
-        return network
-
-    monkeypatch.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)
-    monkeypatch.setattr("counterfoil_wallet.cli.GuardedFetcher", fetcher)
-    for module in ("sqlite_store", "envelope"):
-        monkeypatch.setattr(f"counterfoil_wallet.{module}.Cost", lambda: CHEAP)
+    commands_reach(network)
 
     def typed(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -271,6 +262,7 @@ class TestTheScreen:
 
 
 @pytest.mark.loopback
+@pytest.mark.usefixtures("cheap_guesses")
 def test_an_issuer_on_this_machine_is_reached_when_it_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,7 +270,6 @@ def test_an_issuer_on_this_machine_is_reached_when_it_is_named(
     origin, folder = "http://127.0.0.1:9", str(tmp_path / "wallet")
     link = CredentialOffer(origin, ("warranty",), "a-code", None).to_link()
     monkeypatch.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)
-    monkeypatch.setattr("counterfoil_wallet.sqlite_store.Cost", lambda: CHEAP)
     assert main(["create", folder]) == 0
 
     assert main(["accept", folder, link]) == 1

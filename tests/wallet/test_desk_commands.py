@@ -16,7 +16,7 @@ from counterfoil_credentials.token_status_list import pack, sign_status_list
 from counterfoil_wallet.cli import PASSPHRASE_VARIABLE, main
 from counterfoil_wallet.wallet import utc_now
 
-from tests.wallet.conftest import CHEAP, PASSPHRASE
+from tests.wallet.conftest import Reach
 from tests.wallet.strangers import TYPE, StrangeIssuer, StrangeShop
 from tests.wallet.town import CUSTODIAN, Town
 
@@ -56,16 +56,10 @@ def issuer(network: MemoryFetcher, random_bytes: Callable[[int], bytes]) -> Stra
 def shell(
     tmp_path: Path,
     network: MemoryFetcher,
-    monkeypatch: pytest.MonkeyPatch,
+    commands_reach: Reach,
     capsys: pytest.CaptureFixture[str],
 ) -> Shell:
-    def fetcher(**_: object) -> MemoryFetcher:
-        return network
-
-    monkeypatch.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)
-    monkeypatch.setattr("counterfoil_wallet.cli.GuardedFetcher", fetcher)
-    for module in ("sqlite_store", "envelope"):
-        monkeypatch.setattr(f"counterfoil_wallet.{module}.Cost", lambda: CHEAP)
+    commands_reach(network)
     shell = Shell(tmp_path / "wallet", capsys)
     assert shell.asks("create") == {"created": shell.folder}
     return shell

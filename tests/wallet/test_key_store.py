@@ -11,11 +11,11 @@ from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.keys import MemorySigner, Signer
 from counterfoil_wallet import Client, MemoryStore, Wallet
 from counterfoil_wallet.card_keys import CardKey, CardKeys
-from counterfoil_wallet.passphrase import Cost
 
 from tests.conftest import Clock
 from tests.hsm import PIN, Hsm
 from tests.wallet.cards import card_of, copy_of
+from tests.wallet.conftest import PASSPHRASE
 from tests.wallet.strangers import CLAIMS, StrangeIssuer, StrangeShop, json_response
 
 pytest.importorskip("pkcs11", reason="no python-pkcs11: the extra hsm is not installed")
@@ -24,7 +24,6 @@ from counterfoil_credentials.pkcs11_signer import Pkcs11Token  # needs it
 from counterfoil_wallet.pkcs11_keys import Pkcs11Keys  # needs it
 
 NAME = "the phone's token"
-PASSPHRASE = "correct horse battery staple"
 
 
 class Watched:
@@ -71,20 +70,13 @@ def shop(issuer: StrangeIssuer, clock: Clock) -> StrangeShop:
 
 @pytest.fixture
 def wallet(
-    issuer: StrangeIssuer, keys: Watched, clock: Clock, tmp_path: Path, cheap: None
+    issuer: StrangeIssuer, keys: Watched, clock: Clock, tmp_path: Path, cheap_guesses: None
 ) -> Iterator[Wallet]:
     client = Client(key_store=keys)
     with Wallet.create(
         tmp_path / "wallet", PASSPHRASE, fetcher=issuer.network, clock=clock, client=client
     ) as wallet:
         yield wallet
-
-
-@pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    cost = Cost(memory_kib=32, iterations=1, lanes=1)
-    for module in ("sqlite_store", "envelope"):
-        monkeypatch.setattr(f"counterfoil_wallet.{module}.Cost", lambda: cost)
 
 
 def elsewhere(wallet: Wallet, issuer: StrangeIssuer, clock: Clock, folder: Path) -> Wallet:
