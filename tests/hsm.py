@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ class Hsm:
 
 
 @contextmanager
-def soft_hsm(folder: Path, *labels: str) -> Iterator[Hsm]:
+def soft_hsm(folder: Path, *labels: str) -> Generator[Hsm]:
     """Give a SoftHSM with a token for each label; without one the test is skipped.
 
     Its library looks for tokens once, when it is loaded: all of them are made before.
