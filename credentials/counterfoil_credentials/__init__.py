@@ -183,6 +183,10 @@ if TYPE_CHECKING:
         TxCode,
         parse_offer,
     )
+    from counterfoil_credentials.qr_frames import (
+        Assembler,
+        frames,
+    )
     from counterfoil_credentials.request_links import (
         ByReference,
         ByValue,
@@ -269,6 +273,7 @@ __all__ = [
     "SUSPENDED",
     "VALID",
     "Algorithm",
+    "Assembler",
     "Authority",
     "AuthorityQuery",
     "AuthorityType",
@@ -374,6 +379,7 @@ __all__ = [
     "fetch_issuer_keys",
     "find_issuer_key",
     "flattened",
+    "frames",
     "general",
     "issue_credential",
     "issuer_key_named",
@@ -464,6 +470,7 @@ key_discovery: CertifiedIssuers IssuerKey IssuerPolicy find_issuer_key
 key_file: load_or_create_signer
 keys: Algorithm Curve MemorySigner PublicKey Signer
 offers: CredentialOffer TxCode parse_offer
+qr_frames: Assembler frames
 request_links: ByReference ByValue InTheOpen UriMethod parse_request_link read_request_link
 request_links: request_link
 requests: PresentationRequest ProvedRequest ResponseEncryption VpToken client_id_of
