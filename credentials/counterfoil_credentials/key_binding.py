@@ -4,8 +4,9 @@ RFC 9901, sections 4.3 and 7.3. Whether a binding is demanded is the caller's
 policy; this module never concludes anything from a binding's absence.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from dataclasses import field
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
@@ -22,6 +23,7 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Misuse, Reason, Refused
 from counterfoil_credentials.jws import ES256_ONLY, read_jws, sign_jws
 from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
+from counterfoil_credentials.records import record
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.spec import (
     KEY_BINDING_TYP,
@@ -53,6 +55,14 @@ _REASONS: Final = tuple(
         ("key-binding-from-the-future", "a key binding that is not from the future", "iat"),
     )
 )
+
+
+@record()
+class HolderProof:
+    """A key binding that holds: when it was made, and which transactions it signs too."""
+
+    issued_at: datetime
+    transaction_data_hashes: tuple[str, ...] = field(repr=False)
 
 
 def bind(
@@ -88,9 +98,13 @@ def check_key_binding(
     now: datetime,
     max_age: timedelta,
     transaction_data_hashes: Sequence[str] = (),
+    allowing: Collection[str] = (),
     algorithms: frozenset[Algorithm] = ES256_ONLY,
-) -> None:
-    """Return only if the holder bound this presentation to this request (section 7.3).
+) -> HolderProof:
+    """Give the proof if the holder bound this presentation to this request (section 7.3).
+
+    It signs all of `transaction_data_hashes`, and may sign each of `allowing` once: where
+    one of several credentials signs a transaction, the caller counts them.
 
     The signature comes first; then every other mismatch is gathered. Codes:
     `key-binding-missing`, `key-binding-signature-invalid`, `audience-mismatch`,
@@ -111,19 +125,22 @@ def check_key_binding(
     issued_at = int_at(claims, "iat", _WHERE)
     ends_at = optional_int_at(claims, "exp", _WHERE)
     begins_at = optional_int_at(claims, "nbf", _WHERE)
+    hashes = _transaction_hashes(claims)
+    demanded = [one for one in hashes if one not in allowing]
     seconds = numeric_date(now)
     oldest, latest = seconds - max_age.total_seconds(), seconds + _SKEW_S
     checks = (
         text_at(claims, "aud", _WHERE) == audience,
         text_at(claims, "nonce", _WHERE) == nonce,
         text_at(claims, SD_HASH, _WHERE) == _sd_hash(presentation.without_key_binding()),
-        _transaction_hashes(claims) == list(transaction_data_hashes),
+        demanded == list(transaction_data_hashes) and len({*hashes}) == len(hashes),
         issued_at >= oldest,
         ends_at is None or ends_at + _SKEW_S > seconds,
         max(issued_at, begins_at or 0) <= latest,
     )
     if not all(checks):
         raise Refused(*(r for r, holds in zip(_REASONS, checks, strict=True) if not holds))
+    return HolderProof(datetime.fromtimestamp(issued_at, UTC), tuple(hashes))
 
 
 def transaction_data_hash(transaction_data: str) -> str:

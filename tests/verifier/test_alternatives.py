@@ -193,9 +193,3 @@ class TestWithoutTheHoldersProof:
             scene.verifier.verify({"warranty": (bare,)}, request, now=scene.clock())
 
         assert refused.value.codes == ["key-binding-missing"]
-
-    def test_a_transaction_is_signed_whatever_the_query_says(self, scene: Scene) -> None:
-        request = asking(scene, self.loose, transaction_data=("e30",))
-        bare = presented(scene, request).rpartition("~")[0] + "~"
-
-        assert refusal(scene, {"paid": (bare,)}, request) == ["key-binding-missing"]

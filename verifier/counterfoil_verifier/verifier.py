@@ -20,6 +20,7 @@ once is the session's part, in `requesting.py`.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -27,10 +28,10 @@ from typing import Final
 
 from counterfoil_credentials.dcql import CredentialQuery
 from counterfoil_credentials.dcql_match import Candidate, mismatches, unmet
-from counterfoil_credentials.encoding import JsonObject, int_at
+from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
-from counterfoil_credentials.jws import ES256_ONLY, read_jws
-from counterfoil_credentials.key_binding import check_key_binding, transaction_data_hash
+from counterfoil_credentials.jws import ES256_ONLY
+from counterfoil_credentials.key_binding import HolderProof, check_key_binding
 from counterfoil_credentials.keys import Algorithm
 from counterfoil_credentials.requests import PresentationRequest, VpToken
 from counterfoil_credentials.sdjwt import SdJwt
@@ -40,10 +41,10 @@ from counterfoil_credentials.sdjwt_vc import (
     read_credential,
     time_reasons,
 )
-from counterfoil_credentials.spec import KEY_BINDING_TYP
 
 from counterfoil_verifier.policy import Judgement, Policy, Presented
 from counterfoil_verifier.statuses import StatusAt, Statuses
+from counterfoil_verifier.transactions import Transaction, transactions_of
 from counterfoil_verifier.trust import Trust
 
 PROOF_MAX_AGE: Final = timedelta(minutes=5)
@@ -85,6 +86,24 @@ class CouldNotCheck(Unavailable):
         return [reason.code for reason in self.reasons]
 
 
+@dataclass(frozen=True, slots=True)
+class _Binding:
+    """To what the presentations of one query must be bound, and what they may sign besides."""
+
+    audience: str
+    nonce: str
+    may_sign: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One presentation whose issuer's signature is good, and what was found about it."""
+
+    claims: JsonObject = field(repr=False)
+    judgement: Judgement
+    proof: HolderProof | None
+
+
 class Verifier:
     """Decides about presentations: one policy, one trust, one memory of status lists.
 
@@ -115,25 +134,36 @@ class Verifier:
         bytes that are no presentation.
         """
         _require_answerable(presentation, request, now)
+        transactions = transactions_of(request)
         shown: dict[str, list[JsonObject]] = {}
         against: list[Reason] = []
         unknown: list[Reason] = []
         listed: list[datetime] = []
+        proofs: list[HolderProof] = []
+        unproved: set[str] = set()
         for query in request.query.credentials:
+            binding = _binding(query, request, transactions)
             for text in presentation.get(query.id, ()):
                 try:
-                    credential, judgement = self._judge(text, query, request, now)
+                    judged = self._judge(text, query, binding, now)
                 except Refused as refused:
                     against += _placed(refused.reasons, query)
+                    unproved.add(query.id)
                     continue
                 except CouldNotCheck as undecided:
                     unknown += _placed(undecided.reasons, query)
+                    unproved.add(query.id)
                     continue
-                against += _placed(judgement.reasons, query)
-                unknown += _placed(judgement.unknown, query)
-                if judgement.status_as_of is not None:
-                    listed.append(judgement.status_as_of)
-                shown.setdefault(query.id, []).append(credential.claims)
+                against += _placed(judged.judgement.reasons, query)
+                unknown += _placed(judged.judgement.unknown, query)
+                if judged.judgement.status_as_of is not None:
+                    listed.append(judged.judgement.status_as_of)
+                if judged.proof is None:
+                    unproved.add(query.id)
+                else:
+                    proofs.append(judged.proof)
+                shown.setdefault(query.id, []).append(judged.claims)
+        against += _unsigned(transactions, proofs, unproved)
         # A known "no" outweighs an open question: asking again would not change it.
         if against:
             raise Refused(*against)
@@ -146,8 +176,8 @@ class Verifier:
         )
 
     def _judge(
-        self, text: str, query: CredentialQuery, request: PresentationRequest, now: datetime
-    ) -> tuple[VerifiedCredential, Judgement]:
+        self, text: str, query: CredentialQuery, binding: _Binding, now: datetime
+    ) -> _Judged:
         sd_jwt = SdJwt.parse(text, "presentation")
         unverified = read_credential(sd_jwt)
         issuer, vct = unverified.unverified_issuer, unverified.unverified_vct
@@ -161,12 +191,12 @@ class Verifier:
         credential = unverified.verify(issuer_key, algorithms=self._algorithms)
 
         # From here on the issuer's word is certain, and reasons are gathered.
-        bound_at, unbound = _binding(sd_jwt, credential, request, now)
+        proof, unbound = _proof(sd_jwt, credential, binding, now)
         judgement = self._policy.judge(
             Presented(
                 credential=credential,
                 disclosed=frozenset(unverified.revealed.paths.values()),
-                bound_at=bound_at,
+                bound_at=None if proof is None else proof.issued_at,
                 unbound=unbound,
                 status=lambda max_age: self._status(credential, now, max_age),
                 now=now,
@@ -179,13 +209,14 @@ class Verifier:
             has_holder_key=credential.holder_key is not None,
         )
         reasons = (
-            *(unbound if _demands_binding(sd_jwt, query, request) else ()),
+            # Bad where it was not wanted is bad all the same.
+            *(unbound if query.requires_holder_binding or sd_jwt.key_binding is not None else ()),
             *time_reasons(credential, now),
-            *audience_reasons(credential, request.client_id),
+            *audience_reasons(credential, binding.audience),
             *mismatches(query, arrived),
             *judgement.reasons,
         )
-        return credential, replace(judgement, reasons=reasons)
+        return _Judged(credential.claims, replace(judgement, reasons=reasons), proof)
 
     def _trusted_aka(
         self, credential: VerifiedCredential, key_id: str | None, now: datetime
@@ -222,17 +253,18 @@ def _require_answerable(presentation: VpToken, request: PresentationRequest, now
         raise Refused(*reasons)
 
 
-def _demands_binding(sd_jwt: SdJwt, query: CredentialQuery, request: PresentationRequest) -> bool:
-    """Say whether the holder's proof must hold: if asked for, if given, or if it signs more."""
-    return bool(
-        query.requires_holder_binding or sd_jwt.key_binding is not None or request.transaction_data
-    )
-
-
 def _binding(
-    sd_jwt: SdJwt, credential: VerifiedCredential, request: PresentationRequest, now: datetime
-) -> tuple[datetime | None, tuple[Reason, ...]]:
-    """Give when the holder bound the presentation to this request, or why it is not bound.
+    query: CredentialQuery, request: PresentationRequest, transactions: Sequence[Transaction]
+) -> _Binding:
+    may_sign = frozenset(one.digest for one in transactions if query.id in one.query_ids)
+    # Always the full client id, prefix included (OpenID4VP 1.0, section 8.6).
+    return _Binding(request.client_id, request.nonce, may_sign)
+
+
+def _proof(
+    sd_jwt: SdJwt, credential: VerifiedCredential, binding: _Binding, now: datetime
+) -> tuple[HolderProof | None, tuple[Reason, ...]]:
+    """Give the holder's proof for this request, or why there is none.
 
     Where the request demands the proof, that it is absent never makes it optional
     (RFC 9901, section 9.5). Where it does not, a policy may still want it.
@@ -241,27 +273,32 @@ def _binding(
         expected = "a credential with a holder's key"
         return None, (Reason("holder-key-missing", expected, "none", "credential.cnf"),)
     try:
-        check_key_binding(
+        proof = check_key_binding(
             sd_jwt,
             holder_key=credential.holder_key,
-            # Always the full client id, prefix included (OpenID4VP 1.0, section 8.6).
-            audience=request.client_id,
-            nonce=request.nonce,
+            audience=binding.audience,
+            nonce=binding.nonce,
             now=now,
             max_age=PROOF_MAX_AGE,
-            transaction_data_hashes=[
-                transaction_data_hash(text) for text in request.transaction_data
-            ],
+            allowing=binding.may_sign,
         )
     except Refused as refused:
         return None, refused.reasons
-    return _proved_at(sd_jwt, now), ()
+    return proof, ()
 
 
-def _proved_at(sd_jwt: SdJwt, now: datetime) -> datetime:
-    claims = read_jws(sd_jwt.key_binding or "", typ=KEY_BINDING_TYP, where="kb_jwt")
-    issued_at_s = int_at(claims.unverified_claims, "iat", "kb_jwt")
-    return datetime.fromtimestamp(issued_at_s, now.tzinfo)
+def _unsigned(
+    transactions: Sequence[Transaction], proofs: Sequence[HolderProof], unproved: set[str]
+) -> Iterator[Reason]:
+    """Give the reason against each transaction that not exactly one credential signs.
+
+    Whose own proof is bad has been told so already.
+    """
+    times = Counter(digest for proof in proofs for digest in proof.transaction_data_hashes)
+    for one in transactions:
+        reason = one.reason_unless_signed(times[one.digest])
+        if reason is not None and (times[one.digest] or one.query_ids.isdisjoint(unproved)):
+            yield reason
 
 
 def _placed(reasons: Sequence[Reason], query: CredentialQuery) -> list[Reason]:
