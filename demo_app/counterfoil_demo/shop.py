@@ -3,12 +3,11 @@
 from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_credentials.token_status_list import FetchedStatusSource
 from counterfoil_service.serving import AsgiApp
-from counterfoil_service.sql import open_database
 from counterfoil_verifier.app import create_app
 from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.presets import PRESETS
 from counterfoil_verifier.requesting import Shop
-from counterfoil_verifier.sql_store import METADATA, SqlSessionStore
+from counterfoil_verifier.sql_store import SqlSessionStore
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.trust import FetchedTrust
 
@@ -21,8 +20,8 @@ WARRANTY_VCT = f"{AURICLE.origin}/types/warranty"
 
 def build(place: Place) -> AsgiApp:
     """Give the counter's service in its place."""
-    engine = open_database(place.folder / "counter.sqlite3", METADATA)
-    place.closing.callback(engine.dispose)
+    store = SqlSessionStore(place.folder / "counter.sqlite3")
+    place.closing.callback(store.close)
     counter = Counter(
         shop=Shop(
             name=NAME,
@@ -32,6 +31,6 @@ def build(place: Place) -> AsgiApp:
         presets=[PRESETS["warranty"].accepting([WARRANTY_VCT])],
         trust=FetchedTrust(place.fetcher, {AURICLE.origin: frozenset({WARRANTY_VCT})}),
         statuses=Statuses(FetchedStatusSource(place.fetcher)),
-        store=SqlSessionStore(engine),
+        store=store,
     )
     return create_app(counter, counter_key=place.back_office_key)

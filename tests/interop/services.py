@@ -27,12 +27,11 @@ from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.sql_store import SqlStore
 from counterfoil_issuer.staff import staff_of
 from counterfoil_service.serving import AsgiApp, bind
-from counterfoil_service.sql import open_database
 from counterfoil_verifier.app import create_app as create_verifier_app
 from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.presets import WARRANTY
 from counterfoil_verifier.requesting import Shop
-from counterfoil_verifier.sql_store import METADATA, SqlSessionStore
+from counterfoil_verifier.sql_store import SqlSessionStore
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.trust import FetchedTrust
 
@@ -166,7 +165,7 @@ def our_issuer(folder: Path) -> Generator[Brand, None, None]:
 @contextmanager
 def our_verifier(folder: Path, brand: Brand) -> Generator[Till, None, None]:
     """Serve our verifier, which trusts `brand` for warranties."""
-    engine = open_database(folder / "counter.sqlite3", METADATA)
+    store = SqlSessionStore(folder / "counter.sqlite3")
 
     def create(address: str) -> AsgiApp:
         fetcher = fetcher_for(brand.url)
@@ -175,7 +174,7 @@ def our_verifier(folder: Path, brand: Brand) -> Generator[Till, None, None]:
             presets=[WARRANTY.accepting([brand.warranty_type])],
             trust=FetchedTrust(fetcher, {brand.url: [brand.warranty_type]}),
             statuses=Statuses(FetchedStatusSource(fetcher)),
-            store=SqlSessionStore(engine),
+            store=store,
         )
         return create_verifier_app(counter, counter_key=_COUNTER_KEY)
 
@@ -183,7 +182,7 @@ def our_verifier(folder: Path, brand: Brand) -> Generator[Till, None, None]:
         with _served(create) as address:
             yield Till(address)
     finally:
-        engine.dispose()
+        store.close()
 
 
 @contextmanager

@@ -15,9 +15,8 @@ import uvicorn
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.request_links import parse_request_link
 from counterfoil_credentials.requests import read_request, response_form
-from counterfoil_service.sql import open_database
 from counterfoil_verifier.app import MAX_BODY_BYTES, create_app, parse_form
-from counterfoil_verifier.sql_store import METADATA, SqlSessionStore
+from counterfoil_verifier.sql_store import SqlSessionStore
 
 from tests.conftest import Clock
 from tests.verifier.scene import INDEX, Scene
@@ -89,8 +88,8 @@ class Till:
 def till(
     clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path
 ) -> Generator[Till, None, None]:
-    engine = open_database(tmp_path / "counter.sqlite3", METADATA)
-    scene = Scene(clock, random_bytes, SqlSessionStore(engine))
+    store = SqlSessionStore(tmp_path / "counter.sqlite3")
+    scene = Scene(clock, random_bytes, store)
     listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(scene.counter, counter_key=KEY)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
@@ -100,7 +99,7 @@ def till(
     server.should_exit = True
     thread.join(timeout=10)
     listener.close()
-    engine.dispose()
+    store.close()
     assert not thread.is_alive()
 
 

@@ -14,7 +14,7 @@ from counterfoil_credentials.requests import sign_request
 from counterfoil_service import sql
 from counterfoil_verifier import Shop, cli
 from counterfoil_verifier.shop_file import parse_shop_file, read_shop_file
-from counterfoil_verifier.sql_store import METADATA
+from counterfoil_verifier.sql_store import MIGRATIONS
 
 from tests.verifier.scene import ISSUER, WARRANTY_TYPE, Scene
 
@@ -140,10 +140,9 @@ def test_a_database_that_another_program_holds_is_said_in_one_line(
     shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sql, "BUSY_TIMEOUT_MS", 1)
-    engine = sql.open_database(shop / "counter.sqlite3", METADATA)
-    with sql.transaction(engine):
+    with sql.changing_schema(shop / "counter.sqlite3") as connection:
+        MIGRATIONS.upgrade(connection)
         assert cli.main(["serve", str(shop)]) == 3
-    engine.dispose()
 
     assert "database" in only_line(capsys)
 

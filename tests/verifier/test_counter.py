@@ -17,7 +17,6 @@ from counterfoil_credentials.encoding import from_b64url
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.request_links import parse_request_link
 from counterfoil_credentials.requests import response_form
-from counterfoil_service.sql import open_database
 from counterfoil_verifier import (
     Answered,
     Asked,
@@ -38,7 +37,7 @@ from counterfoil_verifier import (
 )
 from counterfoil_verifier.counter import FACTS_HELD_FOR, VERDICTS_KEPT_FOR
 from counterfoil_verifier.requesting import REQUEST_LIFE
-from counterfoil_verifier.sql_store import METADATA, SqlSessionStore
+from counterfoil_verifier.sql_store import SqlSessionStore
 
 from tests.conftest import Clock
 from tests.verifier.scene import DAY, INDEX, NOON, SECOND, Scene
@@ -49,9 +48,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[SessionSt
     if request.param == "memory":
         yield MemoryStore()
         return
-    engine = open_database(tmp_path / "counter.sqlite3", METADATA)
-    yield SqlSessionStore(engine)
-    engine.dispose()
+    store = SqlSessionStore(tmp_path / "counter.sqlite3")
+    yield store
+    store.close()
 
 
 @pytest.fixture
@@ -455,8 +454,8 @@ def test_what_a_killed_process_had_answered_stays_answered(
     clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "counter.sqlite3"
-    engine = open_database(path, METADATA)
-    scene = Scene(clock, random_bytes, SqlSessionStore(engine))
+    store = SqlSessionStore(path)
+    scene = Scene(clock, random_bytes, store)
     asked = scene.counter.ask("warranty")
     request_id, form = scene.answer(asked)
     program = textwrap.dedent(
@@ -464,11 +463,10 @@ def test_what_a_killed_process_had_answered_stays_answered(
         import os, signal, sys
         from datetime import datetime
         from pathlib import Path
-        from counterfoil_service.sql import open_database
         from counterfoil_verifier import Outcome, SessionId, Verdict
-        from counterfoil_verifier.sql_store import METADATA, SqlSessionStore
+        from counterfoil_verifier.sql_store import SqlSessionStore
 
-        store = SqlSessionStore(open_database(Path(sys.argv[1]), METADATA))
+        store = SqlSessionStore(Path(sys.argv[1]))
         verdict = Verdict(
             outcome=Outcome.ACCEPTED, codes=(), checked_at=datetime.fromisoformat(sys.argv[3]),
             status_as_of=None, took_ms=1,
@@ -485,7 +483,7 @@ def test_what_a_killed_process_had_answered_stays_answered(
     assert died.returncode == -signal.SIGKILL
     assert refusal(lambda: scene.counter.receive(request_id, form)) == ["already-answered"]
     assert scene.counter.look(asked.session_id).light is Light.GREEN
-    engine.dispose()
+    store.close()
 
 
 def test_an_answer_that_is_checked_when_time_runs_out_is_too_late(
@@ -505,15 +503,15 @@ def test_the_database_holds_no_fact_no_nonce_and_no_token(
     clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "counter.sqlite3"
-    engine = open_database(path, METADATA)
-    scene = Scene(clock, random_bytes, SqlSessionStore(engine))
+    store = SqlSessionStore(path)
+    scene = Scene(clock, random_bytes, store)
     asked, refused = scene.counter.ask("warranty"), scene.counter.ask("warranty")
     request_id, form = scene.answer(asked)
     _, request = scene.fetch_request(asked)
     scene.counter.receive(request_id, form)
     refusal(lambda: scene.counter.receive(*scene.answer(refused, now=NOON - DAY)))
     scene.counter.look(asked.session_id)
-    engine.dispose()
+    store.close()
 
     everything = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     with sqlite3.connect(path) as connection:

@@ -74,16 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(directory: Path, port: int | None) -> int:
     from counterfoil_service.access import load_or_create_key
     from counterfoil_service.serving import bind, serve
-    from counterfoil_service.sql import open_database
 
     from counterfoil_verifier.app import create_app
-    from counterfoil_verifier.sql_store import METADATA, SqlSessionStore
+    from counterfoil_verifier.sql_store import SqlSessionStore
 
     settings = read_shop_file(directory)
     key = load_or_create_key(directory / "counter.key")
     with bind(port) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        engine = open_database(directory / "counter.sqlite3", METADATA)
+        store = SqlSessionStore(directory / "counter.sqlite3")
         try:
             shop = Shop(
                 name=settings.name,
@@ -96,12 +95,12 @@ def _serve(directory: Path, port: int | None) -> int:
                 presets=settings.presets(),
                 trust=FetchedTrust(fetcher, settings.vcts_by_issuer()),
                 statuses=Statuses(FetchedStatusSource(fetcher)),
-                store=SqlSessionStore(engine),
+                store=store,
             )
             print(f"{settings.name}: {address} (counter key in counter.key)", flush=True)
             serve(create_app(counter, counter_key=key), listener=listener, lifeline=None)
         finally:
-            engine.dispose()
+            store.close()
     return 0
 
 

@@ -1,139 +1,205 @@
-"""Sessions in SQLite, so that a request stays answered after a crash."""
+"""Sessions and one-time names in a database, so that what was answered stays answered.
 
+`tables.py` says what it looks like there. The database decides for every process
+which answer was first, and a verdict that was given is on disk.
+"""
+
+import hashlib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
-from counterfoil_service.sql import reading, transaction
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    Engine,
-    Integer,
-    MetaData,
-    Row,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from counterfoil_credentials.encoding import b64url
+from counterfoil_service.migrations import Migrations
+from counterfoil_service.sql import Database
+from counterfoil_service.statements import Row, Statement, Value
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
+from counterfoil_verifier.migrations import FOLDER, HEAD
 from counterfoil_verifier.requesting import Answered, RequestId, SessionId, Waiting
 from counterfoil_verifier.store import Summary
+from counterfoil_verifier.tables import METADATA, ONE_TIME_NAMES, SESSIONS
 from counterfoil_verifier.verdict import Outcome, Verdict
 
-METADATA: Final = MetaData()
+__all__ = ["MIGRATIONS", "SqlNames", "SqlSessionStore"]
+
+MIGRATIONS: Final = Migrations(METADATA, folder=FOLDER, head=HEAD)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SESSIONS: Final = Table(
-    "sessions",
-    METADATA,
-    Column("session_id", Text, primary_key=True),
-    Column("request_id", Text, nullable=False, unique=True),
-    Column("preset", Text, nullable=False),
-    Column("language", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    # Needed while waiting, and gone with the answer.
-    Column("nonce", Text),
-    Column("wallet_state", Text),
-    Column("asked_at_us", Integer, nullable=False, index=True),
-    Column("expires_at_us", Integer, nullable=False),
-    Column("outcome", Text),
-    Column("codes", Text),
-    Column("checked_at_us", Integer),
-    Column("status_as_of_us", Integer),
-    Column("took_ms", Integer),
-    Column("later_answers", Integer, nullable=False, default=0),
-    CheckConstraint("state IN ('waiting', 'answered')"),
-    CheckConstraint("(state = 'waiting') = (outcome IS NULL)"),
-    CheckConstraint("(state = 'waiting') = (nonce IS NOT NULL)"),
+_WAITING: Final = "waiting"
+_ANSWERED: Final = "answered"
+_VERDICT: Final = ("outcome", "kind", "codes", "checked_at_us", "status_as_of_us", "took_ms")
+
+_this_session: Final = SESSIONS.c.session_id == bindparam("this")
+_is_waiting: Final = SESSIONS.c.state == _WAITING
+_is_answered: Final = SESSIONS.c.state == _ANSWERED
+_is_open: Final = _is_waiting & (SESSIONS.c.expires_at_us > bindparam("now_us"))
+
+_ADD: Final = Statement(
+    insert(SESSIONS),
+    columns=(
+        "session_id",
+        "request_id",
+        "language",
+        "preset",
+        "state",
+        "nonce",
+        "wallet_state",
+        "asked_at_us",
+        "expires_at_us",
+        "later_answers",
+    ),
+)
+_KEEP: Final = Statement(
+    insert(SESSIONS).on_conflict_do_nothing(),
+    columns=(
+        "session_id",
+        "preset",
+        "state",
+        "asked_at_us",
+        "expires_at_us",
+        *_VERDICT,
+        "later_answers",
+    ),
+)
+_BY_REQUEST: Final = Statement(select(SESSIONS).where(SESSIONS.c.request_id == bindparam("this")))
+_BY_SESSION: Final = Statement(select(SESSIONS).where(_this_session))
+_ANSWER: Final = Statement(
+    update(SESSIONS)
+    .where(_this_session, _is_open)
+    .values(
+        state=_ANSWERED,
+        nonce=None,
+        wallet_state=None,
+        **{name: bindparam(name) for name in _VERDICT},
+    )
+)
+_COUNT_LATER: Final = Statement(
+    update(SESSIONS)
+    .where(_this_session, _is_answered)
+    .values(later_answers=SESSIONS.c.later_answers + 1)
+)
+_FORGET: Final = Statement(delete(SESSIONS).where(SESSIONS.c.asked_at_us < bindparam("before_us")))
+_COUNT_ANSWERED: Final = Statement(select(func.count()).select_from(SESSIONS).where(_is_answered))
+_COUNT_OPEN: Final = Statement(select(func.count()).select_from(SESSIONS).where(_is_open))
+_TAKE: Final = Statement(insert(ONE_TIME_NAMES).on_conflict_do_nothing())
+_FORGET_NAMES: Final = Statement(
+    delete(ONE_TIME_NAMES).where(ONE_TIME_NAMES.c.ends_at_us <= bindparam("now_us"))
 )
 
 
 class SqlSessionStore:
-    """The `SessionStore` over one SQLite database (`open_database(path, METADATA)`)."""
+    """The `SessionStore` over a database, made when missing.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    `where` is the path of a SQLite file, or the `postgresql://` URL of a database
+    that any number of processes share. Raises like `Database.open`.
+    """
+
+    def __init__(self, where: Path | str) -> None:
+        self.database = Database.open(where, MIGRATIONS)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
 
     def add(self, waiting: Waiting) -> None:
-        with transaction(self._engine) as connection:
-            connection.execute(
-                insert(_SESSIONS).values(
-                    session_id=waiting.session_id,
-                    request_id=waiting.request_id,
-                    preset=waiting.preset,
-                    language=waiting.language,
-                    state="waiting",
-                    nonce=waiting.nonce,
-                    wallet_state=waiting.state,
-                    asked_at_us=_microseconds(waiting.asked_at),
-                    expires_at_us=_microseconds(waiting.expires_at),
-                )
+        with self.database.transaction() as connection:
+            connection.change(
+                _ADD,
+                session_id=waiting.session_id,
+                request_id=waiting.request_id,
+                language=waiting.language,
+                preset=waiting.preset,
+                state=_WAITING,
+                nonce=waiting.nonce,
+                wallet_state=waiting.state,
+                asked_at_us=_microseconds(waiting.asked_at),
+                expires_at_us=_microseconds(waiting.expires_at),
+                later_answers=0,
             )
 
     def by_request(self, request_id: RequestId) -> Waiting | Answered | None:
-        with reading(self._engine) as connection:
-            found = select(_SESSIONS).where(_SESSIONS.c.request_id == request_id)
-            return _session(connection.execute(found).one_or_none())
+        return self._found(_BY_REQUEST, request_id)
 
     def by_session(self, session_id: SessionId) -> Waiting | Answered | None:
-        with reading(self._engine) as connection:
-            found = select(_SESSIONS).where(_SESSIONS.c.session_id == session_id)
-            return _session(connection.execute(found).one_or_none())
+        return self._found(_BY_SESSION, session_id)
 
     def answer(self, session_id: SessionId, verdict: Verdict) -> bool:
-        checked_at_us = _microseconds(verdict.checked_at)
-        as_of = verdict.status_as_of
-        with transaction(self._engine) as connection:
-            answered = connection.execute(
-                update(_SESSIONS)
-                .where(_SESSIONS.c.session_id == session_id, _SESSIONS.c.state == "waiting")
-                .where(_SESSIONS.c.expires_at_us > checked_at_us)
-                .values(
-                    state="answered",
-                    nonce=None,
-                    wallet_state=None,
-                    outcome=verdict.outcome.value,
-                    codes=" ".join(verdict.codes),
-                    checked_at_us=checked_at_us,
-                    status_as_of_us=None if as_of is None else _microseconds(as_of),
-                    took_ms=verdict.took_ms,
-                )
+        now_us = _microseconds(verdict.checked_at)
+        with self.database.transaction() as connection:
+            told = _columns(verdict)
+            return connection.change(_ANSWER, this=session_id, now_us=now_us, **told) == 1
+
+    def keep(self, answered: Answered) -> bool:
+        at_us = _microseconds(answered.verdict.checked_at)
+        with self.database.transaction() as connection:
+            kept = connection.change(
+                _KEEP,
+                session_id=answered.session_id,
+                preset=answered.preset,
+                state=_ANSWERED,
+                asked_at_us=at_us,
+                expires_at_us=at_us,
+                **_columns(answered.verdict),
+                later_answers=answered.later_answers,
             )
-            return answered.rowcount == 1
+            return kept == 1
 
     def count_later_answer(self, session_id: SessionId) -> None:
-        with transaction(self._engine) as connection:
-            connection.execute(
-                update(_SESSIONS)
-                .where(_SESSIONS.c.session_id == session_id, _SESSIONS.c.state == "answered")
-                .values(later_answers=_SESSIONS.c.later_answers + 1)
-            )
+        with self.database.transaction() as connection:
+            connection.change(_COUNT_LATER, this=session_id)
 
     def forget_before(self, moment: datetime) -> int:
-        old = _SESSIONS.c.asked_at_us < _microseconds(moment)
-        with transaction(self._engine) as connection:
-            return connection.execute(delete(_SESSIONS).where(old)).rowcount
+        with self.database.transaction() as connection:
+            return connection.change(_FORGET, before_us=_microseconds(moment))
 
     def summary(self, now: datetime) -> Summary:
-        waiting = (_SESSIONS.c.state == "waiting") & (
-            _SESSIONS.c.expires_at_us > _microseconds(now)
-        )
-        counting = select(func.count()).select_from(_SESSIONS)
-        with reading(self._engine) as connection:
-            verdicts = connection.scalar(counting.where(_SESSIONS.c.state == "answered"))
+        with self.database.reading() as connection:
             return Summary(
-                verdicts=verdicts or 0, waiting=connection.scalar(counting.where(waiting)) or 0
+                verdicts=connection.value(_COUNT_ANSWERED),
+                waiting=connection.value(_COUNT_OPEN, now_us=_microseconds(now)),
             )
 
+    def _found(self, statement: Statement, name: str) -> Waiting | Answered | None:
+        with self.database.reading() as connection:
+            row = connection.row(statement, this=name)
+        return None if row is None else _session(row)
 
-def _session(row: Row[tuple[object, ...]] | None) -> Waiting | Answered | None:
-    if row is None:
-        return None
-    if row.state == "waiting":
+
+class SqlNames:
+    """The `OneTimeNames` in the database of a `SqlSessionStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(self, name: str, *, ends_at: datetime) -> bool:
+        name_hash = b64url(hashlib.sha256(name.encode()).digest())
+        with self._database.transaction() as connection:
+            return (
+                connection.change(_TAKE, name_hash=name_hash, ends_at_us=_microseconds(ends_at))
+                == 1
+            )
+
+    def forget_names(self, now: datetime) -> int:
+        with self._database.transaction() as connection:
+            return connection.change(_FORGET_NAMES, now_us=_microseconds(now))
+
+
+def _columns(verdict: Verdict) -> dict[str, Value]:
+    as_of = verdict.status_as_of
+    return {
+        "outcome": verdict.outcome.value,
+        "kind": verdict.kind,
+        "codes": " ".join(verdict.codes),
+        "checked_at_us": _microseconds(verdict.checked_at),
+        "status_as_of_us": None if as_of is None else _microseconds(as_of),
+        "took_ms": verdict.took_ms,
+    }
+
+
+def _session(row: Row) -> Waiting | Answered:
+    if row.state == _WAITING:
         return Waiting(
             session_id=SessionId(row.session_id),
             request_id=RequestId(row.request_id),
@@ -153,6 +219,7 @@ def _session(row: Row[tuple[object, ...]] | None) -> Waiting | Answered | None:
             checked_at=_instant(row.checked_at_us),
             status_as_of=None if row.status_as_of_us is None else _instant(row.status_as_of_us),
             took_ms=row.took_ms,
+            kind=row.kind,
         ),
         later_answers=row.later_answers,
     )

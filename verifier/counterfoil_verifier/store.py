@@ -1,4 +1,4 @@
-"""Where sessions are kept: the port, and its twin in memory.
+"""Where sessions and one-time names are kept: the ports, and their twins in memory.
 
 Once a session is answered the store holds its verdict (outcome, codes, times)
 and forgets the nonce. No store ever sees a presentation or a fact.
@@ -43,6 +43,14 @@ class SessionStore(Protocol):
         """
         ...
 
+    def keep(self, answered: Answered) -> bool:
+        """Keep a verdict that came without a request of this store, once.
+
+        A holder showed it, or another till asked while it was offline. False, and
+        nothing is changed, when the session is here already.
+        """
+        ...
+
     def count_later_answer(self, session_id: SessionId) -> None:
         """Note that one more answer came to a session that was answered already."""
         ...
@@ -53,6 +61,22 @@ class SessionStore(Protocol):
 
     def summary(self, now: datetime) -> Summary:
         """Count the answered sessions, and the waiting ones whose time is not over at `now`."""
+        ...
+
+
+class OneTimeNames(Protocol):
+    """Names that may be taken once, such as the nonces of codes that a phone shows."""
+
+    def take(self, name: str, *, ends_at: datetime) -> bool:
+        """Take `name`, atomically: True for the one call that was first, in any process.
+
+        It stays taken at least until `ends_at`, from when on nothing with that name
+        may be accepted for its age.
+        """
+        ...
+
+    def forget_names(self, now: datetime) -> int:
+        """Forget the names whose end has come; give their number."""
         ...
 
 
@@ -94,6 +118,14 @@ class MemoryStore:
                 case _:
                     return False
 
+    def keep(self, answered: Answered) -> bool:
+        with self._lock:
+            if answered.session_id in self._sessions:
+                return False
+            self._sessions[answered.session_id] = answered
+            self._asked_at[answered.session_id] = answered.verdict.checked_at
+            return True
+
     def count_later_answer(self, session_id: SessionId) -> None:
         with self._lock:
             answered = self._sessions.get(session_id)
@@ -120,3 +152,26 @@ class MemoryStore:
                 isinstance(session, Waiting) and now < session.expires_at for session in sessions
             ),
         )
+
+
+class MemoryNames:
+    """The twin in memory: for tests, and for one till that is never restarted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends_at: dict[str, datetime] = {}
+
+    def take(self, name: str, *, ends_at: datetime) -> bool:
+        with self._lock:
+            # `setdefault` would say the same of two that end together.
+            if name in self._ends_at:
+                return False
+            self._ends_at[name] = ends_at
+            return True
+
+    def forget_names(self, now: datetime) -> int:
+        with self._lock:
+            over = [name for name, ends_at in self._ends_at.items() if ends_at <= now]
+            for name in over:
+                del self._ends_at[name]
+            return len(over)

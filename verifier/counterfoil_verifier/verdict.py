@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["asked", "holder-shown"]
+"""How the presentation came: in answer to a request, or shown by its holder unasked."""
 
 
 class Outcome(StrEnum):
@@ -26,3 +30,4 @@ class Verdict:
     checked_at: datetime
     status_as_of: datetime | None
     took_ms: int
+    kind: Kind = "asked"
