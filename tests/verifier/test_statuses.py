@@ -13,6 +13,7 @@ from counterfoil_credentials.sdjwt_vc import StatusReference
 from counterfoil_credentials.token_status_list import sign_status_list
 from counterfoil_verifier import (
     CouldNotCheck,
+    NotAccepted,
     PinnedTrust,
     StatusAt,
     Statuses,
@@ -343,7 +344,7 @@ def test_a_list_whose_key_was_withdrawn_serves_no_more_when_it_is_due(
     assert look().value == 0
 
 
-def test_a_list_that_has_expired_says_nothing(scene: Scene, clock: Clock) -> None:
+def test_a_list_that_has_expired_says_nothing_but_revoked(scene: Scene, clock: Clock) -> None:
     scene.brand.list_expires_at = NOON + 10 * SECOND
     verify(scene)
     clock.advance(9 * SECOND)
@@ -352,6 +353,68 @@ def test_a_list_that_has_expired_says_nothing(scene: Scene, clock: Clock) -> Non
     scene.brand.is_reachable = False
     clock.advance(SECOND)
     assert open_question(scene) == ["status-unreachable"]
+    with pytest.raises(Unavailable, match="found one that has ended"):
+        look_up(scene)
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 1])
+@pytest.mark.parametrize(("listed", "code"), [(0, None), (1, "revoked"), (2, "suspended")])
+def test_a_list_that_is_had_after_its_end_says_nothing_but_revoked(
+    scene: Scene, clock: Clock, seconds: int, listed: int, code: str | None
+) -> None:
+    scene.brand.listed[INDEX] = listed
+    scene.brand.listed_at = NOON - MINUTE
+    scene.brand.list_expires_at = NOON - SECOND * seconds
+
+    if listed == 1:
+        with pytest.raises(NotAccepted) as refused:
+            verify(scene)
+        assert refused.value.codes == ["revoked"]
+        assert refused.value.status_as_of == NOON - MINUTE
+    elif seconds >= 0:
+        assert open_question(scene) == ["status-unreachable"]
+        fetches = scene.brand.fetches
+        assert open_question(scene) == ["status-unreachable"]
+        assert scene.brand.fetches == fetches, "a server with old lists alone is left alone too"
+        clock.advance(RETRY_AFTER)
+        scene.brand.list_expires_at = scene.brand.listed_at = None
+        assert look_up(scene).listed_at == clock()
+    elif code is None:
+        verify(scene)
+    else:
+        assert refusal(scene) == [code]
+
+
+def test_a_list_that_ended_is_still_no_list_of_somebody_else(scene: Scene) -> None:
+    scene.brand.listed[INDEX] = 1
+    scene.brand.listed_at = NOON - MINUTE
+    scene.brand.list_expires_at = NOON
+    scene.brand.list_signer = MemorySigner.generate()
+
+    assert refusal(scene) == ["status-list-issuer-key-unknown"]
+
+
+@pytest.mark.parametrize("older_by", [-1, 0, 1])
+@pytest.mark.parametrize("listed", [0, 1, 2])
+def test_the_verdict_carries_the_lists_date_in_each_of_the_three_lights(
+    scene: Scene, older_by: int, listed: int
+) -> None:
+    scene.brand.listed[INDEX] = listed
+    scene.brand.listed_at = NOON - DAY - SECOND * older_by
+
+    request = scene.request()
+    answer = scene.present(scene.warranty(), request)
+    try:
+        as_of = scene.verifier.verify(answer, request, now=NOON).status_as_of
+        light = "green"
+    except NotAccepted as refused:
+        light, as_of = "red", refused.status_as_of
+    except CouldNotCheck as unknown:
+        light, as_of = "amber", unknown.status_as_of
+
+    in_time = {0: "green", 1: "red", 2: "red"}
+    assert light == (in_time if older_by <= 0 else {0: "amber", 1: "red", 2: "amber"})[listed]
+    assert as_of == scene.brand.listed_at
 
 
 def test_refuses_a_list_for_another_address(scene: Scene) -> None:

@@ -39,7 +39,7 @@ from counterfoil_verifier.statuses import StatusAt, Statuses
 from counterfoil_verifier.store import MemoryStore, SessionStore, Summary
 from counterfoil_verifier.trust import FetchedTrust, PinnedTrust, Trust, TrustedIssuer
 from counterfoil_verifier.verdict import Outcome, Verdict
-from counterfoil_verifier.verifier import Accepted, CouldNotCheck, Verifier
+from counterfoil_verifier.verifier import Accepted, CouldNotCheck, NotAccepted, Verifier
 from counterfoil_verifier.words import Language, Words, words_for
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "Light",
     "Look",
     "MemoryStore",
+    "NotAccepted",
     "NotOpen",
     "NotRevoked",
     "OfType",

@@ -9,7 +9,7 @@ no, and "could not find out", which is never a yes.
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final, Protocol
 
@@ -173,7 +173,8 @@ class NotRevoked:
         age = presented.now - status.listed_at
         if age > self.max_age:
             expected = f"a status list no older than {self.max_age}"
-            return _open("status-too-old", expected, f"one {age} old")
+            too_old = _open("status-too-old", expected, f"one {age} old")
+            return replace(too_old, status_as_of=status.listed_at)
         if status.value == SUSPENDED:
             return self._against("suspended", "one that is suspended", status)
         if status.value != VALID:

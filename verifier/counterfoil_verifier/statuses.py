@@ -5,7 +5,8 @@ server is silent, or hands out a list older than one already seen, the newest
 list seen still answers, and the policy decides whether that is fresh enough.
 Nothing ever goes back to an older list, so that what was revoked stays so. A
 list that is wrong in itself (another's signature, another address) makes no
-statement at all. Token Status List, sections 8.3 and 13.
+statement at all. One that has ended (`exp`) says only what can never change: what it
+calls revoked is revoked. Token Status List, sections 8.3 and 13.
 """
 
 import threading
@@ -15,10 +16,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
-from counterfoil_credentials.jws import ES256_ONLY
+from counterfoil_credentials.jws import ES256_ONLY, read_jws
 from counterfoil_credentials.keys import Algorithm, PublicKey
-from counterfoil_credentials.sdjwt_vc import StatusReference
+from counterfoil_credentials.sdjwt_vc import StatusReference, time_at
+from counterfoil_credentials.spec import STATUS_LIST_TYP
 from counterfoil_credentials.token_status_list import (
+    INVALID,
+    MAX_TOKEN_BYTES,
     SignedStatusList,
     StatusSource,
     read_status_list,
@@ -32,7 +36,7 @@ KEPT_AT_MOST: Final = timedelta(days=1)
 """How long a list is asked no more, whatever time to live it names."""
 
 RETRY_AFTER: Final = timedelta(seconds=5)
-"""How long a silent or broken server is left alone, so that no queue forms behind it."""
+"""How long a silent, broken or outdated server is left alone, so that no queue forms behind it."""
 
 _MAX_LISTS: Final = 1_000
 _MAX_BYTES: Final = 128 * 1024 * 1024
@@ -87,16 +91,16 @@ class _Slot:
         self.failed: _Failed | None = None
         self.attempts = 0
 
-    def answer(self, now: datetime, cause: Refused | Unavailable | None = None) -> _Kept:
+    def answer(self, cause: Refused | Unavailable | None = None) -> _Kept:
         """Give the list that the last attempt left, or raise why there is none."""
         why = None if self.failed is None else self.failed.why
         if isinstance(why, Refused):
             raise Refused(*why.reasons) from cause
-        if self.kept is not None and not _has_expired(self.kept, now):
+        if self.kept is not None:
             return self.kept
         if why is not None:
             raise Unavailable(why.what) from cause
-        raise Unavailable("expected a newer status list than the last one, found an older")
+        raise Unavailable("expected a status list, found none")
 
 
 class Statuses:
@@ -141,14 +145,20 @@ class Statuses:
         any kind, the server is left alone for a moment and the failure stands.
 
         Raises `Refused` (`status-index-out-of-range`, `status-list-…`) and
-        `Unavailable` when there is no list at all.
+        `Unavailable` when there is no list at all, or only one that has ended and does not
+        read revoked.
         """
         place = _Place(issuer, reference.url)
         slot = self._slot(place)
         kept = slot.kept
         if kept is None or _is_due(kept, now, max_age):
-            kept = self._refresh(place, slot, issuer_key, now)
-        return StatusAt(kept.signed.status_at(reference.index), kept.signed.listed_at)
+            kept = self._refresh(place, slot, issuer_key, now, max_age)
+        status = StatusAt(kept.signed.status_at(reference.index), kept.signed.listed_at)
+        if _has_expired(kept, now) and status.value != INVALID:
+            why = None if slot.failed is None else slot.failed.why
+            what = "expected a status list in force, found one that has ended"
+            raise Unavailable(f"{what}: {why}" if why else what)
+        return status
 
     def _slot(self, place: _Place) -> _Slot:
         with self._lock:
@@ -158,18 +168,25 @@ class Statuses:
                 del self._slots[next(iter(self._slots))]
             return slot
 
-    def _refresh(self, place: _Place, slot: _Slot, issuer_key: KeyFinder, now: datetime) -> _Kept:
+    def _refresh(
+        self,
+        place: _Place,
+        slot: _Slot,
+        issuer_key: KeyFinder,
+        now: datetime,
+        max_age: timedelta,
+    ) -> _Kept:
         attempts = slot.attempts
         with slot.lock:
             if slot.kept is not None and not _still_stands(slot.kept, issuer_key):
                 slot.kept = None
             # Whoever waited while another asked takes that answer, good or bad.
             has_news = slot.attempts != attempts and bool(slot.kept or slot.failed)
-            if has_news or _rests(slot, now):
-                return slot.answer(now)
+            if has_news or _rests(slot, now, max_age):
+                return slot.answer()
             cause = self._ask(place, slot, issuer_key, now)
             slot.attempts += 1
-            return slot.answer(now, cause)
+            return slot.answer(cause)
 
     def _ask(
         self, place: _Place, slot: _Slot, issuer_key: KeyFinder, now: datetime
@@ -193,7 +210,11 @@ class Statuses:
             key_id = status_list_key_id(token)
             key = issuer_key(key_id)
             signed = read_status_list(
-                token, url=url, issuer_key=key, now=now, algorithms=self._algorithms
+                token,
+                url=url,
+                issuer_key=key,
+                now=min(now, _last_moment(token, now)),
+                algorithms=self._algorithms,
             )
         except Malformed as cause:
             raise Refused(
@@ -227,6 +248,18 @@ class Statuses:
                 size -= _size_bytes(self._slots.pop(next(iter(self._slots))))
 
 
+def _last_moment(token: str, now: datetime) -> datetime:
+    """Give the last moment at which the list in `token` is in force; `now` where it has no end.
+
+    Nothing is proved yet. Read as of then, a list that ended is checked in everything else.
+    """
+    claims = read_jws(
+        token, typ=STATUS_LIST_TYP, where="status_list", max_bytes=MAX_TOKEN_BYTES
+    ).unverified_claims
+    ends_at = time_at(claims, "exp", "status_list")
+    return now if ends_at is None else ends_at - timedelta(seconds=1)
+
+
 def _bare(why: Refused | Unavailable) -> Refused | Unavailable:
     return Refused(*why.reasons) if isinstance(why, Refused) else Unavailable(why.what)
 
@@ -236,8 +269,14 @@ def _size_bytes(slot: _Slot) -> int:
     return 0 if kept is None else len(kept.signed.entries)
 
 
-def _rests(slot: _Slot, now: datetime) -> bool:
-    return slot.failed is not None and abs(now - slot.failed.at) < RETRY_AFTER
+def _rests(slot: _Slot, now: datetime, max_age: timedelta) -> bool:
+    """Say whether the last attempt is so young that another would end as it did."""
+    if slot.failed is not None:
+        return abs(now - slot.failed.at) < RETRY_AFTER
+    kept = slot.kept
+    if kept is None or not (now - kept.signed.listed_at > max_age or _has_expired(kept, now)):
+        return False
+    return abs(now - kept.fetched_at) < RETRY_AFTER
 
 
 def _is_due(kept: _Kept, now: datetime, max_age: timedelta) -> bool:

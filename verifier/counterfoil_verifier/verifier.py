@@ -70,15 +70,28 @@ class Accepted:
         return {query_id: several[0] for query_id, several in self.shown.items()}
 
 
+class NotAccepted(Refused):
+    """Something speaks against the presentation.
+
+    `status_as_of` is the time of the oldest status list that took part, such as the one
+    that says "revoked"; None when none did.
+    """
+
+    def __init__(self, *reasons: Reason, status_as_of: datetime | None) -> None:
+        super().__init__(*reasons)
+        self.status_as_of = status_as_of
+
+
 class CouldNotCheck(Unavailable):
     """Nothing speaks against the presentation, and something could not be found out.
 
-    `reasons` say what, with codes such as `status-too-old`.
+    `reasons` say what, with codes such as `status-too-old`. `status_as_of` as in `NotAccepted`.
     """
 
-    def __init__(self, *reasons: Reason) -> None:
+    def __init__(self, *reasons: Reason, status_as_of: datetime | None = None) -> None:
         super().__init__("; ".join(str(reason) for reason in reasons))
         self.reasons = reasons
+        self.status_as_of = status_as_of
 
     @property
     def codes(self) -> list[str]:
@@ -129,9 +142,9 @@ class Verifier:
     ) -> Accepted:
         """Give the claims that `presentation` proves in answer to `request`.
 
-        Raises `Refused` with every reason that was found, `CouldNotCheck` (an
-        `Unavailable`) when only open questions remain, and `Malformed` for
-        bytes that are no presentation.
+        Raises `NotAccepted` (a `Refused`) with every reason that was found, `CouldNotCheck`
+        (an `Unavailable`) when only open questions remain, `Refused` for an answer that has
+        not what the request wants, and `Malformed` for bytes that are no presentation.
         """
         _require_answerable(presentation, request, now)
         transactions = transactions_of(request)
@@ -165,14 +178,15 @@ class Verifier:
                 shown.setdefault(query.id, []).append(judged.claims)
         against += _unsigned(transactions, proofs, unproved)
         # A known "no" outweighs an open question: asking again would not change it.
+        status_as_of = min(listed, default=None)
         if against:
-            raise Refused(*against)
+            raise NotAccepted(*against, status_as_of=status_as_of)
         if unknown:
-            raise CouldNotCheck(*unknown)
+            raise CouldNotCheck(*unknown, status_as_of=status_as_of)
         return Accepted(
             shown={query_id: tuple(several) for query_id, several in shown.items()},
             checked_at=now,
-            status_as_of=min(listed, default=None),
+            status_as_of=status_as_of,
         )
 
     def _judge(
