@@ -7,7 +7,7 @@ fetcher sees to HTTPS, redirects, addresses and time.
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from counterfoil_credentials.encoding import (
@@ -24,6 +24,7 @@ from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.keys import Curve, PublicKey
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE, WELL_KNOWN_JWT_VC_ISSUER
 
+_Key = TypeVar("_Key")
 _WHERE: Final = "jwt-vc-issuer"
 _MAX_BYTES: Final = 65_536
 _JWKS_MEDIA_TYPES: Final = f"application/jwk-set+json, {JSON_MEDIA_TYPE}"  # RFC 7517, section 8.5
@@ -112,7 +113,7 @@ def parse_signing_keys(
     return {key_id: key for key_id, key in fitting if times[key_id] == 1}
 
 
-def issuer_key_named(keys: Mapping[str, PublicKey], key_id: str | None) -> PublicKey | None:
+def issuer_key_named(keys: Mapping[str, _Key], key_id: str | None) -> _Key | None:
     """Give the key that a token names by `kid`; without a name, the issuer's only one."""
     if key_id is None:
         return next(iter(keys.values())) if len(keys) == 1 else None

@@ -143,6 +143,19 @@ def first_key(header: Mapping[str, Json]) -> PublicKey:
     return _public_key(chain[0])
 
 
+def first_subject(header: Mapping[str, Json]) -> str:
+    """Give the subject of the first certificate in `x5c` (RFC 4514), which is nobody's word yet.
+
+    It names the issuer of a credential without `iss`, once `certified_key` has found the
+    chain good. Raises `Malformed`, also where there is no subject.
+    """
+    with _foreign_errors(_WHERE):
+        subject = _parse_chain(header)[0].subject.rfc4514_string()
+    if not subject:
+        raise Malformed("a certificate with a subject", "one without", _WHERE)
+    return subject
+
+
 def _parse_chain(header: Mapping[str, Json]) -> "list[x509.Certificate]":
     from cryptography import x509
 

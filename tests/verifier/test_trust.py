@@ -5,15 +5,17 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import pytest
+from counterfoil_credentials.encoding import Json
 from counterfoil_credentials.errors import Misuse, Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.issuer_keys import issuer_keys_document
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_verifier import FetchedTrust, PinnedTrust, TrustedIssuer
-from counterfoil_verifier.trust import FRESH_FOR, MAX_AGE, RETRY_AFTER
+from counterfoil_verifier.trust import Ending, KeyAsked, PinnedKey
+from counterfoil_verifier.trust_kept import FRESH_FOR, MAX_AGE, RETRY_AFTER
 
 from tests.conftest import Clock
-from tests.verifier.scene import ISSUER, NOON, RECEIPT_TYPE, SECOND, WARRANTY_TYPE
+from tests.verifier.scene import DAY, ISSUER, NOON, RECEIPT_TYPE, SECOND, WARRANTY_TYPE
 
 
 class Metadata:
@@ -48,6 +50,11 @@ def trust(metadata: Metadata) -> FetchedTrust:
     return FetchedTrust(metadata.fetcher, {ISSUER: [WARRANTY_TYPE]})
 
 
+def asked(issuer: str | None, vct: str, key_id: str | None, at: datetime | None = None) -> KeyAsked:
+    header: dict[str, Json] = {} if key_id is None else {"kid": key_id}
+    return KeyAsked(issuer, vct, header, at)
+
+
 def codes(ask: Callable[[], object]) -> list[str]:
     with pytest.raises(Refused) as refused:
         ask()
@@ -66,20 +73,77 @@ def test_pinned_keys_are_found_by_their_thumbprint() -> None:
         ]
     )
 
-    assert pinned.key(ISSUER, WARRANTY_TYPE, new.public.thumbprint(), now=NOON) == new.public
-    assert codes(lambda: pinned.key(ISSUER, WARRANTY_TYPE, None, now=NOON)) == [
+    assert (
+        pinned.key_for(asked(ISSUER, WARRANTY_TYPE, new.public.thumbprint()), now=NOON)
+        == new.public
+    )
+    assert codes(lambda: pinned.key_for(asked(ISSUER, WARRANTY_TYPE, None), now=NOON)) == [
         "issuer-key-unknown"
     ]
-    assert codes(lambda: pinned.key(ISSUER, RECEIPT_TYPE, None, now=NOON)) == [
+    assert codes(lambda: pinned.key_for(asked(ISSUER, RECEIPT_TYPE, None), now=NOON)) == [
         "issuer-not-trusted-for-type"
     ]
-    assert codes(lambda: pinned.key(ISSUER + "/", WARRANTY_TYPE, None, now=NOON)) == [
+    assert codes(lambda: pinned.key_for(asked(ISSUER + "/", WARRANTY_TYPE, None), now=NOON)) == [
         "issuer-not-trusted"
     ]
 
 
+def test_a_pinned_key_signs_in_its_time_which_is_judged_at_issuance() -> None:
+    """A warranty outlives the key that signed it; what a retired key signs today is refused."""
+    old, new = MemorySigner.generate().public, MemorySigner.generate().public
+    keys = (PinnedKey(old, not_after=NOON), PinnedKey(new, not_before=NOON))
+    pinned = PinnedTrust([TrustedIssuer(issuer=ISSUER, vcts=frozenset({WARRANTY_TYPE}), keys=keys)])
+
+    def key_of(key: PublicKey, issued_at: datetime | None) -> PublicKey:
+        question = asked(ISSUER, WARRANTY_TYPE, key.thumbprint(), issued_at)
+        return pinned.key_for(question, now=NOON + 1000 * DAY)
+
+    assert key_of(old, NOON - SECOND) == old
+    assert key_of(new, NOON) == new
+    assert codes(lambda: key_of(old, NOON)) == ["key-expired"]
+    assert codes(lambda: key_of(new, NOON - SECOND)) == ["key-not-yet-in-force"]
+    # Without a time of issue it is as if it were issued now.
+    assert key_of(new, None) == new
+    assert codes(lambda: key_of(old, None)) == ["key-expired"]
+
+
+def test_pinned_trust_says_when_an_issuers_last_key_ends() -> None:
+    def trusted(issuer: str, *ends: datetime | None) -> TrustedIssuer:
+        keys = tuple(PinnedKey(MemorySigner.generate().public, not_after=at) for at in ends)
+        return TrustedIssuer(issuer=issuer, vcts=frozenset({WARRANTY_TYPE}), keys=keys)
+
+    trust = PinnedTrust(
+        [
+            trusted("https://late.example", NOON, NOON + 9 * DAY),
+            trusted("https://soon.example", NOON + DAY),
+            trusted("https://for-ever.example", NOON, None),
+            trusted("https://none.example"),
+        ]
+    )
+
+    assert trust.ends(NOON) == [
+        Ending("the last key of https://soon.example", NOON + DAY),
+        Ending("the last key of https://late.example", NOON + 9 * DAY),
+    ]
+
+
+def test_kept_keys_end_a_day_after_a_silent_issuer_last_answered(
+    trust: FetchedTrust, metadata: Metadata, clock: Clock
+) -> None:
+    question = asked(ISSUER, WARRANTY_TYPE, metadata.signers[0].public.thumbprint())
+    trust.key_for(question, now=clock())
+    assert trust.ends(clock()) == []
+
+    metadata.disconnect()
+    trust.key_for(question, now=clock.advance(FRESH_FOR))
+
+    (ending,) = trust.ends(clock())
+    assert ending.at == clock() - FRESH_FOR + MAX_AGE
+    assert ISSUER in ending.what
+
+
 def test_trust_in_nobody_trusts_nobody() -> None:
-    assert codes(lambda: PinnedTrust([]).key(ISSUER, WARRANTY_TYPE, None, now=NOON)) == [
+    assert codes(lambda: PinnedTrust([]).key_for(asked(ISSUER, WARRANTY_TYPE, None), now=NOON)) == [
         "issuer-not-trusted"
     ]
 
@@ -89,11 +153,13 @@ def test_keys_are_fetched_once_and_kept(
 ) -> None:
     kid = metadata.signers[0].public.thumbprint()
 
-    assert trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock()) == metadata.signers[0].public
-    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock.advance(FRESH_FOR - SECOND))
+    assert (
+        trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock()) == metadata.signers[0].public
+    )
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock.advance(FRESH_FOR - SECOND))
     assert metadata.paths == ["/.well-known/jwt-vc-issuer"]
 
-    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock.advance(SECOND))
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock.advance(SECOND))
     assert len(metadata.paths) == 2
 
 
@@ -102,10 +168,10 @@ def test_nothing_is_fetched_for_a_stranger_or_for_another_type(
 ) -> None:
     metadata.fetcher.serve("https://stranger.example", metadata.answer)
 
-    assert codes(lambda: trust.key("https://stranger.example", WARRANTY_TYPE, "k", now=now)) == [
-        "issuer-not-trusted"
-    ]
-    assert codes(lambda: trust.key(ISSUER, RECEIPT_TYPE, "k", now=now)) == [
+    assert codes(
+        lambda: trust.key_for(asked("https://stranger.example", WARRANTY_TYPE, "k"), now=now)
+    ) == ["issuer-not-trusted"]
+    assert codes(lambda: trust.key_for(asked(ISSUER, RECEIPT_TYPE, "k"), now=now)) == [
         "issuer-not-trusted-for-type"
     ]
     assert metadata.paths == []
@@ -114,16 +180,18 @@ def test_nothing_is_fetched_for_a_stranger_or_for_another_type(
 def test_a_new_key_is_found_and_unknown_ones_do_not_make_us_ask_again_and_again(
     trust: FetchedTrust, metadata: Metadata, clock: Clock
 ) -> None:
-    trust.key(ISSUER, WARRANTY_TYPE, metadata.signers[0].public.thumbprint(), now=clock())
+    trust.key_for(
+        asked(ISSUER, WARRANTY_TYPE, metadata.signers[0].public.thumbprint()), now=clock()
+    )
     metadata.signers.append(MemorySigner.generate())
     new = metadata.signers[1].public
 
     clock.advance(RETRY_AFTER)
-    assert trust.key(ISSUER, WARRANTY_TYPE, new.thumbprint(), now=clock()) == new
+    assert trust.key_for(asked(ISSUER, WARRANTY_TYPE, new.thumbprint()), now=clock()) == new
     for _ in range(5):
-        assert codes(lambda: trust.key(ISSUER, WARRANTY_TYPE, "nobody's", now=clock())) == [
-            "issuer-key-unknown"
-        ]
+        assert codes(
+            lambda: trust.key_for(asked(ISSUER, WARRANTY_TYPE, "nobody's"), now=clock())
+        ) == ["issuer-key-unknown"]
     assert len(metadata.paths) == 2
 
 
@@ -131,11 +199,11 @@ def test_a_withdrawn_key_serves_no_more_once_the_document_was_read_again(
     trust: FetchedTrust, metadata: Metadata, clock: Clock
 ) -> None:
     old = metadata.signers[0].public.thumbprint()
-    trust.key(ISSUER, WARRANTY_TYPE, old, now=clock())
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, old), now=clock())
     metadata.signers = [MemorySigner.generate()]
 
     clock.advance(FRESH_FOR)
-    assert codes(lambda: trust.key(ISSUER, WARRANTY_TYPE, old, now=clock())) == [
+    assert codes(lambda: trust.key_for(asked(ISSUER, WARRANTY_TYPE, old), now=clock())) == [
         "issuer-key-unknown"
     ]
 
@@ -144,30 +212,30 @@ def test_kept_keys_serve_a_day_while_the_issuer_is_silent(
     trust: FetchedTrust, metadata: Metadata, clock: Clock
 ) -> None:
     kid = metadata.signers[0].public.thumbprint()
-    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock())
     metadata.disconnect()
 
-    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock.advance(MAX_AGE - RETRY_AFTER))
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock.advance(MAX_AGE - RETRY_AFTER))
     clock.advance(RETRY_AFTER)
     with pytest.raises(Unavailable):
-        trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+        trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock())
 
     metadata.connect()
     clock.advance(RETRY_AFTER)
-    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock())
 
 
 def test_kept_keys_end_after_a_day_although_the_issuer_was_asked_a_moment_before(
     trust: FetchedTrust, metadata: Metadata, clock: Clock
 ) -> None:
     kid = metadata.signers[0].public.thumbprint()
-    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock())
     metadata.disconnect()
 
-    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock.advance(MAX_AGE - SECOND))
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock.advance(MAX_AGE - SECOND))
     clock.advance(SECOND)
     with pytest.raises(Unavailable):
-        trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+        trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock())
 
 
 def test_a_new_key_of_a_silent_issuer_leaves_the_question_open(
@@ -175,7 +243,7 @@ def test_a_new_key_of_a_silent_issuer_leaves_the_question_open(
 ) -> None:
     """The customer whose brand has changed its key must not be called a cheat."""
     old = metadata.signers[0].public.thumbprint()
-    trust.key(ISSUER, WARRANTY_TYPE, old, now=clock())
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, old), now=clock())
     metadata.signers.append(MemorySigner.generate())
     new = metadata.signers[1].public
     metadata.disconnect()
@@ -183,13 +251,13 @@ def test_a_new_key_of_a_silent_issuer_leaves_the_question_open(
     clock.advance(RETRY_AFTER)
     for _ in range(2):
         with pytest.raises(Unavailable):
-            trust.key(ISSUER, WARRANTY_TYPE, new.thumbprint(), now=clock())
-    trust.key(ISSUER, WARRANTY_TYPE, old, now=clock())
+            trust.key_for(asked(ISSUER, WARRANTY_TYPE, new.thumbprint()), now=clock())
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, old), now=clock())
 
     metadata.connect()
     clock.advance(RETRY_AFTER)
-    assert trust.key(ISSUER, WARRANTY_TYPE, new.thumbprint(), now=clock()) == new
-    assert codes(lambda: trust.key(ISSUER, WARRANTY_TYPE, "nobody's", now=clock())) == [
+    assert trust.key_for(asked(ISSUER, WARRANTY_TYPE, new.thumbprint()), now=clock()) == new
+    assert codes(lambda: trust.key_for(asked(ISSUER, WARRANTY_TYPE, "nobody's"), now=clock())) == [
         "issuer-key-unknown"
     ]
 
@@ -201,12 +269,12 @@ def test_an_issuer_that_was_never_reached_is_left_alone_for_a_moment(
     metadata.body = b"<html>"
     for _ in range(5):
         with pytest.raises(Unavailable):
-            trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+            trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock())
     assert len(metadata.paths) == 1
 
     metadata.body = body
     clock.advance(RETRY_AFTER)
-    trust.key(ISSUER, WARRANTY_TYPE, kid, now=clock())
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock())
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"issuer": "https://other.example"}'])
@@ -216,7 +284,7 @@ def test_a_broken_document_leaves_the_question_open(
     metadata.body = body
 
     with pytest.raises(Unavailable):
-        trust.key(ISSUER, WARRANTY_TYPE, "k", now=now)
+        trust.key_for(asked(ISSUER, WARRANTY_TYPE, "k"), now=now)
 
 
 def test_one_text_is_not_a_collection_of_types() -> None:

@@ -10,7 +10,10 @@ from counterfoil_credentials.errors import Misuse
 from counterfoil_verifier import PRESETS, WARRANTY, words_for
 from counterfoil_verifier.words import known_codes
 
-PRESENTATION_MODULES = ("jws", "keys", "sdjwt", "sdjwt_vc", "key_binding", "dcql_match")
+PRESENTATION_MODULES = (
+    *("jws", "keys", "sdjwt", "sdjwt_vc", "key_binding", "dcql_match"),
+    *("key_discovery", "x509"),
+)
 # These say that a call was wrong, not that a presentation was.
 NEVER_A_VERDICT = {"preset-unknown", "request-unknown", "state-mismatch", "policy"}
 A_CODE = re.compile(r'(?:Reason|_refused|_no|_open|_against|_not_open)\(\s*"([a-z]+(?:-[a-z]+)+)"')

@@ -2,156 +2,213 @@
 
 A good signature shows who speaks. Only trust says whether that speaker may
 issue credentials of this type: a brand of shoes signs no car warranties.
+
+    PinnedTrust        keys that were handed over, with their history    no network
+    FetchedTrust       the issuer's own `jwt-vc-issuer` document         https
+    DidTrust           the issuer's DID document                         https for did:web
+    CertificateTrust   a chain in the credential, to an anchor           no network
+    ListedTrust        a list that somebody signs                        as its source does
+    FirstTrust, AllTrust   several of them
 """
 
-import threading
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Final, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
 
-from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
+from counterfoil_credentials.encoding import optional_text_at
+from counterfoil_credentials.errors import Misuse, Reason, Refused
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.issuer_keys import fetch_issuer_keys, issuer_key_named
+from counterfoil_credentials.jws import Header
 from counterfoil_credentials.keys import PublicKey
 
-FRESH_FOR: Final = timedelta(hours=1)
-"""After this long an issuer's keys are fetched again."""
+from counterfoil_verifier.trust_kept import Kept, NotAmongThem
 
-MAX_AGE: Final = timedelta(days=1)
-"""Keys older than this serve no more, even when the issuer does not answer."""
+Key = TypeVar("Key")
 
-RETRY_AFTER: Final = timedelta(seconds=30)
-"""How long an unknown key id, or a silent issuer, waits for the next attempt."""
+
+@dataclass(frozen=True, slots=True)
+class KeyAsked:
+    """Whose key is asked for, by what an unverified token says: nothing of it is proved.
+
+    `issuer` is None for a credential that names its issuer by a certificate alone;
+    `header` is the token's, `issued_at` its `iat`.
+    """
+
+    issuer: str | None
+    vct: str
+    header: Header
+    issued_at: datetime | None
+
+    @property
+    def key_id(self) -> str | None:
+        """Give the `kid` that the token names, if any."""
+        return optional_text_at(self.header, "kid", "credential.header")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Something that trust rests on, and when it runs out: renew it before."""
+
+    what: str
+    at: datetime
 
 
 class Trust(Protocol):
     """Who may issue credentials of which type."""
 
-    def key(self, issuer: str, vct: str, key_id: str | None, *, now: datetime) -> PublicKey:
-        """Give the key with which `issuer` signs, if it may issue the type `vct`.
+    def key_for(self, asked: KeyAsked, *, now: datetime) -> PublicKey:
+        """Give the key that must have signed, if its issuer may issue the type.
+
+        Where `asked.issuer` is None, the issuer is the subject of the first certificate
+        in `x5c`, and the key is given only if that subject is trusted.
 
         Raises `Refused` (`issuer-not-trusted`, `issuer-not-trusted-for-type`,
-        `issuer-key-unknown`) or `Unavailable` when the keys cannot be had.
+        `issuer-key-unknown`, `key-expired` and other codes of one way to trust) or
+        `Unavailable` when the keys cannot be had.
         """
         ...
+
+    def ends(self, now: datetime) -> Sequence[Ending]:
+        """Give what of it runs out, soonest first; also what has run out already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedKey:
+    """A key that signs from `not_before` on, and before `not_after`.
+
+    A retired key stays, so that what it signed in its time stays verifiable. A stolen one
+    goes: its thief writes whatever time he likes into a credential.
+    """
+
+    key: PublicKey
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+
+    def require_in_force(self, at: datetime) -> None:
+        """Return only if the key may have signed at `at`."""
+        expected, where = "a key that was in force at issuance", "credential.iat"
+        if self.not_before is not None and at < self.not_before:
+            raise Refused(Reason("key-not-yet-in-force", expected, "one from later on", where))
+        if self.not_after is not None and at >= self.not_after:
+            raise Refused(Reason("key-expired", expected, "one that had ended", where))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedIssuer:
-    """An issuer, the types it may issue, and its keys as they were handed over."""
+    """An issuer, the types it may issue, and its keys as they were handed over.
+
+    A plain key is in force always; a `PinnedKey` in its time, judged at issuance.
+    """
 
     issuer: str
     vcts: frozenset[str]
-    keys: tuple[PublicKey, ...]
+    keys: tuple[PublicKey | PinnedKey, ...]
 
 
 class PinnedTrust:
     """Trust in issuers whose keys are known beforehand; it needs no network."""
 
     def __init__(self, issuers: Iterable[TrustedIssuer]) -> None:
-        self._issuers = {trusted.issuer: trusted for trusted in issuers}
+        trusted = {one.issuer: one for one in issuers}
+        self._vcts = {issuer: one.vcts for issuer, one in trusted.items()}
+        self._keys = {
+            issuer: {pinned.key.thumbprint(): pinned for pinned in map(_pinned, one.keys)}
+            for issuer, one in trusted.items()
+        }
 
-    def key(self, issuer: str, vct: str, key_id: str | None, *, now: datetime) -> PublicKey:
-        _require_trusted(issuer, vct, {name: t.vcts for name, t in self._issuers.items()})
-        keys = {key.thumbprint(): key for key in self._issuers[issuer].keys}
-        return _choose(keys, key_id)
+    def key_for(self, asked: KeyAsked, *, now: datetime) -> PublicKey:
+        issuer = required_issuer(asked, self._vcts)
+        pinned = choose_key(self._keys[issuer], asked.key_id)
+        pinned.require_in_force(asked.issued_at or now)
+        return pinned.key
 
-
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    """What the last good fetch gave, if there was one, and how the last attempt ended."""
-
-    keys: Mapping[str, PublicKey]
-    fetched_at: datetime | None
-    tried_at: datetime
-    failure: str | None
-
-    def age(self, now: datetime) -> timedelta:
-        return timedelta.max if self.fetched_at is None else now - self.fetched_at
+    def ends(self, now: datetime) -> Sequence[Ending]:
+        """Give when each issuer's last key ends; one without an end needs no renewal."""
+        last = {
+            issuer: [pinned.not_after for pinned in keys.values()]
+            for issuer, keys in self._keys.items()
+        }
+        return by_time(
+            Ending(f"the last key of {issuer}", max(times))
+            for issuer, found in last.items()
+            if len(times := [one for one in found if one is not None]) == len(found) > 0
+        )
 
 
 class FetchedTrust:
     """Trust in named issuers whose keys come from their own `jwt-vc-issuer` document.
 
-    Keys are fetched again after `FRESH_FOR`, and when a credential names a key
-    that is not among them. While the issuer is silent, keys up to `MAX_AGE`
-    old still serve; a key that is not among them may be a new one, so that
-    question stays open. SD-JWT VC, section 4.
+    See `trust_kept` for how long they are kept. SD-JWT VC, section 4.
     """
 
     def __init__(self, fetcher: Fetcher, issuers: Mapping[str, Collection[str]]) -> None:
         """Trust each issuer of `issuers` for the types beside it."""
-        for issuer, vcts in issuers.items():
-            if isinstance(vcts, str):
-                raise Misuse(f"expected a collection of types, found one text ({issuer})")
-        self._fetcher = fetcher
-        self._vcts = {issuer: frozenset(vcts) for issuer, vcts in issuers.items()}
-        self._fetched: dict[str, _Fetched] = {}
-        self._lock = threading.Lock()
+        self._vcts = require_types(issuers)
+        self._kept = Kept(
+            "the issuer's keys", lambda issuer, _now: fetch_issuer_keys(fetcher, issuer)
+        )
 
-    def key(self, issuer: str, vct: str, key_id: str | None, *, now: datetime) -> PublicKey:
+    def key_for(self, asked: KeyAsked, *, now: datetime) -> PublicKey:
         # Nothing is fetched for an issuer that nobody trusts: a stranger's
         # credential must not make the shop call an address of its choice.
-        _require_trusted(issuer, vct, self._vcts)
-        with self._lock:
-            known = self._fetched.get(issuer)
-        if known is None or self._is_due(known, key_id, now):
-            known = self._refresh(issuer, now)
-        if known.age(now) >= MAX_AGE:
-            failure = known.failure or "only old ones"
-            raise Unavailable(f"expected the issuer's keys, found none: {failure}")
-        try:
-            return _choose(known.keys, key_id)
-        except Refused as unknown:
-            if known.failure is None:
-                raise
-            text = f"expected the issuer's newest keys, found older ones: {known.failure}"
-            raise Unavailable(text) from unknown
+        issuer = required_issuer(asked, self._vcts)
+        return self._kept.find(issuer, lambda keys: choose_key(keys, asked.key_id), now=now)
 
-    def _is_due(self, known: _Fetched, key_id: str | None, now: datetime) -> bool:
-        is_missing = issuer_key_named(known.keys, key_id) is None
-        return (known.age(now) >= FRESH_FOR or is_missing) and now - known.tried_at >= RETRY_AFTER
-
-    def _refresh(self, issuer: str, now: datetime) -> _Fetched:
-        try:
-            keys = fetch_issuer_keys(self._fetcher, issuer)
-        except (Unavailable, Malformed, Refused) as cause:
-            # A broken document or address is the issuer's trouble, not the customer's.
-            with self._lock:
-                known = self._fetched.get(issuer) or _Fetched({}, None, now, None)
-                fresh = replace(known, tried_at=now, failure=str(cause))
-                self._fetched[issuer] = fresh
-        else:
-            fresh = _Fetched(keys, now, now, None)
-            with self._lock:
-                self._fetched[issuer] = fresh
-        return fresh
-
-
-def _require_trusted(issuer: str, vct: str, vcts: Mapping[str, Collection[str]]) -> None:
-    if issuer not in vcts:
-        raise Refused(
-            Reason(
-                "issuer-not-trusted", "an issuer that this shop trusts", "another", "credential.iss"
-            )
-        )
-    if vct not in vcts[issuer]:
-        raise Refused(
-            Reason(
-                "issuer-not-trusted-for-type",
-                "a type that this issuer may issue",
-                "another type",
-                "credential.vct",
-            )
+    def ends(self, now: datetime) -> Sequence[Ending]:
+        """Give when the keys of each silent issuer serve no more."""
+        return by_time(
+            Ending(f"the keys of {issuer}, which does not answer", at)
+            for issuer, at in self._kept.silent()
         )
 
 
-def _choose(keys: Mapping[str, PublicKey], key_id: str | None) -> PublicKey:
+def require_types(issuers: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
+    """Give each issuer's types; `Misuse` for a text in the place of several."""
+    for issuer, vcts in issuers.items():
+        if isinstance(vcts, str):
+            raise Misuse(f"expected a collection of types, found one text ({issuer})")
+    return {issuer: frozenset(vcts) for issuer, vcts in issuers.items()}
+
+
+def required_issuer(asked: KeyAsked, vcts: Mapping[str, Collection[str]]) -> str:
+    """Give the issuer if it may issue the type, by the types of each that is trusted."""
+    if asked.issuer is None or asked.issuer not in vcts:
+        raise not_trusted()
+    if asked.vct not in vcts[asked.issuer]:
+        raise not_trusted_for_type()
+    return asked.issuer
+
+
+def not_trusted() -> Refused:
+    """Give the refusal of an issuer that nobody named."""
+    expected = "an issuer that this shop trusts"
+    return Refused(Reason("issuer-not-trusted", expected, "another", "credential.iss"))
+
+
+def not_trusted_for_type() -> Refused:
+    """Give the refusal of a type that its issuer may not issue."""
+    expected, where = "a type that this issuer may issue", "credential.vct"
+    return Refused(Reason("issuer-not-trusted-for-type", expected, "another type", where))
+
+
+def choose_key(keys: Mapping[str, Key], key_id: str | None) -> Key:
+    """Give the key that a token names; `NotAmongThem` with `issuer-key-unknown`."""
     key = issuer_key_named(keys, key_id)
     if key is None:
         found = "no key id" if key_id is None else "another key id"
-        raise Refused(
+        raise NotAmongThem(
             Reason("issuer-key-unknown", "one of the issuer's keys", found, "credential.kid")
         )
     return key
+
+
+def by_time(endings: Iterable[Ending]) -> list[Ending]:
+    """Give the endings, soonest first."""
+    return sorted(endings, key=lambda ending: ending.at)
+
+
+def _pinned(key: PublicKey | PinnedKey) -> PinnedKey:
+    return key if isinstance(key, PinnedKey) else PinnedKey(key)

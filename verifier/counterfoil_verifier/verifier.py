@@ -28,7 +28,7 @@ from typing import Final
 
 from counterfoil_credentials.dcql import CredentialQuery
 from counterfoil_credentials.dcql_match import Candidate, mismatches, unmet
-from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.encoding import JsonObject, optional_text_at
 from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
 from counterfoil_credentials.jws import ES256_ONLY
 from counterfoil_credentials.key_binding import HolderProof, check_key_binding
@@ -36,16 +36,19 @@ from counterfoil_credentials.keys import Algorithm
 from counterfoil_credentials.requests import PresentationRequest, VpToken
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import (
+    UnverifiedCredential,
     VerifiedCredential,
     audience_reasons,
     read_credential,
+    time_at,
     time_reasons,
 )
+from counterfoil_credentials.x509 import first_subject
 
 from counterfoil_verifier.policy import Judgement, Policy, Presented
 from counterfoil_verifier.statuses import StatusAt, Statuses
 from counterfoil_verifier.transactions import Transaction, transactions_of
-from counterfoil_verifier.trust import Trust
+from counterfoil_verifier.trust import KeyAsked, Trust
 
 PROOF_MAX_AGE: Final = timedelta(minutes=5)
 """A holder's proof older than this was not made for the person at the counter now."""
@@ -194,15 +197,19 @@ class Verifier:
     ) -> _Judged:
         sd_jwt = SdJwt.parse(text, "presentation")
         unverified = read_credential(sd_jwt)
-        issuer, vct = unverified.unverified_issuer, unverified.unverified_vct
+        asked = _asked(unverified)
         try:
-            issuer_key = self._trust.key(issuer, vct, unverified.key_id, now=now)
+            issuer_key = self._trust.key_for(asked, now=now)
         except Unavailable as cause:
             open_question = Reason(
                 "issuer-keys-unreachable", "the issuer's keys", cause.what, "credential.iss"
             )
             raise CouldNotCheck(open_question) from cause
-        credential = unverified.verify(issuer_key, algorithms=self._algorithms)
+        credential = unverified.verify(
+            issuer_key,
+            issuer=first_subject(asked.header) if asked.issuer is None else None,
+            algorithms=self._algorithms,
+        )
 
         # From here on the issuer's word is certain, and reasons are gathered.
         proof, unbound = _proof(sd_jwt, credential, binding, now)
@@ -212,13 +219,13 @@ class Verifier:
                 disclosed=frozenset(unverified.revealed.paths.values()),
                 bound_at=None if proof is None else proof.issued_at,
                 unbound=unbound,
-                status=lambda max_age: self._status(credential, now, max_age),
+                status=lambda max_age: self._status(credential, asked, now, max_age),
                 now=now,
             )
         )
         # The query is evaluated again on what arrived: the wallet's word is not enough.
         arrived = Candidate(
-            types=(credential.vct, *self._trusted_aka(credential, unverified.key_id, now)),
+            types=(credential.vct, *self._trusted_aka(credential, asked, now)),
             claims=credential.claims,
             has_holder_key=credential.holder_key is not None,
         )
@@ -233,16 +240,16 @@ class Verifier:
         return _Judged(credential.claims, replace(judgement, reasons=reasons), proof)
 
     def _trusted_aka(
-        self, credential: VerifiedCredential, key_id: str | None, now: datetime
+        self, credential: VerifiedCredential, asked: KeyAsked, now: datetime
     ) -> Iterator[str]:
         """Give the further types that the issuer is trusted for: its own word is not enough."""
         for vct in credential.aka_vcts:
             with contextlib.suppress(Refused, Unavailable):
-                self._trust.key(credential.issuer, vct, key_id, now=now)
+                self._trust.key_for(replace(asked, vct=vct), now=now)
                 yield vct
 
     def _status(
-        self, credential: VerifiedCredential, now: datetime, max_age: timedelta
+        self, credential: VerifiedCredential, asked: KeyAsked, now: datetime, max_age: timedelta
     ) -> StatusAt:
         # The list is asked for after the signature: asking the brand's server about
         # a forged credential would tell the brand which shop was attacked.
@@ -251,12 +258,28 @@ class Verifier:
         return self._statuses.at(
             credential.status,
             issuer=credential.issuer,
-            issuer_key=lambda key_id: self._trust.key(
-                credential.issuer, credential.vct, key_id, now=now
-            ),
+            issuer_key=lambda key_id: self._trust.key_for(_of_list(asked, key_id), now=now),
             now=now,
             max_age=max_age,
         )
+
+
+def _asked(unverified: UnverifiedCredential) -> KeyAsked:
+    claims = unverified.revealed.claims
+    return KeyAsked(
+        issuer=optional_text_at(claims, "iss", "credential"),
+        vct=unverified.unverified_vct,
+        header=unverified.header,
+        issued_at=time_at(claims, "iat", "credential"),
+    )
+
+
+def _of_list(asked: KeyAsked, key_id: str | None) -> KeyAsked:
+    """Ask for the key of the issuer's list, made today; certificates are the credential's."""
+    header = {name: value for name, value in asked.header.items() if name != "kid"}
+    return replace(
+        asked, header=header if key_id is None else {**header, "kid": key_id}, issued_at=None
+    )
 
 
 def _require_answerable(presentation: VpToken, request: PresentationRequest, now: datetime) -> None:

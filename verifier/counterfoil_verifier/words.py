@@ -64,6 +64,15 @@ _ANOTHER_KIND: Final = Words(
     "The customer showed another kind of credential.", "顾客出示了其他类型的凭证。"
 )
 
+_BAD_KEY: Final = Words(
+    "This is signed with a key that the brand does not use any more, or not yet.",
+    "该凭证的签名密钥已停用或尚未启用。",
+)
+_BAD_CERTIFICATE: Final = Words(
+    "No authority that this shop trusts vouches for whoever signed this.",
+    "本店信任的机构均未为该凭证的签署方提供证明。",
+)
+
 _WORDS: Final[Mapping[str, Words]] = {
     # The warranty itself.
     "warranty-ended": Words("The warranty has ended.", "保修期已结束。"),
@@ -87,6 +96,22 @@ _WORDS: Final[Mapping[str, Words]] = {
     "issuer-key-unknown": Words(
         "This is not signed with a key of the brand.", "该凭证未使用品牌的密钥签名。"
     ),
+    "issuer-url-not-normal": _BAD_CERTIFICATE,
+    "key-expired": _BAD_KEY,
+    "key-not-yet-in-force": _BAD_KEY,
+    "key-revoked": _BAD_KEY,
+    "key-controller-mismatch": _BAD_KEY,
+    "key-relationship-missing": _BAD_KEY,
+    "key-of-another-did": _BAD_KEY,
+    "did-deactivated": _BAD_KEY,
+    "certificate-expired": _BAD_CERTIFICATE,
+    "certificate-not-yet-valid": _BAD_CERTIFICATE,
+    "certificate-self-signed": _BAD_CERTIFICATE,
+    "certificate-anchor-in-chain": _BAD_CERTIFICATE,
+    "certificate-untrusted": _BAD_CERTIFICATE,
+    "certificate-usage": _BAD_CERTIFICATE,
+    "certificate-not-for-this": _BAD_CERTIFICATE,
+    "certificate-key-not-allowed": _BAD_CERTIFICATE,
     "issuer-not-accepted": Words(
         "Proofs of this brand are not accepted here.", "此处不接受该品牌的凭证。"
     ),
@@ -121,6 +146,10 @@ _WORDS: Final[Mapping[str, Words]] = {
         "This question has been answered already. Ask again.", "该请求已被回答，请重新请求。"
     ),
     "request-expired": Words("Too slow: ask again.", "请求已超时，请重新请求。"),
+    "code-wrong": Words(
+        "The number is not the one on the customer's phone. Ask again.",
+        "号码与顾客手机上显示的不一致，请重新请求。",
+    ),
     "declined": Words("The customer did not want to show this.", "顾客不愿出示。"),
     # What it shows.
     "claim-missing": _ASKED_AND_MISSING,
