@@ -15,7 +15,17 @@ PRESENTATION_MODULES = (
     *("key_discovery", "x509"),
 )
 # These say that a call was wrong, not that a presentation was.
-NEVER_A_VERDICT = {"preset-unknown", "request-unknown", "state-mismatch", "policy"}
+NEVER_A_VERDICT = {"preset-unknown", "request-unknown", "state-mismatch", "policy"} | {
+    # These are about a preset.
+    "claim-not-needed",
+    "identity-claim-without-reason",
+    "derived-claim-suffices",
+    "contains-another-claim",
+    "retention-missing",
+    "kept-longer-than-told",
+    "purpose-not-registered",
+    "more-than-registered",
+}
 A_CODE = re.compile(r'(?:Reason|_refused|_no|_open|_against|_not_open)\(\s*"([a-z]+(?:-[a-z]+)+)"')
 
 

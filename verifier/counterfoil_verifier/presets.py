@@ -1,19 +1,34 @@
 """What a counter can ask with one tap, as data: purpose, claims, and what is kept.
 
     warranty = WARRANTY.accepting(["https://audio.example/types/warranty"])
+    ours = parse_preset(Path("presets/hire.json").read_bytes(), "hire.json")
 
 A preset asks for what its decision needs. A warranty needs the product, its
-serial number and the last day; a name and a price decide nothing.
+serial number and the last day; a name and a price decide nothing. What it asks
+beyond what the policy reads has its reason beside it, and `preset_linter.py` says
+where one is missing. The files of those that ship are in `preset_files/`.
 """
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from importlib.resources import files
 from typing import Final
 
-from counterfoil_credentials.claims import ClaimPath
+from counterfoil_credentials.claims import ClaimPath, parse_path
 from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery
-from counterfoil_credentials.errors import Misuse
+from counterfoil_credentials.encoding import (
+    JsonObject,
+    as_object,
+    int_at,
+    list_at,
+    object_at,
+    parse_object,
+    text_at,
+    texts_at,
+)
+from counterfoil_credentials.errors import Malformed, Misuse
 
 from counterfoil_verifier.policy import (
     AllOf,
@@ -24,17 +39,44 @@ from counterfoil_verifier.policy import (
     OfType,
     Policy,
 )
+from counterfoil_verifier.policy_moments import HappenedWithin
 from counterfoil_verifier.words import Words
+
+MAX_BYTES: Final = 65_536
+_MAX_CLAIMS: Final = 50
+_MAX_TEXT: Final = 500
+_MAX_DAYS: Final = 3_650
+_MAX_AGE_S: Final = 30 * 86_400
+# A proof that is older was not made for the person at the counter now.
+_MAX_SHOWN_S: Final = 300
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_CODE: Final = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
+_MEMBERS: Final = (
+    "name",
+    "title",
+    "purpose",
+    "retention",
+    "answered_by",
+    "claims",
+    "ends",
+    "happened_within",
+    "status_max_age_s",
+    "holder_shown",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """One question that a counter asks.
 
-    `name` is also the id of its credential query. `ends` is the claim that holds
-    the last day, and the code of the refusal once that day is over (in UTC, as
-    the brand counted it). A status list may be up to `status_max_age` old.
-    `vcts` are the types that answer it.
+    `name` is also the id of its credential query. `why` gives the reason for each claim
+    that the policy does not read. `ends` is the claim that holds the last day, and the
+    code of the refusal once that day is over (in UTC, as the brand counted it);
+    `happened_within` the claim that holds a moment, how long ago it may be, and the
+    code. A status list may be up to `status_max_age` old. `shown_within` says how old
+    may be what a holder shows unasked; None refuses it. The result is kept for
+    `kept_for`; None says that nobody decided. `answered_by` are the names of types as
+    brands use them, `vcts` the types that answer it here.
     """
 
     name: str
@@ -45,6 +87,11 @@ class Preset:
     ends: tuple[ClaimPath, str] | None
     status_max_age: timedelta
     vcts: tuple[str, ...] = ()
+    why: Mapping[ClaimPath, Words] = field(default_factory=dict[ClaimPath, Words], hash=False)
+    happened_within: tuple[ClaimPath, timedelta, str] | None = None
+    shown_within: timedelta | None = None
+    kept_for: timedelta | None = None
+    answered_by: tuple[str, ...] = ()
 
     def accepting(self, vcts: Iterable[str]) -> "Preset":
         """Give the preset that is answered by credentials of the types `vcts`."""
@@ -68,22 +115,148 @@ class Preset:
         if self.ends is not None:
             path, code = self.ends
             checks.append(DateNotPassed(path=path, code=code))
+        if self.happened_within is not None:
+            path, period, code = self.happened_within
+            checks.append(HappenedWithin(path=path, period=period, code=code))
         return AllOf(*checks)
 
+    def read_by_policy(self) -> frozenset[ClaimPath]:
+        """Give the claims that the decision itself reads."""
+        read = [one[0] for one in (self.ends, self.happened_within) if one is not None]
+        return frozenset(read)
 
-WARRANTY: Final = Preset(
-    name="warranty",
-    title=Words("Warranty?", "在保修期内吗？"),
-    purpose=Words(
-        "To see whether this item is still under warranty.", "核对该商品是否仍在保修期内。"
-    ),
-    retention=Words(
-        "The shop keeps the result and its time for 30 days. What you show is not stored.",
-        "商店仅保留结果和时间，为期 30 天；您出示的内容不会被存储。",
-    ),
-    claims=(("item", "name"), ("item", "serial"), ("valid_until",)),
-    ends=(("valid_until",), "warranty-ended"),
-    status_max_age=timedelta(days=1),
-)
 
-PRESETS: Final[Mapping[str, Preset]] = {WARRANTY.name: WARRANTY}
+def parse_preset(data: bytes, where: str) -> Preset:
+    """Give the preset in a JSON file's bytes; `where` names the file.
+
+    Raises `Malformed` for a member that is missing, of another kind, or not known.
+    """
+    document = parse_object(data, where, max_bytes=MAX_BYTES)
+    _require_only(document, _MEMBERS, where)
+    name = text_at(document, "name", where)
+    if not _NAME.fullmatch(name):
+        raise Malformed("1 to 64 letters, digits, _ and -", "another text", f"{where}.name")
+    retention = object_at(document, "retention", where)
+    _require_only(retention, ("days", "en", "zh"), f"{where}.retention")
+    answered_by = texts_at(document, "answered_by", where)
+    if not answered_by or not all(_NAME.fullmatch(one) for one in answered_by):
+        raise Malformed("names of types", "none, or another text", f"{where}.answered_by")
+    claims, why = _claims(document, where)
+    preset = Preset(
+        name=name,
+        title=_words(document, "title", where),
+        purpose=_words(document, "purpose", where),
+        retention=_words_in(retention, f"{where}.retention"),
+        kept_for=_days(retention, f"{where}.retention") if "days" in retention else None,
+        answered_by=tuple(answered_by),
+        claims=claims,
+        why=why,
+        ends=_ends(document, where),
+        happened_within=_happened_within(document, where),
+        status_max_age=_seconds(document, "status_max_age_s", _MAX_AGE_S, where),
+        shown_within=_shown_within(document, where),
+    )
+    if preset.read_by_policy() - set(claims):
+        raise Malformed("every claim that the decision reads", "one missing", f"{where}.claims")
+    return preset
+
+
+def _claims(
+    document: JsonObject, where: str
+) -> tuple[tuple[ClaimPath, ...], dict[ClaimPath, Words]]:
+    claims: list[ClaimPath] = []
+    why: dict[ClaimPath, Words] = {}
+    for i, value in enumerate(list_at(document, "claims", where)):
+        place = f"{where}.claims[{i}]"
+        claim = as_object(value, place)
+        _require_only(claim, ("path", "why"), place)
+        path = parse_path(claim.get("path"), f"{place}.path")
+        if path in claims:
+            raise Malformed("each claim once", "one twice", place)
+        claims.append(path)
+        if "why" in claim:
+            why[path] = _words(claim, "why", place)
+    # Without one, a wallet sends whatever the brand conceals nowhere: nobody chose that.
+    if not 1 <= len(claims) <= _MAX_CLAIMS:
+        raise Malformed(f"1 to {_MAX_CLAIMS} claims", f"{len(claims)}", f"{where}.claims")
+    return tuple(claims), why
+
+
+def _ends(document: JsonObject, where: str) -> tuple[ClaimPath, str] | None:
+    if "ends" not in document:
+        return None
+    ends, place = object_at(document, "ends", where), f"{where}.ends"
+    _require_only(ends, ("path", "code"), place)
+    return parse_path(ends.get("path"), f"{place}.path"), _code(ends, place)
+
+
+def _happened_within(document: JsonObject, where: str) -> tuple[ClaimPath, timedelta, str] | None:
+    if "happened_within" not in document:
+        return None
+    happened, place = object_at(document, "happened_within", where), f"{where}.happened_within"
+    _require_only(happened, ("path", "days", "code"), place)
+    path = parse_path(happened.get("path"), f"{place}.path")
+    return path, _days(happened, place), _code(happened, place)
+
+
+def _shown_within(document: JsonObject, where: str) -> timedelta | None:
+    if "holder_shown" not in document:
+        return None
+    shown, place = object_at(document, "holder_shown", where), f"{where}.holder_shown"
+    _require_only(shown, ("within_s",), place)
+    return _seconds(shown, "within_s", _MAX_SHOWN_S, place)
+
+
+def _words(document: JsonObject, name: str, where: str) -> Words:
+    words, place = object_at(document, name, where), f"{where}.{name}"
+    _require_only(words, ("en", "zh"), place)
+    return _words_in(words, place)
+
+
+def _words_in(words: JsonObject, where: str) -> Words:
+    found = [text_at(words, language, where) for language in ("en", "zh")]
+    if not all(0 < len(text) <= _MAX_TEXT and text.isprintable() for text in found):
+        raise Malformed(f"1 to {_MAX_TEXT} printable characters", "another text", where)
+    return Words(*found)
+
+
+def _code(obj: JsonObject, where: str) -> str:
+    code = text_at(obj, "code", where)
+    if not _CODE.fullmatch(code):
+        raise Malformed("a code such as warranty-ended", "another text", f"{where}.code")
+    return code
+
+
+def _days(obj: JsonObject, where: str) -> timedelta:
+    days = int_at(obj, "days", where)
+    if not 0 <= days <= _MAX_DAYS:
+        raise Malformed(f"0 to {_MAX_DAYS} days", f"{days}", f"{where}.days")
+    return timedelta(days=days)
+
+
+def _seconds(obj: JsonObject, name: str, most: int, where: str) -> timedelta:
+    seconds = int_at(obj, name, where)
+    if not 1 <= seconds <= most:
+        raise Malformed(f"1 to {most} seconds", f"{seconds}", f"{where}.{name}")
+    return timedelta(seconds=seconds)
+
+
+def _require_only(obj: JsonObject, members: Iterable[str], where: str) -> None:
+    if unknown := sorted(obj.keys() - set(members)):
+        raise Malformed(f"only {', '.join(members)}", unknown[0], where)
+
+
+def preset_files() -> dict[str, bytes]:
+    """Give the files of the presets that ship, by name: what a new folder begins with."""
+    folder = files("counterfoil_verifier") / "preset_files"
+    names = ("warranty.json", "member.json", "return.json")
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+PRESETS: Final[Mapping[str, Preset]] = {
+    preset.name: preset
+    for preset in (parse_preset(data, name) for name, data in preset_files().items())
+}
+"""The presets that ship, by name."""
+
+WARRANTY: Final = PRESETS["warranty"]

@@ -76,6 +76,7 @@ _BAD_CERTIFICATE: Final = Words(
 _WORDS: Final[Mapping[str, Words]] = {
     # The warranty itself.
     "warranty-ended": Words("The warranty has ended.", "保修期已结束。"),
+    "return-period-over": Words("The time to bring this back is over.", "退货期限已过。"),
     "revoked": Words(
         "The brand has cancelled this, for example because the goods were returned.",
         "品牌已撤销该凭证，例如商品已退货。",
@@ -146,6 +147,7 @@ _WORDS: Final[Mapping[str, Words]] = {
         "This question has been answered already. Ask again.", "该请求已被回答，请重新请求。"
     ),
     "request-expired": Words("Too slow: ask again.", "请求已超时，请重新请求。"),
+    "answer-not-encrypted": _NOT_READABLE,
     "code-wrong": Words(
         "The number is not the one on the customer's phone. Ask again.",
         "号码与顾客手机上显示的不一致，请重新请求。",
