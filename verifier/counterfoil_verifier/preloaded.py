@@ -1,0 +1,111 @@
+"""The till's way out when there is none: the network first, then the file that was loaded."""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+from counterfoil_credentials.errors import Unavailable
+from counterfoil_credentials.fetch import MAX_BYTES, Fetcher, Response
+from counterfoil_credentials.fetch_urls import origin_of, parse_url
+from counterfoil_credentials.spec import JSON_MEDIA_TYPE, STATUS_LIST_MEDIA_TYPE
+
+from counterfoil_verifier.preload import Preload
+
+Clock: TypeAlias = Callable[[], datetime]
+
+MAX_AGE: Final = timedelta(days=7)
+"""How long keys and trust lists of a file serve; a status list says its own age."""
+
+RETRY_AFTER: Final = timedelta(seconds=30)
+"""How long an origin that did not answer is not asked again: a queue waits behind it."""
+
+
+class PreloadedFetcher:
+    """Asks the network, and the file where the network does not answer.
+
+    Safe to use from several threads. What an answer of a server says stands, whatever the
+    file has: only silence, and a server's own trouble (5xx), lead to the file.
+    """
+
+    def __init__(
+        self,
+        inner: Fetcher,
+        preload: Preload,
+        clock: Clock,
+        *,
+        max_age: timedelta = MAX_AGE,
+    ) -> None:
+        """Stand before `inner`; all but status lists older than `max_age` serve no more."""
+        self._inner = inner
+        self._preload = preload
+        self._clock = clock
+        self._max_age = max_age
+        self._silent: dict[str, datetime] = {}
+        self._lock = threading.Lock()
+
+    def load(self, preload: Preload) -> None:
+        """Go on with another file."""
+        self._preload = preload
+
+    def get(
+        self,
+        url: str,
+        *,
+        accept: str,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> Response:
+        """GET `url`. See `Fetcher.get`."""
+        kept = self._kept(url, accept, max_bytes)
+        if kept is None:
+            return self._inner.get(url, accept=accept, headers=headers, max_bytes=max_bytes)
+        origin, now = origin_of(parse_url(url)), self._clock()
+        with self._lock:
+            silent_since = self._silent.get(origin)
+        if silent_since is not None and abs(now - silent_since) < RETRY_AFTER:
+            return kept
+        try:
+            answer = self._inner.get(url, accept=accept, headers=headers, max_bytes=max_bytes)
+        except Unavailable:
+            self._remember(origin, now)
+            return kept
+        if answer.status >= 500:
+            self._remember(origin, now)
+            return kept
+        with self._lock:
+            self._silent.pop(origin, None)
+        return answer
+
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+        accept: str = JSON_MEDIA_TYPE,
+        max_bytes: int = MAX_BYTES,
+    ) -> Response:
+        """POST `body`: nothing that was kept answers that."""
+        return self._inner.post(
+            url, body, media_type=media_type, headers=headers, accept=accept, max_bytes=max_bytes
+        )
+
+    def _kept(self, url: str, accept: str, max_bytes: int) -> Response | None:
+        document = self._preload.documents.get(url)
+        if document is None or len(document.body) > max_bytes:
+            return None
+        if document.media_type not in (name.strip() for name in accept.split(",")):
+            return None
+        age = self._clock() - document.had_at
+        if age > self._max_age and document.media_type != STATUS_LIST_MEDIA_TYPE:
+            return None
+        return Response(
+            200, document.media_type, document.body, age_s=max(0, int(age.total_seconds()))
+        )
+
+    def _remember(self, origin: str, now: datetime) -> None:
+        # No more origins than the file has documents: only for those it is asked.
+        with self._lock:
+            self._silent[origin] = now
