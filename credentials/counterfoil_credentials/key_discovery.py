@@ -105,6 +105,16 @@ def find_issuer_key(
             text = "a type that this issuer may issue"
             raise _refused("issuer-not-trusted-for-type", text, "another type", "vct")
         return IssuerKey(key=_published(header, issuer, fetcher), url=issuer)
+    return find_certified_key(header, issuer, vct, policy=policy, now=now)
+
+
+def find_certified_key(
+    header: Mapping[str, Json], issuer: str | None, vct: str, *, policy: IssuerPolicy, now: datetime
+) -> IssuerKey:
+    """Give the key of the certificate with which the issuer signs; it needs no network.
+
+    Raises as `find_issuer_key` does for an issuer that is not known by its metadata.
+    """
     trusted = policy.by_certificate.get(vct)
     if trusted is None or "x5c" not in header:
         raise _not_trusted()

@@ -3,11 +3,11 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from counterfoil_credentials.errors import Reason, Refused, Unavailable
-from counterfoil_credentials.jws import ES256_ONLY, sign_jws
+from counterfoil_credentials.jws import ES256_ONLY, Header, sign_jws
 from counterfoil_credentials.keys import Algorithm, Curve, MemorySigner, PublicKey
 from counterfoil_credentials.sdjwt_vc import StatusReference
 from counterfoil_credentials.token_status_list import sign_status_list
@@ -60,7 +60,7 @@ def look_up(scene: Scene, max_age: timedelta = DAY) -> StatusAt:
     return scene.statuses.at(
         StatusReference(LIST_URL, INDEX),
         issuer=ISSUER,
-        issuer_key=lambda _: scene.brand.signer.public,
+        issuer_key=lambda _header, _at: scene.brand.signer.public,
         now=scene.clock(),
         max_age=max_age,
     )
@@ -314,10 +314,10 @@ def test_a_list_whose_key_was_withdrawn_serves_no_more_when_it_is_due(
     keys = {key.thumbprint(): key for key in (scene.brand.signer.public, withdrawn.public)}
 
     def look() -> StatusAt:
-        def named(key_id: str | None) -> PublicKey:
-            if (key_id or "") not in keys:
+        def named(header: Header, _listed_at: datetime | None) -> PublicKey:
+            if header["kid"] not in keys:
                 raise Refused(Reason("issuer-key-unknown", "a key", "another", "kid"))
-            return keys[key_id or ""]
+            return keys[str(header["kid"])]
 
         return scene.statuses.at(
             StatusReference(LIST_URL, INDEX),
@@ -571,7 +571,7 @@ def test_what_was_asked_for_longest_ago_is_forgotten_first(
         known.at(
             StatusReference(name, 0),
             issuer=ISSUER,
-            issuer_key=lambda _: scene.brand.signer.public,
+            issuer_key=lambda _header, _at: scene.brand.signer.public,
             now=NOON,
             max_age=DAY,
         )
@@ -593,7 +593,7 @@ def test_lists_that_fail_do_not_pile_up(scene: Scene, monkeypatch: pytest.Monkey
             known.at(
                 StatusReference(name, 0),
                 issuer=ISSUER,
-                issuer_key=lambda _: scene.brand.signer.public,
+                issuer_key=lambda _header, _at: scene.brand.signer.public,
                 now=NOON,
                 max_age=DAY,
             )

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
-from counterfoil_credentials.jws import ES256_ONLY, read_jws
+from counterfoil_credentials.jws import ES256_ONLY, Header, read_jws
 from counterfoil_credentials.keys import Algorithm, PublicKey
 from counterfoil_credentials.sdjwt_vc import StatusReference, time_at
 from counterfoil_credentials.spec import STATUS_LIST_TYP
@@ -26,7 +26,6 @@ from counterfoil_credentials.token_status_list import (
     SignedStatusList,
     StatusSource,
     read_status_list,
-    status_list_key_id,
 )
 
 KEPT_WITHOUT_TTL: Final = timedelta(minutes=5)
@@ -41,9 +40,10 @@ RETRY_AFTER: Final = timedelta(seconds=5)
 _MAX_LISTS: Final = 1_000
 _MAX_BYTES: Final = 128 * 1024 * 1024
 _SKEW: Final = timedelta(seconds=60)
+_WHERE: Final = "status_list"
 
-KeyFinder = Callable[[str | None], PublicKey]
-"""Gives the credential issuer's key for a key id; the list must be signed with it."""
+KeyFinder = Callable[[Header, datetime | None], PublicKey]
+"""Gives the credential issuer's key for a list's header and `iat`; it must have signed the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _Kept:
     """A list with the key that signed it, and when it was last asked for."""
 
     signed: SignedStatusList
-    key_id: str | None
+    header: Header
     key: PublicKey
     fetched_at: datetime
 
@@ -207,13 +207,18 @@ class Statuses:
         """Give the list, checked; whatever is wrong with it is told apart from the credential."""
         try:
             token = self._source.fetch(url)
-            key_id = status_list_key_id(token)
-            key = issuer_key(key_id)
+            unverified = read_jws(
+                token, typ=STATUS_LIST_TYP, where=_WHERE, max_bytes=MAX_TOKEN_BYTES
+            )
+            claims = unverified.unverified_claims
+            key = issuer_key(unverified.header, time_at(claims, "iat", _WHERE))
+            ends_at = time_at(claims, "exp", _WHERE)
             signed = read_status_list(
                 token,
                 url=url,
                 issuer_key=key,
-                now=min(now, _last_moment(token, now)),
+                # Read as of its last moment, a list that ended is checked in all the rest.
+                now=now if ends_at is None else min(now, ends_at - timedelta(seconds=1)),
                 algorithms=self._algorithms,
             )
         except Malformed as cause:
@@ -225,7 +230,7 @@ class Statuses:
         # A list from the future would be kept as the newest against every one after it.
         if signed.listed_at > now + _SKEW:
             raise _refused("from-the-future", "a list that is not from the future", "one that is")
-        return _Kept(signed, key_id, key, now)
+        return _Kept(signed, unverified.header, key, now)
 
     def _newest(self, fetched: _Kept, known: _Kept | None) -> _Kept:
         """Give the newer list. An older one is no news: it neither serves nor refuses anybody.
@@ -246,18 +251,6 @@ class Statuses:
             size = sum(_size_bytes(slot) for slot in self._slots.values())
             while size > _MAX_BYTES:
                 size -= _size_bytes(self._slots.pop(next(iter(self._slots))))
-
-
-def _last_moment(token: str, now: datetime) -> datetime:
-    """Give the last moment at which the list in `token` is in force; `now` where it has no end.
-
-    Nothing is proved yet. Read as of then, a list that ended is checked in everything else.
-    """
-    claims = read_jws(
-        token, typ=STATUS_LIST_TYP, where="status_list", max_bytes=MAX_TOKEN_BYTES
-    ).unverified_claims
-    ends_at = time_at(claims, "exp", "status_list")
-    return now if ends_at is None else ends_at - timedelta(seconds=1)
 
 
 def _bare(why: Refused | Unavailable) -> Refused | Unavailable:
@@ -302,7 +295,7 @@ def _has_expired(kept: _Kept, now: datetime) -> bool:
 def _still_stands(kept: _Kept, issuer_key: KeyFinder) -> bool:
     """Say whether the key that signed a kept list is the issuer's still, or was withdrawn."""
     try:
-        return issuer_key(kept.key_id) == kept.key
+        return issuer_key(kept.header, kept.signed.listed_at) == kept.key
     except Refused:
         return False
 

@@ -30,9 +30,9 @@ from counterfoil_credentials.dcql import CredentialQuery
 from counterfoil_credentials.dcql_match import Candidate, mismatches, unmet
 from counterfoil_credentials.encoding import JsonObject, optional_text_at
 from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
-from counterfoil_credentials.jws import ES256_ONLY
+from counterfoil_credentials.jws import ES256_ONLY, Header
 from counterfoil_credentials.key_binding import HolderProof, check_key_binding
-from counterfoil_credentials.keys import Algorithm
+from counterfoil_credentials.keys import Algorithm, PublicKey
 from counterfoil_credentials.requests import PresentationRequest, VpToken
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import (
@@ -225,7 +225,7 @@ class Verifier:
         )
         # The query is evaluated again on what arrived: the wallet's word is not enough.
         arrived = Candidate(
-            types=(credential.vct, *self._trusted_aka(credential, asked, now)),
+            types=(credential.vct, *self._trusted_aka(credential, asked, issuer_key, now)),
             claims=credential.claims,
             has_holder_key=credential.holder_key is not None,
         )
@@ -240,13 +240,13 @@ class Verifier:
         return _Judged(credential.claims, replace(judgement, reasons=reasons), proof)
 
     def _trusted_aka(
-        self, credential: VerifiedCredential, asked: KeyAsked, now: datetime
+        self, credential: VerifiedCredential, asked: KeyAsked, signed_by: PublicKey, now: datetime
     ) -> Iterator[str]:
         """Give the further types that the issuer is trusted for: its own word is not enough."""
         for vct in credential.aka_vcts:
             with contextlib.suppress(Refused, Unavailable):
-                self._trust.key_for(replace(asked, vct=vct), now=now)
-                yield vct
+                if self._trust.key_for(replace(asked, vct=vct), now=now) == signed_by:
+                    yield vct
 
     def _status(
         self, credential: VerifiedCredential, asked: KeyAsked, now: datetime, max_age: timedelta
@@ -258,7 +258,9 @@ class Verifier:
         return self._statuses.at(
             credential.status,
             issuer=credential.issuer,
-            issuer_key=lambda key_id: self._trust.key_for(_of_list(asked, key_id), now=now),
+            issuer_key=lambda header, listed_at: self._trust.key_for(
+                _of_list(asked, header, listed_at), now=now
+            ),
             now=now,
             max_age=max_age,
         )
@@ -274,12 +276,11 @@ def _asked(unverified: UnverifiedCredential) -> KeyAsked:
     )
 
 
-def _of_list(asked: KeyAsked, key_id: str | None) -> KeyAsked:
-    """Ask for the key of the issuer's list, made today; certificates are the credential's."""
-    header = {name: value for name, value in asked.header.items() if name != "kid"}
-    return replace(
-        asked, header=header if key_id is None else {**header, "kid": key_id}, issued_at=None
-    )
+def _of_list(asked: KeyAsked, header: Header, listed_at: datetime | None) -> KeyAsked:
+    """Ask for the key of the issuer's list; without a chain of its own, the credential's counts."""
+    if "x5c" in asked.header and "x5c" not in header:
+        header = {**header, "x5c": asked.header["x5c"]}
+    return replace(asked, header=header, issued_at=listed_at)
 
 
 def _require_answerable(presentation: VpToken, request: PresentationRequest, now: datetime) -> None:
