@@ -13,14 +13,13 @@ audit-checkpoints    those ends: copy them to another machine
 address              where `serve` answers, for other commands and the next start
 """
 
-import secrets
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from counterfoil_credentials.errors import Malformed, Misuse
-from counterfoil_credentials.key_file import load_or_create_private
+from counterfoil_credentials.errors import Misuse
+from counterfoil_service.served_folder import ServedFolder
 
 from counterfoil_issuer.catalogue import Catalogue, load_catalogue, sample_files
 from counterfoil_issuer.key_ring_file import FileKeys
@@ -40,16 +39,11 @@ KEYS: Final = "keys.json"
 FORMER_KEY: Final = "signing-key.pem"
 SECRET: Final = "secret.key"
 BACK_OFFICE_KEY: Final = "back-office.key"
-ADDRESS: Final = "address"
-PORT: Final = "port"
-_MAX_ADDRESS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class BrandFolder:
+class BrandFolder(ServedFolder):
     """The folder at `path`."""
-
-    path: Path
 
     def make(self, clock: Clock) -> None:
         """Set the folder up for development; what is there already stays as it is."""
@@ -86,11 +80,11 @@ class BrandFolder:
 
     def secret(self) -> bytes:
         """Give the secret that keys nonces, codes and serial numbers."""
-        return self._key(SECRET)
+        return self.key(SECRET)
 
     def back_office_key(self) -> str:
         """Give the bearer key that opens the whole back office."""
-        return self._key(BACK_OFFICE_KEY).decode()
+        return self.key(BACK_OFFICE_KEY).decode()
 
     def database(self, given: str | None = None) -> str | Path:
         """Give the PostgreSQL URL that was given or is set, or the path of the SQLite file."""
@@ -99,46 +93,3 @@ class BrandFolder:
     def identifier(self, given: str | None = None, listens: str | None = None) -> str:
         """Give the issuer's identifier: given, set, or where it listens, or did the last time."""
         return identifier(self.settings(), given=given, listens=listens or self.address())
-
-    def address(self) -> str | None:
-        """Give the identifier that `serve` recorded, or None before the first time."""
-        try:
-            text = (self.path / ADDRESS).read_text("utf-8").strip()
-        except FileNotFoundError:
-            return None
-        if not text.startswith("http") or len(text) > _MAX_ADDRESS or not text.isprintable():
-            raise Malformed("an http or https URL", "another text", ADDRESS)
-        return text
-
-    def record_address(self, url: str) -> None:
-        """Record the identifier under which the issuer is served now."""
-        self._record(ADDRESS, url)
-
-    def last_port(self) -> int | None:
-        """Give the port that `serve` listened on the last time, so that it takes it again."""
-        try:
-            text = (self.path / PORT).read_text("ascii").strip()
-        except FileNotFoundError:
-            return None
-        if not text.isdecimal() or not 0 < int(text) < 65_536:
-            raise Malformed("a port", "another text", PORT)
-        return int(text)
-
-    def record_port(self, port: int) -> None:
-        """Record where the service listens now."""
-        self._record(PORT, str(port))
-
-    def _record(self, name: str, text: str) -> None:
-        draft = self.path / f".{name}"
-        draft.write_text(f"{text}\n", "utf-8")
-        draft.replace(self.path / name)
-
-    def _key(self, name: str) -> bytes:
-        key = load_or_create_private(self.path / name, _fresh_key).strip()
-        if not key or not key.isascii():
-            raise Malformed("a key in ASCII letters", "other bytes, or none", name)
-        return key
-
-
-def _fresh_key() -> bytes:
-    return f"{secrets.token_urlsafe(32)}\n".encode()

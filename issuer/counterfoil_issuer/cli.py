@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from counterfoil_credentials.arguments import parse_arguments
 from counterfoil_credentials.encoding import Json, JsonObject, parse_object
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Reason, Refused
+from counterfoil_service.terminal import Bar, qr_code
 
 from counterfoil_issuer.approvals import Act
 from counterfoil_issuer.batch_rows import MAX_FILE_BYTES
@@ -35,7 +36,6 @@ from counterfoil_issuer.records import RevocationReason
 from counterfoil_issuer.searching import MAX_PAGE, PAGE, IssuanceState, Search, state_of
 from counterfoil_issuer.settings import DATABASE
 from counterfoil_issuer.settings import FILE_NAME as SETTINGS
-from counterfoil_issuer.terminal import Bar, qr_code
 
 if TYPE_CHECKING:
     from counterfoil_issuer.brand_service import OpenBrand

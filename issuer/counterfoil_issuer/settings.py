@@ -34,8 +34,9 @@ from counterfoil_credentials.encoding import (
     text_at,
     texts_at,
 )
-from counterfoil_credentials.errors import Malformed, Misuse
+from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.keys import PublicKey
+from counterfoil_service.served_folder import public_url
 
 FILE_NAME: Final = "issuer.json"
 DEVELOPMENT: Final = "allow_plain_http_on_loopback_for_development_only"
@@ -58,7 +59,6 @@ _STAFF_MEMBERS: Final = ("issuer", "audience", "roles", "role_claim")
 _MAX_BYTES: Final = 65_536
 ROLES: Final = ("issuer", "service", "recall", "auditor")
 DEFAULT_MAY_REVOKE: Final = ("service", "recall")
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,23 +189,11 @@ def identifier(settings: Settings, *, given: str | None, listens: str | None) ->
     Raises `Misuse` when a development set-up is given another host than this
     machine, and when any other has no https URL.
     """
-    url = given or settings.public_url
-    if url is None:
-        if not settings.allows_plain_http_on_loopback:
-            raise Misuse(f"expected an https URL (--public-url, or {PUBLIC_URL} in {FILE_NAME})")
-        if listens is None:
-            raise Misuse("expected an address of `counterfoil issuer serve`, found none yet")
-        return listens
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        host, parts = None, urlsplit("")
-    where = "--public-url" if given else f"{PUBLIC_URL} in {FILE_NAME}"
-    if settings.allows_plain_http_on_loopback:
-        if host not in _LOOPBACK:
-            expected = f"a loopback URL while {FILE_NAME} says {DEVELOPMENT}"
-            raise Misuse(f"expected {expected}, found another host ({where})")
-    elif parts.scheme != "https":
-        raise Misuse(f"expected an https URL, found another scheme ({where})")
-    return url
+    return public_url(
+        given=given,
+        configured=settings.public_url,
+        listens=listens,
+        development=DEVELOPMENT if settings.allows_plain_http_on_loopback else None,
+        settings=FILE_NAME,
+        program="counterfoil issuer",
+    )

@@ -1,4 +1,4 @@
-"""What a terminal shows: a bar that fills, and an offer as a QR code."""
+"""What a terminal shows: a bar that fills, and a link as a QR code."""
 
 import sys
 from typing import Final, TextIO
@@ -37,7 +37,7 @@ class Bar:
 def qr_code(link: str) -> str:
     """Give `link` as a QR code in half blocks, or nothing where `segno` is not installed."""
     try:
-        import segno  # noqa: PLC0415  # only an offer that is shown needs it
+        import segno  # noqa: PLC0415  # only a link that is shown needs it
     except ImportError:
         return ""
     rows = [[bool(dot) for dot in row] for row in segno.make(link, error="l").matrix_iter(border=2)]

@@ -3,7 +3,7 @@
 import io
 
 import segno
-from counterfoil_issuer.terminal import Bar, qr_code
+from counterfoil_service.terminal import Bar, qr_code
 
 LINK = "openid-credential-offer://?credential_offer_uri=https%3A%2F%2Faudio.example%2Foffers%2Fx"
 
