@@ -10,12 +10,18 @@ OpenID4VP 1.0, sections 5.1 and 5.7; RFC 9101, section 5.
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from counterfoil_credentials.client_ids import ClientTrust, parse_client_id, unsigned_client
-from counterfoil_credentials.encoding import JsonObject, optional_text_at, parse_json, text_at
+from counterfoil_credentials.encoding import (
+    JsonObject,
+    compact_json,
+    optional_text_at,
+    parse_json,
+    text_at,
+)
 from counterfoil_credentials.errors import Malformed, Reason, Refused
-from counterfoil_credentials.requests import ProvedRequest
+from counterfoil_credentials.requests import PresentationRequest, ProvedRequest
 from counterfoil_credentials.spec import REQUEST_SCHEME, REQUEST_SCHEMES
 
 MAX_LINK: Final = 98_304
@@ -23,6 +29,8 @@ _WHERE: Final = "request_link"
 _MAX_FIELDS: Final = 50
 # Where an object is wanted, a link holds its JSON (section 5.1).
 _OBJECTS: Final = ("dcql_query", "client_metadata", "transaction_data")
+_TIMES: Final = ("iat", "exp")
+_SIGNED_ONLY: Final = frozenset({"aud", *_TIMES})
 
 
 class UriMethod(StrEnum):
@@ -72,6 +80,25 @@ def request_link(client_id: str, request_uri: str, method: UriMethod = UriMethod
         f"&request_uri={quote(request_uri, safe='')}"
     )
     return link if method is UriMethod.GET else f"{link}&request_uri_method={method}"
+
+
+def link_by_value(client_id: str, token: str) -> str:
+    """Give the link that holds the request object `token` itself."""
+    return f"{REQUEST_SCHEME}://?{_query({'client_id': client_id, 'request': token})}"
+
+
+def link_in_the_open(request: PresentationRequest) -> str:
+    """Give the link that holds the parameters of a request that nobody signs (section 5.9.3).
+
+    Times and audience stay out: where there is no signature they would prove nothing.
+    """
+    claims = request.to_claims()
+    parameters = {
+        name: value if isinstance(value, str) else compact_json(value).decode()
+        for name, value in claims.items()
+        if name not in _SIGNED_ONLY
+    }
+    return f"{REQUEST_SCHEME}://?{_query(parameters)}"
 
 
 def read_request_link(link: str) -> AskingLink:
@@ -131,6 +158,10 @@ def _parameters(link: str) -> JsonObject:
     return given
 
 
+def _query(parameters: dict[str, str]) -> str:
+    return urlencode(parameters, quote_via=quote, safe="")
+
+
 def _method(given: JsonObject) -> UriMethod:
     text = optional_text_at(given, "request_uri_method", _WHERE) or UriMethod.GET.value
     if text not in tuple(UriMethod):
@@ -142,7 +173,7 @@ def _method(given: JsonObject) -> UriMethod:
 def _decoded(given: JsonObject) -> JsonObject:
     claims = dict(given)
     # A time in a link is a text that nobody signed: it proves nothing, so it is left out.
-    for name in ("iat", "exp"):
+    for name in _TIMES:
         claims.pop(name, None)
     for name in _OBJECTS:
         if name in given:

@@ -138,17 +138,20 @@ def sign_request(
     signer: Signer,
     *,
     chain: Sequence[str] = (),
+    key_id: str | None = None,
     wallet_nonce: str | None = None,
 ) -> str:
     """Give the signed request object.
 
-    The header names the key of the client id's DID, or holds `chain`, the certificates of
-    `signer`'s key as in `x5c`. `wallet_nonce` is the one that the wallet posted, if it did
-    (section 5.10).
+    The header names the key of the client id's DID (`key_id`, where the DID has several),
+    or holds `chain`, the certificates of `signer`'s key as in `x5c`. `wallet_nonce` is the
+    one that the wallet posted, if it did (section 5.10).
     """
     header: Header
     if chain:
         header = {"x5c": [*chain]}
+    elif key_id is not None:
+        header = {"kid": key_id}
     else:
         header = {"kid": key_id_of(Did(request.client_id.removeprefix(DID_PREFIX)))}
     claims = request.to_claims()
@@ -275,7 +278,13 @@ def parse_response_form(form: Mapping[str, str]) -> VpToken:
     """
     if "vp_token" not in form:
         raise Malformed("a vp_token", "nothing", "vp_token")
-    answers = parse_object(form["vp_token"], "vp_token", max_bytes=1024 * 1024, max_depth=4)
+    return vp_token_of(
+        parse_object(form["vp_token"], "vp_token", max_bytes=1024 * 1024, max_depth=4)
+    )
+
+
+def vp_token_of(answers: JsonObject) -> VpToken:
+    """Give the presentations in a `vp_token`, by query id; raises `Malformed`."""
     presented: dict[str, tuple[str, ...]] = {}
     for name in answers:
         values = list_at(answers, name, "vp_token")

@@ -120,8 +120,10 @@ class Ajar(MemoryStore):
         super().__init__()
         self.between: Callable[[], None] = lambda: None
 
-    def answer(self, session_id: SessionId, verdict: Verdict) -> bool:
-        is_first = super().answer(session_id, verdict)
+    def answer(
+        self, session_id: SessionId, verdict: Verdict, *, code_hash: str | None = None
+    ) -> bool:
+        is_first = super().answer(session_id, verdict, code_hash=code_hash)
         self.between()
         return is_first
 

@@ -22,6 +22,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from counterfoil_verifier.answering import NoAnswer
 from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.requesting import NotOpen, RequestId, SessionId
 from counterfoil_verifier.schemas import AskBody, AskedBody, CheckBody, LookBody, SummaryBody
@@ -100,10 +101,10 @@ def _face_wallets(app: FastAPI, counter: Counter) -> None:
     @app.post("/responses/{request_id}")
     def response(request_id: str, form: Annotated[Mapping[str, str], Depends(_form)]) -> Response:
         try:
-            counter.receive(RequestId(request_id), form)
+            received = counter.receive(RequestId(request_id), form)
         except NotOpen:
             return error_response(400, "invalid_request", "this request is not open")
-        except Malformed:
+        except (Malformed, NoAnswer):
             return error_response(400, "invalid_request", "expected a vp_token and a state")
         except Refused:
             return error_response(400, "access_denied", "the presentation was not accepted")
@@ -111,7 +112,9 @@ def _face_wallets(app: FastAPI, counter: Counter) -> None:
             return error_response(
                 503, "temporarily_unavailable", "the presentation could not be checked"
             )
-        return JSONResponse({}, headers=_NO_STORE)
+        told = {"redirect_uri": received.redirect_uri, "match_code": received.match_code}
+        body = {name: text for name, text in told.items() if text is not None}
+        return JSONResponse(body, headers=_NO_STORE)
 
 
 def _face_the_counter(app: FastAPI, counter: Counter, allowed: BearerKey) -> None:

@@ -9,11 +9,10 @@ The store keeps the verdict. The facts shown, and the reasons word for word, are
 held in memory for one look, sixty seconds at most, and are written nowhere.
 """
 
-import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -24,19 +23,24 @@ from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.jws import ES256_ONLY
 from counterfoil_credentials.keys import Algorithm
-from counterfoil_credentials.requests import VpToken, parse_response_form
+from counterfoil_credentials.requests import VpToken
 
+from counterfoil_verifier.answering import Declined, read_answer
+from counterfoil_verifier.handback import code_digest, new_code, return_address
+from counterfoil_verifier.identity import Unproved
 from counterfoil_verifier.presets import Preset
 from counterfoil_verifier.requesting import (
     Answered,
     Expired,
+    Handback,
     NotOpen,
     RequestId,
     Session,
     SessionId,
     Shop,
+    Standing,
     Waiting,
-    ask,
+    Way,
 )
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.store import SessionStore, Summary
@@ -77,6 +81,17 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What the wallet is told that was accepted.
+
+    Its browser goes on at `redirect_uri`; the customer tells `match_code` at the counter.
+    """
+
+    redirect_uri: str | None = None
+    match_code: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """What one look may take: facts by the path that was asked for, or reasons in full."""
 
@@ -86,20 +101,38 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What the counter shows of a session. `held` is there once, for the first look."""
+    """What the counter shows of a session. `held` is there once, for the first look.
+
+    A yes whose code has not come back is none yet, and one whose code came back wrong
+    too often, or not in time, is a no.
+    """
 
     session: Session
     held: Held | None
+    standing: Standing = Standing.FIRM
 
     @property
     def light(self) -> Light | None:
         """The light; None before there is an answer."""
-        return _LIGHTS[self.session.verdict.outcome] if isinstance(self.session, Answered) else None
+        if not isinstance(self.session, Answered):
+            return None
+        match self.standing:
+            case Standing.FIRM:
+                return _LIGHTS[self.session.verdict.outcome]
+            case Standing.AWAITED:
+                return None
+            case Standing.LATE | Standing.WRONG:
+                return Light.RED
 
     @property
     def words(self) -> tuple[tuple[str, Words], ...]:
         """Each reason's code with its plain words."""
+        codes: tuple[str, ...]
         match self.session:
+            case Answered() if self.standing is Standing.WRONG:
+                codes = ("code-wrong",)
+            case Answered() if self.standing is Standing.LATE:
+                codes = ("request-expired",)
             case Answered(verdict=verdict):
                 codes = verdict.codes
             case Expired():
@@ -138,8 +171,21 @@ class Counter:
         self._held = _HeldInMemory()
         self._tidied_at: datetime | None = None
 
-    def ask(self, preset_name: str, language: Language = "en") -> Asked:
+    def ask(
+        self,
+        preset_name: str,
+        language: Language = "en",
+        *,
+        way: Way | None = None,
+        handback: Handback | None = None,
+        till: str | None = None,
+        transaction_data: Sequence[str] = (),
+    ) -> Asked:
         """Ask one question; the wallet has two minutes.
+
+        `way` overrules how the shop's requests come to wallets. With `handback` a yes
+        counts only once that has come back; `till` binds the result to one till;
+        `transaction_data` is to be signed along, and is forgotten with the answer.
 
         Raises `Refused` (`preset-unknown`).
         """
@@ -147,51 +193,72 @@ class Counter:
         if preset is None:
             expected = f"one of {', '.join(sorted(self._presets))}"
             raise Refused(Reason("preset-unknown", expected, "another", "preset"))
-        waiting = ask(preset, language=language, random=self._random, now=self._clock())
+        waiting = self._shop.ask(
+            preset,
+            language=language,
+            random=self._random,
+            now=self._clock(),
+            handback=handback,
+            till=till,
+            transaction_data=transaction_data,
+        )
+        link = self._shop.link(waiting, preset, way)
         self._store.add(waiting)
         return Asked(
             session_id=waiting.session_id,
-            link=self._shop.link(waiting),
+            link=link,
             expires_at=waiting.expires_at,
             purpose=preset.purpose,
             retention=preset.retention,
         )
 
-    def request_object(self, request_id: RequestId) -> str:
+    def request_object(self, request_id: RequestId, *, wallet_nonce: str | None = None) -> str:
         """Give the signed request that a wallet fetches, as often as it asks for it.
 
-        Raises `NotOpen`.
+        `wallet_nonce` is the one that it sent along, if it did. Raises `NotOpen`.
         """
         waiting, preset = self._open(self._store.by_request(request_id))
-        return self._shop.signed_request(waiting, preset)
+        if isinstance(self._shop.identity, Unproved):
+            raise _not_open("request-unknown", "a request to fetch", "one in a link", "id")
+        return self._shop.signed_request(waiting, preset, wallet_nonce=wallet_nonce)
 
-    def receive(self, request_id: RequestId, form: Mapping[str, str]) -> None:
+    def receive(self, request_id: RequestId, form: Mapping[str, str]) -> Received:
         """Take a wallet's answer; return only if it was accepted, or says that nothing is shown.
 
         The first answer with this request's `state` is the answer, good or bad.
         Bytes that are no answer leave the request open.
 
         Raises `NotOpen` (`request-unknown`, `request-expired`, `already-answered`,
-        `state-mismatch`), `Malformed`, or what `Verifier.verify` raises.
+        `state-mismatch`), `NoAnswer` (not encrypted as it must be), `Malformed`, or what
+        `Verifier.verify` raises.
         """
         session = self._store.by_request(request_id)
         if isinstance(session, Answered):
             self._store.count_later_answer(session.session_id)
         waiting, preset = self._open(session)
-        if not hmac.compare_digest(form.get("state", "").encode(), waiting.state.encode()):
-            raise _not_open("state-mismatch", "this request's state", "another", "state")
-        if "error" in form:
-            declined = Reason("declined", "a presentation", "the wallet's error", "error")
-            self._settle(waiting, Held(reasons=(declined,)), Outcome.REFUSED, self._clock())
-            return
-        self._decide(waiting, preset, parse_response_form(form))
+        answer = read_answer(form, state=waiting.state, key=self._shop.response_key(waiting))
+        handback = waiting.handback
+        code = None if handback is None else new_code(handback, self._random)
+        if isinstance(answer, Declined):
+            self._settle(waiting, Held(reasons=(answer.reason,)), Outcome.REFUSED, self._clock())
+            if handback is not Handback.RESPONSE_CODE:
+                return Received()
+        else:
+            self._decide(waiting, preset, answer, code)
+        if handback is None or code is None:
+            return Received()
+        return Received(
+            redirect_uri=return_address(self._shop, handback, code),
+            match_code=code if handback is Handback.MATCH_CODE else None,
+        )
 
-    def check(self, session_id: SessionId, presentation: str) -> Look:
+    def check(self, session_id: SessionId, presentation: str, *, till: str | None = None) -> Look:
         """Take a presentation that came another way (pasted, scanned) as the answer.
 
+        It came from the customer's hand, so nothing has to come back from there.
         Raises `NotOpen`; a refusal is in the look that it gives.
         """
-        session = self._store.by_session(session_id)
+        session = _of_till(self._store.by_session(session_id), till)
         if isinstance(session, Answered):
             self._store.count_later_answer(session_id)
         waiting, preset = self._open(session)
@@ -201,20 +268,28 @@ class Counter:
             raise
         except (Malformed, Refused, Unavailable):
             # It is all in the verdict.
-            return self.look(session_id)
-        return self.look(session_id)
+            return self.look(session_id, till=till)
+        return self.look(session_id, till=till)
 
-    def look(self, session_id: SessionId) -> Look:
+    def look(
+        self, session_id: SessionId, *, code: str | None = None, till: str | None = None
+    ) -> Look:
         """Give what the counter shows of a session; the first look takes what is held.
 
-        Raises `NotOpen` (`request-unknown`).
+        `code` is what came back from the customer's device; `till` the one that asked.
+        Raises `NotOpen` (`request-unknown`), to another till too.
         """
-        session = self._store.by_session(session_id)
+        session = _of_till(self._store.by_session(session_id), till)
         if session is None:
             raise _not_open("request-unknown", "a session of this counter", "another", "id")
         now = self._clock()
         if isinstance(session, Waiting):
             return Look(session=session.at(now), held=None)
+        if code is not None and session.standing(now) is Standing.AWAITED:
+            self._store.hand_back(session_id, code_digest(session_id, code))
+            return self.look(session_id, till=till)
+        if (standing := session.standing(now)) is not Standing.FIRM:
+            return Look(session=session, held=None, standing=standing)
         return Look(session=session, held=self._held.take(session_id, session.verdict, now))
 
     def summary(self) -> Summary:
@@ -225,6 +300,7 @@ class Counter:
         """Drop held facts that nobody came for, and verdicts past their time."""
         now = self._clock()
         self._held.drop_old(now)
+        self._store.drop_keys(now)
         if self._tidied_at is None or now - self._tidied_at >= _TIDY_STORE_EVERY:
             self._tidied_at = now
             self._store.forget_before(now - VERDICTS_KEPT_FOR)
@@ -240,7 +316,9 @@ class Counter:
             case _:
                 raise _not_open("request-unknown", "an open request", "an unknown one", "id")
 
-    def _decide(self, waiting: Waiting, preset: Preset, vp_token: VpToken) -> None:
+    def _decide(
+        self, waiting: Waiting, preset: Preset, vp_token: VpToken, code: str | None = None
+    ) -> None:
         now, started = self._clock(), self._stopwatch()
         request = self._shop.request(waiting, preset)
         try:
@@ -255,6 +333,7 @@ class Counter:
             now,
             took_ms=self._ms_since(started),
             status_as_of=accepted.status_as_of,
+            code=code,
         )
 
     def _settle(
@@ -266,6 +345,7 @@ class Counter:
         *,
         took_ms: int = 0,
         status_as_of: datetime | None = None,
+        code: str | None = None,
     ) -> None:
         """Make this the session's verdict, unless another answer was first."""
         verdict = Verdict(
@@ -281,7 +361,11 @@ class Counter:
         is_first = False
         try:
             # Checked first, consumed last: of many copies that verify, one is the answer.
-            is_first = self._store.answer(waiting.session_id, verdict)
+            is_first = self._store.answer(
+                waiting.session_id,
+                verdict,
+                code_hash=None if code is None else code_digest(waiting.session_id, code),
+            )
         finally:
             if not is_first:
                 self._held.take_back(waiting.session_id, verdict, held)
@@ -345,6 +429,11 @@ class _HeldInMemory:
     def drop_old(self, now: datetime) -> None:
         with self._lock:
             self._held = {name: entry for name, entry in self._held.items() if now < entry[1]}
+
+
+def _of_till(session: Waiting | Answered | None, till: str | None) -> Waiting | Answered | None:
+    """Give the session to the till that asked, and to no other."""
+    return None if session is not None and session.till != till else session
 
 
 def _not_open(code: str, expected: str, found: str, where: str) -> NotOpen:

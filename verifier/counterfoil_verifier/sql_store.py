@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil_credentials.encoding import b64url
+from counterfoil_service import audit, idempotency, outbox
 from counterfoil_service.migrations import Migrations
 from counterfoil_service.sql import Database
 from counterfoil_service.statements import Row, Statement, Value
@@ -17,12 +18,22 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from counterfoil_verifier.migrations import FOLDER, HEAD
-from counterfoil_verifier.requesting import Answered, RequestId, SessionId, Waiting
+from counterfoil_verifier.requesting import (
+    MOST_WRONG_CODES,
+    Answered,
+    Handback,
+    RequestId,
+    SessionId,
+    Waiting,
+)
 from counterfoil_verifier.store import Summary
 from counterfoil_verifier.tables import METADATA, ONE_TIME_NAMES, SESSIONS
 from counterfoil_verifier.verdict import Outcome, Verdict
 
 __all__ = ["MIGRATIONS", "SqlNames", "SqlSessionStore"]
+
+for module in (audit, idempotency, outbox):
+    module.add_tables(METADATA)
 
 MIGRATIONS: Final = Migrations(METADATA, folder=FOLDER, head=HEAD)
 
@@ -46,6 +57,10 @@ _ADD: Final = Statement(
         "state",
         "nonce",
         "wallet_state",
+        "response_key",
+        "transaction_data",
+        "handback",
+        "till",
         "asked_at_us",
         "expires_at_us",
         "later_answers",
@@ -72,8 +87,27 @@ _ANSWER: Final = Statement(
         state=_ANSWERED,
         nonce=None,
         wallet_state=None,
+        response_key=None,
+        transaction_data=None,
+        code_hash=bindparam("code"),
         **{name: bindparam(name) for name in _VERDICT},
     )
+)
+_wrong_codes: Final = func.coalesce(SESSIONS.c.wrong_codes, 0)
+_is_awaited: Final = SESSIONS.c.code_hash.is_not(None) & (_wrong_codes < MOST_WRONG_CODES)
+_HAND_BACK: Final = Statement(
+    update(SESSIONS)
+    .where(_this_session, _is_awaited, SESSIONS.c.code_hash == bindparam("code"))
+    .values(code_hash=None)
+)
+_COUNT_WRONG: Final = Statement(
+    update(SESSIONS).where(_this_session, _is_awaited).values(wrong_codes=_wrong_codes + 1)
+)
+_DROP_KEYS: Final = Statement(
+    update(SESSIONS)
+    .where(_is_waiting, SESSIONS.c.expires_at_us <= bindparam("now_us"))
+    .where(SESSIONS.c.response_key.is_not(None) | SESSIONS.c.transaction_data.is_not(None))
+    .values(response_key=None, transaction_data=None)
 )
 _COUNT_LATER: Final = Statement(
     update(SESSIONS)
@@ -114,6 +148,11 @@ class SqlSessionStore:
                 state=_WAITING,
                 nonce=waiting.nonce,
                 wallet_state=waiting.state,
+                response_key=waiting.response_key,
+                # Base64url texts, which hold no space.
+                transaction_data=" ".join(waiting.transaction_data) or None,
+                handback=waiting.handback,
+                till=waiting.till,
                 asked_at_us=_microseconds(waiting.asked_at),
                 expires_at_us=_microseconds(waiting.expires_at),
                 later_answers=0,
@@ -125,11 +164,27 @@ class SqlSessionStore:
     def by_session(self, session_id: SessionId) -> Waiting | Answered | None:
         return self._found(_BY_SESSION, session_id)
 
-    def answer(self, session_id: SessionId, verdict: Verdict) -> bool:
+    def answer(
+        self, session_id: SessionId, verdict: Verdict, *, code_hash: str | None = None
+    ) -> bool:
         now_us = _microseconds(verdict.checked_at)
         with self.database.transaction() as connection:
             told = _columns(verdict)
-            return connection.change(_ANSWER, this=session_id, now_us=now_us, **told) == 1
+            return (
+                connection.change(_ANSWER, this=session_id, now_us=now_us, code=code_hash, **told)
+                == 1
+            )
+
+    def hand_back(self, session_id: SessionId, code_hash: str) -> bool:
+        with self.database.transaction() as connection:
+            if connection.change(_HAND_BACK, this=session_id, code=code_hash) == 1:
+                return True
+            connection.change(_COUNT_WRONG, this=session_id)
+            return False
+
+    def drop_keys(self, now: datetime) -> int:
+        with self.database.transaction() as connection:
+            return connection.change(_DROP_KEYS, now_us=_microseconds(now))
 
     def keep(self, answered: Answered) -> bool:
         at_us = _microseconds(answered.verdict.checked_at)
@@ -209,6 +264,10 @@ def _session(row: Row) -> Waiting | Answered:
             state=row.wallet_state,
             asked_at=_instant(row.asked_at_us),
             expires_at=_instant(row.expires_at_us),
+            response_key=row.response_key,
+            transaction_data=tuple((row.transaction_data or "").split()),
+            handback=None if row.handback is None else Handback(row.handback),
+            till=row.till,
         )
     return Answered(
         session_id=SessionId(row.session_id),
@@ -222,6 +281,9 @@ def _session(row: Row) -> Waiting | Answered:
             kind=row.kind,
         ),
         later_answers=row.later_answers,
+        till=row.till,
+        awaited=None if row.code_hash is None else Handback(row.handback),
+        wrong_codes=row.wrong_codes or 0,
     )
 
 

@@ -4,12 +4,19 @@ Once a session is answered the store holds its verdict (outcome, codes, times)
 and forgets the nonce. No store ever sees a presentation or a fact.
 """
 
+import hmac
 import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from counterfoil_verifier.requesting import Answered, RequestId, SessionId, Waiting
+from counterfoil_verifier.requesting import (
+    MOST_WRONG_CODES,
+    Answered,
+    RequestId,
+    SessionId,
+    Waiting,
+)
 from counterfoil_verifier.verdict import Verdict
 
 
@@ -36,11 +43,25 @@ class SessionStore(Protocol):
         """Give the session that the counter's id names."""
         ...
 
-    def answer(self, session_id: SessionId, verdict: Verdict) -> bool:
+    def answer(
+        self, session_id: SessionId, verdict: Verdict, *, code_hash: str | None = None
+    ) -> bool:
         """Turn a waiting, unexpired session into an answered one, atomically.
 
-        True for the one call that did it.
+        With `code_hash` the verdict waits for that code. Nothing of the request stays:
+        neither nonce nor key nor what was to be signed. True for the one call that did it.
         """
+        ...
+
+    def hand_back(self, session_id: SessionId, code_hash: str) -> bool:
+        """Take what came back from the customer's device, atomically: True if it was the code.
+
+        A wrong one is counted, and after `MOST_WRONG_CODES` of them none is right.
+        """
+        ...
+
+    def drop_keys(self, now: datetime) -> int:
+        """Erase what was kept for an answer that can no more come; give how many sessions."""
         ...
 
     def keep(self, answered: Answered) -> bool:
@@ -88,6 +109,7 @@ class MemoryStore:
         self._sessions: dict[SessionId, Waiting | Answered] = {}
         self._session_of: dict[RequestId, SessionId] = {}
         self._asked_at: dict[SessionId, datetime] = {}
+        self._code_hashes: dict[SessionId, str] = {}
 
     def add(self, waiting: Waiting) -> None:
         with self._lock:
@@ -104,7 +126,9 @@ class MemoryStore:
         with self._lock:
             return self._sessions.get(session_id)
 
-    def answer(self, session_id: SessionId, verdict: Verdict) -> bool:
+    def answer(
+        self, session_id: SessionId, verdict: Verdict, *, code_hash: str | None = None
+    ) -> bool:
         with self._lock:
             match self._sessions.get(session_id):
                 case Waiting() as waiting if verdict.checked_at < waiting.expires_at:
@@ -113,10 +137,42 @@ class MemoryStore:
                         preset=waiting.preset,
                         verdict=verdict,
                         later_answers=0,
+                        till=waiting.till,
+                        awaited=None if code_hash is None else waiting.handback,
                     )
+                    if code_hash is not None:
+                        self._code_hashes[session_id] = code_hash
                     return True
                 case _:
                     return False
+
+    def hand_back(self, session_id: SessionId, code_hash: str) -> bool:
+        with self._lock:
+            answered = self._sessions.get(session_id)
+            if not isinstance(answered, Answered) or answered.awaited is None:
+                return False
+            if answered.wrong_codes >= MOST_WRONG_CODES:
+                return False
+            if hmac.compare_digest(self._code_hashes[session_id], code_hash):
+                self._sessions[session_id] = replace(answered, awaited=None)
+                return True
+            wrong = answered.wrong_codes + 1
+            self._sessions[session_id] = replace(answered, wrong_codes=wrong)
+            return False
+
+    def drop_keys(self, now: datetime) -> int:
+        with self._lock:
+            over = [
+                session
+                for session in self._sessions.values()
+                if isinstance(session, Waiting)
+                and session.expires_at <= now
+                and (session.response_key is not None or session.transaction_data)
+            ]
+            for session in over:
+                without = replace(session, response_key=None, transaction_data=())
+                self._sessions[session.session_id] = without
+            return len(over)
 
     def keep(self, answered: Answered) -> bool:
         with self._lock:
@@ -138,6 +194,7 @@ class MemoryStore:
             old = [name for name, asked_at in self._asked_at.items() if asked_at < moment]
             for name in old:
                 del self._sessions[name], self._asked_at[name]
+                self._code_hashes.pop(name, None)
             self._session_of = {
                 request: name for request, name in self._session_of.items() if name not in old
             }

@@ -23,6 +23,13 @@ SESSIONS: Final = Table(
     # Needed while waiting, and gone with the answer.
     Column("nonce", String),
     Column("wallet_state", String),
+    Column("response_key", String),
+    Column("transaction_data", String),
+    # What has to come back from the customer's device, and its digest until it has.
+    Column("handback", String),
+    Column("code_hash", String),
+    Column("wrong_codes", Integer),
+    Column("till", String),
     Column("asked_at_us", BigInteger, nullable=False, index=True),
     Column("expires_at_us", BigInteger, nullable=False),
     Column("outcome", String),

@@ -9,4 +9,4 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(__file__).parent
-HEAD: Final = "2"
+HEAD: Final = "3"
