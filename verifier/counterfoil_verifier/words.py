@@ -98,6 +98,7 @@ _WORDS: Final[Mapping[str, Words]] = {
         "This is not signed with a key of the brand.", "该凭证未使用品牌的密钥签名。"
     ),
     "issuer-url-not-normal": _BAD_CERTIFICATE,
+    "issuer-key-disputed": _BAD_KEY,
     "key-expired": _BAD_KEY,
     "key-not-yet-in-force": _BAD_KEY,
     "key-revoked": _BAD_KEY,
