@@ -67,6 +67,11 @@ def frames(text: str, *, max_chars: int = FRAME_CHARS) -> list[str]:
     return [f"{head}:{number}/{len(parts)}:{part}" for number, part in enumerate(parts, 1)]
 
 
+def is_frame(text: str) -> bool:
+    """Say whether `text` begins as a frame does; anything else is a message of its own."""
+    return text.startswith(_PREFIX)
+
+
 class Assembler:
     """Collects one message from what a camera or a scanner reads, in any order.
 
@@ -95,7 +100,7 @@ class Assembler:
         """
         if len(scanned) > MAX_MESSAGE_BYTES:
             raise Malformed(f"at most {MAX_MESSAGE_BYTES} characters", f"{len(scanned)}", _WHERE)
-        if not scanned.startswith(_PREFIX):
+        if not is_frame(scanned):
             return scanned
         found = _FRAME.fullmatch(scanned) if len(scanned) <= _LONGEST_FRAME else None
         if found is None:

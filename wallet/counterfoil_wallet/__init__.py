@@ -12,7 +12,8 @@ Offers      offered, accept; authorize, come_back for those with a login
 Cards       credentials, find, search, about a product; statuses, check_statuses; reminders
 Trash       remove, removed, take_back, empty_trash
 Requests    matches, choose, present, or decline; understand for transactions
-Counter     showable, show: codes that change, when neither side is online
+Counter     showable, show: codes that change, when neither side is online; hand_over: an
+            answer as codes, to a request that came as codes
 Consent     asked_terms, choose, grant; grants, withdraw
 Safety      backup, restore, split_recovery_key, recovery; export, import_from
 Damage      check, damaged, salvage
@@ -76,6 +77,9 @@ if TYPE_CHECKING:
         HeldGrant,
         InForce,
         Proved,
+    )
+    from counterfoil_wallet.handing import (
+        Handed,
     )
     from counterfoil_wallet.held import (
         Copy,
@@ -204,6 +208,7 @@ __all__ = [
     "FileKey",
     "Finished",
     "GrantChoice",
+    "Handed",
     "HeldCredential",
     "HeldGrant",
     "Identifier",
@@ -271,6 +276,7 @@ counter_codes: Code CounterCodes CounterPreset
 disclosures: Disclosure Joining RevealedClaim
 exporting: Imported
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved
+handing: Handed
 held: Copy CopyId CredentialId HeldCredential
 history: Act Event Outcome
 identifiers: Identifier

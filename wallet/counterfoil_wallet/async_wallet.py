@@ -63,6 +63,7 @@ class AsyncWallet:
     find = _in_thread(Wallet.find)
     grant = _in_thread(Wallet.grant)
     grants = _in_thread(Wallet.grants)
+    hand_over = _in_thread(Wallet.hand_over)
     history = _in_thread(Wallet.history)
     identifier = _in_thread(Wallet.identifier)
     import_from = _in_thread(Wallet.import_from)

@@ -195,10 +195,13 @@ def _parser() -> argparse.ArgumentParser:
     trash = add("trash", does.trash)
     trash.add_argument("--empty", action="store_true", help="destroy it now")
 
-    link = "the request's link"
-    add("ask", asks.ask, link=link)
-    present = add("present", asks.present, link=link)
+    link, codes = "the request's link", "its link, or the QR codes that hold it, spaces between"
+    add("ask", asks.ask, link=codes)
+    present = add("present", asks.present, link=codes)
     present.add_argument("--yes", action="store_true", help="show it without asking")
+    present.add_argument(
+        "--codes", action="store_true", help="give the answer as QR codes; send nothing"
+    )
     show = add("show", asks.show, preset="a file with the counter's preset")
     show.add_argument("--yes", action="store_true", help="show it without asking")
     add("decline", asks.decline, link=link)

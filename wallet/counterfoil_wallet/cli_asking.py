@@ -16,6 +16,7 @@ from counterfoil_credentials.encoding import (
     text_at,
 )
 from counterfoil_credentials.errors import Malformed, Unavailable
+from counterfoil_credentials.qr_frames import is_frame
 
 from counterfoil_wallet.cli_forms import Told, grant_json, grant_line, kind_of, say
 from counterfoil_wallet.cli_screen import (
@@ -27,6 +28,7 @@ from counterfoil_wallet.cli_screen import (
 )
 from counterfoil_wallet.consents import AskedTerms
 from counterfoil_wallet.counter_codes import CounterPreset
+from counterfoil_wallet.handing import collected
 from counterfoil_wallet.presenting import Declined
 from counterfoil_wallet.routing import Request, recognise
 from counterfoil_wallet.wallet import Wallet
@@ -49,19 +51,20 @@ def present(wallet: Wallet, given: Namespace) -> Told:
     matches = wallet.matches(_request_link(given.link))
     choice = matches.choose(reuse_that_links=given.reuse_that_links)
     if not given.yes and not _agrees(matches_lines(matches, choice.disclosures), "Show this?"):
+        if given.codes:
+            return {"presented": False}, ["Declined. Nothing was shown."]
         return {"presented": False}, [_declined(wallet.decline(matches))]
-    presented = wallet.present(choice)
     claims: list[Json] = [name for shown in choice.disclosures for name in shown.names]
-    result: JsonObject = {
-        "presented": True,
-        "to": matches.asker.client_id,
-        "claims": claims,
-        "redirect_uri": presented.redirect_uri,
-    }
+    result: JsonObject = {"presented": True, "to": matches.asker.client_id, "claims": claims}
+    if given.codes:
+        handed = wallet.hand_over(choice)
+        codes: list[Json] = [*handed.codes]
+        return {**result, "codes": codes, "until": handed.until.isoformat()}, [*handed.codes]
+    presented = wallet.present(choice)
     lines = [f"Shown: {', '.join(map(str, claims))}"]
     if presented.redirect_uri is not None:
         lines.append(f"It would like you to go on in your browser at {presented.redirect_uri}")
-    return result, lines
+    return {**result, "redirect_uri": presented.redirect_uri}, lines
 
 
 def decline(wallet: Wallet, given: Namespace) -> Told:
@@ -84,7 +87,7 @@ def _declined(declined: Declined) -> str:
 
 def _request_link(text: str) -> str:
     """Give the link of a request, in whichever form it was scanned."""
-    found = recognise(text)
+    found = recognise(collected(text) if is_frame(text.strip()) else text)
     if not isinstance(found, Request):
         raise refuse("not-for-this-wallet", "a request's link", kind_of(found), "LINK")
     return found.link

@@ -90,6 +90,31 @@ class Presenter:
         before, or `peer-refused` after sending; `Unavailable` when no answer came: the
         verifier may have it, and only a new request can be answered.
         """
+        event, form = self._answered(choice)
+        request = choice.request
+        try:
+            response = _post(self._fetcher, request.response_uri, form)
+        except Refused as refusal:
+            self._store.put(event.ended(Outcome.REFUSED, peer_code(refusal)).to_record())
+            raise
+        except Malformed as error:
+            (reason,) = reasons_of(error)
+            self._store.put(event.ended(Outcome.REFUSED, reason.code).to_record())
+            raise
+        self._store.put(event.ended(Outcome.DONE).to_record())
+        return Presented(event.at, _redirect_in(response))
+
+    def answer(self, choice: Choice) -> Mapping[str, str]:
+        """Give the form with what was chosen, for another way than the network, once.
+
+        The history says `sent`, because nobody tells the wallet what became of it. Raises
+        what `present` raises before sending.
+        """
+        _, form = self._answered(choice)
+        return form
+
+    def _answered(self, choice: Choice) -> tuple[Event, Mapping[str, str]]:
+        """Take the copies, write it down, and give the event with the form of the answer."""
         request, now = choice.request, self._clock()
         self._require_unanswered(request)
         if now >= request.expires_at:
@@ -115,18 +140,7 @@ class Presenter:
                 transaction_data_hashes=[one.digest for one in choice.signs_for(chosen)],
             )
             vp_token.setdefault(disclosure.query_id, []).append(bound)
-        form = _answer_form(request, vp_token)
-        try:
-            response = _post(self._fetcher, request.response_uri, form)
-        except Refused as refusal:
-            self._store.put(event.ended(Outcome.REFUSED, peer_code(refusal)).to_record())
-            raise
-        except Malformed as error:
-            (reason,) = reasons_of(error)
-            self._store.put(event.ended(Outcome.REFUSED, reason.code).to_record())
-            raise
-        self._store.put(event.ended(Outcome.DONE).to_record())
-        return Presented(now, _redirect_in(response))
+        return event, _answer_form(request, vp_token)
 
     def decline(self, matches: Matches) -> Declined:
         """Tell the verifier no, and nothing more: not even whether something would have fitted.

@@ -48,6 +48,7 @@ from counterfoil_wallet.counter_codes import CounterCodes, CounterPreset, show, 
 from counterfoil_wallet.disclosures import Disclosure
 from counterfoil_wallet.grant_states import UNDER_WAY as GRANTS_UNDER_WAY
 from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForce, Proved
+from counterfoil_wallet.handing import Handed, hand_over
 from counterfoil_wallet.held import CredentialId, HeldCredential
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.identifiers import Identifier, identifier_for
@@ -403,6 +404,15 @@ class Wallet:
         """
         with self._only_one(answer_id(choice.request)):
             return self._presenter.present(choice)
+
+    def hand_over(self, choice: Choice) -> Handed:
+        """Show what was chosen as QR codes, once, where there is no network.
+
+        The request came as codes too, by value. Nothing is sent; raises what `present`
+        raises before it sends.
+        """
+        with self._only_one(answer_id(choice.request)):
+            return hand_over(self._presenter, choice)
 
     def decline(self, matches: Matches) -> Declined:
         """Say no, and no more than that.
