@@ -37,7 +37,20 @@ from counterfoil_verifier.requesting import (
 )
 from counterfoil_verifier.statuses import StatusAt, Statuses
 from counterfoil_verifier.store import MemoryStore, SessionStore, Summary
-from counterfoil_verifier.trust import FetchedTrust, PinnedTrust, Trust, TrustedIssuer
+from counterfoil_verifier.transactions import transaction_data
+from counterfoil_verifier.trust import (
+    Ending,
+    FetchedTrust,
+    KeyAsked,
+    PinnedKey,
+    PinnedTrust,
+    Trust,
+    TrustedIssuer,
+)
+from counterfoil_verifier.trust_certified import CertificateTrust
+from counterfoil_verifier.trust_dids import DidTrust
+from counterfoil_verifier.trust_listed import ListedTrust, fetched_list
+from counterfoil_verifier.trust_several import AllTrust, FirstTrust
 from counterfoil_verifier.verdict import Outcome, Verdict
 from counterfoil_verifier.verifier import Accepted, CouldNotCheck, NotAccepted, Verifier
 from counterfoil_verifier.words import Language, Words, words_for
@@ -47,22 +60,29 @@ __all__ = [
     "WARRANTY",
     "Accepted",
     "AllOf",
+    "AllTrust",
     "Answered",
     "AnyOf",
     "Asked",
     "BoundToHolder",
+    "CertificateTrust",
     "CouldNotCheck",
     "Counter",
     "DateNotPassed",
+    "DidTrust",
     "DisclosesAtMost",
+    "Ending",
     "Expired",
     "FetchedTrust",
+    "FirstTrust",
     "Held",
     "InForceAt",
     "IssuedBy",
     "Judgement",
+    "KeyAsked",
     "Language",
     "Light",
+    "ListedTrust",
     "Look",
     "MemoryStore",
     "NotAccepted",
@@ -70,6 +90,7 @@ __all__ = [
     "NotRevoked",
     "OfType",
     "Outcome",
+    "PinnedKey",
     "PinnedTrust",
     "Policy",
     "Presented",
@@ -87,5 +108,7 @@ __all__ = [
     "Verifier",
     "Waiting",
     "Words",
+    "fetched_list",
+    "transaction_data",
     "words_for",
 ]
