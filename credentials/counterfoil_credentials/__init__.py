@@ -187,6 +187,14 @@ if TYPE_CHECKING:
         Assembler,
         frames,
     )
+    from counterfoil_credentials.recall_selector import (
+        Concerned,
+        Item,
+        RecallSelector,
+        SerialRange,
+        item_in,
+        parse_recall_selector,
+    )
     from counterfoil_credentials.request_links import (
         ByReference,
         ByValue,
@@ -289,6 +297,7 @@ __all__ = [
     "ClientAttestationPop",
     "ClientProof",
     "ClientTrust",
+    "Concerned",
     "ContentEncryption",
     "CounterfoilError",
     "CredentialOffer",
@@ -314,6 +323,7 @@ __all__ = [
     "InTheOpen",
     "IssuerKey",
     "IssuerPolicy",
+    "Item",
     "Json",
     "JsonObject",
     "KeyAttestation",
@@ -328,6 +338,7 @@ __all__ = [
     "ProvedRequest",
     "PublicKey",
     "Reason",
+    "RecallSelector",
     "Refused",
     "Resolved",
     "ResolvedType",
@@ -336,6 +347,7 @@ __all__ = [
     "ResponseEncryption",
     "Revealed",
     "SdJwt",
+    "SerialRange",
     "SignedStatusList",
     "Signer",
     "StatusEntries",
@@ -384,6 +396,7 @@ __all__ = [
     "issue_credential",
     "issuer_key_named",
     "issuer_keys_document",
+    "item_in",
     "judge",
     "key_for",
     "key_of",
@@ -403,6 +416,7 @@ __all__ = [
     "parse_issuer_keys",
     "parse_json_sd_jwt",
     "parse_offer",
+    "parse_recall_selector",
     "parse_request_link",
     "parse_response_form",
     "parse_type_metadata",
@@ -471,6 +485,7 @@ key_file: load_or_create_signer
 keys: Algorithm Curve MemorySigner PublicKey Signer
 offers: CredentialOffer TxCode parse_offer
 qr_frames: Assembler frames
+recall_selector: Concerned Item RecallSelector SerialRange item_in parse_recall_selector
 request_links: ByReference ByValue InTheOpen UriMethod parse_request_link read_request_link
 request_links: request_link
 requests: PresentationRequest ProvedRequest ResponseEncryption VpToken client_id_of

@@ -192,6 +192,31 @@ _WORDS: Final[Mapping[str, Words]] = {
     "could-not-check": Words(
         "This could not be checked. Try again later.", "暂时无法核验，请稍后重试。"
     ),
+    # What is said of this item.
+    "reported-stolen": Words(
+        "This item is reported stolen. Follow the shop's rule for stolen goods.",
+        "该商品已被报失窃，请按店内规定处理。",
+    ),
+    "recalled": Words(
+        "This item is recalled. Tell the customer to stop using it, and begin the recall.",
+        "该商品已被召回。请告知顾客停止使用，并启动召回流程。",
+    ),
+    "cloned-tag-suspect": Words(
+        "The tag of this item may have been copied. Look at the item itself.",
+        "该商品的标签可能被复制，请检查实物。",
+    ),
+    "recall-unclear": Words(
+        "Some items of this product are recalled. Compare the lot number on the box.",
+        "该产品的部分批次已被召回，请核对包装上的批号。",
+    ),
+    "flags-unreachable": Words(
+        "We could not find out whether this item is recalled or reported stolen.",
+        "无法确认该商品是否已被召回或报失窃。",
+    ),
+    "flags-too-old": Words(
+        "What we know of recalls and stolen items is too old to be sure.",
+        "召回和失窃信息已过期，无法确认。",
+    ),
     # The shop's own set-up.
     "policy-empty": Words(
         "This till has no rule for what to accept. Call the shop's administrator.",

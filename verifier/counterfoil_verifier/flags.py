@@ -1,0 +1,158 @@
+"""What is said of single items: recalled, stolen, perhaps a copy. It overrides green.
+
+    feed: FlagFeed ──latest──► Flags ──about(item)──► reasons against, or to be unsure
+
+The whole feed is at the till and is searched there: nobody learns which item was looked
+up. A feed that cannot be had, or is old, says nothing, and then nobody can say that an
+item is in order: amber. Who fills the feed, and signs it, is behind the port.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Protocol
+
+from counterfoil_credentials.errors import Misuse, Reason, Unavailable
+from counterfoil_credentials.recall_selector import Concerned, Item, RecallSelector
+
+from counterfoil_verifier.policy import Judgement
+
+MAX_AGE: Final = timedelta(days=1)
+_WHERE: Final = "flags"
+
+
+class FlagKind(StrEnum):
+    """What is said of an item."""
+
+    REPORTED_STOLEN = "reported-stolen"
+    RECALLED = "recalled"
+    CLONED_TAG_SUSPECT = "cloned-tag-suspect"
+
+
+_AGAINST: Final = frozenset({FlagKind.REPORTED_STOLEN, FlagKind.RECALLED})
+"""What is known, and red. A suspicion is amber: somebody has to look at the item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One thing that is said of the items that `selector` means."""
+
+    kind: FlagKind
+    selector: RecallSelector
+
+
+class Flags:
+    """A feed as it was at `as_of`."""
+
+    def __init__(self, flags: Iterable[Flag], *, as_of: datetime) -> None:
+        """Put the flags in order, by product."""
+        self.as_of = as_of
+        self._by_gtin: dict[str, list[Flag]] = {}
+        for flag in flags:
+            self._by_gtin.setdefault(flag.selector.gtin, []).append(flag)
+
+    def about(self, item: Item) -> Judgement:
+        """Say what speaks against `item`, and what is to be found out about it first."""
+        against: dict[FlagKind, Reason] = {}
+        unknown: dict[str, Reason] = {}
+        for flag in self._by_gtin.get(item.gtin, ()):
+            concerned = flag.selector.concerns(item)
+            if concerned is Concerned.YES and flag.kind in _AGAINST:
+                against[flag.kind] = _reason(flag.kind, "one that is")
+            elif concerned is Concerned.YES:
+                unknown[flag.kind] = _reason(flag.kind, "one that may be")
+            elif concerned is Concerned.UNCLEAR and flag.kind is FlagKind.RECALLED:
+                unknown["recall-unclear"] = Reason(
+                    "recall-unclear", "a lot and a serial number", "not both of them", "item"
+                )
+        return Judgement(tuple(against.values()), tuple(unknown.values()))
+
+
+class FlagFeed(Protocol):
+    """Where the flags come from."""
+
+    def latest(self) -> Flags:
+        """Give the newest flags that can be had; `Unavailable` when there are none."""
+        ...
+
+
+class MemoryFlags:
+    """The twin in memory: what a test, or the demo, puts there."""
+
+    def __init__(self, as_of: datetime) -> None:
+        """Begin with a feed that says nothing of anything."""
+        self._flags: list[Flag] = []
+        self._as_of = as_of
+        self.is_reachable = True
+
+    def put(self, flag: Flag, *, as_of: datetime) -> None:
+        """Add a flag."""
+        self._flags.append(flag)
+        self._as_of = as_of
+
+    def latest(self) -> Flags:
+        if not self.is_reachable:
+            raise Unavailable("expected the flags of items, found none")
+        return Flags(self._flags, as_of=self._as_of)
+
+
+def judge_item(
+    item: Item | None, feed: FlagFeed, *, now: datetime, max_age: timedelta = MAX_AGE
+) -> Judgement:
+    """Say what the newest flags, no older than `max_age`, mean for `item`.
+
+    A flag in an older feed still speaks against; that nothing is said there means nothing.
+    Of a credential that names no product nothing can be said, and nothing is asked.
+    """
+    if item is None:
+        return Judgement()
+    try:
+        flags = feed.latest()
+    except Unavailable as cause:
+        return _unsure("flags-unreachable", "what is said of items", cause.what)
+    found = flags.about(item)
+    age = now - flags.as_of
+    if age <= max_age or found.reasons:
+        return found
+    too_old = _unsure("flags-too-old", f"what was said within {max_age}", f"what was {age} ago")
+    return Judgement((), (*found.unknown, *too_old.unknown))
+
+
+class Authenticity(StrEnum):
+    """The quick answer to "is it genuine?"."""
+
+    GENUINE = "genuine"
+    UNKNOWN = "unknown"
+    REPORTED_STOLEN = "reported-stolen"
+    RECALLED = "recalled"
+    CLONED_TAG_SUSPECT = "cloned-tag-suspect"
+
+
+def authenticity(*, accepted: bool, codes: Iterable[str]) -> Authenticity:
+    """Give the quick answer out of a verdict: its yes or no, and its reasons' codes.
+
+    Only what the brand proved and nobody flagged is genuine; what is not proved is unknown.
+    """
+    given = {*codes}
+    if accepted and given:
+        raise Misuse("expected a yes without reasons, found some")
+    for kind in FlagKind:
+        if kind in given:
+            return Authenticity(kind.value)
+    return Authenticity.GENUINE if accepted else Authenticity.UNKNOWN
+
+
+def _reason(kind: FlagKind, found: str) -> Reason:
+    return Reason(kind.value, _IN_ORDER[kind], found, _WHERE)
+
+
+def _unsure(code: str, expected: str, found: str) -> Judgement:
+    return Judgement((), (Reason(code, expected, found, _WHERE),))
+
+
+_IN_ORDER: Final[Mapping[FlagKind, str]] = {
+    FlagKind.REPORTED_STOLEN: "an item that nobody misses",
+    FlagKind.RECALLED: "an item that is not recalled",
+    FlagKind.CLONED_TAG_SUSPECT: "an item whose tag is the only one",
+}
