@@ -183,6 +183,11 @@ if TYPE_CHECKING:
         TxCode,
         parse_offer,
     )
+    from counterfoil_credentials.presentation_receipt import (
+        PresentationReceipt,
+        ShownNames,
+        read_presentation_receipt,
+    )
     from counterfoil_credentials.qr_frames import (
         Assembler,
         frames,
@@ -333,6 +338,7 @@ __all__ = [
     "MemorySigner",
     "Misuse",
     "NotResolved",
+    "PresentationReceipt",
     "PresentationRequest",
     "Proof",
     "ProvedRequest",
@@ -348,6 +354,7 @@ __all__ = [
     "Revealed",
     "SdJwt",
     "SerialRange",
+    "ShownNames",
     "SignedStatusList",
     "Signer",
     "StatusEntries",
@@ -425,6 +432,7 @@ __all__ = [
     "read_credential",
     "read_each",
     "read_jws",
+    "read_presentation_receipt",
     "read_request",
     "read_request_link",
     "read_status_list",
@@ -484,6 +492,7 @@ key_discovery: CertifiedIssuers IssuerKey IssuerPolicy find_issuer_key
 key_file: load_or_create_signer
 keys: Algorithm Curve MemorySigner PublicKey Signer
 offers: CredentialOffer TxCode parse_offer
+presentation_receipt: PresentationReceipt ShownNames read_presentation_receipt
 qr_frames: Assembler frames
 recall_selector: Concerned Item RecallSelector SerialRange item_in parse_recall_selector
 request_links: ByReference ByValue InTheOpen UriMethod parse_request_link read_request_link
