@@ -1,87 +1,20 @@
 """The shop's service over real HTTP: what a wallet hears, what the counter hears."""
 
 import json
-import socket
-import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import urlencode, urlsplit
 
 import pytest
-import uvicorn
 from counterfoil_credentials.errors import Malformed
-from counterfoil_credentials.request_links import parse_request_link
-from counterfoil_credentials.requests import read_request, response_form
 from counterfoil_verifier.app import MAX_BODY_BYTES, create_app, parse_form
 from counterfoil_verifier.sql_store import SqlSessionStore
 
 from tests.conftest import Clock
 from tests.verifier.scene import INDEX, Scene
+from tests.verifier.tills import FORM, KEY, Till, serving
 
-KEY = "the-counters-own-key"
-FORM = "application/x-www-form-urlencoded"
 pytestmark = pytest.mark.loopback
-
-
-class Till:
-    """The service on loopback, and a wallet that answers it."""
-
-    def __init__(self, scene: Scene, port: int) -> None:
-        self.scene = scene
-        self.port = port
-
-    def send(
-        self, method: str, url: str, body: bytes | None = None, **headers: str
-    ) -> tuple[int, Any, dict[str, str]]:
-        parts = urlsplit(url)
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, parts.path, body, named)
-            response = connection.getresponse()
-            text = response.read().decode()
-            kind = response.headers.get_content_type()
-            found = json.loads(text) if kind == "application/json" else text
-            return response.status, found, dict(response.headers.items())
-        finally:
-            connection.close()
-
-    def counter(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        status, found, _ = self.send(
-            method,
-            path,
-            None if body is None else json.dumps(body).encode(),
-            Authorization=f"Bearer {KEY}",
-            Content_Type="application/json",
-        )
-        return status, found
-
-    def ask(self) -> dict[str, str]:
-        status, asked = self.counter("POST", "/counter/requests", {"preset": "warranty"})
-        assert status == 200
-        return cast("dict[str, str]", asked)
-
-    def answer(
-        self, asked: dict[str, str], audience: str | None = None
-    ) -> tuple[str, dict[str, str]]:
-        """Fetch the request as a wallet does; give where the answer goes, and the answer."""
-        link = parse_request_link(asked["link"])
-        status, signed, headers = self.send("GET", link.request_uri)
-        assert status == 200
-        assert headers["content-type"] == "application/oauth-authz-req+jwt"
-        request = read_request(signed, client_id=link.client_id, now=self.scene.clock())
-        vp_token = self.scene.present(
-            self.scene.warranty(), request, audience=audience or request.client_id
-        )
-        return request.response_uri, response_form(vp_token, request.state)
-
-    def post(self, url: str, form: dict[str, str]) -> tuple[int, Any]:
-        status, found, headers = self.send("POST", url, urlencode(form).encode(), Content_Type=FORM)
-        assert headers["cache-control"] == "no-store"
-        return status, found
 
 
 @pytest.fixture
@@ -90,17 +23,9 @@ def till(
 ) -> Generator[Till, None, None]:
     store = SqlSessionStore(tmp_path / "counter.sqlite3")
     scene = Scene(clock, random_bytes, store)
-    listener = socket.create_server(("127.0.0.1", 0))
-    app = create_app(scene.counter, counter_key=KEY)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield Till(scene, listener.getsockname()[1])
-    server.should_exit = True
-    thread.join(timeout=10)
-    listener.close()
+    with serving(scene, create_app(scene.counter, counter_key=KEY)) as till:
+        yield till
     store.close()
-    assert not thread.is_alive()
 
 
 def test_from_question_to_green_light(till: Till) -> None:

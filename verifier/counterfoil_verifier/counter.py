@@ -85,8 +85,10 @@ class Received:
     """What the wallet is told that was accepted.
 
     Its browser goes on at `redirect_uri`; the customer tells `match_code` at the counter.
+    `is_declined` says that it showed nothing.
     """
 
+    is_declined: bool = False
     redirect_uri: str | None = None
     match_code: str | None = field(default=None, repr=False)
 
@@ -171,6 +173,11 @@ class Counter:
         self._held = _HeldInMemory()
         self._tidied_at: datetime | None = None
 
+    @property
+    def shop(self) -> Shop:
+        """Who asks here."""
+        return self._shop
+
     def ask(
         self,
         preset_name: str,
@@ -242,12 +249,13 @@ class Counter:
         if isinstance(answer, Declined):
             self._settle(waiting, Held(reasons=(answer.reason,)), Outcome.REFUSED, self._clock())
             if handback is not Handback.RESPONSE_CODE:
-                return Received()
+                return Received(is_declined=True)
         else:
             self._decide(waiting, preset, answer, code)
         if handback is None or code is None:
             return Received()
         return Received(
+            is_declined=isinstance(answer, Declined),
             redirect_uri=return_address(self._shop, handback, code),
             match_code=code if handback is Handback.MATCH_CODE else None,
         )

@@ -38,6 +38,7 @@ from counterfoil_verifier.identity import (
     signed,
 )
 from counterfoil_verifier.presets import Preset
+from counterfoil_verifier.transactions import transactions_of
 from counterfoil_verifier.verdict import Verdict
 from counterfoil_verifier.words import Language
 
@@ -217,7 +218,8 @@ class Shop:
     ) -> Waiting:
         """Begin a session as the function `ask` does, with a key for its answer.
 
-        Raises `Misuse` as well for a `response-code` without a page to return to.
+        Raises `Misuse` as well for a `response-code` without a page to return to, and for
+        transactions that no wallet may sign.
         """
         if handback is Handback.RESPONSE_CODE and self.return_to is None:
             raise Misuse("expected a page to return to, found none (return_to)")
@@ -230,6 +232,7 @@ class Shop:
             till=till,
             transaction_data=transaction_data,
         )
+        transactions_of(self.request(waiting, preset))
         if self.seal is None:
             return waiting
         # On the wire the key has the request's name; it is made and gone with the session.

@@ -1,16 +1,66 @@
 """HTTP bodies of the counter's own side. They do not travel further in."""
 
+import json
 from datetime import datetime
-from typing import Literal, assert_never
+from typing import Annotated, Final, Literal, TypeAlias, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field
+from counterfoil_credentials.encoding import parse_object
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from counterfoil_verifier.counter import Asked, Light, Look
-from counterfoil_verifier.requesting import Answered, Expired, Waiting
+from counterfoil_verifier.counter import Asked, Light, Look, Received
+from counterfoil_verifier.requesting import (
+    Answered,
+    Expired,
+    Handback,
+    Standing,
+    Waiting,
+    Way,
+)
 from counterfoil_verifier.store import Summary
+from counterfoil_verifier.transactions import transaction_data
 from counterfoil_verifier.words import Language, Words
 
-State = Literal["waiting", "accepted", "refused", "unavailable", "expired"]
+MAX_MEMBERS: Final = 8_192
+State = Literal["waiting", "awaited", "accepted", "refused", "unavailable", "expired"]
+TillName: TypeAlias = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class WalletErrorBody(BaseModel):
+    """What a wallet hears when it went wrong (RFC 6749, section 5.2)."""
+
+    error: str
+    error_description: str
+
+
+class ErrorBody(WalletErrorBody):
+    """The same toward the counter, with the reasons."""
+
+    reasons: list["ReasonBody"] = []
+
+
+class ReceivedBody(BaseModel):
+    """POST /responses/{id}: where the wallet sends its browser, and what the customer tells."""
+
+    redirect_uri: str | None = None
+    match_code: str | None = None
+
+    @staticmethod
+    def of(received: Received) -> "ReceivedBody":
+        return ReceivedBody(redirect_uri=received.redirect_uri, match_code=received.match_code)
+
+
+class TransactionBody(BaseModel):
+    """Something to sign along (OpenID4VP 1.0, section 8.4)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str = Field(min_length=1, max_length=200)
+    members: dict[str, JsonValue] = Field(default={}, max_length=20)
+
+    def element(self, preset: str) -> str:
+        """Give it as it stands in the request, for the credential of `preset`."""
+        members = parse_object(json.dumps(self.members).encode(), "members", max_bytes=MAX_MEMBERS)
+        return transaction_data(self.type, [preset], members)
 
 
 class AskBody(BaseModel):
@@ -20,6 +70,14 @@ class AskBody(BaseModel):
 
     preset: str = Field(max_length=64)
     language: Language = "en"
+    way: Way | None = Field(None, description="How the request comes to the wallet")
+    handback: Handback | None = Field(
+        None, description="What must come back from the customer's device before a yes counts"
+    )
+    till: TillName | None = Field(None, description="The only till that may read the result")
+    transactions: list[TransactionBody] = Field(
+        default=[], max_length=10, description="What the holder's key signs along"
+    )
 
 
 class CheckBody(BaseModel):
@@ -29,6 +87,7 @@ class CheckBody(BaseModel):
 
     id: str = Field(max_length=128)
     presentation: str = Field(max_length=262_144)
+    till: TillName | None = None
 
 
 class WordsBody(BaseModel):
@@ -86,6 +145,12 @@ class LookBody(BaseModel):
     status_as_of: datetime | None = None
     took_ms: int | None = None
     later_answers: int = 0
+    till: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state not in ("waiting", "awaited")
 
     @staticmethod
     def of(look: Look) -> "LookBody":
@@ -93,7 +158,7 @@ class LookBody(BaseModel):
         body = LookBody(
             id=session.session_id,
             preset=session.preset,
-            state=_state(session),
+            state=_state(look),
             light=look.light,
             reasons=_reasons(look),
         )
@@ -102,6 +167,7 @@ class LookBody(BaseModel):
             body.status_as_of = session.verdict.status_as_of
             body.took_ms = session.verdict.took_ms
             body.later_answers = session.later_answers
+            body.till = session.till
             if look.held is not None and look.light is Light.GREEN:
                 body.facts = dict(look.held.facts)
         return body
@@ -118,12 +184,21 @@ class SummaryBody(BaseModel):
         return SummaryBody(verdicts=summary.verdicts, waiting=summary.waiting)
 
 
-def _state(session: Waiting | Answered | Expired) -> State:
+def _state(look: Look) -> State:
+    session = look.session
     match session:
         case Waiting():
             return "waiting"
         case Answered():
-            return session.verdict.outcome.value
+            match look.standing:
+                case Standing.FIRM:
+                    return session.verdict.outcome.value
+                case Standing.AWAITED:
+                    return "awaited"
+                case Standing.LATE:
+                    return "expired"
+                case Standing.WRONG:
+                    return "refused"
         case Expired():
             return "expired"
         case _:

@@ -5,15 +5,17 @@ which answer was first, and a verdict that was given is on disk.
 """
 
 import hashlib
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from counterfoil_credentials.encoding import b64url
+from counterfoil_credentials.encoding import JsonObject, b64url
 from counterfoil_service import audit, idempotency, outbox
 from counterfoil_service.migrations import Migrations
+from counterfoil_service.outbox import publish
 from counterfoil_service.sql import Database
-from counterfoil_service.statements import Row, Statement, Value
+from counterfoil_service.statements import Connection, Row, Statement, Value
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -36,6 +38,9 @@ for module in (audit, idempotency, outbox):
     module.add_tables(METADATA)
 
 MIGRATIONS: Final = Migrations(METADATA, folder=FOLDER, head=HEAD)
+
+EVENT: Final = "verification.ended"
+"""What a webhook is told of: a verdict that counts, without anything that was shown."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WAITING: Final = "waiting"
@@ -117,6 +122,7 @@ _COUNT_LATER: Final = Statement(
 _FORGET: Final = Statement(delete(SESSIONS).where(SESSIONS.c.asked_at_us < bindparam("before_us")))
 _COUNT_ANSWERED: Final = Statement(select(func.count()).select_from(SESSIONS).where(_is_answered))
 _COUNT_OPEN: Final = Statement(select(func.count()).select_from(SESSIONS).where(_is_open))
+_LISTENERS: Final = Statement(select(func.count()).select_from(outbox.ENDPOINTS))
 _TAKE: Final = Statement(insert(ONE_TIME_NAMES).on_conflict_do_nothing())
 _FORGET_NAMES: Final = Statement(
     delete(ONE_TIME_NAMES).where(ONE_TIME_NAMES.c.ends_at_us <= bindparam("now_us"))
@@ -170,14 +176,18 @@ class SqlSessionStore:
         now_us = _microseconds(verdict.checked_at)
         with self.database.transaction() as connection:
             told = _columns(verdict)
-            return (
-                connection.change(_ANSWER, this=session_id, now_us=now_us, code=code_hash, **told)
-                == 1
-            )
+            if not connection.change(
+                _ANSWER, this=session_id, now_us=now_us, code=code_hash, **told
+            ):
+                return False
+            if code_hash is None:
+                self._tell(connection, session_id)
+            return True
 
     def hand_back(self, session_id: SessionId, code_hash: str) -> bool:
         with self.database.transaction() as connection:
             if connection.change(_HAND_BACK, this=session_id, code=code_hash) == 1:
+                self._tell(connection, session_id)
                 return True
             connection.change(_COUNT_WRONG, this=session_id)
             return False
@@ -199,6 +209,8 @@ class SqlSessionStore:
                 **_columns(answered.verdict),
                 later_answers=answered.later_answers,
             )
+            if kept == 1:
+                self._tell(connection, answered.session_id)
             return kept == 1
 
     def count_later_answer(self, session_id: SessionId) -> None:
@@ -215,6 +227,23 @@ class SqlSessionStore:
                 verdicts=connection.value(_COUNT_ANSWERED),
                 waiting=connection.value(_COUNT_OPEN, now_us=_microseconds(now)),
             )
+
+    def _tell(self, connection: Connection, session_id: SessionId) -> None:
+        """Write the event of a verdict that counts, in its transaction, if anybody listens."""
+        row = connection.row(_BY_SESSION, this=session_id) if connection.value(_LISTENERS) else None
+        if row is None:
+            return
+        checked_at = _instant(row.checked_at_us)
+        said: JsonObject = {
+            "id": session_id,
+            "preset": row.preset,
+            "kind": row.kind,
+            "outcome": row.outcome,
+            "codes": [*row.codes.split()],
+            "checked_at": checked_at.isoformat(),
+            "till": row.till,
+        }
+        publish(connection, EVENT, said, at=checked_at, random=os.urandom)
 
     def _found(self, statement: Statement, name: str) -> Waiting | Answered | None:
         with self.database.reading() as connection:

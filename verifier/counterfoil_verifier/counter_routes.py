@@ -1,0 +1,188 @@
+"""What the shop's own systems ask, with the counter's bearer key.
+
+    POST  /counter/requests                  ask; the answer holds the link for the wallet
+    GET   /counter/requests/{id}             look; ?wait=20 waits for a change that long
+    GET   /counter/requests/{id}/events      the same as server-sent events
+    POST  /counter/check                     a presentation that came another way
+    GET   /counter/summary                   counts
+
+Whoever waits here holds no thread and no lock, and there is room for so many of them.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Annotated, Any, Final, TypeAlias
+
+from counterfoil_credentials.errors import Malformed, Misuse, Unavailable
+from counterfoil_service.access import BearerKey
+from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response, StreamingResponse
+
+from counterfoil_verifier.counter import Counter
+from counterfoil_verifier.requesting import NotOpen, SessionId
+from counterfoil_verifier.schemas import (
+    AskBody,
+    AskedBody,
+    CheckBody,
+    ErrorBody,
+    LookBody,
+    SummaryBody,
+    TillName,
+)
+from counterfoil_verifier.wallet_routes import NO_STORE
+
+LOOK_EVERY_S: Final = 0.2
+MAX_WAIT_S: Final = 30.0
+MAX_WATCHERS: Final = 200
+HEARTBEAT_S: Final = 15.0
+MAX_STREAM_S: Final = 600.0
+
+_Code: TypeAlias = Annotated[
+    str | None,
+    Query(max_length=128, description="What came back from the customer's device"),
+]
+_Till: TypeAlias = Annotated[TillName | None, Query(description="The till that asked")]
+_Wait: TypeAlias = Annotated[
+    float, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait for a change")
+]
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorBody, "description": text}
+    for status, text in {
+        400: "The request is not as it must be; the text says what to mend",
+        401: "No key, or another one",
+        413: "The body is too large",
+        503: "It cannot be had now; try again later",
+    }.items()
+}
+_UNKNOWN: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"model": ErrorBody, "description": "No session of this counter has this id"}
+}
+_EVENTS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "description": "An event `look` for each change, the last when nothing more will happen",
+    }
+}
+
+
+def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
+    """Give the shop's side of `counter`."""
+    router = APIRouter(
+        prefix="/counter", tags=["counter"], dependencies=[Depends(allowed)], responses=_ERRORS
+    )
+    watchers = _Watchers()
+
+    def look_at(session_id: str, code: str | None, till: str | None) -> LookBody:
+        try:
+            return LookBody.of(counter.look(SessionId(session_id), code=code, till=till))
+        except NotOpen as unknown:
+            raise HTTPException(404, str(unknown)) from unknown
+
+    @router.post("/requests")
+    def ask(body: AskBody, response: Response) -> AskedBody:
+        """Ask one question. `id` stays here; `link` is for the wallet."""
+        response.headers.update(NO_STORE)
+        try:
+            asked = counter.ask(
+                body.preset,
+                body.language,
+                way=body.way,
+                handback=body.handback,
+                till=body.till,
+                transaction_data=[each.element(body.preset) for each in body.transactions],
+            )
+        except Misuse as error:
+            # A program of the shop asked; what it asked for does not fit the shop's settings.
+            raise Malformed("what this shop can ask", str(error), "body") from error
+        return AskedBody.of(asked)
+
+    @router.get("/requests/{session_id}", responses=_UNKNOWN)
+    async def look(
+        session_id: str,
+        response: Response,
+        code: _Code = None,
+        till: _Till = None,
+        wait: _Wait = 0.0,
+    ) -> LookBody:
+        """Look at a session. What was shown is there in the first look only."""
+        response.headers.update(NO_STORE)
+        found = await run_in_threadpool(look_at, session_id, code, till)
+        if wait == 0 or found.is_over:
+            return found
+        async with watchers.one_more():
+            return await _changed(lambda: look_at(session_id, None, till), found, wait)
+
+    @router.get(
+        "/requests/{session_id}/events",
+        responses=_UNKNOWN | _EVENTS,
+        response_class=StreamingResponse,
+    )
+    async def events(session_id: str, till: _Till = None) -> Response:
+        """Stream what `look` gives, whenever it changes, until nothing more will happen."""
+        first = await run_in_threadpool(look_at, session_id, None, till)
+
+        async def stream() -> AsyncGenerator[str, None]:
+            async with watchers.one_more():
+                found, ends_at = first, time.monotonic() + MAX_STREAM_S
+                yield _event(found)
+                while not found.is_over and time.monotonic() < ends_at:
+                    before = found
+                    found = await _changed(
+                        lambda: look_at(session_id, None, till), before, HEARTBEAT_S
+                    )
+                    yield ": still here\n\n" if found == before else _event(found)
+
+        watchers.require_room()
+        return StreamingResponse(stream(), media_type="text/event-stream", headers=NO_STORE)
+
+    @router.post("/check", responses=_UNKNOWN)
+    def check(body: CheckBody, response: Response) -> LookBody:
+        """Check a presentation that was pasted or scanned."""
+        response.headers.update(NO_STORE)
+        return LookBody.of(counter.check(SessionId(body.id), body.presentation, till=body.till))
+
+    @router.get("/summary")
+    def summary(response: Response) -> SummaryBody:
+        """Count verdicts and open questions."""
+        response.headers.update(NO_STORE)
+        return SummaryBody.of(counter.summary())
+
+    return router
+
+
+class _Watchers:
+    """How many wait, and whether there is room for one more."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def require_room(self) -> None:
+        if self._count >= MAX_WATCHERS:
+            raise Unavailable(f"expected at most {MAX_WATCHERS} who wait at once, found more")
+
+    def one_more(self) -> "_Watchers":
+        self.require_room()
+        return self
+
+    async def __aenter__(self) -> None:
+        self._count += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._count -= 1
+
+
+async def _changed(look: Callable[[], LookBody], before: LookBody, within_s: float) -> LookBody:
+    """Give what is new, or what was, after `within_s` seconds without news."""
+    ends_at = time.monotonic() + within_s
+    while time.monotonic() < ends_at:
+        await asyncio.sleep(LOOK_EVERY_S)
+        found = await run_in_threadpool(look)
+        if found != before:
+            return found
+    return before
+
+
+def _event(found: LookBody) -> str:
+    return f"event: look\ndata: {found.model_dump_json()}\n\n"
