@@ -22,7 +22,14 @@ from counterfoil_credentials.encoding import (
     texts_at,
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
-from counterfoil_credentials.jws import ES256_ONLY, Header, UnverifiedJws, read_jws, sign_jws
+from counterfoil_credentials.jws import (
+    ES256_ONLY,
+    Header,
+    SignatureCheck,
+    UnverifiedJws,
+    read_jws,
+    sign_jws,
+)
 from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
 from counterfoil_credentials.records import record
 from counterfoil_credentials.sdjwt import MAX_SD_JWT_BYTES, Revealed, SdJwt, reveal
@@ -95,16 +102,18 @@ class UnverifiedCredential:
         *,
         issuer: str | None = None,
         algorithms: frozenset[Algorithm] = ES256_ONLY,
+        check: SignatureCheck | None = None,
     ) -> VerifiedCredential:
         """Give the credential as `issuer_key` signed it under one of `algorithms`.
 
         `issuer` is who the caller found the key to be of (section 2.5): it must be
-        given for a credential without `iss`, and equal one that is there.
+        given for a credential without `iss`, and equal one that is there. `check` may
+        remember which signatures were good.
 
         Raises `Refused`: `algorithm-not-allowed`, `signature-invalid` or
         `issuer-mismatch`; `Malformed` for a registered claim of the wrong shape.
         """
-        self._jws.verify(issuer_key, algorithms)
+        self._jws.verify(issuer_key, algorithms, check)
         claims = self._claims
         if issuer is None:
             issuer = self.unverified_issuer

@@ -26,6 +26,7 @@ from counterfoil_verifier.policy import (
     Presented,
 )
 from counterfoil_verifier.presets import PRESETS, WARRANTY, Preset
+from counterfoil_verifier.remembered import Remembered
 from counterfoil_verifier.requesting import (
     Answered,
     Expired,
@@ -95,6 +96,7 @@ __all__ = [
     "Policy",
     "Presented",
     "Preset",
+    "Remembered",
     "RequestId",
     "SessionId",
     "SessionStore",

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from counterfoil_credentials.claims import ClaimPath, covers, path_text, values_at
 from counterfoil_credentials.errors import Reason, Refused, Unavailable
+from counterfoil_credentials.records import record
 from counterfoil_credentials.sdjwt_vc import VerifiedCredential, time_reasons
 from counterfoil_credentials.token_status_list import INVALID, SUSPENDED, VALID
 
@@ -25,7 +26,7 @@ StatusLookup = Callable[[timedelta], StatusAt]
 _CALENDAR_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Presented:
     """One presentation with a good issuer's signature, as the checks see it.
 
@@ -43,7 +44,7 @@ class Presented:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Judgement:
     """What a check found: `reasons` against, and what stayed `unknown`.
 
@@ -212,9 +213,10 @@ class DisclosesAtMost:
     paths: Collection[ClaimPath]
 
     def judge(self, presented: Presented) -> Judgement:
+        # Mostly just what was asked for comes, and nothing is left to look at one by one.
         surplus = [
             path
-            for path in presented.disclosed
+            for path in presented.disclosed.difference(self.paths)
             if not any(covers(allowed, path) for allowed in self.paths)
         ]
         if not surplus:

@@ -18,6 +18,7 @@ from typing import Final
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.jws import ES256_ONLY, Header, read_jws
 from counterfoil_credentials.keys import Algorithm, PublicKey
+from counterfoil_credentials.records import record
 from counterfoil_credentials.sdjwt_vc import StatusReference, time_at
 from counterfoil_credentials.spec import STATUS_LIST_TYP
 from counterfoil_credentials.token_status_list import (
@@ -46,7 +47,7 @@ KeyFinder = Callable[[Header, datetime | None], PublicKey]
 """Gives the credential issuer's key for a list's header and `iat`; it must have signed the list."""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class StatusAt:
     """A credential's status code, and the moment at which the brand listed it."""
 
@@ -54,7 +55,7 @@ class StatusAt:
     listed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class _Place:
     """Where a list stands, and for whom: one issuer's list says nothing about another's."""
 

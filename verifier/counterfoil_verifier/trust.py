@@ -22,13 +22,14 @@ from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.issuer_keys import fetch_issuer_keys, issuer_key_named
 from counterfoil_credentials.jws import Header
 from counterfoil_credentials.keys import PublicKey
+from counterfoil_credentials.records import record
 
 from counterfoil_verifier.trust_kept import Kept, NotAmongThem
 
 Key = TypeVar("Key")
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class KeyAsked:
     """Whose key is asked for, by what an unverified token says: nothing of it is proved.
 

@@ -21,18 +21,20 @@ once is the session's part, in `requesting.py`.
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from counterfoil_credentials.dcql import CredentialQuery
 from counterfoil_credentials.dcql_match import Candidate, mismatches, unmet
 from counterfoil_credentials.encoding import JsonObject, optional_text_at
-from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
+from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
 from counterfoil_credentials.jws import ES256_ONLY, Header
 from counterfoil_credentials.key_binding import HolderProof, check_key_binding
 from counterfoil_credentials.keys import Algorithm, PublicKey
+from counterfoil_credentials.records import record
 from counterfoil_credentials.requests import PresentationRequest, VpToken
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import (
@@ -46,12 +48,16 @@ from counterfoil_credentials.sdjwt_vc import (
 from counterfoil_credentials.x509 import first_subject
 
 from counterfoil_verifier.policy import Judgement, Policy, Presented
+from counterfoil_verifier.remembered import Remembered
 from counterfoil_verifier.statuses import StatusAt, Statuses
 from counterfoil_verifier.transactions import Transaction, transactions_of
 from counterfoil_verifier.trust import KeyAsked, Trust
 
 PROOF_MAX_AGE: Final = timedelta(minutes=5)
 """A holder's proof older than this was not made for the person at the counter now."""
+
+# To hand one presentation to another thread costs as much as to verify it.
+_CHUNK: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +108,10 @@ class CouldNotCheck(Unavailable):
         return [reason.code for reason in self.reasons]
 
 
-@dataclass(frozen=True, slots=True)
+Outcome: TypeAlias = Accepted | Refused | Unavailable
+
+
+@record()
 class _Binding:
     """To what the presentations of one query must be bound, and what they may sign besides."""
 
@@ -111,7 +120,7 @@ class _Binding:
     may_sign: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class _Judged:
     """One presentation whose issuer's signature is good, and what was found about it."""
 
@@ -134,7 +143,9 @@ class Verifier:
         statuses: Statuses,
         *,
         algorithms: frozenset[Algorithm] = ES256_ONLY,
+        remembered: Remembered | None = None,
     ) -> None:
+        self._check = None if remembered is None else remembered.check
         self._policy = policy
         self._algorithms = algorithms
         self._trust = trust
@@ -150,7 +161,7 @@ class Verifier:
         not what the request wants, and `Malformed` for bytes that are no presentation.
         """
         _require_answerable(presentation, request, now)
-        transactions = transactions_of(request)
+        transactions = transactions_of(request) if request.transaction_data else ()
         shown: dict[str, list[JsonObject]] = {}
         against: list[Reason] = []
         unknown: list[Reason] = []
@@ -179,7 +190,8 @@ class Verifier:
                 else:
                     proofs.append(judged.proof)
                 shown.setdefault(query.id, []).append(judged.claims)
-        against += _unsigned(transactions, proofs, unproved)
+        if transactions:
+            against += _unsigned(transactions, proofs, unproved)
         # A known "no" outweighs an open question: asking again would not change it.
         status_as_of = min(listed, default=None)
         if against:
@@ -191,6 +203,37 @@ class Verifier:
             checked_at=now,
             status_as_of=status_as_of,
         )
+
+    def verify_each(
+        self,
+        pairs: Iterable[tuple[VpToken, PresentationRequest]],
+        *,
+        now: datetime,
+        threads: int = 2,
+    ) -> list[Accepted | Refused | Unavailable]:
+        """Give the outcome of each presentation with its request, in their order.
+
+        What cannot be read is `Refused` with `malformed`: it ends nobody else's.
+        """
+        each = [*pairs]
+        chunks = [each[i : i + _CHUNK] for i in range(0, len(each), _CHUNK)]
+
+        def outcomes(chunk: list[tuple[VpToken, PresentationRequest]]) -> list[Outcome]:
+            return [self._outcome(*pair, now) for pair in chunk]
+
+        with ThreadPoolExecutor(threads) as pool:
+            return [outcome for several in pool.map(outcomes, chunks) for outcome in several]
+
+    def _outcome(
+        self, presentation: VpToken, request: PresentationRequest, now: datetime
+    ) -> Outcome:
+        try:
+            return self.verify(presentation, request, now=now)
+        except (Refused, Unavailable) as outcome:
+            # Given as a value, it must not hold on to what was read on its way.
+            return outcome.with_traceback(None)
+        except Malformed as cause:
+            return Refused(Reason("malformed", cause.expected, cause.found, cause.where))
 
     def _judge(
         self, text: str, query: CredentialQuery, binding: _Binding, now: datetime
@@ -209,6 +252,7 @@ class Verifier:
             issuer_key,
             issuer=first_subject(asked.header) if asked.issuer is None else None,
             algorithms=self._algorithms,
+            check=self._check,
         )
 
         # From here on the issuer's word is certain, and reasons are gathered.
@@ -237,7 +281,8 @@ class Verifier:
             *mismatches(query, arrived),
             *judgement.reasons,
         )
-        return _Judged(credential.claims, replace(judgement, reasons=reasons), proof)
+        judgement = Judgement(reasons, judgement.unknown, judgement.status_as_of)
+        return _Judged(credential.claims, judgement, proof)
 
     def _trusted_aka(
         self, credential: VerifiedCredential, asked: KeyAsked, signed_by: PublicKey, now: datetime
