@@ -36,6 +36,7 @@ from counterfoil_verifier.requesting import (
     Shop,
     Waiting,
 )
+from counterfoil_verifier.shown import Till
 from counterfoil_verifier.statuses import StatusAt, Statuses
 from counterfoil_verifier.store import MemoryStore, SessionStore, Summary
 from counterfoil_verifier.transactions import transaction_data
@@ -104,6 +105,7 @@ __all__ = [
     "StatusAt",
     "Statuses",
     "Summary",
+    "Till",
     "Trust",
     "TrustedIssuer",
     "Verdict",

@@ -48,7 +48,9 @@ from counterfoil_credentials.sdjwt_vc import (
 from counterfoil_credentials.x509 import first_subject
 
 from counterfoil_verifier.policy import Judgement, Policy, Presented
+from counterfoil_verifier.presets import Preset
 from counterfoil_verifier.remembered import Remembered
+from counterfoil_verifier.shown import Till, shown_nonce
 from counterfoil_verifier.statuses import StatusAt, Statuses
 from counterfoil_verifier.transactions import Transaction, transactions_of
 from counterfoil_verifier.trust import KeyAsked, Trust
@@ -117,7 +119,8 @@ class _Binding:
 
     audience: str
     nonce: str
-    may_sign: frozenset[str]
+    max_age: timedelta
+    may_sign: frozenset[str] = frozenset()
 
 
 @record()
@@ -126,6 +129,7 @@ class _Judged:
 
     claims: JsonObject = field(repr=False)
     judgement: Judgement
+    holder: PublicKey | None
     proof: HolderProof | None
 
 
@@ -202,6 +206,40 @@ class Verifier:
             shown={query_id: tuple(several) for query_id, several in shown.items()},
             checked_at=now,
             status_as_of=status_as_of,
+        )
+
+    def verify_shown(
+        self, presentation: str, preset: Preset, till: Till, *, now: datetime
+    ) -> Accepted:
+        """Give the claims of what a holder shows unasked, such as a code on a phone.
+
+        Nobody asked, so there is no request to be bound to: its audience is the name of
+        the preset, it was made within `preset.shown_within`, and this till takes it once.
+        It is taken when all else is good, so that a refusal spends nothing.
+
+        Raises as `verify` does; the codes of its own are `holder-shown-not-accepted` (the
+        preset wants to ask) and `already-shown`.
+        """
+        if preset.shown_within is None:
+            expected = "an answer to this till's question"
+            raise Refused(
+                Reason("holder-shown-not-accepted", expected, "one that nobody asked for", "preset")
+            )
+        (query,) = preset.query().credentials
+        binding = _Binding(preset.name, shown_nonce(presentation), preset.shown_within)
+        judged = self._judge(presentation, query, binding, now)
+        judgement = judged.judgement
+        if against := _placed(judgement.reasons, query):
+            raise NotAccepted(*against, status_as_of=judgement.status_as_of)
+        if unknown := _placed(judgement.unknown, query):
+            raise CouldNotCheck(*unknown, status_as_of=judgement.status_as_of)
+        if judged.proof is None or judged.holder is None:
+            raise Misuse("expected a query that requires the holder's proof, found another")
+        till.take(binding.nonce, judged.holder, judged.proof.issued_at + preset.shown_within)
+        return Accepted(
+            shown={query.id: (judged.claims,)},
+            checked_at=now,
+            status_as_of=judgement.status_as_of,
         )
 
     def verify_each(
@@ -282,7 +320,7 @@ class Verifier:
             *judgement.reasons,
         )
         judgement = Judgement(reasons, judgement.unknown, judgement.status_as_of)
-        return _Judged(credential.claims, judgement, proof)
+        return _Judged(credential.claims, judgement, credential.holder_key, proof)
 
     def _trusted_aka(
         self, credential: VerifiedCredential, asked: KeyAsked, signed_by: PublicKey, now: datetime
@@ -341,7 +379,7 @@ def _binding(
 ) -> _Binding:
     may_sign = frozenset(one.digest for one in transactions if query.id in one.query_ids)
     # Always the full client id, prefix included (OpenID4VP 1.0, section 8.6).
-    return _Binding(request.client_id, request.nonce, may_sign)
+    return _Binding(request.client_id, request.nonce, PROOF_MAX_AGE, may_sign)
 
 
 def _proof(
@@ -362,7 +400,7 @@ def _proof(
             audience=binding.audience,
             nonce=binding.nonce,
             now=now,
-            max_age=PROOF_MAX_AGE,
+            max_age=binding.max_age,
             allowing=binding.may_sign,
         )
     except Refused as refused:

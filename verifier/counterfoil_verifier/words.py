@@ -147,11 +147,20 @@ _WORDS: Final[Mapping[str, Words]] = {
     "already-answered": Words(
         "This question has been answered already. Ask again.", "该请求已被回答，请重新请求。"
     ),
+    "not-answered-yet": Words("Nobody has answered yet.", "尚未收到应答。"),
+    "code-not-told-yet": Words("The customer has not told the code yet.", "顾客尚未告知代码。"),
     "request-expired": Words("Too slow: ask again.", "请求已超时，请重新请求。"),
     "answer-not-encrypted": _NOT_READABLE,
     "code-wrong": Words(
         "The number is not the one on the customer's phone. Ask again.",
         "号码与顾客手机上显示的不一致，请重新请求。",
+    ),
+    "already-shown": Words(
+        "This code was shown here before. Ask for a new one.", "该二维码已在此出示过，请出示新的。"
+    ),
+    "holder-shown-not-accepted": Words(
+        "For this, the till asks first. Let the customer scan your code.",
+        "此项须由收银台发起请求，请顾客扫描您的二维码。",
     ),
     "declined": Words("The customer did not want to show this.", "顾客不愿出示。"),
     # What it shows.
