@@ -26,6 +26,7 @@ NEVER_A_VERDICT = {"preset-unknown", "request-unknown", "state-mismatch", "polic
     "kept-longer-than-told",
     "purpose-not-registered",
     "more-than-registered",
+    "no-preset-answered",
     # These are about a file for the till.
     "preload-changed",
     "preload-from-the-future",

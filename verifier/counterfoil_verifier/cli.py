@@ -1,156 +1,489 @@
-"""`counterfoil verifier`: run a shop's counter, or check one saved answer.
+"""`counterfoil verifier …`: set up a shop's folder, serve its counter, ask, and explain.
 
-    counterfoil verifier serve DIR [--port N]
-    counterfoil verifier verify FILE --shop DIR [--preset NAME] [--at TIME] [--json]
+    counterfoil verifier init DIR [--trust ISSUER_URL]     a development set-up
+    counterfoil verifier serve DIR [--port N]              the service; DIR remembers where
+    counterfoil verifier request DIR PRESET                a link for a wallet
+    counterfoil verifier result DIR ID [--wait SECONDS]    the verdict
+    counterfoil verifier verify FILE [--shop DIR]          one saved answer, check by check
+    counterfoil verifier trust | presets DIR               whom it trusts; what it asks
 
-FILE holds `{"request": "<signed request object>", "vp_token": {"warranty": ["…"]}}`.
-Exit status: 0 accepted, 1 refused or broken, 3 could not be found out. Only an
-answer that was judged is called refused; what is broken is said in one line.
+With `--json` a command prints one JSON object. Exit status: 0 done or accepted, 1 refused or
+broken, 2 misused, 3 could not be found out. Only an answer that was judged is called refused;
+what is broken is said in one line. `shop_folder.py` says what is in DIR. A saved answer is
+`{"request": "<signed request object>", "vp_token": {"warranty": ["…"]}}`.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from counterfoil_credentials.encoding import compact_json, object_at, parse_object, text_at
+from counterfoil_credentials.arguments import parse_arguments
+from counterfoil_credentials.encoding import (
+    Json,
+    JsonObject,
+    compact_json,
+    object_at,
+    parse_object,
+    text_at,
+)
 from counterfoil_credentials.errors import (
     CounterfoilError,
+    Malformed,
     Misuse,
     Reason,
     Refused,
     Unavailable,
 )
 from counterfoil_credentials.fetch import GuardedFetcher
-from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_credentials.requests import parse_response_form, read_request
-from counterfoil_credentials.token_status_list import FetchedStatusSource
 
-from counterfoil_verifier.counter import Counter
-from counterfoil_verifier.requesting import Shop
-from counterfoil_verifier.shop_file import ShopFile, read_shop_file
-from counterfoil_verifier.statuses import Statuses
-from counterfoil_verifier.trust import FetchedTrust
-from counterfoil_verifier.verifier import CouldNotCheck, Verifier
+from counterfoil_verifier.counter import VERDICTS_KEPT_FOR, Light, Look
+from counterfoil_verifier.explaining import Told, explain
+from counterfoil_verifier.issuer_types import offered_types, types_by_preset
+from counterfoil_verifier.preset_linter import lint
+from counterfoil_verifier.presets import PRESETS, Preset
+from counterfoil_verifier.requesting import (
+    Answered,
+    Expired,
+    Handback,
+    SessionId,
+    Waiting,
+    Way,
+)
+from counterfoil_verifier.shop_file import is_on_loopback, origin_of, require_issuer
+from counterfoil_verifier.shop_folder import ShopFolder
+from counterfoil_verifier.verifier import CouldNotCheck
 from counterfoil_verifier.words import words_for
 
-_ACCEPTED: Final = 0
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from counterfoil_verifier.shop_service import OpenShop
+
+_DONE: Final = 0
 _REFUSED: Final = 1
+_MISUSED: Final = 2
 _UNKNOWN: Final = 3
 _MAX_FILE_BYTES: Final = 1024 * 1024
+_MAX_WAIT_S: Final = 3_600.0
+_LOOK_EVERY_S: Final = 0.2
+_SOON: Final = timedelta(days=30)
+_LIGHTS: Final = {
+    Light.GREEN: ("accepted", _DONE),
+    Light.RED: ("refused", _REFUSED),
+    Light.AMBER: ("unavailable", _UNKNOWN),
+}
+_MARKS: Final = {"passed": "yes", "failed": "NO", "unknown": "?", "not-reached": "-"}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and give its exit status."""
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> int:
+    """Run one command and give its exit status."""
+    given = parse_arguments(_parser(), arguments)
+    given.clock = clock
+    try:
+        match given.command:
+            case "init":
+                return _init(given)
+            case "serve":
+                return _serve(given)
+            case "verify":
+                return _verify(given)
+            case "trust":
+                return _trust(given)
+            case "presets":
+                return _presets(given)
+            case _:
+                return _command(given)
+    except Misuse as error:
+        return _told(given.command, error, _MISUSED)
+    except Unavailable as error:
+        return _told(given.command, error, _UNKNOWN)
+    except (CounterfoilError, OSError) as error:
+        return _told(given.command, error, _REFUSED)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="counterfoil verifier", description="A shop's counter.")
     commands = parser.add_subparsers(dest="command", required=True)
-    serving = commands.add_parser("serve", help="run the counter's service on this machine")
-    serving.add_argument("directory", type=Path, help="the shop's folder, with its shop.json")
-    serving.add_argument("--port", type=int, help="the port to try first")
-    checking = commands.add_parser("verify", help="check one saved answer")
-    checking.add_argument("file", type=Path, help="a file with the request and its vp_token")
-    checking.add_argument("--shop", type=Path, required=True, help="the shop's folder")
-    checking.add_argument("--preset", default="warranty", help="what had been asked")
-    checking.add_argument("--at", type=datetime.fromisoformat, help="check as of this time")
-    checking.add_argument("--json", action="store_true", help="print one JSON object")
-    given = parser.parse_args(arguments)
-    try:
-        if given.command == "serve":
-            return _serve(given.directory, given.port)
-        return _verify(
-            given.file, given.shop, given.preset, given.at or datetime.now(UTC), given.json
+
+    def command(name: str, text: str, *, opens: bool = False) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text)
+        if name != "verify":
+            added.add_argument("dir", type=Path, help="the shop's folder")
+        added.add_argument("--json", action="store_true", help="print one JSON object")
+        if opens:
+            text = "a postgresql:// URL instead of the SQLite file of the folder"
+            added.add_argument("--database", help=text)
+        return added
+
+    init = command("init", "make a folder for a development shop")
+    init.add_argument("--trust", metavar="ISSUER_URL", help="an issuer whose types it accepts")
+    init.add_argument("--name", help="the shop's name, as customers see it")
+    init.add_argument("--public-url", help="its https origin; without, it stays on this machine")
+    serve = command("serve", "answer wallets and the counter on loopback", opens=True)
+    serve.add_argument("--port", type=int, help="the port; the last one, or a free one")
+    serve.add_argument("--public-url", help="the shop's origin; default: where it listens")
+    request = command("request", "ask a wallet for what a preset needs", opens=True)
+    request.add_argument("preset", help="a preset of the folder, such as warranty")
+    request.add_argument("--language", choices=["en", "zh"], default="en")
+    request.add_argument("--by", choices=[way.value for way in Way], help="how it is fetched")
+    request.add_argument("--till", help="the till that asks, as the customer sees it")
+    request.add_argument(
+        "--match-code", action="store_true", help="a yes waits for the customer's four digits"
+    )
+    result = command("result", "give the verdict of a request", opens=True)
+    result.add_argument("id", help="the id that `request` gave")
+    result.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="for an answer")
+    result.add_argument("--code", help="the digits that the customer tells")
+    verify = command("verify", "check one saved answer, and explain each check")
+    verify.add_argument("file", type=Path, help="a file with the request and its vp_token")
+    verify.add_argument("--shop", type=Path, help="the shop's folder; default: the file's")
+    verify.add_argument("--at", type=_instant, help="check as of this time")
+    trust = command("trust", "tell whom the shop trusts for what, and what of it runs out")
+    change = trust.add_mutually_exclusive_group()
+    change.add_argument("--add", metavar="ISSUER_URL", help="trust an issuer for its types")
+    change.add_argument("--remove", metavar="ISSUER_URL", help="trust it no more")
+    trust.add_argument(
+        "--type", action="append", metavar="PRESET=VCT", help="a type of it; default: it is asked"
+    )
+    for one in (init, trust):
+        one.add_argument(
+            "--loopback-unsafely",
+            action="append",
+            default=[],
+            metavar="ORIGIN=LOOPBACK_ORIGIN",
+            help="reach that origin on this machine, without TLS: for development only",
         )
-    except Unavailable as unknown:
-        print(f"counterfoil verifier: {unknown}", file=sys.stderr)
-        return _UNKNOWN
-    except (CounterfoilError, OSError) as error:
-        print(f"counterfoil verifier: {error}", file=sys.stderr)
-        return _REFUSED
+    command("presets", "tell what the counter can ask, and where that is too much")
+    return parser
 
 
-def _serve(directory: Path, port: int | None) -> int:
-    from counterfoil_service.access import load_or_create_key
-    from counterfoil_service.serving import bind, serve
+def _init(given: argparse.Namespace) -> int:
+    folder = ShopFolder(given.dir)
+    routes = _routes(given.loopback_unsafely)
+    is_new = not folder.is_made()
+    develops = given.public_url is None if is_new else folder.settings().develops
+    answers: dict[str, tuple[str, ...]] = {}
+    if given.trust is not None:
+        # The issuer is asked first: a folder that trusts nobody was not what was meant.
+        presets = PRESETS if is_new else folder.presets()
+        answers = _answers_of(given.trust, routes, presets.values(), develops=develops)
+    folder.make(name=given.name, public_url=given.public_url)
+    if given.trust is not None:
+        folder.trust(given.trust, answers, routes)
+    if given.json:
+        _say({"folder": str(given.dir), "trusts": [*folder.settings().trusts]})
+        return _DONE
+    print(f"{given.dir} is ready. Next:")
+    if not folder.settings().trusts:
+        print(f"  counterfoil verifier trust {given.dir} --add ISSUER_URL")
+    print(f"  counterfoil verifier serve {given.dir}")
+    return _DONE
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from counterfoil_service.serving import bind, bind_exactly, serve
 
     from counterfoil_verifier.app import create_app
-    from counterfoil_verifier.sql_store import SqlSessionStore
 
-    settings = read_shop_file(directory)
-    key = load_or_create_key(directory / "counter.key")
-    with bind(port) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        store = SqlSessionStore(directory / "counter.sqlite3")
-        try:
-            shop = Shop(
-                name=settings.name,
-                origin=settings.origin or address,
-                signer=load_or_create_signer(directory / "shop-key.pem"),
-            )
-            fetcher = GuardedFetcher(loopback_routes_unsafely=settings.loopback_routes_unsafely)
-            counter = Counter(
-                shop=shop,
-                presets=settings.presets(),
-                trust=FetchedTrust(fetcher, settings.vcts_by_issuer()),
-                statuses=Statuses(FetchedStatusSource(fetcher)),
-                store=store,
-            )
-            print(f"{settings.name}: {address} (counter key in counter.key)", flush=True)
-            serve(create_app(counter, counter_key=key), listener=listener, lifeline=None)
-        finally:
-            store.close()
-    return 0
-
-
-def _verify(file: Path, directory: Path, preset_name: str, at: datetime, as_json: bool) -> int:  # noqa: FBT001  # as parsed
-    if at.tzinfo is None:
-        raise Misuse("expected a time with its zone, found one without (--at)")
-    settings = read_shop_file(directory)
-    saved = parse_object(file.read_bytes(), file.name, max_bytes=_MAX_FILE_BYTES)
-    vp_token = compact_json(object_at(saved, "vp_token", file.name)).decode()
-    client_id = Shop(
-        name=settings.name, origin="", signer=load_or_create_signer(directory / "shop-key.pem")
-    ).client_id
-    # A wrong setting is the shop's trouble: it must not look like a refused customer.
-    verifier = _verifier(settings, preset_name)
-    try:
-        request = read_request(text_at(saved, "request", file.name), client_id=client_id, now=at)
-        answer = parse_response_form({"vp_token": vp_token})
-        accepted = verifier.verify(answer, request, now=at)
-    except Refused as refused:
-        return _tell("refused", refused.reasons, _REFUSED, as_json=as_json)
-    except CouldNotCheck as unknown:
-        return _tell("unavailable", unknown.reasons, _UNKNOWN, as_json=as_json)
-    except Unavailable as unknown:
-        reason = Reason("could-not-check", "an answer", unknown.what, "policy")
-        return _tell("unavailable", (reason,), _UNKNOWN, as_json=as_json)
-    if not as_json:
-        as_of = accepted.status_as_of
-        print(f"accepted (status as of {as_of.isoformat() if as_of else 'never asked'})")
-        return _ACCEPTED
-    return _tell("accepted", (), _ACCEPTED, as_json=True)
+    folder = ShopFolder(given.dir)
+    folder.require_made()
+    # What cannot be its origin is refused before a port is taken.
+    folder.url(given.public_url, "http://127.0.0.1")
+    _warn_of_presets(folder)
+    last = folder.last_port()
+    # A port that was asked for is the one that others were told: nothing moves it.
+    socket = bind(last) if given.port is None else bind_exactly(given.port)
+    with socket as listener:
+        port = listener.getsockname()[1]
+        if given.port is None and last not in (None, port):
+            moved = f"port {last} is in use; it listens on {port} instead"
+            print(f"counterfoil verifier serve: {moved}", file=sys.stderr)
+        address = f"http://127.0.0.1:{port}"
+        url = folder.url(given.public_url, address)
+        with _opened(folder, url, given) as shop:
+            app = create_app(shop.counter, counter_key=folder.counter_key())
+            folder.record_address(url)
+            folder.record_port(port)
+            if given.json:
+                _say({"verifier": url, "listens": address})
+            else:
+                print(f"verifier {url} listens on {address}", flush=True)
+            serve(app, listener=listener, lifeline=None)
+    return _DONE
 
 
-def _verifier(settings: ShopFile, preset_name: str) -> Verifier:
-    presets = {preset.name: preset for preset in settings.presets()}
-    if preset_name not in presets:
-        raise Misuse(f"expected one of {', '.join(sorted(presets))}, found another (--preset)")
-    fetcher = GuardedFetcher(loopback_routes_unsafely=settings.loopback_routes_unsafely)
-    return Verifier(
-        presets[preset_name].policy(),
-        FetchedTrust(fetcher, settings.vcts_by_issuer()),
-        Statuses(FetchedStatusSource(fetcher)),
+def _command(given: argparse.Namespace) -> int:
+    folder = ShopFolder(given.dir)
+    folder.require_made()
+    with _opened(folder, folder.url(), given) as shop:
+        return _request(shop, given) if given.command == "request" else _result(shop, given)
+
+
+def _request(shop: "OpenShop", given: argparse.Namespace) -> int:
+    asked = shop.counter.ask(
+        given.preset,
+        given.language,
+        way=None if given.by is None else Way(given.by),
+        handback=Handback.MATCH_CODE if given.match_code else None,
+        till=given.till,
     )
+    if given.json:
+        _say({"request": asked.link, "id": asked.session_id})
+        return _DONE
+    from counterfoil_service.terminal import qr_code
+
+    if code := qr_code(asked.link):
+        print(code)
+    print(asked.link)
+    print(f"id: {asked.session_id} (until {_text(asked.expires_at)})")
+    return _DONE
 
 
-def _tell(verdict: str, reasons: Sequence[Reason], status: int, *, as_json: bool) -> int:
-    if as_json:
-        listed = [{"code": reason.code, "text": str(reason)} for reason in reasons]
-        print(json.dumps({"verdict": verdict, "reasons": listed}))
+def _result(shop: "OpenShop", given: argparse.Namespace) -> int:
+    if not 0 <= given.wait <= _MAX_WAIT_S:
+        raise Misuse(f"expected 0 to {_MAX_WAIT_S:.0f} seconds (--wait)")
+    session = shop.store.by_session(SessionId(given.id))
+    # Whoever has the folder may see what each of its tills asked.
+    till = None if session is None else session.till
+    ends = time.monotonic() + given.wait
+    while True:
+        look = shop.counter.look(SessionId(given.id), code=given.code, till=till)
+        left = ends - time.monotonic()
+        # A code is tried once: the third wrong one ends the session.
+        was_tried = given.code is not None and isinstance(look.session, Answered)
+        if look.light is not None or was_tried or isinstance(look.session, Expired) or left <= 0:
+            break
+        time.sleep(min(_LOOK_EVERY_S, left))
+    verdict, status = ("unavailable", _UNKNOWN) if look.light is None else _LIGHTS[look.light]
+    texts = {code: words_for(code).en for code in _codes(look)}
+    if given.json:
+        reasons: list[Json] = [{"code": code, "text": text} for code, text in texts.items()]
+        _say({"verdict": verdict, "reasons": reasons})
         return status
     print(verdict)
-    for reason in reasons:
-        print(f"  {reason.code}: {words_for(reason.code).en} {reason}")
+    for code, text in texts.items():
+        print(f"  {code}: {text}")
+    return status
+
+
+def _codes(look: Look) -> list[str]:
+    """Give why it is no yes, also while there is no answer yet."""
+    if look.light is None and isinstance(look.session, Waiting):
+        return ["not-answered-yet"]
+    if look.light is None and isinstance(look.session, Answered):
+        return ["code-not-told-yet"]
+    return [code for code, _ in look.words]
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from counterfoil_verifier.shop_service import shop_in, verifier_for
+
+    folder = ShopFolder(given.shop or given.file.parent)
+    folder.require_made()
+    at = given.at or given.clock()
+    saved = parse_object(_bytes_of(given.file), given.file.name, max_bytes=_MAX_FILE_BYTES)
+    vp_token = compact_json(object_at(saved, "vp_token", given.file.name)).decode()
+    signed = text_at(saved, "request", given.file.name)
+    client_id = shop_in(folder, folder.settings().public_url or "http://127.0.0.1").client_id
+    fetcher = _fetcher(folder)
+    reasons: Sequence[Reason] = ()
+    as_of: datetime | None = None
+    is_read = False
+    try:
+        request = read_request(signed, client_id=client_id, now=at)
+        is_read = True
+        answer = parse_response_form({"vp_token": vp_token})
+        # A wrong setting is the shop's trouble: it must not look like a refused customer.
+        verifier = verifier_for(folder, request.query.credentials[0].id, fetcher)
+        as_of = verifier.verify(answer, request, now=at).status_as_of
+        verdict, status = "accepted", _DONE
+    except Refused as refused:
+        verdict, status, reasons = "refused", _REFUSED, refused.reasons
+    except CouldNotCheck as unknown:
+        verdict, status, reasons = "unavailable", _UNKNOWN, unknown.reasons
+    except Unavailable as unknown:
+        reasons = (Reason("could-not-check", "an answer", unknown.what, "policy"),)
+        verdict, status = "unavailable", _UNKNOWN
+    checks = explain(reasons, of_request=not is_read, unknown=verdict == "unavailable")
+    if given.json:
+        _say({"verdict": verdict, "reasons": _reasons(reasons), "checks": _checks(checks)})
+        return status
+    since = f" (status as of {as_of.isoformat()})" if as_of is not None else ""
+    print(f"{verdict}{since}")
+    for one in checks:
+        print(f"  {_MARKS[one.state]:>3}  {one.check.words.en}")
+        for reason in one.reasons:
+            print(f"       {reason.code}: {words_for(reason.code).en} {reason}")
+    return status
+
+
+def _trust(given: argparse.Namespace) -> int:
+    from counterfoil_verifier.shop_service import trust_of
+
+    folder = ShopFolder(given.dir)
+    folder.require_made()
+    if given.add is not None:
+        before, routes = folder.settings(), _routes(given.loopback_unsafely)
+        reach = {**before.routes(), **routes}
+        if given.type:
+            answers = _given_types(given.type)
+        else:
+            presets = folder.presets().values()
+            answers = _answers_of(given.add, reach, presets, develops=before.develops)
+        folder.trust(given.add, answers, routes)
+    elif given.remove is not None:
+        if given.remove not in folder.settings().trusts:
+            raise Misuse("expected an issuer that is trusted, found another (--remove)")
+        folder.trust(given.remove, {})
+    settings, now = folder.settings(), given.clock()
+    ends = trust_of(settings, _fetcher(folder)).ends(now)
+    soon = [ending for ending in ends if ending.at - now < _SOON]
+    if given.json:
+        trusts: list[Json] = [
+            {"issuer": issuer, "presets": {name: [*vcts] for name, vcts in by_preset.items()}}
+            for issuer, by_preset in settings.trusts.items()
+        ]
+        ending: list[Json] = [{"what": one.what, "at": _text(one.at)} for one in ends]
+        _say({"trusts": trusts, "ends": ending})
+        return _DONE
+    for issuer, by_preset in settings.trusts.items():
+        print(issuer)
+        for name, vcts in by_preset.items():
+            print(f"  {name}: {', '.join(vcts)}")
+    if not settings.trusts:
+        print("nobody is trusted")
+    for one in soon:
+        print(f"soon over: {one.what} ({_text(one.at)})")
+    return _DONE
+
+
+def _presets(given: argparse.Namespace) -> int:
+    folder = ShopFolder(given.dir)
+    folder.require_made()
+    registered, askable = folder.registration(), {preset.name for preset in folder.askable()}
+    found = {
+        preset: lint(preset, kept_for=VERDICTS_KEPT_FOR, registered=registered)
+        for preset in folder.presets().values()
+    }
+    if given.json:
+        presets: list[Json] = [
+            {
+                "preset": preset.name,
+                "title": {"en": preset.title.en, "zh": preset.title.zh},
+                "answered": preset.name in askable,
+                "holder_shown": preset.shown_within is not None,
+                "findings": _reasons(findings),
+            }
+            for preset, findings in found.items()
+        ]
+        _say({"presets": presets})
+    else:
+        for preset, findings in found.items():
+            nobody = "" if preset.name in askable else " (no trusted issuer answers it)"
+            print(f"{preset.name}: {preset.title.en}{nobody}")
+            for finding in findings:
+                print(f"  {finding.code}: {finding}")
+    return _REFUSED if any(found.values()) else _DONE
+
+
+def _warn_of_presets(folder: ShopFolder) -> None:
+    registered = folder.registration()
+    for preset in folder.askable():
+        for finding in lint(preset, kept_for=VERDICTS_KEPT_FOR, registered=registered):
+            print(f"counterfoil verifier serve: {finding.code}: {finding}", file=sys.stderr)
+
+
+def _answers_of(
+    issuer: str, routes: Mapping[str, str], presets: Iterable[Preset], *, develops: bool
+) -> dict[str, tuple[str, ...]]:
+    """Ask an issuer for its types, and give those that answer each preset."""
+    require_issuer(issuer, develops=develops)
+    here = {origin_of(issuer): origin_of(issuer)} if is_on_loopback(issuer) else {}
+    fetcher = GuardedFetcher(loopback_routes_unsafely={**here, **routes})
+    return types_by_preset(offered_types(fetcher, issuer), presets, issuer)
+
+
+def _given_types(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        preset, sign, vct = text.partition("=")
+        if not (preset and sign and vct):
+            raise Malformed("PRESET=VCT", "another text", "--type")
+        found[preset] = (*found.get(preset, ()), vct)
+    return found
+
+
+def _routes(texts: Sequence[str]) -> dict[str, str]:
+    routes: dict[str, str] = {}
+    for text in texts:
+        origin, sign, target = text.partition("=")
+        if not (origin and sign and target):
+            raise Malformed("ORIGIN=LOOPBACK_ORIGIN", "another text", "--loopback-unsafely")
+        routes[origin] = target
+    return routes
+
+
+def _opened(
+    folder: ShopFolder, url: str, given: argparse.Namespace
+) -> "AbstractContextManager[OpenShop]":
+    from counterfoil_verifier.shop_service import open_shop
+
+    fetcher = _fetcher(folder)
+    return open_shop(folder, url, fetcher=fetcher, clock=given.clock, database=given.database)
+
+
+def _fetcher(folder: ShopFolder) -> GuardedFetcher:
+    return GuardedFetcher(loopback_routes_unsafely=folder.settings().routes())
+
+
+def _reasons(reasons: Sequence[Reason]) -> list[Json]:
+    return [{"code": reason.code, "text": str(reason)} for reason in reasons]
+
+
+def _checks(checks: Sequence[Told]) -> list[Json]:
+    return [
+        {
+            "check": one.check.name,
+            "state": one.state.value,
+            "en": one.check.words.en,
+            "zh": one.check.words.zh,
+            "codes": [reason.code for reason in one.reasons],
+        }
+        for one in checks
+    ]
+
+
+def _bytes_of(path: Path) -> bytes:
+    if not path.is_file():
+        raise Malformed("a file", "a folder" if path.is_dir() else "none", str(path))
+    return path.read_bytes()
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise argparse.ArgumentTypeError("expected a time with its zone, found one without")
+    return instant
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _say(value: JsonObject) -> None:
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def _told(command: str, error: Exception, status: int) -> int:
+    print(f"counterfoil verifier {command}: {error}", file=sys.stderr)
     return status

@@ -1,20 +1,33 @@
 """A shop's own settings, from the file `shop.json` in its folder.
 
-    {"name": "Corner Shop",
-     "origin": "https://till.corner.example",
-     "trusts": {"https://audio.example": {"warranty": ["https://audio.example/types/warranty"]}},
-     "loopback_routes_unsafely": {"https://audio.example": "http://127.0.0.1:4711"}}
+Development:    {"name": "Corner Shop",
+                 "allow_plain_http_on_loopback_for_development_only": true,
+                 "trusts": {"http://127.0.0.1:8001": {"warranty": ["http://127.0.0.1:8001/…"]}}}
+
+Anything else:  {"name": "Corner Shop",
+                 "public_url": "https://till.corner.example",
+                 "database": "postgresql://till@db.internal/corner",
+                 "trusts": {"https://audio.example": {"warranty": ["https://audio.example/…"]},
+                            "did:web:chairs.example": {"member": ["https://chairs.example/…"]}},
+                 "client_id": "x509_san_dns", "certificates": "certificates.pem",
+                 "request": "post", "encrypted_answers": true, "strict": false,
+                 "return_to": "https://corner.example/done"}
 
 `trusts` says, for each issuer and each preset, with which types that issuer may
-answer it. Without `origin` the shop is known by its loopback address;
-`loopback_routes_unsafely` is for a developer's machine and is absent elsewhere.
+answer it. `client_id` is the prefix under which wallets know the shop (`redirect_uri`,
+`x509_san_dns`, `x509_hash`, or `decentralized_identifier`, which is the default), and
+`request` how a request comes to them (`get`, `post`, or `value`: in the link).
+`loopback_routes_unsafely` maps an https origin to one of this machine, for a
+developer; it is absent elsewhere.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
+from counterfoil_credentials.client_ids import Prefix
 from counterfoil_credentials.encoding import (
     JsonObject,
     object_at,
@@ -24,20 +37,65 @@ from counterfoil_credentials.encoding import (
     texts_at,
 )
 from counterfoil_credentials.errors import Malformed
+from counterfoil_service.served_folder import LOOPBACK, public_url
 
-from counterfoil_verifier.presets import PRESETS, Preset
+from counterfoil_verifier.requesting import Way
+
+T = TypeVar("T")
 
 FILE_NAME: Final = "shop.json"
-_MEMBERS: Final = frozenset({"name", "origin", "trusts", "loopback_routes_unsafely"})
+DEVELOPMENT: Final = "allow_plain_http_on_loopback_for_development_only"
+MAX_BYTES: Final = 262_144
+_FORMER_PUBLIC_URL: Final = "origin"
+_MEMBERS: Final = frozenset(
+    {
+        "name",
+        "public_url",
+        _FORMER_PUBLIC_URL,
+        DEVELOPMENT,
+        "database",
+        "trusts",
+        "client_id",
+        "certificates",
+        "did",
+        "request",
+        "encrypted_answers",
+        "strict",
+        "return_to",
+        "loopback_routes_unsafely",
+    }
+)
+_PREFIXES: Final = {
+    prefix.value: prefix
+    for prefix in (
+        Prefix.REDIRECT_URI,
+        Prefix.X509_SAN_DNS,
+        Prefix.X509_HASH,
+        Prefix.DECENTRALIZED_IDENTIFIER,
+    )
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShopFile:
-    """The settings. `trusts` is the types by preset by issuer."""
+    """The settings. `trusts` is the types by preset by issuer.
+
+    `certificates` names a file of the folder, for the two prefixes of X.509; `did` a
+    `did:web` whose document the shop publishes, in the place of the key's own DID.
+    """
 
     name: str
-    origin: str | None
     trusts: Mapping[str, Mapping[str, tuple[str, ...]]]
+    public_url: str | None = None
+    develops: bool = False
+    database: str | None = None
+    client_id: Prefix = Prefix.DECENTRALIZED_IDENTIFIER
+    certificates: str | None = None
+    did: str | None = None
+    way: Way = Way.GET
+    encrypts_answers: bool = False
+    is_strict: bool = False
+    return_to: str | None = None
     loopback_routes_unsafely: Mapping[str, str]
 
     def vcts_by_issuer(self) -> dict[str, frozenset[str]]:
@@ -47,14 +105,39 @@ class ShopFile:
             for issuer, by_preset in self.trusts.items()
         }
 
-    def presets(self) -> list[Preset]:
-        """Give the presets that some trusted issuer can answer."""
-        found: list[Preset] = []
-        for name, preset in PRESETS.items():
-            vcts = [vct for by_preset in self.trusts.values() for vct in by_preset.get(name, ())]
-            if vcts:
-                found.append(preset.accepting(dict.fromkeys(vcts)))
-        return found
+    def vcts_for(self, preset: str) -> tuple[str, ...]:
+        """Give the types that answer a preset, each once."""
+        each = [vct for by_preset in self.trusts.values() for vct in by_preset.get(preset, ())]
+        return tuple(dict.fromkeys(each))
+
+    def routes(self) -> dict[str, str]:
+        """Give where on this machine an origin is: those named, and a developer's issuers."""
+        here = {
+            origin_of(issuer): origin_of(issuer)
+            for issuer in self.trusts
+            if self.develops and is_on_loopback(issuer)
+        }
+        return {**here, **self.loopback_routes_unsafely}
+
+    def url(self, given: str | None = None, listens: str | None = None) -> str:
+        """Give the shop's origin: given, set, or where it listens; raises `Misuse`."""
+        return public_url(
+            given=given,
+            configured=self.public_url,
+            listens=listens,
+            development=DEVELOPMENT if self.develops else None,
+            settings=FILE_NAME,
+            program="counterfoil verifier",
+        ).removesuffix("/")
+
+
+def is_on_loopback(url: str) -> bool:
+    """Say whether `url` is one of this machine, in plain HTTP."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and parts.hostname in LOOPBACK
+    except ValueError:
+        return False
 
 
 def read_shop_file(directory: Path) -> ShopFile:
@@ -67,28 +150,76 @@ def read_shop_file(directory: Path) -> ShopFile:
 
 def parse_shop_file(data: bytes) -> ShopFile:
     """Give the settings in the file's bytes; see `read_shop_file`."""
-    document = parse_object(data, FILE_NAME)
-    if unknown := document.keys() - _MEMBERS:
-        raise Malformed(f"only {', '.join(sorted(_MEMBERS))}", f"{len(unknown)} others", FILE_NAME)
+    document = parse_object(data, FILE_NAME, max_bytes=MAX_BYTES)
+    if unknown := sorted(document.keys() - _MEMBERS):
+        raise Malformed(f"only {', '.join(sorted(_MEMBERS))}", unknown[0], FILE_NAME)
     trusts = object_at(document, "trusts", FILE_NAME)
-    routes = document.get("loopback_routes_unsafely", {})
-    where = f"{FILE_NAME}.loopback_routes_unsafely"
-    if not isinstance(routes, dict):
-        raise Malformed("an object", "another kind", where)
+    develops = _flag(document, DEVELOPMENT)
+    routes: JsonObject = {}
+    if "loopback_routes_unsafely" in document:
+        routes = object_at(document, "loopback_routes_unsafely", FILE_NAME)
     return ShopFile(
         name=text_at(document, "name", FILE_NAME),
-        origin=optional_text_at(document, "origin", FILE_NAME),
+        public_url=optional_text_at(document, "public_url", FILE_NAME)
+        or optional_text_at(document, _FORMER_PUBLIC_URL, FILE_NAME),
+        develops=develops,
+        database=optional_text_at(document, "database", FILE_NAME),
         trusts={
-            issuer: _by_preset(object_at(trusts, issuer, f"{FILE_NAME}.trusts"), issuer)
+            require_issuer(issuer, develops=develops): _by_preset(
+                object_at(trusts, issuer, f"{FILE_NAME}.trusts"), issuer
+            )
             for issuer in trusts
         },
-        loopback_routes_unsafely={name: text_at(routes, name, where) for name in routes},
+        client_id=_one_of(document, "client_id", _PREFIXES, Prefix.DECENTRALIZED_IDENTIFIER),
+        certificates=_file_name(document),
+        did=optional_text_at(document, "did", FILE_NAME),
+        way=_one_of(document, "request", {way.value: way for way in Way}, Way.GET),
+        encrypts_answers=_flag(document, "encrypted_answers"),
+        is_strict=_flag(document, "strict"),
+        return_to=optional_text_at(document, "return_to", FILE_NAME),
+        loopback_routes_unsafely={
+            name: text_at(routes, name, f"{FILE_NAME}.loopback_routes_unsafely") for name in routes
+        },
     )
+
+
+def require_issuer(issuer: str, *, develops: bool) -> str:
+    """Give `issuer` if such a one may be trusted here; raises `Malformed`."""
+    if issuer.startswith(("https://", "did:")) or (develops and is_on_loopback(issuer)):
+        return issuer
+    expected = f"https URLs and DIDs (and, with {DEVELOPMENT}, loopback URLs)"
+    raise Malformed(expected, "another", f"{FILE_NAME}.trusts")
 
 
 def _by_preset(obj: JsonObject, issuer: str) -> dict[str, tuple[str, ...]]:
     where = f"{FILE_NAME}.trusts.{issuer}"
-    for name in obj:
-        if name not in PRESETS:
-            raise Malformed(f"one of {', '.join(sorted(PRESETS))}", "another preset", where)
     return {name: tuple(texts_at(obj, name, where)) for name in obj}
+
+
+def _flag(document: JsonObject, name: str) -> bool:
+    value = document.get(name, False)
+    if not isinstance(value, bool):
+        raise Malformed("true or false", "another value", f"{FILE_NAME}.{name}")
+    return value
+
+
+def _one_of(document: JsonObject, name: str, known: Mapping[str, T], default: T) -> T:
+    text = optional_text_at(document, name, FILE_NAME)
+    if text is None:
+        return default
+    if text not in known:
+        raise Malformed(f"one of {', '.join(known)}", "another", f"{FILE_NAME}.{name}")
+    return known[text]
+
+
+def _file_name(document: JsonObject) -> str | None:
+    name = optional_text_at(document, "certificates", FILE_NAME)
+    if name is not None and (not name or Path(name).name != name or name == ".."):
+        raise Malformed("the name of a file in the folder", "another", f"{FILE_NAME}.certificates")
+    return name
+
+
+def origin_of(url: str) -> str:
+    """Give the origin of an http or https URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

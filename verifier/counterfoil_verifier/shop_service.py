@@ -1,0 +1,132 @@
+"""A shop's folder with its database open: what the commands and the service work with.
+
+    with open_shop(folder, url, fetcher=fetcher, clock=clock) as shop:
+        asked = shop.counter.ask("warranty")
+        app = create_app(shop.counter, counter_key=folder.counter_key())
+
+`fetcher` is the shop's one way out, and reaches what its settings say.
+"""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from counterfoil_credentials.client_ids import Prefix
+from counterfoil_credentials.did_methods import resolver
+from counterfoil_credentials.dids import Did
+from counterfoil_credentials.errors import Malformed, Misuse
+from counterfoil_credentials.fetch import Fetcher
+from counterfoil_credentials.fetch_urls import parse_url
+from counterfoil_credentials.token_status_list import FetchedStatusSource
+from counterfoil_service.sealing import Seal
+
+from counterfoil_verifier.counter import Counter
+from counterfoil_verifier.identity import Identity, OwnKey, Unproved, WebDid, certified
+from counterfoil_verifier.requesting import Shop
+from counterfoil_verifier.shop_file import FILE_NAME, ShopFile
+from counterfoil_verifier.shop_folder import ShopFolder
+from counterfoil_verifier.sql_store import SqlSessionStore
+from counterfoil_verifier.statuses import Statuses
+from counterfoil_verifier.trust import FetchedTrust, Trust
+from counterfoil_verifier.trust_dids import DidTrust
+from counterfoil_verifier.trust_several import FirstTrust
+from counterfoil_verifier.verifier import Verifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenShop:
+    """A shop whose database is open."""
+
+    folder: ShopFolder
+    shop: Shop
+    store: SqlSessionStore
+    counter: Counter
+
+
+@contextmanager
+def open_shop(
+    folder: ShopFolder,
+    url: str,
+    *,
+    fetcher: Fetcher,
+    clock: Callable[[], datetime],
+    database: str | None = None,
+) -> Generator[OpenShop, None, None]:
+    """Open the shop in `folder` at the origin `url`; `database` overrules its settings.
+
+    Raises `Misuse` and `Malformed` for what is wrong in the folder, and `Unavailable`
+    when the database cannot be had.
+    """
+    folder.require_made()
+    shop = shop_in(folder, url)
+    presets = folder.askable()
+    trust = trust_of(folder.settings(), fetcher)
+    store = SqlSessionStore(folder.database(database))
+    try:
+        counter = Counter(
+            shop=shop,
+            presets=presets,
+            trust=trust,
+            statuses=Statuses(FetchedStatusSource(fetcher)),
+            store=store,
+            clock=clock,
+        )
+        yield OpenShop(folder=folder, shop=shop, store=store, counter=counter)
+    finally:
+        store.close()
+
+
+def shop_in(folder: ShopFolder, url: str) -> Shop:
+    """Give who asks, by the folder's settings and keys."""
+    settings = folder.settings()
+    seal = Seal(folder.secret(), "answer keys") if settings.encrypts_answers else None
+    return Shop(
+        name=settings.name,
+        origin=url,
+        signer=folder.signer(),
+        identity=_identity(folder, settings, url),
+        way=settings.way,
+        seal=seal,
+        return_to=settings.return_to,
+        is_strict=settings.is_strict,
+    )
+
+
+def trust_of(settings: ShopFile, fetcher: Fetcher) -> Trust:
+    """Give whom the shop trusts for what, by URL and by DID."""
+    vcts = settings.vcts_by_issuer()
+    dids = {issuer: theirs for issuer, theirs in vcts.items() if issuer.startswith("did:")}
+    urls = {issuer: theirs for issuer, theirs in vcts.items() if issuer not in dids}
+    fetched = FetchedTrust(fetcher, urls)
+    return FirstTrust(DidTrust(resolver(fetcher), dids), fetched) if dids else fetched
+
+
+def verifier_for(folder: ShopFolder, preset_name: str, fetcher: Fetcher) -> Verifier:
+    """Give what decides about answers to one preset.
+
+    Raises `Misuse` for a preset that the folder cannot ask.
+    """
+    settings = folder.settings()
+    askable = {preset.name: preset for preset in folder.askable()}
+    if preset_name not in askable:
+        expected = f"a request for one of {', '.join(sorted(askable)) or 'no preset'}"
+        raise Misuse(f"expected {expected}, found another")
+    statuses = Statuses(FetchedStatusSource(fetcher))
+    return Verifier(askable[preset_name].policy(), trust_of(settings, fetcher), statuses)
+
+
+def _identity(folder: ShopFolder, settings: ShopFile, url: str) -> Identity:
+    match settings.client_id:
+        case Prefix.REDIRECT_URI:
+            return Unproved()
+        case Prefix.X509_SAN_DNS | Prefix.X509_HASH as prefix:
+            name = settings.certificates
+            if name is None:
+                raise Malformed("the name of a file", "none", f"{FILE_NAME}.certificates")
+            path = folder.path / name
+            if not path.is_file():
+                raise Malformed("a file of certificates in PEM", "none", name)
+            return certified(prefix, path.read_bytes(), host=parse_url(url).hostname)
+        case Prefix.DECENTRALIZED_IDENTIFIER:
+            return OwnKey() if settings.did is None else WebDid(Did(settings.did))
