@@ -2,6 +2,7 @@
 // All of it is Node's own cryptography.
 
 import {
+  X509Certificate,
   createHash,
   createPrivateKey,
   createPublicKey,
@@ -11,6 +12,7 @@ import {
   verify,
 } from "node:crypto";
 import { clientAuthenticationDynamic, setGlobalConfig } from "@openid4vc/oauth2";
+import { encrypt } from "./jwe.mjs";
 
 // The services under test listen on http://127.0.0.1.
 setGlobalConfig({ allowInsecureUrls: true });
@@ -62,7 +64,25 @@ function publicJwkOf(signer) {
     const [did, fragment] = signer.didUrl.split("#");
     if (fragment === "0") return decode(did.slice(DID_JWK.length));
   }
-  throw new Error(`expected a key in the header or a did:jwk, found ${signer.method}`);
+  if (signer.method === "x5c") return certificate(signer.x5c[0]).publicKey.export({ format: "jwk" });
+  throw new Error(`expected a key in the header, a did:jwk or a certificate, found ${signer.method}`);
+}
+
+const certificate = (base64) => new X509Certificate(Buffer.from(base64, "base64"));
+
+/** The names in a certificate that is in its time; whom it leads to is not looked at here. */
+function getX509CertificateMetadata(base64) {
+  const { subjectAltName = "", validFrom, validTo } = certificate(base64);
+  const now = Date.now();
+  if (now < Date.parse(validFrom) || now > Date.parse(validTo)) {
+    throw new Error(`expected a certificate in its time, found ${validFrom} to ${validTo}`);
+  }
+  const names = (kind) =>
+    subjectAltName
+      .split(", ")
+      .filter((name) => name.startsWith(kind))
+      .map((name) => name.slice(kind.length));
+  return { sanDnsNames: names("DNS:"), sanUriNames: names("URI:") };
 }
 
 /** The callbacks of the @openid4vc libraries, signing with `key`. */
@@ -73,6 +93,15 @@ export function callbacks(key) {
     fetch,
     // Anonymous when the authorization server's metadata allows it, HTTP Basic otherwise.
     clientAuthentication: clientAuthenticationDynamic({ clientId: "stranger", clientSecret: "none" }),
+    getX509CertificateMetadata,
+    encryptJwe: ({ publicJwk, enc, apu, apv }, text) => ({
+      encryptionJwk: publicJwk,
+      jwe: encrypt(Buffer.from(text), {
+        jwk: publicJwk,
+        enc,
+        header: { ...(apu && { apu }), ...(apv && { apv }) },
+      }),
+    }),
     signJwt: (_signer, { header, payload }) => ({
       jwt: key.signJwt(header, payload),
       signerJwk: key.publicJwk,

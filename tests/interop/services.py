@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import uvicorn
 from counterfoil_credentials.encoding import (
+    Json,
     JsonObject,
     as_object,
     compact_json,
@@ -128,15 +129,16 @@ class Till:
 
     url: str
 
-    def ask(self) -> tuple[str, str]:
+    def ask(self, **changes: Json) -> tuple[str, str]:
         """Ask for a warranty: give the counter's id of the question, and the wallet's link."""
         url = f"{self.url}/counter/requests"
-        asked = post_json(url, {"preset": WARRANTY.name}, _bearer(_COUNTER_KEY))
+        asked = post_json(url, {"preset": WARRANTY.name, **changes}, _bearer(_COUNTER_KEY))
         return text_at(asked, "id", url), text_at(asked, "link", url)
 
-    def look(self, session: str) -> JsonObject:
-        """Give what the counter shows."""
-        return get_json(f"{self.url}/counter/requests/{session}", _bearer(_COUNTER_KEY))
+    def look(self, session: str, code: str | None = None) -> JsonObject:
+        """Give what the counter shows, with the code that the customer brought."""
+        more = "" if code is None else f"?code={code}"
+        return get_json(f"{self.url}/counter/requests/{session}{more}", _bearer(_COUNTER_KEY))
 
 
 @contextmanager
@@ -162,15 +164,25 @@ def our_issuer(folder: Path) -> Generator[Brand, None, None]:
         store.close()
 
 
+def corner_shop(address: str) -> Shop:
+    """Give a shop that is known by its key."""
+    return Shop(name="Corner Shop", origin=address, signer=MemorySigner.generate())
+
+
 @contextmanager
-def our_verifier(folder: Path, brand: Brand) -> Generator[Till, None, None]:
-    """Serve our verifier, which trusts `brand` for warranties."""
+def our_verifier(
+    folder: Path, brand: Brand, make_shop: Callable[[str], Shop] | None = None
+) -> Generator[Till, None, None]:
+    """Serve our verifier, which trusts `brand` for warranties.
+
+    `make_shop` gives who asks at the address where it is served.
+    """
     store = SqlSessionStore(folder / "counter.sqlite3")
 
     def create(address: str) -> AsgiApp:
         fetcher = fetcher_for(brand.url)
         counter = Counter(
-            shop=Shop(name="Corner Shop", origin=address, signer=MemorySigner.generate()),
+            shop=(make_shop or corner_shop)(address),
             presets=[WARRANTY.accepting([brand.warranty_type])],
             trust=FetchedTrust(fetcher, {brand.url: [brand.warranty_type]}),
             statuses=Statuses(FetchedStatusSource(fetcher)),

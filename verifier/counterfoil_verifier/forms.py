@@ -28,6 +28,8 @@ async def form_of(request: Request) -> Mapping[str, str]:
 
 def parse_form(body: bytes) -> dict[str, str]:
     """Give the fields of an `application/x-www-form-urlencoded` body, each once, in UTF-8."""
+    if not body:
+        return {}
     try:
         fields = parse_qsl(
             body.decode("ascii"),
