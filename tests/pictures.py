@@ -9,6 +9,7 @@ import zxingcpp
 
 SCREEN = 390
 _QUIET = 4
+_QR_CODES = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 
 
 def draw(text: str) -> bytes:
@@ -25,9 +26,11 @@ def modules(text: str) -> int:
 
 
 def read(pixels: bytes) -> list[str]:
-    """Give what every code on the screen says."""
+    """Give what every QR code on the screen says."""
     picture = memoryview(pixels).cast("B", shape=(SCREEN, SCREEN))
-    return [found.text for found in zxingcpp.read_barcodes(picture)]
+    # Of other kinds of bar code some can be seen in any picture with enough stripes.
+    found = zxingcpp.read_barcodes(picture, formats=_QR_CODES)
+    return [one.text for one in found]
 
 
 def photographed(text: str) -> str:

@@ -5,6 +5,9 @@
     counter.receive(request_id, form)               # the wallet's answer
     counter.look(asked.session_id).light            # green, red or amber, with plain words
 
+    counter.codes(asked.session_id)                 # without a network: the request as codes
+    counter.scan(asked.session_id, code)            # and each code of the customer's answer
+
 The store keeps the verdict. The facts shown, and the reasons word for word, are
 held in memory for one look, sixty seconds at most, and are written nowhere.
 """
@@ -23,12 +26,16 @@ from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.jws import ES256_ONLY
 from counterfoil_credentials.keys import Algorithm
+from counterfoil_credentials.qr_frames import frames
+from counterfoil_credentials.recall_selector import item_in
 from counterfoil_credentials.requests import VpToken
 
 from counterfoil_verifier.answering import Declined, read_answer
+from counterfoil_verifier.flags import FlagFeed, judge_item
 from counterfoil_verifier.handback import code_digest, new_code, return_address
 from counterfoil_verifier.identity import Unproved
 from counterfoil_verifier.presets import Preset
+from counterfoil_verifier.receipts import receipt_for
 from counterfoil_verifier.requesting import (
     Answered,
     Expired,
@@ -42,12 +49,13 @@ from counterfoil_verifier.requesting import (
     Waiting,
     Way,
 )
+from counterfoil_verifier.scanning import Scans, fields_of
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.store import SessionStore, Summary
 from counterfoil_verifier.trust import Trust
 from counterfoil_verifier.verdict import Outcome, Verdict
-from counterfoil_verifier.verifier import CouldNotCheck, Verifier
-from counterfoil_verifier.words import Language, Words, words_for
+from counterfoil_verifier.verifier import Accepted, CouldNotCheck, NotAccepted, Verifier
+from counterfoil_verifier.words import Language, Words, as_of_words, words_for
 
 FACTS_HELD_FOR: Final = timedelta(seconds=60)
 VERDICTS_KEPT_FOR: Final = timedelta(days=30)
@@ -84,21 +92,27 @@ class Asked:
 class Received:
     """What the wallet is told that was accepted.
 
-    Its browser goes on at `redirect_uri`; the customer tells `match_code` at the counter.
-    `is_declined` says that it showed nothing.
+    Its browser goes on at `redirect_uri`; the customer tells `match_code` at the counter,
+    and keeps `receipt`, the shop's signed word on what was shown. `is_declined` says that
+    nothing was.
     """
 
     is_declined: bool = False
     redirect_uri: str | None = None
     match_code: str | None = field(default=None, repr=False)
+    receipt: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """What one look may take: facts by the path that was asked for, or reasons in full."""
+    """What one look may take: facts by the path that was asked for, or reasons in full.
+
+    `receipt` is there for a customer without a network, who reads it off the till's screen.
+    """
 
     facts: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)
     reasons: tuple[Reason, ...] = ()
+    receipt: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +157,23 @@ class Look:
                 codes = ()
         return tuple((code, words_for(code)) for code in codes)
 
+    @property
+    def as_of(self) -> Words | None:
+        """As of when the light holds: the time of the oldest status list; None without one."""
+        light = self.light
+        if light is None or not isinstance(self.session, Answered):
+            return None
+        listed_at = self.session.verdict.status_as_of
+        return None if listed_at is None else as_of_words(listed_at, is_yes=light is Light.GREEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Scanning:
+    """How many codes of the customer's answer have been read, and of how many."""
+
+    read: int
+    count: int
+
 
 class Counter:
     """A shop's counter over its sessions; safe to use from several threads."""
@@ -156,10 +187,12 @@ class Counter:
         statuses: Statuses,
         store: SessionStore,
         algorithms: frozenset[Algorithm] = ES256_ONLY,
+        flags: FlagFeed | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         stopwatch: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """Serve `presets` for `shop`. With `flags`, what is said of an item overrides a yes."""
         self._shop = shop
         self._presets = {preset.name: preset for preset in presets}
         self._verifiers = {
@@ -170,7 +203,9 @@ class Counter:
         self._random = random
         self._clock = clock
         self._stopwatch = stopwatch
+        self._flags = flags
         self._held = _HeldInMemory()
+        self._scans = Scans()
         self._tidied_at: datetime | None = None
 
     @property
@@ -219,6 +254,35 @@ class Counter:
             retention=preset.retention,
         )
 
+    def codes(self, session_id: SessionId, *, till: str | None = None) -> tuple[str, ...]:
+        """Give the request itself as QR codes, for a customer or a till without a network.
+
+        Show them in turn, three to five a second. Raises `NotOpen`.
+        """
+        session = _of_till(self._store.by_session(session_id), till)
+        waiting, preset = self._open(session)
+        return tuple(frames(self._shop.link(waiting, preset, Way.VALUE)))
+
+    def scan(self, session_id: SessionId, code: str, *, till: str | None = None) -> Look | Scanning:
+        """Take one QR code of the customer's answer; the last one makes it the answer.
+
+        A code that is not of an answer leaves the request open. Raises `NotOpen`, `NoAnswer`,
+        `Malformed` and what `Assembler.add` raises; a refusal is in the look that it gives.
+        """
+        session = _of_till(self._store.by_session(session_id), till)
+        if isinstance(session, Answered):
+            self._store.count_later_answer(session_id)
+        waiting, preset = self._open(session)
+        scanned = self._scans.add(session_id, code)
+        if not isinstance(scanned, str):
+            return Scanning(*scanned)
+        key = self._shop.response_key(waiting)
+        answer = read_answer(fields_of(scanned), state=waiting.state, key=key)
+        if isinstance(answer, Declined):
+            self._settle(waiting, Held(reasons=(answer.reason,)), Outcome.REFUSED, self._clock())
+            return self.look(session_id, till=till)
+        return self._decide_and_look(waiting, preset, answer)
+
     def request_object(self, request_id: RequestId, *, wallet_nonce: str | None = None) -> str:
         """Give the signed request that a wallet fetches, as often as it asks for it.
 
@@ -246,16 +310,18 @@ class Counter:
         answer = read_answer(form, state=waiting.state, key=self._shop.response_key(waiting))
         handback = waiting.handback
         code = None if handback is None else new_code(handback, self._random)
+        receipt = None
         if isinstance(answer, Declined):
             self._settle(waiting, Held(reasons=(answer.reason,)), Outcome.REFUSED, self._clock())
             if handback is not Handback.RESPONSE_CODE:
                 return Received(is_declined=True)
         else:
-            self._decide(waiting, preset, answer, code)
+            receipt = self._decide(waiting, preset, answer, code)
         if handback is None or code is None:
-            return Received()
+            return Received(receipt=receipt)
         return Received(
             is_declined=isinstance(answer, Declined),
+            receipt=receipt,
             redirect_uri=return_address(self._shop, handback, code),
             match_code=code if handback is Handback.MATCH_CODE else None,
         )
@@ -270,14 +336,7 @@ class Counter:
         if isinstance(session, Answered):
             self._store.count_later_answer(session_id)
         waiting, preset = self._open(session)
-        try:
-            self._decide(waiting, preset, {preset.name: (presentation,)})
-        except NotOpen:
-            raise
-        except (Malformed, Refused, Unavailable):
-            # It is all in the verdict.
-            return self.look(session_id, till=till)
-        return self.look(session_id, till=till)
+        return self._decide_and_look(waiting, preset, {preset.name: (presentation,)})
 
     def look(
         self, session_id: SessionId, *, code: str | None = None, till: str | None = None
@@ -324,25 +383,59 @@ class Counter:
             case _:
                 raise _not_open("request-unknown", "an open request", "an unknown one", "id")
 
+    def _decide_and_look(self, waiting: Waiting, preset: Preset, vp_token: VpToken) -> Look:
+        try:
+            self._decide(waiting, preset, vp_token)
+        except NotOpen:
+            raise
+        except (Malformed, Refused, Unavailable):
+            # It is all in the verdict.
+            pass
+        return self.look(waiting.session_id, till=waiting.till)
+
     def _decide(
         self, waiting: Waiting, preset: Preset, vp_token: VpToken, code: str | None = None
-    ) -> None:
+    ) -> str | None:
+        """Make what was shown the session's verdict, and give the receipt for it."""
         now, started = self._clock(), self._stopwatch()
         request = self._shop.request(waiting, preset)
         try:
             accepted = self._verifiers[preset.name].verify(vp_token, request, now=now)
+            self._require_unflagged(accepted, preset)
         except (Malformed, Refused, Unavailable) as error:
-            self._settle(waiting, *_without_a_yes(error), now, took_ms=self._ms_since(started))
+            as_of = error.status_as_of if isinstance(error, NotAccepted | CouldNotCheck) else None
+            held, outcome = _without_a_yes(error)
+            took_ms = self._ms_since(started)
+            self._settle(waiting, held, outcome, now, took_ms=took_ms, status_as_of=as_of)
             raise
+        receipt = receipt_for(
+            self._shop,
+            request,
+            [claims for several in accepted.shown.values() for claims in several],
+            now=now,
+            kept_until=now + (preset.kept_for or VERDICTS_KEPT_FOR),
+        )
         self._settle(
             waiting,
-            Held(facts=_facts(accepted.claims[preset.name], preset)),
+            Held(facts=_facts(accepted.claims[preset.name], preset), receipt=receipt),
             Outcome.ACCEPTED,
             now,
             took_ms=self._ms_since(started),
             status_as_of=accepted.status_as_of,
             code=code,
         )
+        return receipt
+
+    def _require_unflagged(self, accepted: Accepted, preset: Preset) -> None:
+        """Return only if nothing is said of the item that was proved, and that is known."""
+        if self._flags is None:
+            return
+        item = item_in(accepted.claims[preset.name])
+        found = judge_item(item, self._flags, now=accepted.checked_at)
+        if found.reasons:
+            raise NotAccepted(*found.reasons, status_as_of=accepted.status_as_of)
+        if found.unknown:
+            raise CouldNotCheck(*found.unknown, status_as_of=accepted.status_as_of)
 
     def _settle(
         self,

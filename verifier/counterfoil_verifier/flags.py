@@ -83,18 +83,18 @@ class MemoryFlags:
     def __init__(self, as_of: datetime) -> None:
         """Begin with a feed that says nothing of anything."""
         self._flags: list[Flag] = []
-        self._as_of = as_of
+        self.as_of = as_of
         self.is_reachable = True
 
     def put(self, flag: Flag, *, as_of: datetime) -> None:
         """Add a flag."""
         self._flags.append(flag)
-        self._as_of = as_of
+        self.as_of = as_of
 
     def latest(self) -> Flags:
         if not self.is_reachable:
             raise Unavailable("expected the flags of items, found none")
-        return Flags(self._flags, as_of=self._as_of)
+        return Flags(self._flags, as_of=self.as_of)
 
 
 def judge_item(

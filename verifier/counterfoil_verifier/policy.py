@@ -19,7 +19,7 @@ from counterfoil_credentials.records import record
 from counterfoil_credentials.sdjwt_vc import VerifiedCredential, time_reasons
 from counterfoil_credentials.token_status_list import INVALID, SUSPENDED, VALID
 
-from counterfoil_verifier.statuses import StatusAt
+from counterfoil_verifier.statuses import ListEnded, StatusAt
 
 StatusLookup = Callable[[timedelta], StatusAt]
 
@@ -168,7 +168,9 @@ class NotRevoked:
         except Refused as refused:
             return Judgement(refused.reasons)
         except Unavailable as unavailable:
-            return _open("status-unreachable", "the brand's status list", unavailable.what)
+            unknown = _open("status-unreachable", "the brand's status list", unavailable.what)
+            had = unavailable.listed_at if isinstance(unavailable, ListEnded) else None
+            return replace(unknown, status_as_of=had)
         if status.value == INVALID:
             return self._against("revoked", "one that was revoked", status)
         age = presented.now - status.listed_at

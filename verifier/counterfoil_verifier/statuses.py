@@ -55,6 +55,14 @@ class StatusAt:
     listed_at: datetime
 
 
+class ListEnded(Unavailable):
+    """The newest list that can be had has ended; it was made at `listed_at`."""
+
+    def __init__(self, what: str, listed_at: datetime) -> None:
+        super().__init__(what)
+        self.listed_at = listed_at
+
+
 @record()
 class _Place:
     """Where a list stands, and for whom: one issuer's list says nothing about another's."""
@@ -146,8 +154,8 @@ class Statuses:
         any kind, the server is left alone for a moment and the failure stands.
 
         Raises `Refused` (`status-index-out-of-range`, `status-list-…`) and
-        `Unavailable` when there is no list at all, or only one that has ended and does not
-        read revoked.
+        `Unavailable` when there is no list at all: `ListEnded` where there is one that has
+        ended and does not read revoked.
         """
         place = _Place(issuer, reference.url)
         slot = self._slot(place)
@@ -158,7 +166,7 @@ class Statuses:
         if _has_expired(kept, now) and status.value != INVALID:
             why = None if slot.failed is None else slot.failed.why
             what = "expected a status list in force, found one that has ended"
-            raise Unavailable(f"{what}: {why}" if why else what)
+            raise ListEnded(f"{what}: {why}" if why else what, kept.signed.listed_at)
         return status
 
     def _slot(self, place: _Place) -> _Slot:

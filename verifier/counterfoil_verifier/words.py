@@ -6,6 +6,7 @@ customer; the exact mismatch is in the reason itself.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
 Language: TypeAlias = Literal["en", "zh"]
@@ -26,6 +27,14 @@ class Words:
 def words_for(code: str) -> Words:
     """Give the plain words for a reason's code; an unknown one gets a general sentence."""
     return _WORDS.get(code, _GENERAL)
+
+
+def as_of_words(listed_at: datetime, *, is_yes: bool) -> Words:
+    """Say as of when a light holds: the brand listed at `listed_at` what it rests on."""
+    at = f"{listed_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+    if is_yes:
+        return Words(f"Valid as of {at} UTC.", f"截至 {at}（UTC）有效。")
+    return Words(f"The brand's list is of {at} UTC.", f"品牌的列表截至 {at}（UTC）。")
 
 
 def known_codes() -> frozenset[str]:
