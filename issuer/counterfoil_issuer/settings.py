@@ -36,7 +36,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.keys import PublicKey
-from counterfoil_service.served_folder import public_url
+from counterfoil_service.served_folder import is_loopback_origin, public_url
 
 FILE_NAME: Final = "issuer.json"
 DEVELOPMENT: Final = "allow_plain_http_on_loopback_for_development_only"
@@ -167,20 +167,9 @@ def _loopback_webhooks(document: JsonObject, *, develops: bool) -> frozenset[str
     if not develops:
         raise Malformed("no such member outside a development set-up", "one", where)
     origins = texts_at(document, LOOPBACK_WEBHOOKS, FILE_NAME)
-    if not all(_is_loopback_origin(origin) for origin in origins):
+    if not all(is_loopback_origin(origin) for origin in origins):
         raise Malformed("origins on this machine, such as http://127.0.0.1:9000", "another", where)
     return frozenset(origins)
-
-
-def _is_loopback_origin(origin: str) -> bool:
-    try:
-        parts = urlsplit(origin)
-        is_whole = parts.port is not None and f"{parts.scheme}://{parts.netloc}" == origin
-    except ValueError:
-        return False
-    # Addresses alone: a name leads wherever its look-up says.
-    addresses = ("127.0.0.1", "::1")
-    return is_whole and parts.scheme in ("http", "https") and parts.hostname in addresses
 
 
 def identifier(settings: Settings, *, given: str | None, listens: str | None) -> str:

@@ -107,5 +107,17 @@ def public_url(
     return url
 
 
+def is_loopback_origin(origin: str) -> bool:
+    """Say whether `origin` is one of this machine, such as `http://127.0.0.1:9000`."""
+    try:
+        parts = urlsplit(origin)
+        is_whole = parts.port is not None and f"{parts.scheme}://{parts.netloc}" == origin
+    except ValueError:
+        return False
+    # Addresses alone: a name leads wherever its look-up says.
+    addresses = ("127.0.0.1", "::1")
+    return is_whole and parts.scheme in ("http", "https") and parts.hostname in addresses
+
+
 def _fresh_key() -> bytes:
     return f"{secrets.token_urlsafe(32)}\n".encode()

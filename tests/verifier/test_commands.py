@@ -27,9 +27,15 @@ from counterfoil_verifier.sql_store import MIGRATIONS, SqlSessionStore
 from counterfoil_verifier.verifier import CouldNotCheck, NotAccepted
 
 from tests.conftest import Clock
-from tests.verifier.scene import ISSUER, RECEIPT_TYPE, WARRANTY_TYPE, Scene
+from tests.verifier.scene import ISSUER, LIST_URL, RECEIPT_TYPE, WARRANTY_TYPE, Scene
 
 HERE = "http://127.0.0.1:8004"
+AGGREGATION = {
+    "/.well-known/oauth-authorization-server": {
+        "status_list_aggregation_endpoint": f"{ISSUER}/status-lists"
+    },
+    "/status-lists": {"status_lists": [LIST_URL]},
+}
 COMMAND = [str(Path(sys.executable).parent / "counterfoil"), "verifier"]
 
 
@@ -76,6 +82,8 @@ def fetcher(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> MemoryFetcher:
                 "credential_configurations_supported": types,
             }
             return Response(200, "application/json", json.dumps(document).encode())
+        if path in AGGREGATION:
+            return Response(200, "application/json", json.dumps(AGGREGATION[path]).encode())
         if path.startswith("/.well-known/jwt-vc-issuer"):
             document = issuer_keys_document(ISSUER, [scene.brand.signer.public])
             return Response(200, "application/json", json.dumps(document).encode())
@@ -457,6 +465,70 @@ def test_a_bad_route_in_the_settings_is_the_shops_trouble_and_no_refusal(
         assert "expected" in only_line(capsys)
 
 
+# preload
+
+
+def test_what_was_taken_along_answers_where_the_network_does_not(
+    desk: Desk, saved: Path, now: datetime, said: Said
+) -> None:
+    assert desk.runs("preload", "--json") == 0
+    taken = said()
+    assert taken["made_at"] == "2026-11-02T12:00:00Z"
+    assert LIST_URL in taken["documents"]
+    assert taken["failures"] == []
+    link, name = asked(desk, said)
+    desk.fetcher.disconnect(ISSUER)
+
+    desk.answers(link)
+
+    assert desk.runs("result", name, "--json") == 0
+    said()
+    assert verify(saved, now, "--json") == 0
+    said()
+    # Until the list that was taken along is older than the preset allows.
+    desk.clock.advance(timedelta(days=1, seconds=1))
+    link, name = asked(desk, said)
+    desk.answers(link)
+    assert desk.runs("result", name, "--json") == 3
+    assert said()["reasons"][0]["code"].startswith("status-")
+
+
+def test_a_preload_without_a_network_keeps_what_there_was(desk: Desk, said: Said) -> None:
+    assert desk.runs("preload", "--json") == 0
+    before = said()
+    desk.fetcher.disconnect(ISSUER)
+    desk.clock.advance(timedelta(hours=1))
+
+    assert desk.runs("preload", "--json") == 3
+    after = said()
+    assert after["documents"] == before["documents"]
+    assert [one["url"] for one in after["failures"]] == [ISSUER]
+
+
+def test_a_carried_file_is_taken_if_it_is_this_shops_and_no_older(
+    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = desk.folder.path / "preload.zip"
+    assert desk.runs("preload") == 0
+    older = tmp_path / "older.zip"
+    older.write_bytes(kept.read_bytes())
+    desk.clock.advance(timedelta(hours=1))
+    assert desk.runs("preload", "--take", str(older)) == 0
+    assert desk.runs("preload") == 0
+    newest = kept.read_bytes()
+    capsys.readouterr()
+
+    changed = tmp_path / "changed.zip"
+    changed.write_bytes(newest[:-200] + b"x" + newest[-199:])
+    strange = tmp_path / "strange.zip"
+    strange.write_bytes(b"not a zip")
+    for file in (older, changed, strange, tmp_path / "none.zip"):
+        assert desk.runs("preload", "--take", str(file)) == 1
+        assert "expected" in only_line(capsys)
+    assert kept.read_bytes() == newest
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
 # trust and presets
 
 
@@ -543,10 +615,15 @@ class Served:
         assert line, self.process.communicate()
         self.said: dict[str, str] = json.loads(line)
         # It listens before it answers, and hears signals only then.
+        assert self.answers("/requests/unknown") == 404
+
+    def answers(self, path: str) -> int:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET", "/requests/unknown")
-        assert connection.getresponse().status == 404
-        connection.close()
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        finally:
+            connection.close()
 
     @property
     def port(self) -> int:
@@ -582,15 +659,17 @@ def test_a_folder_remembers_where_it_is_served(
     said()
     first = serving(empty.folder.path)
     assert first.said == {"verifier": first.said["listens"], "listens": first.said["listens"]}
-    # Another shell asks, and the process answers the wallet.
-    empty.runs("request", "warranty", "--json")
+    # Another shell asks, and the process answers the wallet; both have the machine's clock.
+    assert cli.main(["request", str(empty.folder.path), "warranty", "--json"]) == 0
     link = parse_request_link(said()["request"])
     assert link.request_uri.startswith(f"{first.said['listens']}/requests/")
+    assert first.answers("/health/ready") == 200
+    assert first.answers(link.request_uri.removeprefix(first.said["listens"])) == 200
     first.ends()
 
     second = serving(empty.folder.path)
     assert second.said == first.said
-    assert second.ends() == ""
+    assert "in use" not in second.ends()
 
 
 @pytest.mark.loopback
@@ -628,8 +707,9 @@ def test_a_preset_that_asks_too_much_is_told_to_who_serves_it(
 
     trouble = serving(empty.folder.path).ends()
 
-    assert "purpose-not-registered" in trouble
-    assert "warranty" not in trouble.replace("return", "")
+    assert "purpose-not-registered: expected a purpose that the shop registered" in trouble
+    assert "(return)" in trouble
+    assert "(warranty)" not in trouble
 
 
 @pytest.mark.loopback

@@ -236,6 +236,11 @@ def test_settings_say_how_wallets_know_the_shop() -> None:
         {"certificates": "../others.pem"},
         {"certificates": ".."},
         {"certificates": ""},
+        {"loopback_webhooks_for_development_only": ["http://127.0.0.1:9000"]},
+        {
+            "loopback_webhooks_for_development_only": ["https://events.example"],
+            DEVELOPMENT: True,
+        },
     ],
     ids=str,
 )

@@ -5,6 +5,7 @@
     counterfoil verifier request DIR PRESET                a link for a wallet
     counterfoil verifier result DIR ID [--wait SECONDS]    the verdict
     counterfoil verifier verify FILE [--shop DIR]          one saved answer, check by check
+    counterfoil verifier preload DIR [--take FILE]         keys and lists for a till offline
     counterfoil verifier trust | presets DIR               whom it trusts; what it asks
 
 With `--json` a command prints one JSON object. Exit status: 0 done or accepted, 1 refused or
@@ -97,6 +98,8 @@ def main(
                 return _serve(given)
             case "verify":
                 return _verify(given)
+            case "preload":
+                return _preload(given)
             case "trust":
                 return _trust(given)
             case "presets":
@@ -148,6 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("file", type=Path, help="a file with the request and its vp_token")
     verify.add_argument("--shop", type=Path, help="the shop's folder; default: the file's")
     verify.add_argument("--at", type=_instant, help="check as of this time")
+    preload = command("preload", "take keys and status lists along, for a till without network")
+    preload.add_argument("--take", type=Path, metavar="FILE", help="take a file that was carried")
     trust = command("trust", "tell whom the shop trusts for what, and what of it runs out")
     change = trust.add_mutually_exclusive_group()
     change.add_argument("--add", metavar="ISSUER_URL", help="trust an issuer for its types")
@@ -193,7 +198,7 @@ def _init(given: argparse.Namespace) -> int:
 def _serve(given: argparse.Namespace) -> int:
     from counterfoil_service.serving import bind, bind_exactly, serve
 
-    from counterfoil_verifier.app import create_app
+    from counterfoil_verifier.operating import operated_app
 
     folder = ShopFolder(given.dir)
     folder.require_made()
@@ -211,7 +216,18 @@ def _serve(given: argparse.Namespace) -> int:
         address = f"http://127.0.0.1:{port}"
         url = folder.url(given.public_url, address)
         with _opened(folder, url, given) as shop:
-            app = create_app(shop.counter, counter_key=folder.counter_key())
+            hooks = folder.settings().loopback_webhooks
+            app = operated_app(
+                shop.counter,
+                shop.store.database,
+                secret=folder.secret(),
+                counter_key=folder.counter_key(),
+                fetcher=GuardedFetcher(loopback_routes_unsafely={one: one for one in hooks}),
+                trust=shop.trust,
+                data=folder.path,
+                loopback_webhooks=hooks,
+                clock=given.clock,
+            )
             folder.record_address(url)
             folder.record_port(port)
             if given.json:
@@ -286,7 +302,7 @@ def _codes(look: Look) -> list[str]:
 
 
 def _verify(given: argparse.Namespace) -> int:
-    from counterfoil_verifier.shop_service import shop_in, verifier_for
+    from counterfoil_verifier.shop_service import carried, shop_in, verifier_for
 
     folder = ShopFolder(given.shop or given.file.parent)
     folder.require_made()
@@ -295,10 +311,10 @@ def _verify(given: argparse.Namespace) -> int:
     vp_token = compact_json(object_at(saved, "vp_token", given.file.name)).decode()
     signed = text_at(saved, "request", given.file.name)
     client_id = shop_in(folder, folder.settings().public_url or "http://127.0.0.1").client_id
-    fetcher = _fetcher(folder)
     reasons: Sequence[Reason] = ()
     as_of: datetime | None = None
     is_read = False
+    fetcher = carried(folder, _fetcher(folder), lambda: at)
     try:
         request = read_request(signed, client_id=client_id, now=at)
         is_read = True
@@ -325,6 +341,36 @@ def _verify(given: argparse.Namespace) -> int:
         for reason in one.reasons:
             print(f"       {reason.code}: {words_for(reason.code).en} {reason}")
     return status
+
+
+def _preload(given: argparse.Namespace) -> int:
+    from counterfoil_verifier.preload import write_preload
+    from counterfoil_verifier.shop_service import gather
+
+    folder, now = ShopFolder(given.dir), given.clock()
+    folder.require_made()
+    failures: dict[str, CounterfoilError] = {}
+    if given.take is not None:
+        data = _bytes_of(given.take)
+    else:
+        gathering = gather(folder.settings(), _fetcher(folder), given.clock)
+        failures = gathering.failures
+        before = folder.preload(now) if failures else None
+        # What could not be had today stays as it was: a list says its own age.
+        kept = () if before is None else before.documents.values()
+        data = write_preload([*kept, *gathering.documents], signer=folder.signer(), at=now)
+    taken = folder.take_along(data, now)
+    if given.json:
+        failed: list[Json] = [
+            {"url": url, "text": str(failure)} for url, failure in failures.items()
+        ]
+        documents: list[Json] = [*taken.documents]
+        _say({"made_at": _text(taken.made_at), "documents": documents, "failures": failed})
+    else:
+        print(f"{len(taken.documents)} documents as of {_text(taken.made_at)}")
+        for url, failure in failures.items():
+            print(f"  not had: {url}: {failure}", file=sys.stderr)
+    return _UNKNOWN if failures else _DONE
 
 
 def _trust(given: argparse.Namespace) -> int:

@@ -18,7 +18,8 @@ answer it. `client_id` is the prefix under which wallets know the shop (`redirec
 `x509_san_dns`, `x509_hash`, or `decentralized_identifier`, which is the default), and
 `request` how a request comes to them (`get`, `post`, or `value`: in the link).
 `loopback_routes_unsafely` maps an https origin to one of this machine, for a
-developer; it is absent elsewhere.
+developer; it is absent elsewhere. So is `loopback_webhooks_for_development_only`:
+origins on this machine that a development set-up may tell of verdicts.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ from counterfoil_credentials.encoding import (
     texts_at,
 )
 from counterfoil_credentials.errors import Malformed
-from counterfoil_service.served_folder import LOOPBACK, public_url
+from counterfoil_service.served_folder import LOOPBACK, is_loopback_origin, public_url
 
 from counterfoil_verifier.requesting import Way
 
@@ -47,6 +48,7 @@ FILE_NAME: Final = "shop.json"
 DEVELOPMENT: Final = "allow_plain_http_on_loopback_for_development_only"
 MAX_BYTES: Final = 262_144
 _FORMER_PUBLIC_URL: Final = "origin"
+_WEBHOOKS: Final = "loopback_webhooks_for_development_only"
 _MEMBERS: Final = frozenset(
     {
         "name",
@@ -63,6 +65,7 @@ _MEMBERS: Final = frozenset(
         "strict",
         "return_to",
         "loopback_routes_unsafely",
+        _WEBHOOKS,
     }
 )
 _PREFIXES: Final = {
@@ -97,6 +100,7 @@ class ShopFile:
     is_strict: bool = False
     return_to: str | None = None
     loopback_routes_unsafely: Mapping[str, str]
+    loopback_webhooks: frozenset[str] = frozenset()
 
     def vcts_by_issuer(self) -> dict[str, frozenset[str]]:
         """Give what each issuer may issue."""
@@ -180,6 +184,7 @@ def parse_shop_file(data: bytes) -> ShopFile:
         loopback_routes_unsafely={
             name: text_at(routes, name, f"{FILE_NAME}.loopback_routes_unsafely") for name in routes
         },
+        loopback_webhooks=_webhooks(document, develops=develops),
     )
 
 
@@ -194,6 +199,18 @@ def require_issuer(issuer: str, *, develops: bool) -> str:
 def _by_preset(obj: JsonObject, issuer: str) -> dict[str, tuple[str, ...]]:
     where = f"{FILE_NAME}.trusts.{issuer}"
     return {name: tuple(texts_at(obj, name, where)) for name in obj}
+
+
+def _webhooks(document: JsonObject, *, develops: bool) -> frozenset[str]:
+    if _WEBHOOKS not in document:
+        return frozenset()
+    where = f"{FILE_NAME}.{_WEBHOOKS}"
+    if not develops:
+        raise Malformed("no such member outside a development set-up", "one", where)
+    origins = texts_at(document, _WEBHOOKS, FILE_NAME)
+    if not all(map(is_loopback_origin, origins)):
+        raise Malformed("origins on this machine, such as http://127.0.0.1:9000", "another", where)
+    return frozenset(origins)
 
 
 def _flag(document: JsonObject, name: str) -> bool:

@@ -7,21 +7,24 @@ counter.sqlite3      sessions and verdicts, unless the settings name another dat
 shop-key.pem         signs requests                       }  readable by
 secret.key           seals what a session keeps secret    }  their owner
 counter.key          opens the counter's side             }  alone
+preload.zip          what the shop took along for when it reaches nobody
 address              where `serve` answers, for other commands and the next start
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from counterfoil_credentials.encoding import Json, JsonObject, as_object, parse_object
 from counterfoil_credentials.errors import Malformed, Misuse
-from counterfoil_credentials.key_file import load_or_create_signer
+from counterfoil_credentials.key_file import load_or_create_signer, replace_private
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_service.served_folder import ServedFolder
 
+from counterfoil_verifier.preload import Preload, read_preload
 from counterfoil_verifier.preset_linter import Registration, parse_registration
 from counterfoil_verifier.presets import PRESETS, Preset, parse_preset, preset_files
 from counterfoil_verifier.shop_file import (
@@ -38,6 +41,7 @@ DATABASE: Final = "counter.sqlite3"
 SHOP_KEY: Final = "shop-key.pem"
 SECRET: Final = "secret.key"
 COUNTER_KEY: Final = "counter.key"
+PRELOAD: Final = "preload.zip"
 SAMPLE_NAME: Final = "Corner Shop"
 _MAX_PRESETS: Final = 100
 
@@ -133,6 +137,21 @@ class ShopFolder(ServedFolder):
         """Give what the shop registered to ask for; None where nobody wants that."""
         file = self.path / REGISTRATION
         return parse_registration(file.read_bytes(), REGISTRATION) if file.exists() else None
+
+    def preload(self, now: datetime) -> Preload | None:
+        """Give what was taken along, if anything; raises like `read_preload`."""
+        file = self.path / PRELOAD
+        if not file.exists():
+            return None
+        return read_preload(file.read_bytes(), signed_by=self.signer().public, now=now)
+
+    def take_along(self, data: bytes, now: datetime) -> Preload:
+        """Keep a preload file from now on. Raises like `read_preload`, also for an older one."""
+        before = self.preload(now)
+        newer_than = None if before is None else before.made_at
+        kept = read_preload(data, signed_by=self.signer().public, now=now, newer_than=newer_than)
+        replace_private(self.path / PRELOAD, data)
+        return kept
 
     def signer(self) -> MemorySigner:
         """Give the key that signs requests."""

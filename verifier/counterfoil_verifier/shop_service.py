@@ -4,16 +4,19 @@
         asked = shop.counter.ask("warranty")
         app = create_app(shop.counter, counter_key=folder.counter_key())
 
-`fetcher` is the shop's one way out, and reaches what its settings say.
+`fetcher` is the shop's one way out, and reaches what its settings say. Where it reaches
+nobody, what the folder took along (`preload`) answers instead.
 """
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from counterfoil_credentials.client_ids import Prefix
 from counterfoil_credentials.did_methods import resolver
+from counterfoil_credentials.did_web import did_web_url
 from counterfoil_credentials.dids import Did
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.fetch import Fetcher
@@ -22,7 +25,9 @@ from counterfoil_credentials.token_status_list import FetchedStatusSource
 from counterfoil_service.sealing import Seal
 
 from counterfoil_verifier.counter import Counter
+from counterfoil_verifier.gathering import Gathering
 from counterfoil_verifier.identity import Identity, OwnKey, Unproved, WebDid, certified
+from counterfoil_verifier.preloaded import PreloadedFetcher
 from counterfoil_verifier.requesting import Shop
 from counterfoil_verifier.shop_file import FILE_NAME, ShopFile
 from counterfoil_verifier.shop_folder import ShopFolder
@@ -33,13 +38,15 @@ from counterfoil_verifier.trust_dids import DidTrust
 from counterfoil_verifier.trust_several import FirstTrust
 from counterfoil_verifier.verifier import Verifier
 
+_DID_MEDIA_TYPES: Final = "application/did+ld+json, application/did+json, application/json"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenShop:
     """A shop whose database is open."""
 
     folder: ShopFolder
-    shop: Shop
+    trust: Trust
     store: SqlSessionStore
     counter: Counter
 
@@ -60,6 +67,7 @@ def open_shop(
     """
     folder.require_made()
     shop = shop_in(folder, url)
+    fetcher = carried(folder, fetcher, clock)
     presets = folder.askable()
     trust = trust_of(folder.settings(), fetcher)
     store = SqlSessionStore(folder.database(database))
@@ -72,9 +80,29 @@ def open_shop(
             store=store,
             clock=clock,
         )
-        yield OpenShop(folder=folder, shop=shop, store=store, counter=counter)
+        yield OpenShop(folder=folder, trust=trust, store=store, counter=counter)
     finally:
         store.close()
+
+
+def carried(folder: ShopFolder, fetcher: Fetcher, clock: Callable[[], datetime]) -> Fetcher:
+    """Give `fetcher` with what the folder took along for when it reaches nobody.
+
+    Raises like `read_preload` for a file that is not this shop's, or was changed.
+    """
+    kept = folder.preload(clock())
+    return fetcher if kept is None else PreloadedFetcher(fetcher, kept, clock)
+
+
+def gather(settings: ShopFile, fetcher: Fetcher, clock: Callable[[], datetime]) -> Gathering:
+    """Fetch, while there is a network, what the shop will need without one."""
+    gathering = Gathering(fetcher, clock)
+    for issuer in settings.trusts:
+        if issuer.startswith("did:web:"):
+            gathering.document(did_web_url(Did(issuer)), accept=_DID_MEDIA_TYPES)
+        elif not issuer.startswith("did:"):
+            gathering.issuer(issuer)
+    return gathering
 
 
 def shop_in(folder: ShopFolder, url: str) -> Shop:
