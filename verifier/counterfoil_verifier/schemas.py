@@ -32,10 +32,19 @@ class WalletErrorBody(BaseModel):
     error_description: str
 
 
+class MismatchBody(BaseModel):
+    """One reason why a request of the shop's own was refused."""
+
+    code: str
+    expected: str
+    found: str
+    where: str
+
+
 class ErrorBody(WalletErrorBody):
     """The same toward the counter, with the reasons."""
 
-    reasons: list["ReasonBody"] = []
+    reasons: list[MismatchBody] = []
 
 
 class ReceivedBody(BaseModel):
