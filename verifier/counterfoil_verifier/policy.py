@@ -61,6 +61,10 @@ class Judgement:
         return not self.reasons and not self.unknown
 
 
+# What most checks find; made once.
+_YES: Final = Judgement()
+
+
 class Policy(Protocol):
     """One check, or several put together."""
 
@@ -79,7 +83,10 @@ class AllOf:
         # "All of nothing" is true in logic; at a till it is a forgotten policy.
         if not self._policies:
             return _no("policy-empty", "at least one check", "none", "policy")
-        found = [policy.judge(presented) for policy in self._policies]
+        judged = [policy.judge(presented) for policy in self._policies]
+        found = [one for one in judged if one is not _YES]
+        if len(found) == 1:
+            return found[0]
         return Judgement(
             tuple(reason for judgement in found for reason in judgement.reasons),
             tuple(reason for judgement in found for reason in judgement.unknown),
@@ -117,7 +124,7 @@ class OfType:
 
     def judge(self, presented: Presented) -> Judgement:
         if presented.credential.vct in self.vcts:
-            return Judgement()
+            return _YES
         return _no(
             "type-not-accepted", "a type that was asked for", "another type", "credential.vct"
         )
@@ -131,7 +138,7 @@ class IssuedBy:
 
     def judge(self, presented: Presented) -> Judgement:
         if presented.credential.issuer in self.issuers:
-            return Judgement()
+            return _YES
         return _no("issuer-not-accepted", "an issuer of this policy", "another", "credential.iss")
 
 
@@ -201,7 +208,7 @@ class BoundToHolder:
         if presented.now - presented.bound_at > self.max_age:
             expected = f"a proof no older than {self.max_age}"
             return _no("key-binding-too-old", expected, "an older one", "kb_jwt.iat")
-        return Judgement()
+        return _YES
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +229,7 @@ class DisclosesAtMost:
             if not any(covers(allowed, path) for allowed in self.paths)
         ]
         if not surplus:
-            return Judgement()
+            return _YES
         found = ", ".join(sorted(path_text(path) for path in surplus))
         return _no("discloses-too-much", "only the facts that were asked for", found, "disclosures")
 
@@ -251,7 +258,7 @@ class DateNotPassed:
             return _no("date-malformed", "a date such as 2028-03-31", "something else", where)
         if ends_on < today:
             return _no(self.code, "a day that has not ended", "one that has", where)
-        return Judgement()
+        return _YES
 
 
 def _calendar_date(value: object) -> date | None:
