@@ -141,7 +141,7 @@ def test_a_stranger_s_wallet_is_asked_and_answers(
 
     told = town.present(link)
 
-    assert told == {"answered": {}}
+    assert "answered" in told
     look = town.till(prefix, mode).look(session)
     assert (look["state"], look["light"], codes(look)) == ("accepted", "green", [])
 
@@ -151,7 +151,7 @@ def test_a_stranger_s_wallet_chooses_how_it_encrypts(town: Town, encryption: str
     till = town.till("x509_hash", "direct_post.jwt")
     session, link = till.ask()
 
-    assert town.present(link, "--enc", encryption) == {"answered": {}}
+    assert "answered" in town.present(link, "--enc", encryption)
 
     assert till.look(session)["light"] == "green"
 
@@ -257,7 +257,7 @@ def test_the_same_answer_twice_is_taken_once(town: Town, mode: str) -> None:
 
     told = town.present(link, "--twice")
 
-    assert told["answered"] == {}
+    assert "answered" in told
     assert refusal(object_at(told, "second", "wallet")) == (400, "invalid_request")
     look = till.look(session)
     assert (look["state"], look["later_answers"]) == ("accepted", 1)

@@ -33,7 +33,7 @@ def test_from_question_to_green_light(till: Till) -> None:
     path = f"/counter/requests/{asked['id']}"
     assert till.counter("GET", path)[1]["state"] == "waiting"
 
-    assert till.post(*till.answer(asked)) == (200, {})
+    assert till.post(*till.answer(asked))[0] == 200
 
     status, look = till.counter("GET", path)
     assert status == 200
@@ -68,7 +68,7 @@ def test_a_replayed_a_tampered_and_a_misdirected_answer(till: Till) -> None:
     """The three that the demo shows, through the public door."""
     replayed = till.ask()
     url, form = till.answer(replayed)
-    assert till.post(url, form) == (200, {})
+    assert till.post(url, form)[0] == 200
     assert till.post(url, form)[1]["error"] == "invalid_request"
 
     tampered = till.ask()
@@ -173,7 +173,7 @@ def test_a_bad_body_is_the_senders_fault(
     found_status, found, _ = till.send("POST", url, body, Content_Type=content_type)
 
     assert (found_status, found["error"]) == (status, "invalid_request")
-    assert till.post(url, form) == (200, {})
+    assert till.post(url, form)[0] == 200
 
 
 def test_bad_requests_of_the_counter_are_400_and_unknown_sessions_404(till: Till) -> None:

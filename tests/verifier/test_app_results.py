@@ -21,8 +21,14 @@ from urllib.parse import quote, urlencode
 import pytest
 from counterfoil_credentials.encoding import compact_json
 from counterfoil_credentials.fetch import MemoryFetcher, Response
-from counterfoil_credentials.request_links import parse_request_link
-from counterfoil_credentials.requests import read_request
+from counterfoil_credentials.jws import read_jws
+from counterfoil_credentials.qr_frames import Assembler, frames
+from counterfoil_credentials.request_links import (
+    ByValue,
+    parse_request_link,
+    read_request_link,
+)
+from counterfoil_credentials.requests import read_request, response_form
 from counterfoil_service.logs import JsonFormatter
 from counterfoil_service.webhook_signatures import verify_webhook
 from counterfoil_verifier import counter_routes
@@ -417,7 +423,7 @@ def test_the_wallet_s_browser_comes_back_with_a_code(desk: Desk) -> None:
 
     _, heard = desk.till.post(*desk.till.answer(asked))
 
-    assert heard.keys() == {"redirect_uri"}
+    assert heard.keys() == {"redirect_uri", "receipt"}
     code = heard["redirect_uri"].removeprefix(f"{PAGE}?response_code=")
     assert desk.till.counter("GET", path_of(asked))[1]["state"] == "awaited"
     look = desk.till.counter("GET", path_of(asked, f"?code={code}"))[1]
@@ -476,7 +482,7 @@ def test_slow_and_aborted_answers_keep_nobody_waiting(desk: Desk) -> None:
         for line in lines[::2]:
             line.close()
 
-        assert desk.till.post(url, form) == (200, {})
+        assert desk.till.post(url, form)[0] == 200
 
         # What the others began is still theirs to end, and is then refused for what it is.
         lines[1].sendall(b"x" * 999)
@@ -499,3 +505,48 @@ def test_the_document_tells_of_every_path(desk: Desk) -> None:
         "/counter/webhooks",
     } <= document["paths"].keys()
     assert compact_json(document)
+
+
+# What goes by QR code alone, and what the customer keeps.
+
+
+def test_the_customer_gets_a_receipt_that_names_what_was_shown(desk: Desk) -> None:
+    asked = desk.till.ask()
+
+    _, heard = desk.till.post(*desk.till.answer(asked))
+
+    receipt = read_jws(
+        heard["receipt"], typ="counterfoil-presentation-receipt+jwt", where="receipt"
+    )
+    receipt.verify(desk.till.scene.shop.signer.public)
+    assert "A1-0001" not in str(receipt.unverified_claims)
+    look = desk.till.counter("GET", path_of(asked))[1]
+    assert look["receipt"] == heard["receipt"]
+    assert look["as_of"]["en"].startswith("Valid as of 2026-11-02")
+
+
+def test_a_request_and_its_answer_go_as_qr_codes(desk: Desk) -> None:
+    asked = desk.till.ask(till="3")
+    path = path_of(asked, "/codes")
+    assert desk.till.counter("GET", path)[0] == 404
+    status, shown = desk.till.counter("GET", f"{path}?till=3")
+    assert status == 200
+    assembler = Assembler()
+    link = [assembler.add(code) for code in shown["codes"]][-1]
+    assert link is not None
+    named = read_request_link(link)
+    assert isinstance(named, ByValue)
+    scene = desk.till.scene
+    request = read_request(named.token, client_id=named.client_id, now=scene.clock())
+    form = response_form(scene.present(scene.warranty(), request), request.state)
+    codes = frames(urlencode(form))
+
+    for number, code in enumerate(codes[:-1], 1):
+        status, read = desk.till.counter("POST", path, {"code": code, "till": "3"})
+        assert (status, read["read"], read["look"]) == (200, number, None)
+    assert desk.till.counter("POST", path, {"code": codes[-1]})[0] == 404
+    assert desk.till.counter("POST", path, {"code": "CFQ1:x", "till": "3"})[0] == 400
+    last = desk.till.counter("POST", path, {"code": codes[-1], "till": "3"})[1]
+
+    assert last["look"]["light"] == "green"
+    assert last["look"]["facts"]["item.serial"] == "A1-0001"

@@ -3,6 +3,8 @@
     POST  /counter/requests                  ask; the answer holds the link for the wallet
     GET   /counter/requests/{id}             look; ?wait=20 waits for a change that long
     GET   /counter/requests/{id}/events      the same as server-sent events
+    GET   /counter/requests/{id}/codes       the request as QR codes, for want of a network
+    POST  /counter/requests/{id}/codes       one QR code of the answer
     POST  /counter/check                     a presentation that came another way
     GET   /counter/summary                   counts
 
@@ -26,8 +28,11 @@ from counterfoil_verifier.schemas import (
     AskBody,
     AskedBody,
     CheckBody,
+    CodeBody,
+    CodesBody,
     ErrorBody,
     LookBody,
+    ScannedBody,
     SummaryBody,
     TillName,
 )
@@ -136,6 +141,25 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
 
         watchers.require_room()
         return StreamingResponse(stream(), media_type="text/event-stream", headers=NO_STORE)
+
+    @router.get("/requests/{session_id}/codes", responses=_UNKNOWN)
+    def codes(session_id: str, response: Response, till: _Till = None) -> CodesBody:
+        """Give the request as the texts of QR codes, to be shown in turn."""
+        response.headers.update(NO_STORE)
+        try:
+            return CodesBody(codes=[*counter.codes(SessionId(session_id), till=till)])
+        except NotOpen as unknown:
+            raise HTTPException(404, str(unknown)) from unknown
+
+    @router.post("/requests/{session_id}/codes", responses=_UNKNOWN)
+    def scan(session_id: str, body: CodeBody, response: Response) -> ScannedBody:
+        """Take one QR code of the customer's answer; the last one makes it the answer."""
+        response.headers.update(NO_STORE)
+        try:
+            scanned = counter.scan(SessionId(session_id), body.code, till=body.till)
+        except NotOpen as unknown:
+            raise HTTPException(404, str(unknown)) from unknown
+        return ScannedBody.of(scanned)
 
     @router.post("/check", responses=_UNKNOWN)
     def check(body: CheckBody, response: Response) -> LookBody:

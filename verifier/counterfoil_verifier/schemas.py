@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias, assert_never
 from counterfoil_credentials.encoding import parse_object
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from counterfoil_verifier.counter import Asked, Light, Look, Received
+from counterfoil_verifier.counter import Asked, Light, Look, Received, Scanning
 from counterfoil_verifier.requesting import (
     Answered,
     Expired,
@@ -21,6 +21,7 @@ from counterfoil_verifier.transactions import transaction_data
 from counterfoil_verifier.words import Language, Words
 
 MAX_MEMBERS: Final = 8_192
+MAX_CODE: Final = 8_192
 State = Literal["waiting", "awaited", "accepted", "refused", "unavailable", "expired"]
 TillName: TypeAlias = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -48,14 +49,22 @@ class ErrorBody(WalletErrorBody):
 
 
 class ReceivedBody(BaseModel):
-    """POST /responses/{id}: where the wallet sends its browser, and what the customer tells."""
+    """POST /responses/{id}: where the wallet sends its browser, and what the customer tells.
+
+    `receipt` is the shop's signed word on what was shown, for the customer to keep.
+    """
 
     redirect_uri: str | None = None
     match_code: str | None = None
+    receipt: str | None = None
 
     @staticmethod
     def of(received: Received) -> "ReceivedBody":
-        return ReceivedBody(redirect_uri=received.redirect_uri, match_code=received.match_code)
+        return ReceivedBody(
+            redirect_uri=received.redirect_uri,
+            match_code=received.match_code,
+            receipt=received.receipt,
+        )
 
 
 class TransactionBody(BaseModel):
@@ -142,7 +151,10 @@ class ReasonBody(BaseModel):
 
 
 class LookBody(BaseModel):
-    """What the counter shows. `facts` are there in the first look only."""
+    """What the counter shows. `facts` and `receipt` are there in the first look only.
+
+    `as_of` says as of when the light holds.
+    """
 
     id: str
     preset: str
@@ -152,6 +164,8 @@ class LookBody(BaseModel):
     facts: dict[str, object] | None = None
     checked_at: datetime | None = None
     status_as_of: datetime | None = None
+    as_of: WordsBody | None = None
+    receipt: str | None = None
     took_ms: int | None = None
     later_answers: int = 0
     till: str | None = None
@@ -174,12 +188,43 @@ class LookBody(BaseModel):
         if isinstance(session, Answered):
             body.checked_at = session.verdict.checked_at
             body.status_as_of = session.verdict.status_as_of
+            body.as_of = None if look.as_of is None else WordsBody.of(look.as_of)
             body.took_ms = session.verdict.took_ms
             body.later_answers = session.later_answers
             body.till = session.till
             if look.held is not None and look.light is Light.GREEN:
                 body.facts = dict(look.held.facts)
+                body.receipt = look.held.receipt
         return body
+
+
+class CodesBody(BaseModel):
+    """GET /counter/requests/{id}/codes: texts of QR codes, to be shown in turn."""
+
+    codes: list[str]
+
+
+class CodeBody(BaseModel):
+    """POST /counter/requests/{id}/codes: the text of one QR code that was read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(max_length=MAX_CODE)
+    till: TillName | None = None
+
+
+class ScannedBody(BaseModel):
+    """How many codes of the answer have been read, and of how many; `look` after the last."""
+
+    read: int | None = None
+    count: int | None = None
+    look: LookBody | None = None
+
+    @staticmethod
+    def of(scanned: Look | Scanning) -> "ScannedBody":
+        if isinstance(scanned, Scanning):
+            return ScannedBody(read=scanned.read, count=scanned.count)
+        return ScannedBody(look=LookBody.of(scanned))
 
 
 class SummaryBody(BaseModel):
