@@ -49,6 +49,7 @@ def make(path: Path) -> None:
     store.keep(
         Answered(session_id=SessionId("shown"), preset="warranty", verdict=shown, later_answers=0)
     )
+    store.mark_sent([one.session_id for one in store.unsent(5)], at=NOON + timedelta(hours=1))
     SqlNames(store.database).take("till-1 nonce-1", ends_at=NOON + timedelta(minutes=2))
     store.close()
     with sqlite3.connect(path) as connection:

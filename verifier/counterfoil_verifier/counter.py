@@ -49,6 +49,7 @@ from counterfoil_verifier.requesting import (
     Waiting,
     Way,
 )
+from counterfoil_verifier.results import keep_results
 from counterfoil_verifier.scanning import Scans, fields_of
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.store import SessionStore, Summary
@@ -358,6 +359,10 @@ class Counter:
         if (standing := session.standing(now)) is not Standing.FIRM:
             return Look(session=session, held=None, standing=standing)
         return Look(session=session, held=self._held.take(session_id, session.verdict, now))
+
+    def take_results(self, data: bytes) -> int:
+        """Keep what another till found out while it was offline; see `keep_results`."""
+        return keep_results(self._store, data)
 
     def summary(self) -> Summary:
         """Count the sessions in the store: those with a verdict, and those that still wait."""

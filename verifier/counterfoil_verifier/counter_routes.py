@@ -52,7 +52,7 @@ _Till: TypeAlias = Annotated[TillName | None, Query(description="The till that a
 _Wait: TypeAlias = Annotated[
     float, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait for a change")
 ]
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody, "description": text}
     for status, text in {
         400: "The request is not as it must be; the text says what to mend",
@@ -75,7 +75,7 @@ _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
 def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
     """Give the shop's side of `counter`."""
     router = APIRouter(
-        prefix="/counter", tags=["counter"], dependencies=[Depends(allowed)], responses=_ERRORS
+        prefix="/counter", tags=["counter"], dependencies=[Depends(allowed)], responses=ERRORS
     )
     watchers = _Watchers()
 

@@ -6,6 +6,7 @@ which answer was first, and a verdict that was given is on disk.
 
 import hashlib
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -81,6 +82,7 @@ _KEEP: Final = Statement(
         "expires_at_us",
         *_VERDICT,
         "later_answers",
+        "till",
     ),
 )
 _BY_REQUEST: Final = Statement(select(SESSIONS).where(SESSIONS.c.request_id == bindparam("this")))
@@ -118,6 +120,17 @@ _COUNT_LATER: Final = Statement(
     update(SESSIONS)
     .where(_this_session, _is_answered)
     .values(later_answers=SESSIONS.c.later_answers + 1)
+)
+_UNSENT: Final = Statement(
+    select(SESSIONS)
+    .where(_is_answered, SESSIONS.c.code_hash.is_(None), SESSIONS.c.sent_at_us.is_(None))
+    .order_by(SESSIONS.c.checked_at_us, SESSIONS.c.session_id)
+    .limit(bindparam("at_most"))
+)
+_SENT: Final = Statement(
+    update(SESSIONS)
+    .where(_this_session, SESSIONS.c.sent_at_us.is_(None))
+    .values(sent_at_us=bindparam("at_us"))
 )
 _FORGET: Final = Statement(delete(SESSIONS).where(SESSIONS.c.asked_at_us < bindparam("before_us")))
 _COUNT_ANSWERED: Final = Statement(select(func.count()).select_from(SESSIONS).where(_is_answered))
@@ -208,6 +221,7 @@ class SqlSessionStore:
                 expires_at_us=at_us,
                 **_columns(answered.verdict),
                 later_answers=answered.later_answers,
+                till=answered.till,
             )
             if kept == 1:
                 self._tell(connection, answered.session_id)
@@ -216,6 +230,16 @@ class SqlSessionStore:
     def count_later_answer(self, session_id: SessionId) -> None:
         with self.database.transaction() as connection:
             connection.change(_COUNT_LATER, this=session_id)
+
+    def unsent(self, at_most: int) -> Sequence[Answered]:
+        with self.database.reading() as connection:
+            found = [_session(row) for row in connection.rows(_UNSENT, at_most=at_most)]
+        return [one for one in found if isinstance(one, Answered)]
+
+    def mark_sent(self, session_ids: Sequence[SessionId], *, at: datetime) -> None:
+        with self.database.transaction() as connection:
+            for session_id in session_ids:
+                connection.change(_SENT, this=session_id, at_us=_microseconds(at))
 
     def forget_before(self, moment: datetime) -> int:
         with self.database.transaction() as connection:

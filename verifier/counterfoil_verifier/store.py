@@ -6,6 +6,7 @@ and forgets the nonce. No store ever sees a presentation or a fact.
 
 import hmac
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -85,6 +86,18 @@ class SessionStore(Protocol):
         ...
 
 
+class ResultQueue(Protocol):
+    """The verdicts that another service is to have, and has not yet."""
+
+    def unsent(self, at_most: int) -> Sequence[Answered]:
+        """Give verdicts that count and were not sent, oldest first."""
+        ...
+
+    def mark_sent(self, session_ids: Sequence[SessionId], *, at: datetime) -> None:
+        """Note that these were had by the other service; once noted, it stays noted."""
+        ...
+
+
 class OneTimeNames(Protocol):
     """Names that may be taken once, such as the nonces of codes that a phone shows."""
 
@@ -109,6 +122,7 @@ class MemoryStore:
         self._sessions: dict[SessionId, Waiting | Answered] = {}
         self._session_of: dict[RequestId, SessionId] = {}
         self._asked_at: dict[SessionId, datetime] = {}
+        self._sent: set[SessionId] = set()
         self._code_hashes: dict[SessionId, str] = {}
 
     def add(self, waiting: Waiting) -> None:
@@ -189,11 +203,27 @@ class MemoryStore:
                 later = answered.later_answers + 1
                 self._sessions[session_id] = replace(answered, later_answers=later)
 
+    def unsent(self, at_most: int) -> Sequence[Answered]:
+        with self._lock:
+            waiting = [
+                session
+                for name, session in self._sessions.items()
+                if isinstance(session, Answered)
+                and session.awaited is None
+                and name not in self._sent
+            ]
+        return sorted(waiting, key=lambda one: one.verdict.checked_at)[:at_most]
+
+    def mark_sent(self, session_ids: Sequence[SessionId], *, at: datetime) -> None:
+        with self._lock:
+            self._sent.update(session_ids)
+
     def forget_before(self, moment: datetime) -> int:
         with self._lock:
             old = [name for name, asked_at in self._asked_at.items() if asked_at < moment]
             for name in old:
                 del self._sessions[name], self._asked_at[name]
+                self._sent.discard(name)
                 self._code_hashes.pop(name, None)
             self._session_of = {
                 request: name for request, name in self._session_of.items() if name not in old

@@ -39,6 +39,8 @@ SESSIONS: Final = Table(
     Column("status_as_of_us", BigInteger),
     Column("took_ms", Integer),
     Column("later_answers", Integer, nullable=False),
+    # When the shop's own service had it; None at a till that has not sent it, or never does.
+    Column("sent_at_us", BigInteger),
     CheckConstraint("state IN ('waiting', 'answered')", name="a_session_waits_or_is_answered"),
     CheckConstraint("(state = 'waiting') = (outcome IS NULL)", name="an_answer_has_an_outcome"),
     CheckConstraint("(state = 'waiting') = (nonce IS NOT NULL)", name="a_nonce_waits"),

@@ -34,6 +34,7 @@ def upgrade() -> None:
     for name in _TEXTS:
         op.add_column("sessions", sa.Column(name, sa.String))
     op.add_column("sessions", sa.Column("wrong_codes", sa.Integer))
+    op.add_column("sessions", sa.Column("sent_at_us", sa.BigInteger))
     op.create_table(
         "audit_log",
         sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -109,5 +110,6 @@ def downgrade() -> None:
         raise Misuse(f"expected only what revision 2 can hold, found {unheld} rows more")
     for name in _TABLES:
         op.drop_table(name)
-    for name in (*_TEXTS, "wrong_codes"):
+    # What was sent may be forgotten: whoever has a result already does not take it twice.
+    for name in (*_TEXTS, "wrong_codes", "sent_at_us"):
         op.drop_column("sessions", name)
