@@ -1,15 +1,12 @@
 """`counterfoil verifier`, as a shop's engineer runs it."""
 
 import json
-import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from counterfoil_verifier.sql_store import MIGRATIONS, SqlSessionStore
 from counterfoil_verifier.verifier import CouldNotCheck, NotAccepted
 
 from tests.conftest import Clock
+from tests.verifier.running import COMMAND, Served
 from tests.verifier.scene import ISSUER, LIST_URL, RECEIPT_TYPE, WARRANTY_TYPE, Scene
 
 HERE = "http://127.0.0.1:8004"
@@ -36,7 +34,6 @@ AGGREGATION = {
     },
     "/status-lists": {"status_lists": [LIST_URL]},
 }
-COMMAND = [str(Path(sys.executable).parent / "counterfoil"), "verifier"]
 
 
 class Desk:
@@ -600,43 +597,6 @@ def test_a_development_shop_is_served_for_this_machine_alone(
     assert "allow_plain_http_on_loopback_for_development_only" in only_line(capsys)
 
 
-class Served:
-    """A folder that a process of its own serves."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, "serve", str(folder), "--json", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.process.communicate()
-        self.said: dict[str, str] = json.loads(line)
-        # It listens before it answers, and hears signals only then.
-        assert self.answers("/requests/unknown") == 404
-
-    def answers(self, path: str) -> int:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    @property
-    def port(self) -> int:
-        return int(self.said["listens"].rpartition(":")[2])
-
-    def ends(self) -> str:
-        """Stop it as an operator does; give what it complained of."""
-        self.process.send_signal(signal.SIGTERM)
-        _, trouble = self.process.communicate(timeout=60)
-        assert self.process.returncode == 0
-        return trouble
-
-
 @pytest.fixture
 def serving() -> Generator[Callable[..., Served], None, None]:
     started: list[Served] = []
@@ -647,8 +607,7 @@ def serving() -> Generator[Callable[..., Served], None, None]:
 
     yield start
     for served in started:
-        served.process.kill()
-        served.process.communicate()
+        served.kill()
 
 
 @pytest.mark.loopback

@@ -1,0 +1,220 @@
+"""Kill a serving counter under load, serve again, and compare with what was shown."""
+
+import json
+import random
+import secrets
+import threading
+import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+from counterfoil_credentials.issuer_keys import issuer_keys_document
+from counterfoil_credentials.key_binding import bind
+from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.request_links import parse_request_link
+from counterfoil_credentials.requests import read_request, response_form
+from counterfoil_credentials.sdjwt import SdJwt, disclose
+from counterfoil_credentials.sdjwt_vc import StatusReference
+from counterfoil_verifier.shop_folder import ShopFolder
+
+from tests.verifier.running import Served
+from tests.verifier.scene import ASKED, INDEX, Brand, warranty_claims
+
+SESSIONS_A_KILL = 20
+COPIES = 3
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+class Survived(NamedTuple):
+    """What was counted, and neither lost nor doubled."""
+
+    shown: int
+    answered: int
+
+
+@dataclass
+class Session:
+    """A question, how often its answer was taken, and the verdict that was shown, if any."""
+
+    name: str
+    url: str
+    form: dict[str, str]
+    taken: int = 0
+    shown: str | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, line: HTTPConnection) -> None:
+        line.request("POST", urlsplit(self.url).path, urlencode(self.form), _FORM)
+        response = line.getresponse()
+        response.read()
+        assert response.status in {200, 400}, response.status
+        with self.lock:
+            self.taken += response.status == 200
+
+    def look(self, line: HTTPConnection, key: str) -> None:
+        found = sent(line, "GET", f"/counter/requests/{self.name}", key)
+        with self.lock:
+            assert self.shown in (None, found["state"]), "a verdict that was shown is another now"
+            if found["state"] != "waiting":
+                self.shown = found["state"]
+
+
+def kill_under_load(folder: Path, brand: Brand, url: str, kills: int, seed: int) -> Survived:
+    """Serve the shop in `folder`, which trusts the issuer at `url`, and kill it so often.
+
+    Each answer is sent several times at once; after each kill all of them are sent again.
+    One of them was taken, whoever lived to hear it, and a verdict that was shown stays.
+    """
+    chance = random.Random(seed)
+    holder = MemorySigner.generate()
+    credential = brand.warranty(
+        issuer=url,
+        vct=f"{url}/types/warranty",
+        status=StatusReference(f"{url}/list", INDEX),
+        claims=warranty_claims(valid_until=f"{datetime.now(UTC) + timedelta(days=90):%Y-%m-%d}"),
+        issued_at=datetime.now(UTC) - timedelta(days=1),
+        expires_at=datetime.now(UTC) + timedelta(days=90),
+        holder=holder.public,
+    )
+    key = ShopFolder(folder).counter_key()
+    shown = answered = 0
+    sessions: list[Session] = []
+    for left in range(kills, -1, -1):
+        told = f"{left} kills before the end of seed {seed}"
+        served = Served(folder)
+        try:
+            _require_kept(served.port, key, sessions, told)
+            answered += len(sessions)
+            if left:
+                sessions = _asked(served.port, key, credential, holder)
+                with _load(served.port, key, sessions):
+                    time.sleep(chance.uniform(0.02, 0.4))
+                    served.kill()
+                shown += sum(session.shown is not None for session in sessions)
+        finally:
+            served.kill()
+    return Survived(shown, answered)
+
+
+def _asked(port: int, key: str, credential: SdJwt, holder: MemorySigner) -> list[Session]:
+    line = HTTPConnection("127.0.0.1", port, timeout=30)
+    sessions: list[Session] = []
+    for _ in range(SESSIONS_A_KILL):
+        asked = sent(line, "POST", "/counter/requests", key, {"preset": "warranty"})
+        link = parse_request_link(asked["link"])
+        line.request("GET", urlsplit(link.request_uri).path)
+        signed, now = line.getresponse().read().decode(), datetime.now(UTC)
+        request = read_request(signed, client_id=link.client_id, now=now)
+        presented = bind(
+            disclose(credential, ASKED),
+            signer=holder,
+            audience=request.client_id,
+            nonce=request.nonce,
+            now=now,
+        )
+        form = response_form({"warranty": (presented,)}, request.state)
+        sessions.append(Session(asked["id"], request.response_uri, form))
+    line.close()
+    return sessions
+
+
+def _require_kept(port: int, key: str, sessions: list[Session], told: str) -> None:
+    """Let everybody go on after a kill: what was shown is shown, what was taken is not again."""
+
+    def go_on(session: Session) -> None:
+        line = HTTPConnection("127.0.0.1", port, timeout=30)
+        session.look(line, key)
+        was_shown = session.shown
+        for _ in range(COPIES):
+            session.answer(line)
+        session.look(line, key)
+        line.close()
+        assert session.shown == "accepted", told
+        # Whoever was cut off may have been the one; nobody was told twice that he was.
+        assert session.taken <= 1, f"a session was answered twice: {told}"
+        if was_shown is None:
+            assert session.taken == 1, f"an answer is taken that nobody gave: {told}"
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(go_on, sessions))
+
+
+@contextmanager
+def _load(port: int, key: str, sessions: list[Session]) -> Generator[None, None, None]:
+    """Send each answer several times at once until all are sent or the counter is gone."""
+
+    def run() -> None:
+        # The kill cuts connections; whatever else goes wrong fails the test.
+        with suppress(OSError, HTTPException):
+            line = HTTPConnection("127.0.0.1", port, timeout=30)
+            for session in sessions:
+                session.answer(line)
+                session.look(line, key)
+
+    with ThreadPoolExecutor(COPIES) as pool:
+        runs = [pool.submit(run) for _ in range(COPIES)]
+        yield
+        for done in runs:
+            done.result()
+
+
+def sent(line: HTTPConnection, method: str, path: str, key: str, body: object = None) -> Any:  # noqa: ANN401
+    """Give the answer of the counter's own side."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    line.request(method, path, None if body is None else json.dumps(body), headers)
+    response = line.getresponse()
+    text = response.read()
+    assert response.status == 200, text
+    return json.loads(text)
+
+
+@contextmanager
+def serving_brand() -> Generator[tuple[Brand, str], None, None]:
+    """Serve a brand's keys and its status list on loopback; give it with its URL."""
+    brand = Brand(lambda: datetime.now(UTC))
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # as the library says
+            if self.path.startswith("/.well-known/"):
+                keys = issuer_keys_document(url, [brand.signer.public])
+                kind, body = "application/json", json.dumps(keys).encode()
+            else:
+                kind, body = "application/statuslist+jwt", brand.fetch(self.path).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    brand.list_subject = f"{url}/list"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield brand, url
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def shop_at(folder: Path, issuer: str, database: Path | str) -> None:
+    """Make the folder of a shop that trusts the issuer, with its sessions in `database`."""
+    shop = ShopFolder(folder)
+    shop.make(name=f"Shop {secrets.token_hex(2)}")
+    shop.trust(issuer, {"warranty": [f"{issuer}/types/warranty"]})
+    if isinstance(database, str):
+        settings = json.loads((folder / "shop.json").read_text())
+        (folder / "shop.json").write_text(json.dumps({**settings, "database": database}))
