@@ -37,7 +37,8 @@ from counterfoil_verifier.gathering import Gathering
 from counterfoil_verifier.preload import Preload, read_preload, write_preload
 from counterfoil_verifier.preloaded import PreloadedFetcher
 from counterfoil_verifier.requesting import Answered, SessionId
-from counterfoil_wallet import Act, Wallet
+from counterfoil_verifier.store import MemoryNames
+from counterfoil_wallet import Act, CounterPreset, Wallet
 from counterfoil_wallet import MemoryStore as WalletStore
 
 from tests.conftest import Clock
@@ -125,6 +126,7 @@ class Offline:
             statuses=Statuses(FetchedStatusSource(fetcher)),
             store=MemoryStore(),
             flags=self.flags,
+            names=MemoryNames(),
             clock=self.clock,
             random=self.random,
         )
@@ -258,6 +260,39 @@ def test_row_C2_a_list_that_has_ended_by_its_brands_word_is_amber_with_its_date(
     assert (look.light, codes_of(look)) == (Light.AMBER, ("status-unreachable",))
     assert look.as_of is not None
     assert look.as_of.zh == f"品牌的列表截至 {offline.preload.made_at:%Y-%m-%d %H:%M}（UTC）。"
+
+
+def test_row_C2_the_phone_may_show_first_and_a_photograph_of_it_is_worth_nothing(  # noqa: N802
+    offline: Offline, clock: Clock
+) -> None:
+    preset = CounterPreset(
+        preset_id="warranty",
+        query=WARRANTY.accepting([WARRANTY_TYPE]).query().credentials[0],
+    )
+    codes = offline.wallet.show(preset, offline.wallet.showable(preset)[0])
+
+    def read(text: str) -> Look:
+        *_, look = [
+            offline.counter.take_shown("warranty", photographed(code), till="3")
+            for code in frames(text)
+        ]
+        assert isinstance(look, Look)
+        return look
+
+    first = codes.code()
+    look = read(first.text)
+    assert look.light is Light.GREEN
+    assert look.how is not None
+    assert look.as_of is not None
+    assert codes_of(read(first.text)) == ("already-shown",)
+    clock.advance(timedelta(seconds=31))
+    second = codes.code()
+    assert second.text != first.text
+    assert WARRANTY.shown_within is not None
+    clock.advance(WARRANTY.shown_within + SECOND)
+    assert codes_of(read(second.text)) == ("key-binding-too-old",)
+    assert read(codes.code().text).light is Light.GREEN
+    assert offline.nothing_went_out()
 
 
 def test_row_C2_an_answer_that_is_encrypted_is_for_the_till_alone(offline: Offline) -> None:  # noqa: N802

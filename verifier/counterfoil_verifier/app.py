@@ -21,6 +21,7 @@ from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.counter_routes import counter_routes
 from counterfoil_verifier.forms import READ_WITHIN_S, parse_form
 from counterfoil_verifier.result_routes import result_routes
+from counterfoil_verifier.shown_routes import shown_routes
 from counterfoil_verifier.wallet_routes import Noted, note_nothing, wallet_routes
 
 __all__ = ["MAX_BODY_BYTES", "READ_WITHIN_S", "create_app", "parse_form"]
@@ -65,6 +66,7 @@ def create_app(
         wallet_routes(counter, noted),
         counter_routes(counter, BearerKey(counter_key)),
         result_routes(counter, BearerKey(counter_key)),
+        shown_routes(counter, BearerKey(counter_key)),
         *routers,
     ):
         app.include_router(router)

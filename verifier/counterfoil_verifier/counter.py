@@ -22,8 +22,8 @@ from enum import StrEnum
 from typing import Final
 
 from counterfoil_credentials.claims import path_text, values_at
-from counterfoil_credentials.encoding import Json, JsonObject
-from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
+from counterfoil_credentials.encoding import Json, JsonObject, b64url
+from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
 from counterfoil_credentials.jws import ES256_ONLY
 from counterfoil_credentials.keys import Algorithm
 from counterfoil_credentials.qr_frames import frames
@@ -51,15 +51,17 @@ from counterfoil_verifier.requesting import (
 )
 from counterfoil_verifier.results import keep_results
 from counterfoil_verifier.scanning import Scans, fields_of
+from counterfoil_verifier.shown import Till
 from counterfoil_verifier.statuses import Statuses
-from counterfoil_verifier.store import SessionStore, Summary
+from counterfoil_verifier.store import OneTimeNames, SessionStore, Summary
 from counterfoil_verifier.trust import Trust
 from counterfoil_verifier.verdict import Outcome, Verdict
 from counterfoil_verifier.verifier import Accepted, CouldNotCheck, NotAccepted, Verifier
-from counterfoil_verifier.words import Language, Words, as_of_words, words_for
+from counterfoil_verifier.words import SHOWN_UNASKED, Language, Words, as_of_words, words_for
 
 FACTS_HELD_FOR: Final = timedelta(seconds=60)
 VERDICTS_KEPT_FOR: Final = timedelta(days=30)
+_ID_BYTES: Final = 32
 _TIDY_STORE_EVERY: Final = timedelta(hours=1)
 
 
@@ -159,6 +161,13 @@ class Look:
         return tuple((code, words_for(code)) for code in codes)
 
     @property
+    def how(self) -> Words | None:
+        """Say that nobody asked, where a holder showed it of her own accord."""
+        session = self.session
+        is_shown = isinstance(session, Answered) and session.verdict.kind == "holder-shown"
+        return SHOWN_UNASKED if is_shown else None
+
+    @property
     def as_of(self) -> Words | None:
         """As of when the light holds: the time of the oldest status list; None without one."""
         light = self.light
@@ -189,11 +198,16 @@ class Counter:
         store: SessionStore,
         algorithms: frozenset[Algorithm] = ES256_ONLY,
         flags: FlagFeed | None = None,
+        names: OneTimeNames | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         stopwatch: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Serve `presets` for `shop`. With `flags`, what is said of an item overrides a yes."""
+        """Serve `presets` for `shop`.
+
+        With `flags`, what is said of an item overrides a yes; with `names`, what a holder
+        shows unasked is taken, once.
+        """
         self._shop = shop
         self._presets = {preset.name: preset for preset in presets}
         self._verifiers = {
@@ -205,6 +219,7 @@ class Counter:
         self._clock = clock
         self._stopwatch = stopwatch
         self._flags = flags
+        self._names = names
         self._held = _HeldInMemory()
         self._scans = Scans()
         self._tidied_at: datetime | None = None
@@ -283,6 +298,54 @@ class Counter:
             self._settle(waiting, Held(reasons=(answer.reason,)), Outcome.REFUSED, self._clock())
             return self.look(session_id, till=till)
         return self._decide_and_look(waiting, preset, answer)
+
+    def take_shown(
+        self, preset_name: str, code: str, *, till: str | None = None
+    ) -> Look | Scanning:
+        """Take a code that a phone shows unasked; a verdict of its own, `holder-shown`.
+
+        Raises `Refused` (`preset-unknown`) and what `Assembler.add` raises; a refusal of what
+        is shown is in the look that it gives. `Misuse` for a counter without `names`.
+        """
+        preset = self._presets.get(preset_name)
+        if preset is None:
+            expected = f"one of {', '.join(sorted(self._presets))}"
+            raise Refused(Reason("preset-unknown", expected, "another", "preset"))
+        if self._names is None:
+            raise Misuse("expected a counter with one-time names, found one without")
+        scanned = self._scans.add(SessionId(f"shown at {till or ''}"), code)
+        if not isinstance(scanned, str):
+            return Scanning(*scanned)
+        now, started = self._clock(), self._stopwatch()
+        as_of: datetime | None
+        try:
+            accepted = self._verifiers[preset.name].verify_shown(
+                scanned, preset, Till(till or "", self._names), now=now
+            )
+            self._require_unflagged(accepted, preset)
+        except (Malformed, Refused, Unavailable) as error:
+            as_of = error.status_as_of if isinstance(error, NotAccepted | CouldNotCheck) else None
+            held, outcome = _without_a_yes(error)
+        else:
+            held = Held(facts=_facts(accepted.claims[preset.name], preset))
+            outcome, as_of = Outcome.ACCEPTED, accepted.status_as_of
+        verdict = Verdict(
+            outcome=outcome,
+            codes=tuple(dict.fromkeys(reason.code for reason in held.reasons)),
+            checked_at=now,
+            status_as_of=as_of,
+            took_ms=self._ms_since(started),
+            kind="holder-shown",
+        )
+        answered = Answered(
+            session_id=SessionId(b64url(self._random(_ID_BYTES))),
+            preset=preset.name,
+            verdict=verdict,
+            later_answers=0,
+            till=till,
+        )
+        self._store.keep(answered)
+        return Look(session=answered, held=held)
 
     def request_object(self, request_id: RequestId, *, wallet_nonce: str | None = None) -> str:
         """Give the signed request that a wallet fetches, as often as it asks for it.
@@ -376,6 +439,8 @@ class Counter:
         if self._tidied_at is None or now - self._tidied_at >= _TIDY_STORE_EVERY:
             self._tidied_at = now
             self._store.forget_before(now - VERDICTS_KEPT_FOR)
+            if self._names is not None:
+                self._names.forget_names(now)
 
     def _open(self, session: Waiting | Answered | None) -> tuple[Waiting, Preset]:
         match session:

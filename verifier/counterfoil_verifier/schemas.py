@@ -18,6 +18,7 @@ from counterfoil_verifier.requesting import (
 )
 from counterfoil_verifier.store import Summary
 from counterfoil_verifier.transactions import transaction_data
+from counterfoil_verifier.verdict import Kind
 from counterfoil_verifier.words import Language, Words
 
 MAX_MEMBERS: Final = 8_192
@@ -153,7 +154,7 @@ class ReasonBody(BaseModel):
 class LookBody(BaseModel):
     """What the counter shows. `facts` and `receipt` are there in the first look only.
 
-    `as_of` says as of when the light holds.
+    `as_of` says as of when the light holds, `how` that no question was asked, if none was.
     """
 
     id: str
@@ -165,6 +166,8 @@ class LookBody(BaseModel):
     checked_at: datetime | None = None
     status_as_of: datetime | None = None
     as_of: WordsBody | None = None
+    kind: Kind | None = None
+    how: WordsBody | None = None
     receipt: str | None = None
     took_ms: int | None = None
     later_answers: int = 0
@@ -189,6 +192,8 @@ class LookBody(BaseModel):
             body.checked_at = session.verdict.checked_at
             body.status_as_of = session.verdict.status_as_of
             body.as_of = None if look.as_of is None else WordsBody.of(look.as_of)
+            body.kind = session.verdict.kind
+            body.how = None if look.how is None else WordsBody.of(look.how)
             body.took_ms = session.verdict.took_ms
             body.later_answers = session.later_answers
             body.till = session.till

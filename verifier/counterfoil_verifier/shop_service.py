@@ -31,7 +31,7 @@ from counterfoil_verifier.preloaded import PreloadedFetcher
 from counterfoil_verifier.requesting import Shop
 from counterfoil_verifier.shop_file import FILE_NAME, ShopFile
 from counterfoil_verifier.shop_folder import ShopFolder
-from counterfoil_verifier.sql_store import SqlSessionStore
+from counterfoil_verifier.sql_store import SqlNames, SqlSessionStore
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.trust import FetchedTrust, Trust
 from counterfoil_verifier.trust_dids import DidTrust
@@ -78,6 +78,7 @@ def open_shop(
             trust=trust,
             statuses=Statuses(FetchedStatusSource(fetcher)),
             store=store,
+            names=SqlNames(store.database),
             clock=clock,
         )
         yield OpenShop(folder=folder, trust=trust, store=store, counter=counter)

@@ -29,6 +29,12 @@ def words_for(code: str) -> Words:
     return _WORDS.get(code, _GENERAL)
 
 
+SHOWN_UNASKED: Final = Words(
+    "Shown by the customer; this till did not ask.", "由顾客主动出示，本机未发出请求。"
+)
+"""What a verdict says whose presentation answered no question."""
+
+
 def as_of_words(listed_at: datetime, *, is_yes: bool) -> Words:
     """Say as of when a light holds: the brand listed at `listed_at` what it rests on."""
     at = f"{listed_at.astimezone(UTC):%Y-%m-%d %H:%M}"
