@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
@@ -105,24 +105,23 @@ def kill_under_load(folder: Path, brand: Brand, url: str, kills: int, seed: int)
 
 
 def _asked(port: int, key: str, credential: SdJwt, holder: MemorySigner) -> list[Session]:
-    line = HTTPConnection("127.0.0.1", port, timeout=30)
     sessions: list[Session] = []
-    for _ in range(SESSIONS_A_KILL):
-        asked = sent(line, "POST", "/counter/requests", key, {"preset": "warranty"})
-        link = parse_request_link(asked["link"])
-        line.request("GET", urlsplit(link.request_uri).path)
-        signed, now = line.getresponse().read().decode(), datetime.now(UTC)
-        request = read_request(signed, client_id=link.client_id, now=now)
-        presented = bind(
-            disclose(credential, ASKED),
-            signer=holder,
-            audience=request.client_id,
-            nonce=request.nonce,
-            now=now,
-        )
-        form = response_form({"warranty": (presented,)}, request.state)
-        sessions.append(Session(asked["id"], request.response_uri, form))
-    line.close()
+    with connected(port) as line:
+        for _ in range(SESSIONS_A_KILL):
+            asked = sent(line, "POST", "/counter/requests", key, {"preset": "warranty"})
+            link = parse_request_link(asked["link"])
+            line.request("GET", urlsplit(link.request_uri).path)
+            signed, now = line.getresponse().read().decode(), datetime.now(UTC)
+            request = read_request(signed, client_id=link.client_id, now=now)
+            presented = bind(
+                disclose(credential, ASKED),
+                signer=holder,
+                audience=request.client_id,
+                nonce=request.nonce,
+                now=now,
+            )
+            form = response_form({"warranty": (presented,)}, request.state)
+            sessions.append(Session(asked["id"], request.response_uri, form))
     return sessions
 
 
@@ -130,13 +129,12 @@ def _require_kept(port: int, key: str, sessions: list[Session], told: str) -> No
     """Let everybody go on after a kill: what was shown is shown, what was taken is not again."""
 
     def go_on(session: Session) -> None:
-        line = HTTPConnection("127.0.0.1", port, timeout=30)
-        session.look(line, key)
-        was_shown = session.shown
-        for _ in range(COPIES):
-            session.answer(line)
-        session.look(line, key)
-        line.close()
+        with connected(port) as line:
+            session.look(line, key)
+            was_shown = session.shown
+            for _ in range(COPIES):
+                session.answer(line)
+            session.look(line, key)
         assert session.shown == "accepted", told
         # Whoever was cut off may have been the one; nobody was told twice that he was.
         assert session.taken <= 1, f"a session was answered twice: {told}"
@@ -153,8 +151,7 @@ def _load(port: int, key: str, sessions: list[Session]) -> Generator[None, None,
 
     def run() -> None:
         # The kill cuts connections; whatever else goes wrong fails the test.
-        with suppress(OSError, HTTPException):
-            line = HTTPConnection("127.0.0.1", port, timeout=30)
+        with suppress(OSError, HTTPException), connected(port) as line:
             for session in sessions:
                 session.answer(line)
                 session.look(line, key)
@@ -164,6 +161,11 @@ def _load(port: int, key: str, sessions: list[Session]) -> Generator[None, None,
         yield
         for done in runs:
             done.result()
+
+
+def connected(port: int) -> closing[HTTPConnection]:
+    """Give a connection that is closed whatever happens."""
+    return closing(HTTPConnection("127.0.0.1", port, timeout=30))
 
 
 def sent(line: HTTPConnection, method: str, path: str, key: str, body: object = None) -> Any:  # noqa: ANN401

@@ -142,9 +142,9 @@ def test_trust_is_given_and_taken_away(folder: ShopFolder) -> None:
     folder.trust(HERE, {"warranty": ["w"], "member": ["m"]})
     folder.trust(ISSUER, {"warranty": ["w", "v"]}, {ISSUER: "http://127.0.0.1:9"})
 
-    assert folder.settings().vcts_by_issuer() == {
-        HERE: frozenset({"w", "m"}),
-        ISSUER: frozenset({"w", "v"}),
+    assert folder.settings().trusts == {
+        HERE: {"warranty": ("w",), "member": ("m",)},
+        ISSUER: {"warranty": ("w", "v")},
     }
     assert [(one.name, one.vcts) for one in folder.askable()] == [
         ("member", ("m",)),

@@ -374,7 +374,7 @@ def _preload(given: argparse.Namespace) -> int:
 
 
 def _trust(given: argparse.Namespace) -> int:
-    from counterfoil_verifier.shop_service import trust_of
+    from counterfoil_verifier.shop_trust import trust_of
 
     folder = ShopFolder(given.dir)
     folder.require_made()
@@ -392,7 +392,7 @@ def _trust(given: argparse.Namespace) -> int:
             raise Misuse("expected an issuer that is trusted, found another (--remove)")
         folder.trust(given.remove, {})
     settings, now = folder.settings(), given.clock()
-    ends = trust_of(settings, _fetcher(folder)).ends(now)
+    ends = trust_of(settings.trusted, _fetcher(folder), folder.path).ends(now)
     soon = [ending for ending in ends if ending.at - now < _SOON]
     if given.json:
         trusts: list[Json] = [

@@ -14,7 +14,8 @@ Anything else:  {"name": "Corner Shop",
                  "return_to": "https://corner.example/done"}
 
 `trusts` says, for each issuer and each preset, with which types that issuer may
-answer it. `client_id` is the prefix under which wallets know the shop (`redirect_uri`,
+answer it; `shop_trust.py` tells of `keys`, `anchors` and `trust_lists`. `client_id` is
+the prefix under which wallets know the shop (`redirect_uri`,
 `x509_san_dns`, `x509_hash`, or `decentralized_identifier`, which is the default), and
 `request` how a request comes to them (`get`, `post`, or `value`: in the link).
 `loopback_routes_unsafely` maps an https origin to one of this machine, for a
@@ -41,6 +42,7 @@ from counterfoil_credentials.errors import Malformed
 from counterfoil_service.served_folder import LOOPBACK, is_loopback_origin, public_url
 
 from counterfoil_verifier.requesting import Way
+from counterfoil_verifier.shop_trust import TrustSettings, Types, file_name_at, parse_trust
 
 T = TypeVar("T")
 
@@ -57,6 +59,9 @@ _MEMBERS: Final = frozenset(
         DEVELOPMENT,
         "database",
         "trusts",
+        "keys",
+        "anchors",
+        "trust_lists",
         "client_id",
         "certificates",
         "did",
@@ -81,14 +86,14 @@ _PREFIXES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShopFile:
-    """The settings. `trusts` is the types by preset by issuer.
+    """The settings. `trusted` says whom the shop believes.
 
     `certificates` names a file of the folder, for the two prefixes of X.509; `did` a
     `did:web` whose document the shop publishes, in the place of the key's own DID.
     """
 
     name: str
-    trusts: Mapping[str, Mapping[str, tuple[str, ...]]]
+    trusted: TrustSettings
     public_url: str | None = None
     develops: bool = False
     database: str | None = None
@@ -102,17 +107,10 @@ class ShopFile:
     loopback_routes_unsafely: Mapping[str, str]
     loopback_webhooks: frozenset[str] = frozenset()
 
-    def vcts_by_issuer(self) -> dict[str, frozenset[str]]:
-        """Give what each issuer may issue."""
-        return {
-            issuer: frozenset(vct for vcts in by_preset.values() for vct in vcts)
-            for issuer, by_preset in self.trusts.items()
-        }
-
-    def vcts_for(self, preset: str) -> tuple[str, ...]:
-        """Give the types that answer a preset, each once."""
-        each = [vct for by_preset in self.trusts.values() for vct in by_preset.get(preset, ())]
-        return tuple(dict.fromkeys(each))
+    @property
+    def trusts(self) -> Mapping[str, Types]:
+        """The types by preset of each issuer that the shop names itself."""
+        return self.trusted.trusts
 
     def routes(self) -> dict[str, str]:
         """Give where on this machine an origin is: those named, and a developer's issuers."""
@@ -157,8 +155,10 @@ def parse_shop_file(data: bytes) -> ShopFile:
     document = parse_object(data, FILE_NAME, max_bytes=MAX_BYTES)
     if unknown := sorted(document.keys() - _MEMBERS):
         raise Malformed(f"only {', '.join(sorted(_MEMBERS))}", unknown[0], FILE_NAME)
-    trusts = object_at(document, "trusts", FILE_NAME)
     develops = _flag(document, DEVELOPMENT)
+    trusted = parse_trust(document, FILE_NAME)
+    for issuer in trusted.trusts:
+        require_issuer(issuer, develops=develops)
     routes: JsonObject = {}
     if "loopback_routes_unsafely" in document:
         routes = object_at(document, "loopback_routes_unsafely", FILE_NAME)
@@ -168,14 +168,13 @@ def parse_shop_file(data: bytes) -> ShopFile:
         or optional_text_at(document, _FORMER_PUBLIC_URL, FILE_NAME),
         develops=develops,
         database=optional_text_at(document, "database", FILE_NAME),
-        trusts={
-            require_issuer(issuer, develops=develops): _by_preset(
-                object_at(trusts, issuer, f"{FILE_NAME}.trusts"), issuer
-            )
-            for issuer in trusts
-        },
+        trusted=trusted,
         client_id=_one_of(document, "client_id", _PREFIXES, Prefix.DECENTRALIZED_IDENTIFIER),
-        certificates=_file_name(document),
+        certificates=(
+            file_name_at(document, "certificates", FILE_NAME)
+            if "certificates" in document
+            else None
+        ),
         did=optional_text_at(document, "did", FILE_NAME),
         way=_one_of(document, "request", {way.value: way for way in Way}, Way.GET),
         encrypts_answers=_flag(document, "encrypted_answers"),
@@ -188,17 +187,12 @@ def parse_shop_file(data: bytes) -> ShopFile:
     )
 
 
-def require_issuer(issuer: str, *, develops: bool) -> str:
-    """Give `issuer` if such a one may be trusted here; raises `Malformed`."""
+def require_issuer(issuer: str, *, develops: bool) -> None:
+    """Return only if such an issuer may be trusted here; raises `Malformed`."""
     if issuer.startswith(("https://", "did:")) or (develops and is_on_loopback(issuer)):
-        return issuer
+        return
     expected = f"https URLs and DIDs (and, with {DEVELOPMENT}, loopback URLs)"
     raise Malformed(expected, "another", f"{FILE_NAME}.trusts")
-
-
-def _by_preset(obj: JsonObject, issuer: str) -> dict[str, tuple[str, ...]]:
-    where = f"{FILE_NAME}.trusts.{issuer}"
-    return {name: tuple(texts_at(obj, name, where)) for name in obj}
 
 
 def _webhooks(document: JsonObject, *, develops: bool) -> frozenset[str]:
@@ -227,13 +221,6 @@ def _one_of(document: JsonObject, name: str, known: Mapping[str, T], default: T)
     if text not in known:
         raise Malformed(f"one of {', '.join(known)}", "another", f"{FILE_NAME}.{name}")
     return known[text]
-
-
-def _file_name(document: JsonObject) -> str | None:
-    name = optional_text_at(document, "certificates", FILE_NAME)
-    if name is not None and (not name or Path(name).name != name or name == ".."):
-        raise Malformed("the name of a file in the folder", "another", f"{FILE_NAME}.certificates")
-    return name
 
 
 def origin_of(url: str) -> str:

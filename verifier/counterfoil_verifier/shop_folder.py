@@ -92,12 +92,16 @@ class ShopFolder(ServedFolder):
         No type at all takes the trust away. Raises `Malformed` for what may not be
         trusted here, and then nothing has changed.
         """
-        _require_known(by_preset, self.presets(), issuer)
+        _require_known(dict.fromkeys(by_preset, issuer), self.presets())
         document = parse_object((self.path / FILE_NAME).read_bytes(), FILE_NAME)
         trusts = dict(as_object(document.get("trusts"), f"{FILE_NAME}.trusts"))
         trusts.pop(issuer, None)
         if by_preset:
             trusts[issuer] = {name: [*vcts] for name, vcts in by_preset.items()}
+        else:
+            for member in ("keys", "anchors"):
+                known = as_object(document.get(member, {}), f"{FILE_NAME}.{member}")
+                known.pop(issuer, None)
         document["trusts"] = trusts
         if routes:
             member = "loopback_routes_unsafely"
@@ -127,10 +131,9 @@ class ShopFolder(ServedFolder):
 
         Raises `Malformed` when the settings trust somebody for a preset that is not there.
         """
-        settings, presets = self.settings(), self.presets()
-        for issuer, by_preset in settings.trusts.items():
-            _require_known(by_preset, presets, issuer)
-        answered = [(preset, settings.vcts_for(name)) for name, preset in presets.items()]
+        trusted, presets = self.settings().trusted, self.presets()
+        _require_known(trusted.presets(), presets)
+        answered = [(preset, trusted.vcts_for(name)) for name, preset in presets.items()]
         return [preset.accepting(vcts) for preset, vcts in answered if vcts]
 
     def registration(self) -> Registration | None:
@@ -182,12 +185,11 @@ class ShopFolder(ServedFolder):
         draft.replace(self.path / FILE_NAME)
 
 
-def _require_known(
-    by_preset: Mapping[str, object], presets: Mapping[str, Preset], issuer: str
-) -> None:
-    if unknown := sorted(by_preset.keys() - presets.keys()):
+def _require_known(named: Mapping[str, str], presets: Mapping[str, Preset]) -> None:
+    """Return only if there is each preset that is named, beside who is trusted for it."""
+    if unknown := sorted(named.keys() - presets.keys()):
         expected = f"presets out of {', '.join(sorted(presets))}"
-        raise Malformed(expected, unknown[0], f"{FILE_NAME}.trusts.{issuer}")
+        raise Malformed(expected, unknown[0], f"{FILE_NAME}: {named[unknown[0]]}")
 
 
 def _pretty(document: JsonObject) -> bytes:

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Final
 
 from counterfoil_credentials.client_ids import Prefix
-from counterfoil_credentials.did_methods import resolver
 from counterfoil_credentials.did_web import did_web_url
 from counterfoil_credentials.dids import Did
 from counterfoil_credentials.errors import Malformed, Misuse
@@ -31,11 +30,11 @@ from counterfoil_verifier.preloaded import PreloadedFetcher
 from counterfoil_verifier.requesting import Shop
 from counterfoil_verifier.shop_file import FILE_NAME, ShopFile
 from counterfoil_verifier.shop_folder import ShopFolder
+from counterfoil_verifier.shop_trust import trust_of
 from counterfoil_verifier.sql_store import SqlNames, SqlSessionStore
 from counterfoil_verifier.statuses import Statuses
-from counterfoil_verifier.trust import FetchedTrust, Trust
-from counterfoil_verifier.trust_dids import DidTrust
-from counterfoil_verifier.trust_several import FirstTrust
+from counterfoil_verifier.trust import Trust
+from counterfoil_verifier.trust_listed import LIST_MEDIA_TYPES
 from counterfoil_verifier.verifier import Verifier
 
 _DID_MEDIA_TYPES: Final = "application/did+ld+json, application/did+json, application/json"
@@ -69,7 +68,7 @@ def open_shop(
     shop = shop_in(folder, url)
     fetcher = carried(folder, fetcher, clock)
     presets = folder.askable()
-    trust = trust_of(folder.settings(), fetcher)
+    trust = trust_of(folder.settings().trusted, fetcher, folder.path)
     store = SqlSessionStore(folder.database(database))
     try:
         counter = Counter(
@@ -98,6 +97,8 @@ def carried(folder: ShopFolder, fetcher: Fetcher, clock: Callable[[], datetime])
 def gather(settings: ShopFile, fetcher: Fetcher, clock: Callable[[], datetime]) -> Gathering:
     """Fetch, while there is a network, what the shop will need without one."""
     gathering = Gathering(fetcher, clock)
+    for one in settings.trusted.lists:
+        gathering.document(one.url, accept=LIST_MEDIA_TYPES)
     for issuer in settings.trusts:
         if issuer.startswith("did:web:"):
             gathering.document(did_web_url(Did(issuer)), accept=_DID_MEDIA_TYPES)
@@ -122,27 +123,18 @@ def shop_in(folder: ShopFolder, url: str) -> Shop:
     )
 
 
-def trust_of(settings: ShopFile, fetcher: Fetcher) -> Trust:
-    """Give whom the shop trusts for what, by URL and by DID."""
-    vcts = settings.vcts_by_issuer()
-    dids = {issuer: theirs for issuer, theirs in vcts.items() if issuer.startswith("did:")}
-    urls = {issuer: theirs for issuer, theirs in vcts.items() if issuer not in dids}
-    fetched = FetchedTrust(fetcher, urls)
-    return FirstTrust(DidTrust(resolver(fetcher), dids), fetched) if dids else fetched
-
-
 def verifier_for(folder: ShopFolder, preset_name: str, fetcher: Fetcher) -> Verifier:
     """Give what decides about answers to one preset.
 
     Raises `Misuse` for a preset that the folder cannot ask.
     """
-    settings = folder.settings()
+    trust = trust_of(folder.settings().trusted, fetcher, folder.path)
     askable = {preset.name: preset for preset in folder.askable()}
     if preset_name not in askable:
         expected = f"a request for one of {', '.join(sorted(askable)) or 'no preset'}"
         raise Misuse(f"expected {expected}, found another")
     statuses = Statuses(FetchedStatusSource(fetcher))
-    return Verifier(askable[preset_name].policy(), trust_of(settings, fetcher), statuses)
+    return Verifier(askable[preset_name].policy(), trust, statuses)
 
 
 def _identity(folder: ShopFolder, settings: ShopFile, url: str) -> Identity:

@@ -28,7 +28,7 @@ from counterfoil_verifier.trust import (
 from counterfoil_verifier.trust_kept import Kept
 
 _THE_LIST: Final = "the trust list"
-_JOSE_MEDIA_TYPES: Final = "application/jwt, application/jose, text/plain"
+LIST_MEDIA_TYPES: Final = "application/jwt, application/jose, text/plain"
 
 
 class ListedTrust:
@@ -80,7 +80,7 @@ def fetched_list(fetcher: Fetcher, url: str) -> Callable[[], str]:
     """Give a source that fetches the list from `url`."""
 
     def fetch() -> str:
-        response = fetcher.get(url, accept=_JOSE_MEDIA_TYPES, max_bytes=MAX_LIST_BYTES)
+        response = fetcher.get(url, accept=LIST_MEDIA_TYPES, max_bytes=MAX_LIST_BYTES)
         if response.status != 200:
             raise Unavailable(f"expected {_THE_LIST}, found HTTP status {response.status}")
         return response.body.decode("ascii", "replace")
