@@ -98,6 +98,22 @@ def test_a_good_signature_is_good_for_its_own_key_alone(scene: Scene) -> None:
     assert unknown.value.codes == ["issuer-key-unknown"]
 
 
+def test_what_was_good_is_not_good_when_it_is_cut_elsewhere(scene: Scene) -> None:
+    """The same bytes in a row, with the end of the signature at the head of the message."""
+    remembered, key = Remembered(), scene.brand.signer.public
+    message = b"a message"
+    signature = scene.brand.signer.sign(message)
+    remembered.check(key, signature, message)
+
+    for cut in (1, 32, 63):
+        with pytest.raises(Refused):
+            remembered.check(key, signature[:-cut], signature[-cut:] + message)
+        with pytest.raises(Refused):
+            remembered.check(key, signature + message[:cut], message[cut:])
+    remembered.check(key, signature, message)
+    assert len(remembered) == 1
+
+
 def test_all_else_is_judged_again_each_time(scene: Scene) -> None:
     remembered, credential = Remembered(), scene.warranty()
     verify(scene, credential, remembered)

@@ -37,8 +37,9 @@ class Remembered:
 
         Raises `Refused` with `signature-invalid`, as `PublicKey.verify` does.
         """
-        # The lengths of all parts but the message are the key's: no two are spelled alike.
-        met = sha256(b"".join((key.thumbprint().encode(), signature, message))).digest()
+        # With its length, so that no byte of the signature can pass for one of the message.
+        parts = (f"{key.thumbprint()} {len(signature)} ".encode(), signature, message)
+        met = sha256(b"".join(parts)).digest()
         with self._lock:
             # Taken out and put at the end: the first is the one that goes.
             if self._met.pop(met, met) is None:
