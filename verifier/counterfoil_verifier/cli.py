@@ -6,6 +6,8 @@
     counterfoil verifier result DIR ID [--wait SECONDS]    the verdict
     counterfoil verifier verify FILE [--shop DIR]          one saved answer, check by check
     counterfoil verifier preload DIR [--take FILE]         keys and lists for a till offline
+    counterfoil verifier scan DIR ID CODE...               an answer by QR codes alone
+    counterfoil verifier sync DIR --to URL --key-file FILE results of a till that was offline
     counterfoil verifier trust | presets DIR               whom it trusts; what it asks
 
 With `--json` a command prints one JSON object. Exit status: 0 done or accepted, 1 refused or
@@ -43,7 +45,7 @@ from counterfoil_credentials.errors import (
 from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_credentials.requests import parse_response_form, read_request
 
-from counterfoil_verifier.counter import VERDICTS_KEPT_FOR, Light, Look
+from counterfoil_verifier.counter import VERDICTS_KEPT_FOR, Light, Look, Scanning
 from counterfoil_verifier.explaining import Told, explain
 from counterfoil_verifier.issuer_types import offered_types, types_by_preset
 from counterfoil_verifier.preset_linter import lint
@@ -139,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     request.add_argument("preset", help="a preset of the folder, such as warranty")
     request.add_argument("--language", choices=["en", "zh"], default="en")
     request.add_argument("--by", choices=[way.value for way in Way], help="how it is fetched")
+    request.add_argument(
+        "--codes", action="store_true", help="give the request itself, as QR codes"
+    )
     request.add_argument("--till", help="the till that asks, as the customer sees it")
     request.add_argument(
         "--match-code", action="store_true", help="a yes waits for the customer's four digits"
@@ -147,6 +152,14 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument("id", help="the id that `request` gave")
     result.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="for an answer")
     result.add_argument("--code", help="the digits that the customer tells")
+    scan = command("scan", "take an answer that a phone shows as QR codes", opens=True)
+    scan.add_argument("id", help="the id that `request` gave")
+    scan.add_argument("code", nargs="+", help="what each code says, in any order")
+    sync = command("sync", "send results to the shop's own service, each once", opens=True)
+    sync.add_argument("--to", required=True, metavar="URL", help="the service's origin")
+    sync.add_argument(
+        "--key-file", required=True, type=Path, metavar="FILE", help="with its counter's key"
+    )
     verify = command("verify", "check one saved answer, and explain each check")
     verify.add_argument("file", type=Path, help="a file with the request and its vp_token")
     verify.add_argument("--shop", type=Path, help="the shop's folder; default: the file's")
@@ -241,8 +254,9 @@ def _serve(given: argparse.Namespace) -> int:
 def _command(given: argparse.Namespace) -> int:
     folder = ShopFolder(given.dir)
     folder.require_made()
+    run = {"request": _request, "result": _result, "scan": _scan, "sync": _sync}[given.command]
     with _opened(folder, folder.url(), given) as shop:
-        return _request(shop, given) if given.command == "request" else _result(shop, given)
+        return run(shop, given)
 
 
 def _request(shop: "OpenShop", given: argparse.Namespace) -> int:
@@ -253,6 +267,13 @@ def _request(shop: "OpenShop", given: argparse.Namespace) -> int:
         handback=Handback.MATCH_CODE if given.match_code else None,
         till=given.till,
     )
+    if given.codes:
+        codes: list[Json] = [*shop.counter.codes(asked.session_id, till=given.till)]
+        if given.json:
+            _say({"codes": codes, "id": asked.session_id})
+        else:
+            print(*codes, f"id: {asked.session_id} (until {_text(asked.expires_at)})", sep="\n")
+        return _DONE
     if given.json:
         _say({"request": asked.link, "id": asked.session_id})
         return _DONE
@@ -280,13 +301,43 @@ def _result(shop: "OpenShop", given: argparse.Namespace) -> int:
         if look.light is not None or was_tried or isinstance(look.session, Expired) or left <= 0:
             break
         time.sleep(min(_LOOK_EVERY_S, left))
+    return _tell(look, given)
+
+
+def _scan(shop: "OpenShop", given: argparse.Namespace) -> int:
+    session_id = SessionId(given.id)
+    session = shop.store.by_session(session_id)
+    till = None if session is None else session.till
+    found: Look | Scanning | None = None
+    for code in given.code:
+        if isinstance(found, Look):
+            raise Malformed("the codes of one answer", "more", "CODE")
+        found = shop.counter.scan(session_id, code, till=till)
+    if isinstance(found, Scanning):
+        raise Malformed(f"{found.count} codes", f"{found.read}", "CODE")
+    return _tell(found or shop.counter.look(session_id, till=till), given)
+
+
+def _sync(shop: "OpenShop", given: argparse.Namespace) -> int:
+    from counterfoil_verifier.results import Service, sync
+
+    key = _bytes_of(given.key_file).decode("ascii", "replace").strip()
+    sent = sync(shop.store, Service(_fetcher(shop.folder), given.to, key), now=given.clock())
+    if given.json:
+        _say({"sent": sent})
+    else:
+        print(f"{sent} results sent")
+    return _DONE
+
+
+def _tell(look: Look, given: argparse.Namespace) -> int:
     verdict, status = ("unavailable", _UNKNOWN) if look.light is None else _LIGHTS[look.light]
     texts = {code: words_for(code).en for code in _codes(look)}
     if given.json:
         reasons: list[Json] = [{"code": code, "text": text} for code, text in texts.items()]
         _say({"verdict": verdict, "reasons": reasons})
         return status
-    print(verdict)
+    print(verdict if look.as_of is None else f"{verdict}. {look.as_of.en}")
     for code, text in texts.items():
         print(f"  {code}: {text}")
     return status
