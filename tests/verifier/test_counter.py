@@ -121,9 +121,14 @@ class Ajar(MemoryStore):
         self.between: Callable[[], None] = lambda: None
 
     def answer(
-        self, session_id: SessionId, verdict: Verdict, *, code_hash: str | None = None
+        self,
+        session_id: SessionId,
+        verdict: Verdict,
+        *,
+        code_hash: str | None = None,
+        held: str | None = None,
     ) -> bool:
-        is_first = super().answer(session_id, verdict, code_hash=code_hash)
+        is_first = super().answer(session_id, verdict, code_hash=code_hash, held=held)
         self.between()
         return is_first
 

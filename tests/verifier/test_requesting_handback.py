@@ -82,8 +82,10 @@ def test_a_yes_counts_when_its_code_has_come_back(scene: Scene, handback: Handba
     assert scene.counter.look(asked.session_id).held is None
 
 
-def test_without_a_handback_the_wallet_is_told_nothing(scene: Scene) -> None:
-    assert present(scene, scene.counter.ask("warranty")) == Received()
+def test_without_a_handback_the_wallet_is_sent_nowhere(scene: Scene) -> None:
+    received = present(scene, scene.counter.ask("warranty"))
+
+    assert (received.redirect_uri, received.match_code) == (None, None)
 
 
 def test_a_lured_customer_s_code_does_not_open_the_thief_s_session(scene: Scene) -> None:

@@ -10,7 +10,8 @@
 service is `counterfoil_verifier.app`. What is not listed here may change tomorrow.
 """
 
-from counterfoil_verifier.counter import Asked, Counter, Held, Light, Look
+from counterfoil_verifier.counter import Asked, Counter, Light, Look
+from counterfoil_verifier.held import Held
 from counterfoil_verifier.policy import (
     AllOf,
     AnyOf,

@@ -33,6 +33,7 @@ from counterfoil_credentials.requests import VpToken
 from counterfoil_verifier.answering import Declined, read_answer
 from counterfoil_verifier.flags import FlagFeed, judge_item
 from counterfoil_verifier.handback import code_digest, new_code, return_address
+from counterfoil_verifier.held import Held, open_held, shut_held
 from counterfoil_verifier.identity import Unproved
 from counterfoil_verifier.presets import Preset
 from counterfoil_verifier.receipts import receipt_for
@@ -103,18 +104,6 @@ class Received:
     is_declined: bool = False
     redirect_uri: str | None = None
     match_code: str | None = field(default=None, repr=False)
-    receipt: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """What one look may take: facts by the path that was asked for, or reasons in full.
-
-    `receipt` is there for a customer without a network, who reads it off the till's screen.
-    """
-
-    facts: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)
-    reasons: tuple[Reason, ...] = ()
     receipt: str | None = field(default=None, repr=False)
 
 
@@ -238,12 +227,15 @@ class Counter:
         handback: Handback | None = None,
         till: str | None = None,
         transaction_data: Sequence[str] = (),
+        facts_key: str | None = None,
     ) -> Asked:
         """Ask one question; the wallet has two minutes.
 
         `way` overrules how the shop's requests come to wallets. With `handback` a yes
         counts only once that has come back; `till` binds the result to one till;
         `transaction_data` is to be signed along, and is forgotten with the answer.
+        With `facts_key` (`held.new_facts_key`) what was shown waits in the store, for
+        whoever has its secret; without, in this process's memory.
 
         Raises `Refused` (`preset-unknown`).
         """
@@ -259,6 +251,7 @@ class Counter:
             handback=handback,
             till=till,
             transaction_data=transaction_data,
+            facts_key=facts_key,
         )
         link = self._shop.link(waiting, preset, way)
         self._store.add(waiting)
@@ -279,7 +272,14 @@ class Counter:
         waiting, preset = self._open(session)
         return tuple(frames(self._shop.link(waiting, preset, Way.VALUE)))
 
-    def scan(self, session_id: SessionId, code: str, *, till: str | None = None) -> Look | Scanning:
+    def scan(
+        self,
+        session_id: SessionId,
+        code: str,
+        *,
+        till: str | None = None,
+        facts_secret: str | None = None,
+    ) -> Look | Scanning:
         """Take one QR code of the customer's answer; the last one makes it the answer.
 
         A code that is not of an answer leaves the request open. Raises `NotOpen`, `NoAnswer`,
@@ -296,8 +296,8 @@ class Counter:
         answer = read_answer(fields_of(scanned), state=waiting.state, key=key)
         if isinstance(answer, Declined):
             self._settle(waiting, Held(reasons=(answer.reason,)), Outcome.REFUSED, self._clock())
-            return self.look(session_id, till=till)
-        return self._decide_and_look(waiting, preset, answer)
+            return self.look(session_id, till=till, facts_secret=facts_secret)
+        return self._decide_and_look(waiting, preset, answer, facts_secret)
 
     def take_shown(
         self, preset_name: str, code: str, *, till: str | None = None
@@ -390,7 +390,14 @@ class Counter:
             match_code=code if handback is Handback.MATCH_CODE else None,
         )
 
-    def check(self, session_id: SessionId, presentation: str, *, till: str | None = None) -> Look:
+    def check(
+        self,
+        session_id: SessionId,
+        presentation: str,
+        *,
+        till: str | None = None,
+        facts_secret: str | None = None,
+    ) -> Look:
         """Take a presentation that came another way (pasted, scanned) as the answer.
 
         It came from the customer's hand, so nothing has to come back from there.
@@ -400,14 +407,21 @@ class Counter:
         if isinstance(session, Answered):
             self._store.count_later_answer(session_id)
         waiting, preset = self._open(session)
-        return self._decide_and_look(waiting, preset, {preset.name: (presentation,)})
+        vp_token = {preset.name: (presentation,)}
+        return self._decide_and_look(waiting, preset, vp_token, facts_secret)
 
     def look(
-        self, session_id: SessionId, *, code: str | None = None, till: str | None = None
+        self,
+        session_id: SessionId,
+        *,
+        code: str | None = None,
+        till: str | None = None,
+        facts_secret: str | None = None,
     ) -> Look:
         """Give what the counter shows of a session; the first look takes what is held.
 
-        `code` is what came back from the customer's device; `till` the one that asked.
+        `code` is what came back from the customer's device; `till` the one that asked;
+        `facts_secret` that of the key with which it asked.
         Raises `NotOpen` (`request-unknown`), to another till too.
         """
         session = _of_till(self._store.by_session(session_id), till)
@@ -418,10 +432,14 @@ class Counter:
             return Look(session=session.at(now), held=None)
         if code is not None and session.standing(now) is Standing.AWAITED:
             self._store.hand_back(session_id, code_digest(session_id, code))
-            return self.look(session_id, till=till)
+            return self.look(session_id, till=till, facts_secret=facts_secret)
         if (standing := session.standing(now)) is not Standing.FIRM:
             return Look(session=session, held=None, standing=standing)
-        return Look(session=session, held=self._held.take(session_id, session.verdict, now))
+        held = self._held.take(session_id, session.verdict, now)
+        if held is None and facts_secret is not None:
+            kept = self._store.take_held(session_id, since=now - FACTS_HELD_FOR)
+            held = None if kept is None else open_held(kept, facts_secret)
+        return Look(session=session, held=held)
 
     def take_results(self, data: bytes) -> int:
         """Keep what another till found out while it was offline; see `keep_results`."""
@@ -435,7 +453,7 @@ class Counter:
         """Drop held facts that nobody came for, and verdicts past their time."""
         now = self._clock()
         self._held.drop_old(now)
-        self._store.drop_keys(now)
+        self._store.drop_keys(now, held_since=now - FACTS_HELD_FOR)
         if self._tidied_at is None or now - self._tidied_at >= _TIDY_STORE_EVERY:
             self._tidied_at = now
             self._store.forget_before(now - VERDICTS_KEPT_FOR)
@@ -453,7 +471,9 @@ class Counter:
             case _:
                 raise _not_open("request-unknown", "an open request", "an unknown one", "id")
 
-    def _decide_and_look(self, waiting: Waiting, preset: Preset, vp_token: VpToken) -> Look:
+    def _decide_and_look(
+        self, waiting: Waiting, preset: Preset, vp_token: VpToken, facts_secret: str | None
+    ) -> Look:
         try:
             self._decide(waiting, preset, vp_token)
         except NotOpen:
@@ -461,7 +481,7 @@ class Counter:
         except (Malformed, Refused, Unavailable):
             # It is all in the verdict.
             pass
-        return self.look(waiting.session_id, till=waiting.till)
+        return self.look(waiting.session_id, till=waiting.till, facts_secret=facts_secret)
 
     def _decide(
         self, waiting: Waiting, preset: Preset, vp_token: VpToken, code: str | None = None
@@ -528,7 +548,9 @@ class Counter:
         )
         # Held before the verdict can be seen: a look in between would find the
         # light without its facts, and no later look would get them.
-        self._held.put(waiting.session_id, verdict, held, self._clock())
+        shut = None if waiting.facts_key is None else shut_held(held, waiting.facts_key)
+        if shut is None:
+            self._held.put(waiting.session_id, verdict, held, self._clock())
         is_first = False
         try:
             # Checked first, consumed last: of many copies that verify, one is the answer.
@@ -536,6 +558,7 @@ class Counter:
                 waiting.session_id,
                 verdict,
                 code_hash=None if code is None else code_digest(waiting.session_id, code),
+                held=shut,
             )
         finally:
             if not is_first:

@@ -23,6 +23,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
 from counterfoil_verifier.counter import Counter
+from counterfoil_verifier.held import new_facts_key
 from counterfoil_verifier.requesting import NotOpen, SessionId
 from counterfoil_verifier.schemas import (
     AskBody,
@@ -79,16 +80,19 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
     )
     watchers = _Watchers()
 
-    def look_at(session_id: str, code: str | None, till: str | None) -> LookBody:
+    def look_at(name: str, code: str | None, till: str | None) -> LookBody:
+        session_id, secret = _parts(name)
         try:
-            return LookBody.of(counter.look(SessionId(session_id), code=code, till=till))
+            found = counter.look(session_id, code=code, till=till, facts_secret=secret)
         except NotOpen as unknown:
             raise HTTPException(404, str(unknown)) from unknown
+        return LookBody.of(found, name)
 
     @router.post("/requests")
     def ask(body: AskBody, response: Response) -> AskedBody:
         """Ask one question. `id` stays here; `link` is for the wallet."""
         response.headers.update(NO_STORE)
+        secret, public = new_facts_key()
         try:
             asked = counter.ask(
                 body.preset,
@@ -97,11 +101,12 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
                 handback=body.handback,
                 till=body.till,
                 transaction_data=[each.element(body.preset) for each in body.transactions],
+                facts_key=public,
             )
         except Misuse as error:
             # A program of the shop asked; what it asked for does not fit the shop's settings.
             raise Malformed("what this shop can ask", str(error), "body") from error
-        return AskedBody.of(asked)
+        return AskedBody.of(asked, f"{asked.session_id}.{secret}")
 
     @router.get("/requests/{session_id}", responses=_UNKNOWN)
     async def look(
@@ -147,7 +152,7 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
         """Give the request as the texts of QR codes, to be shown in turn."""
         response.headers.update(NO_STORE)
         try:
-            return CodesBody(codes=[*counter.codes(SessionId(session_id), till=till)])
+            return CodesBody(codes=[*counter.codes(_parts(session_id)[0], till=till)])
         except NotOpen as unknown:
             raise HTTPException(404, str(unknown)) from unknown
 
@@ -155,17 +160,20 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
     def scan(session_id: str, body: CodeBody, response: Response) -> ScannedBody:
         """Take one QR code of the customer's answer; the last one makes it the answer."""
         response.headers.update(NO_STORE)
+        named, secret = _parts(session_id)
         try:
-            scanned = counter.scan(SessionId(session_id), body.code, till=body.till)
+            scanned = counter.scan(named, body.code, till=body.till, facts_secret=secret)
         except NotOpen as unknown:
             raise HTTPException(404, str(unknown)) from unknown
-        return ScannedBody.of(scanned)
+        return ScannedBody.of(scanned, session_id)
 
     @router.post("/check", responses=_UNKNOWN)
     def check(body: CheckBody, response: Response) -> LookBody:
         """Check a presentation that was pasted or scanned."""
         response.headers.update(NO_STORE)
-        return LookBody.of(counter.check(SessionId(body.id), body.presentation, till=body.till))
+        named, secret = _parts(body.id)
+        found = counter.check(named, body.presentation, till=body.till, facts_secret=secret)
+        return LookBody.of(found, body.id)
 
     @router.get("/summary")
     def summary(response: Response) -> SummaryBody:
@@ -174,6 +182,12 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
         return SummaryBody.of(counter.summary())
 
     return router
+
+
+def _parts(name: str) -> tuple[SessionId, str | None]:
+    """Give the session's id, and the secret that only whoever asked has beside it."""
+    session_id, _, secret = name.partition(".")
+    return SessionId(session_id), secret or None
 
 
 class _Watchers:

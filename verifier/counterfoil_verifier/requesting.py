@@ -106,7 +106,8 @@ class Waiting:
     """Asked, and not answered yet. `nonce` and `state` are this request's alone.
 
     So is the key that the answer is encrypted to, which `response_key` holds sealed;
-    None means that the answer comes as it is. `till` says where it was asked.
+    None means that the answer comes as it is. `till` says where it was asked, and
+    `facts_key` for whom what was shown is encrypted until it is looked at (`held.py`).
     """
 
     session_id: SessionId
@@ -118,6 +119,7 @@ class Waiting:
     asked_at: datetime
     expires_at: datetime
     response_key: str | None = field(default=None, repr=False)
+    facts_key: str | None = None
     transaction_data: tuple[str, ...] = field(default=(), repr=False)
     handback: Handback | None = None
     till: str | None = None
@@ -215,6 +217,7 @@ class Shop:
         handback: Handback | None = None,
         till: str | None = None,
         transaction_data: Sequence[str] = (),
+        facts_key: str | None = None,
     ) -> Waiting:
         """Begin a session as the function `ask` does, with a key for its answer.
 
@@ -232,6 +235,7 @@ class Shop:
             till=till,
             transaction_data=transaction_data,
         )
+        waiting = replace(waiting, facts_key=facts_key)
         transactions_of(self.request(waiting, preset))
         if self.seal is None:
             return waiting

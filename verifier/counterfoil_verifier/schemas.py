@@ -121,7 +121,10 @@ class WordsBody(BaseModel):
 
 
 class AskedBody(BaseModel):
-    """An open question. `id` is for the counter alone; `link` is for the wallet."""
+    """An open question. `id` is for the counter alone; `link` is for the wallet.
+
+    What follows the dot of `id` opens what was shown, and is kept nowhere but at the till.
+    """
 
     id: str
     link: str
@@ -130,9 +133,9 @@ class AskedBody(BaseModel):
     retention: WordsBody
 
     @staticmethod
-    def of(asked: Asked) -> "AskedBody":
+    def of(asked: Asked, name: str) -> "AskedBody":
         return AskedBody(
-            id=asked.session_id,
+            id=name,
             link=asked.link,
             expires_at=asked.expires_at,
             purpose=WordsBody.of(asked.purpose),
@@ -179,10 +182,10 @@ class LookBody(BaseModel):
         return self.state not in ("waiting", "awaited")
 
     @staticmethod
-    def of(look: Look) -> "LookBody":
+    def of(look: Look, name: str) -> "LookBody":
         session = look.session
         body = LookBody(
-            id=session.session_id,
+            id=name,
             preset=session.preset,
             state=_state(look),
             light=look.light,
@@ -226,10 +229,10 @@ class ScannedBody(BaseModel):
     look: LookBody | None = None
 
     @staticmethod
-    def of(scanned: Look | Scanning) -> "ScannedBody":
+    def of(scanned: Look | Scanning, name: str) -> "ScannedBody":
         if isinstance(scanned, Scanning):
             return ScannedBody(read=scanned.read, count=scanned.count)
-        return ScannedBody(look=LookBody.of(scanned))
+        return ScannedBody(look=LookBody.of(scanned, name))
 
 
 class SummaryBody(BaseModel):

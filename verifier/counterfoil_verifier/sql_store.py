@@ -65,6 +65,7 @@ _ADD: Final = Statement(
         "wallet_state",
         "response_key",
         "transaction_data",
+        "facts_key",
         "handback",
         "till",
         "asked_at_us",
@@ -96,6 +97,8 @@ _ANSWER: Final = Statement(
         wallet_state=None,
         response_key=None,
         transaction_data=None,
+        facts_key=None,
+        held=bindparam("shut"),
         code_hash=bindparam("code"),
         **{name: bindparam(name) for name in _VERDICT},
     )
@@ -115,6 +118,18 @@ _DROP_KEYS: Final = Statement(
     .where(_is_waiting, SESSIONS.c.expires_at_us <= bindparam("now_us"))
     .where(SESSIONS.c.response_key.is_not(None) | SESSIONS.c.transaction_data.is_not(None))
     .values(response_key=None, transaction_data=None)
+)
+_has_held: Final = SESSIONS.c.held.is_not(None)
+_HELD: Final = Statement(
+    select(SESSIONS.c.held).where(
+        _this_session, _has_held, SESSIONS.c.checked_at_us > bindparam("since_us")
+    )
+)
+_ERASE_HELD: Final = Statement(update(SESSIONS).where(_this_session).values(held=None))
+_DROP_HELD: Final = Statement(
+    update(SESSIONS)
+    .where(_has_held, SESSIONS.c.checked_at_us <= bindparam("since_us"))
+    .values(held=None)
 )
 _COUNT_LATER: Final = Statement(
     update(SESSIONS)
@@ -170,6 +185,7 @@ class SqlSessionStore:
                 response_key=waiting.response_key,
                 # Base64url texts, which hold no space.
                 transaction_data=" ".join(waiting.transaction_data) or None,
+                facts_key=waiting.facts_key,
                 handback=waiting.handback,
                 till=waiting.till,
                 asked_at_us=_microseconds(waiting.asked_at),
@@ -184,18 +200,33 @@ class SqlSessionStore:
         return self._found(_BY_SESSION, session_id)
 
     def answer(
-        self, session_id: SessionId, verdict: Verdict, *, code_hash: str | None = None
+        self,
+        session_id: SessionId,
+        verdict: Verdict,
+        *,
+        code_hash: str | None = None,
+        held: str | None = None,
     ) -> bool:
         now_us = _microseconds(verdict.checked_at)
         with self.database.transaction() as connection:
             told = _columns(verdict)
             if not connection.change(
-                _ANSWER, this=session_id, now_us=now_us, code=code_hash, **told
+                _ANSWER, this=session_id, now_us=now_us, code=code_hash, shut=held, **told
             ):
                 return False
             if code_hash is None:
                 self._tell(connection, session_id)
             return True
+
+    def take_held(self, session_id: SessionId, *, since: datetime) -> str | None:
+        since_us = _microseconds(since)
+        with self.database.reading() as connection:
+            if connection.value(_HELD, this=session_id, since_us=since_us) is None:
+                return None
+        with self.database.transaction() as connection:
+            held = connection.value(_HELD, this=session_id, since_us=since_us)
+            connection.change(_ERASE_HELD, this=session_id)
+            return None if held is None else str(held)
 
     def hand_back(self, session_id: SessionId, code_hash: str) -> bool:
         with self.database.transaction() as connection:
@@ -205,8 +236,9 @@ class SqlSessionStore:
             connection.change(_COUNT_WRONG, this=session_id)
             return False
 
-    def drop_keys(self, now: datetime) -> int:
+    def drop_keys(self, now: datetime, *, held_since: datetime) -> int:
         with self.database.transaction() as connection:
+            connection.change(_DROP_HELD, since_us=_microseconds(held_since))
             return connection.change(_DROP_KEYS, now_us=_microseconds(now))
 
     def keep(self, answered: Answered) -> bool:
@@ -319,6 +351,7 @@ def _session(row: Row) -> Waiting | Answered:
             expires_at=_instant(row.expires_at_us),
             response_key=row.response_key,
             transaction_data=tuple((row.transaction_data or "").split()),
+            facts_key=row.facts_key,
             handback=None if row.handback is None else Handback(row.handback),
             till=row.till,
         )

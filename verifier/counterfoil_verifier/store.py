@@ -45,12 +45,25 @@ class SessionStore(Protocol):
         ...
 
     def answer(
-        self, session_id: SessionId, verdict: Verdict, *, code_hash: str | None = None
+        self,
+        session_id: SessionId,
+        verdict: Verdict,
+        *,
+        code_hash: str | None = None,
+        held: str | None = None,
     ) -> bool:
         """Turn a waiting, unexpired session into an answered one, atomically.
 
-        With `code_hash` the verdict waits for that code. Nothing of the request stays:
-        neither nonce nor key nor what was to be signed. True for the one call that did it.
+        With `code_hash` the verdict waits for that code; `held` is what its first look may
+        take, encrypted. Nothing of the request stays: neither nonce nor key nor what was
+        to be signed. True for the one call that did it.
+        """
+        ...
+
+    def take_held(self, session_id: SessionId, *, since: datetime) -> str | None:
+        """Give what `answer` was told to hold, and erase it, atomically.
+
+        None for every call but the first, and for a verdict that is not later than `since`.
         """
         ...
 
@@ -61,8 +74,11 @@ class SessionStore(Protocol):
         """
         ...
 
-    def drop_keys(self, now: datetime) -> int:
-        """Erase what was kept for an answer that can no more come; give how many sessions."""
+    def drop_keys(self, now: datetime, *, held_since: datetime) -> int:
+        """Erase what was kept for an answer that can no more come; give how many sessions.
+
+        And what was held for looks that did not come, of verdicts not later than `held_since`.
+        """
         ...
 
     def keep(self, answered: Answered) -> bool:
@@ -124,6 +140,7 @@ class MemoryStore:
         self._asked_at: dict[SessionId, datetime] = {}
         self._sent: set[SessionId] = set()
         self._code_hashes: dict[SessionId, str] = {}
+        self._held: dict[SessionId, str] = {}
 
     def add(self, waiting: Waiting) -> None:
         with self._lock:
@@ -141,7 +158,12 @@ class MemoryStore:
             return self._sessions.get(session_id)
 
     def answer(
-        self, session_id: SessionId, verdict: Verdict, *, code_hash: str | None = None
+        self,
+        session_id: SessionId,
+        verdict: Verdict,
+        *,
+        code_hash: str | None = None,
+        held: str | None = None,
     ) -> bool:
         with self._lock:
             match self._sessions.get(session_id):
@@ -156,9 +178,18 @@ class MemoryStore:
                     )
                     if code_hash is not None:
                         self._code_hashes[session_id] = code_hash
+                    if held is not None:
+                        self._held[session_id] = held
                     return True
                 case _:
                     return False
+
+    def take_held(self, session_id: SessionId, *, since: datetime) -> str | None:
+        with self._lock:
+            answered = self._sessions.get(session_id)
+            if not isinstance(answered, Answered) or answered.verdict.checked_at <= since:
+                return None
+            return self._held.pop(session_id, None)
 
     def hand_back(self, session_id: SessionId, code_hash: str) -> bool:
         with self._lock:
@@ -174,8 +205,12 @@ class MemoryStore:
             self._sessions[session_id] = replace(answered, wrong_codes=wrong)
             return False
 
-    def drop_keys(self, now: datetime) -> int:
+    def drop_keys(self, now: datetime, *, held_since: datetime) -> int:
         with self._lock:
+            for name in [*self._held]:
+                answered = self._sessions.get(name)
+                if not isinstance(answered, Answered) or answered.verdict.checked_at <= held_since:
+                    del self._held[name]
             over = [
                 session
                 for session in self._sessions.values()

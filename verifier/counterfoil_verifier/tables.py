@@ -25,6 +25,9 @@ SESSIONS: Final = Table(
     Column("wallet_state", String),
     Column("response_key", String),
     Column("transaction_data", String),
+    Column("facts_key", String),
+    # What the first look may take, encrypted to that key; gone with it, or after a minute.
+    Column("held", String),
     # What has to come back from the customer's device, and its digest until it has.
     Column("handback", String),
     Column("code_hash", String),

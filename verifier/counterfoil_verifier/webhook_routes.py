@@ -6,8 +6,9 @@
     DELETE  /counter/webhooks/{id}
 
 `sql_store.py` writes the event in the transaction of the verdict, and
-`counterfoil_service.couriers` delivers it. It names the session and how it ended, and
-holds nothing that was shown. Each change here has its line in the audit log.
+`counterfoil_service.couriers` delivers it. It names the session (what stands before the
+dot of a question's `id`) and how it ended, and holds nothing that was shown. Each change
+here has its line in the audit log.
 """
 
 from collections.abc import Callable

@@ -10,11 +10,20 @@ from counterfoil_credentials.errors import Misuse
 revision = "3"
 down_revision = "2"
 
-_TEXTS = ("response_key", "transaction_data", "handback", "code_hash", "till")
+_TEXTS = (
+    "response_key",
+    "transaction_data",
+    "facts_key",
+    "held",
+    "handback",
+    "code_hash",
+    "till",
+)
 # Each gives the number of rows that the schema before has no place for.
 _NEW = (
     """SELECT count(*) FROM sessions WHERE response_key IS NOT NULL OR transaction_data IS NOT NULL
-        OR handback IS NOT NULL OR till IS NOT NULL""",
+        OR facts_key IS NOT NULL OR held IS NOT NULL OR handback IS NOT NULL
+        OR till IS NOT NULL""",
     "SELECT count(*) FROM audit_log",
     "SELECT count(*) FROM outbox_events",
     "SELECT count(*) FROM webhook_endpoints",

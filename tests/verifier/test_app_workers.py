@@ -1,0 +1,127 @@
+"""Several workers over one database: whichever took the answer, the till sees it, once."""
+
+from collections.abc import Callable, Generator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from counterfoil_credentials.errors import Reason
+from counterfoil_verifier import Held, SessionStore
+from counterfoil_verifier.app import create_app
+from counterfoil_verifier.counter import FACTS_HELD_FOR
+from counterfoil_verifier.held import new_facts_key, open_held, shut_held
+from counterfoil_verifier.sql_store import SqlSessionStore
+from counterfoil_verifier.tables import SESSIONS
+from sqlalchemy import select
+
+from tests.conftest import Clock
+from tests.verifier.scene import INDEX, Scene
+from tests.verifier.tills import KEY, Till, serving
+
+pytestmark = pytest.mark.loopback
+
+
+@pytest.fixture
+def tills(
+    clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path
+) -> Generator[tuple[Till, Till], None, None]:
+    """Give two workers of one shop: each has its own memory, and the database is one."""
+    first = Scene(clock, random_bytes, SqlSessionStore(tmp_path / "counter.sqlite3"))
+    stores = [first.store, SqlSessionStore(tmp_path / "counter.sqlite3")]
+    second = first.open_counter(store=stores[1])
+    with (
+        serving(first, create_app(first.counter, counter_key=KEY)) as one,
+        serving(first, create_app(second, counter_key=KEY)) as other,
+    ):
+        yield one, other
+    for store in stores:
+        assert isinstance(store, SqlSessionStore)
+        store.close()
+
+
+def look(till: Till, asked: dict[str, str]) -> dict[str, Any]:
+    status, found = till.counter("GET", f"/counter/requests/{asked['id']}")
+    assert status == 200
+    assert found["id"] == asked["id"]
+    return dict(found)
+
+
+def kept(store: SessionStore) -> list[str]:
+    """Give what the database holds for looks that are to come."""
+    assert isinstance(store, SqlSessionStore)
+    with store.database.reading() as connection:
+        rows = connection.rows(select(SESSIONS.c.held))
+    return [row.held for row in rows if row.held is not None]
+
+
+def test_one_worker_takes_the_answer_and_another_is_looked_at(tills: tuple[Till, Till]) -> None:
+    one, other = tills
+    asked = one.ask()
+    assert other.post(*other.answer(asked))[0] == 200
+    [shut] = kept(one.scene.store)
+    assert "A1-0001" not in shut
+
+    first, second = look(one, asked), look(other, asked)
+
+    assert first["facts"]["item.serial"] == "A1-0001"
+    assert first["receipt"] is not None
+    assert (second["light"], second["facts"]) == ("green", None)
+    assert kept(one.scene.store) == []
+
+
+def test_reasons_come_in_full_from_the_other_worker_too(tills: tuple[Till, Till]) -> None:
+    one, other = tills
+    one.scene.brand.listed[INDEX] = 1
+    asked = one.ask()
+    assert other.post(*other.answer(asked))[0] == 400
+
+    [reason] = look(one, asked)["reasons"]
+    assert (reason["code"], reason["where"]) == ("revoked", "warranty: credential.status")
+    [again] = look(one, asked)["reasons"]
+    assert (again["code"], again["where"]) == ("revoked", None)
+
+
+def test_only_the_till_that_asked_sees_what_was_shown(tills: tuple[Till, Till]) -> None:
+    one, _ = tills
+    asked, another = one.ask(), one.ask()
+    session, _, secret = asked["id"].partition(".")
+    assert len(secret) == 43
+    one.post(*one.answer(asked))
+
+    status, found = one.counter("GET", f"/counter/requests/{session}")
+    assert (status, found["light"], found["facts"]) == (200, "green", None)
+    assert look(one, asked)["facts"] is not None
+    one.post(*one.answer(another))
+    stolen = f"{another['id'].partition('.')[0]}.{secret}"
+    assert one.counter("GET", f"/counter/requests/{stolen}")[1]["facts"] is None
+
+
+def test_what_nobody_looked_at_is_gone_after_a_minute(
+    tills: tuple[Till, Till], clock: Clock
+) -> None:
+    one, other = tills
+    early, late = one.ask(), one.ask()
+    for asked in (early, late):
+        other.post(*other.answer(asked))
+
+    clock.advance(FACTS_HELD_FOR - timedelta(microseconds=1))
+    assert look(one, early)["facts"] is not None
+    clock.advance(timedelta(microseconds=1))
+    assert look(one, late)["facts"] is None
+    one.scene.counter.tidy()
+    assert kept(one.scene.store) == []
+
+
+def test_what_is_held_is_the_same_when_it_is_opened() -> None:
+    secret, public = new_facts_key()
+    held = Held(
+        facts={"item.name": "商", "list": [1, None, {"a": True}]},
+        reasons=(Reason("revoked", "in force", "another", "credential.status"),),
+        receipt="a.b.c",
+    )
+    shut = shut_held(held, public)
+
+    assert open_held(shut, secret) == held
+    for other in (new_facts_key()[0], "", "A" * 43, secret[:-2], "no base64!"):
+        assert open_held(shut, other) is None
