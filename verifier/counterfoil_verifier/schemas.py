@@ -182,10 +182,10 @@ class LookBody(BaseModel):
         return self.state not in ("waiting", "awaited")
 
     @staticmethod
-    def of(look: Look, name: str) -> "LookBody":
+    def of(look: Look, name: str | None = None) -> "LookBody":
         session = look.session
         body = LookBody(
-            id=name,
+            id=name or session.session_id,
             preset=session.preset,
             state=_state(look),
             light=look.light,
@@ -229,7 +229,7 @@ class ScannedBody(BaseModel):
     look: LookBody | None = None
 
     @staticmethod
-    def of(scanned: Look | Scanning, name: str) -> "ScannedBody":
+    def of(scanned: Look | Scanning, name: str | None = None) -> "ScannedBody":
         if isinstance(scanned, Scanning):
             return ScannedBody(read=scanned.read, count=scanned.count)
         return ScannedBody(look=LookBody.of(scanned, name))
