@@ -237,6 +237,25 @@ def test_a_server_in_trouble_and_a_silent_one_are_left_alone_for_a_moment(
     assert len(network.asked) == 3
 
 
+def test_a_long_silence_is_asked_about_ever_more_seldom(
+    scene: Scene, network: Network, clock: Clock
+) -> None:
+    kept = read_preload(gather(scene, network), signed_by=scene.shop.signer.public, now=NOON)
+    fetcher = PreloadedFetcher(network.fetcher, kept, scene.clock)
+    network.status = 503
+    network.asked.clear()
+
+    tried: list[int] = []
+    for second in range(0, 2_000, 10):
+        before = len(network.asked)
+        assert fetcher.get(KEYS_URL, accept=JSON_MEDIA_TYPE).status == 200
+        if len(network.asked) > before:
+            tried.append(second)
+        clock.advance(10 * SECOND)
+
+    assert tried == [0, 30, 90, 210, 450, 930, 1_410, 1_890]
+
+
 @pytest.mark.parametrize("older_by", [-1, 0, 1])
 def test_keys_serve_a_week_and_a_revocation_is_known_no_longer_than_its_key(
     scene: Scene, network: Network, clock: Clock, older_by: int

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
@@ -18,7 +19,20 @@ MAX_AGE: Final = timedelta(days=7)
 """How long keys and trust lists of a file serve; a status list says its own age."""
 
 RETRY_AFTER: Final = timedelta(seconds=30)
-"""How long an origin that did not answer is not asked again: a queue waits behind it."""
+"""How long an origin that did not answer is not asked again: a queue waits behind it.
+
+Each silence doubles that, up to `RETRY_AT_LEAST`: whoever asks may wait for ten seconds.
+"""
+
+RETRY_AT_LEAST: Final = timedelta(minutes=8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """When an origin did not answer, and for how long it is left alone."""
+
+    at: datetime
+    lasts: timedelta
 
 
 class PreloadedFetcher:
@@ -41,7 +55,7 @@ class PreloadedFetcher:
         self._preload = preload
         self._clock = clock
         self._max_age = max_age
-        self._silent: dict[str, datetime] = {}
+        self._silent: dict[str, _Silence] = {}
         self._lock = threading.Lock()
 
     def load(self, preload: Preload) -> None:
@@ -62,8 +76,8 @@ class PreloadedFetcher:
             return self._inner.get(url, accept=accept, headers=headers, max_bytes=max_bytes)
         origin, now = origin_of(parse_url(url)), self._clock()
         with self._lock:
-            silent_since = self._silent.get(origin)
-        if silent_since is not None and abs(now - silent_since) < RETRY_AFTER:
+            silence = self._silent.get(origin)
+        if silence is not None and abs(now - silence.at) < silence.lasts:
             return kept
         try:
             answer = self._inner.get(url, accept=accept, headers=headers, max_bytes=max_bytes)
@@ -108,4 +122,6 @@ class PreloadedFetcher:
     def _remember(self, origin: str, now: datetime) -> None:
         # No more origins than the file has documents: only for those it is asked.
         with self._lock:
-            self._silent[origin] = now
+            before = self._silent.get(origin)
+            lasts = RETRY_AFTER if before is None else min(2 * before.lasts, RETRY_AT_LEAST)
+            self._silent[origin] = _Silence(now, lasts)
