@@ -23,6 +23,8 @@ _WEB = (
     "*/brand_service.py",
     "*/brands.py",
     "*/exchange.py",
+    "*/operating.py",
+    "counterfoil_verifier/forms.py",
     "*/schemas.py",
     "*/staff.py",
     "counterfoil_service/*.py",

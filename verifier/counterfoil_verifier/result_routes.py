@@ -9,18 +9,12 @@ from counterfoil_service.access import BearerKey
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
-from pydantic import BaseModel
 
 from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.counter_routes import ERRORS
 from counterfoil_verifier.forms import READ_WITHIN_S
+from counterfoil_verifier.till_schemas import KeptBody
 from counterfoil_verifier.wallet_routes import NO_STORE
-
-
-class KeptBody(BaseModel):
-    """How many results were new; the others were here already."""
-
-    kept: int
 
 
 def result_routes(counter: Counter, allowed: BearerKey) -> APIRouter:

@@ -6,22 +6,12 @@ POST  /counter/shown         one code of it; the last one is judged
 from counterfoil_service.access import BearerKey
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.counter_routes import ERRORS
-from counterfoil_verifier.schemas import MAX_CODE, ScannedBody, TillName
+from counterfoil_verifier.schemas import ScannedBody
+from counterfoil_verifier.till_schemas import ShownBody
 from counterfoil_verifier.wallet_routes import NO_STORE
-
-
-class ShownBody(BaseModel):
-    """POST /counter/shown: what the customer says she shows, and the text of one QR code."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    preset: str = Field(max_length=64)
-    code: str = Field(max_length=MAX_CODE)
-    till: TillName | None = None
 
 
 def shown_routes(counter: Counter, allowed: BearerKey) -> APIRouter:

@@ -14,18 +14,23 @@ here has its line in the audit log.
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from counterfoil_service.access import BearerKey
 from counterfoil_service.audit import AuditLog
-from counterfoil_service.outbox import Endpoint, Webhooks
+from counterfoil_service.outbox import Webhooks
 from counterfoil_service.sql import Database
 from counterfoil_service.statements import Connection
 from fastapi import APIRouter, Depends
 from fastapi import Path as PathPart
-from pydantic import BaseModel, ConfigDict, Field
 
 from counterfoil_verifier.schemas import ErrorBody
+from counterfoil_verifier.webhook_schemas import (
+    ChangedWebhookBody,
+    NewWebhookBody,
+    WebhookBody,
+    WebhooksBody,
+)
 
 _ACTOR: Final = "counter"
 _Name: TypeAlias = Annotated[str, PathPart(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
@@ -43,51 +48,6 @@ class WebhookAct(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     ROTATE_SECRET = "rotate-secret"
-
-
-class NewWebhookBody(BaseModel):
-    """POST /counter/webhooks."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    url: str = Field(max_length=2_000)
-
-
-class WebhookBody(BaseModel):
-    """An endpoint: `waiting` events are not delivered yet, `dead` ones could not be."""
-
-    webhook_id: str
-    url: str
-    active: bool
-    waiting: int
-    dead: int
-    failure: str | None
-    created_at: datetime
-
-    @classmethod
-    def of(cls, endpoint: Endpoint) -> Self:
-        return cls(
-            webhook_id=endpoint.endpoint_id,
-            url=endpoint.url,
-            active=endpoint.is_active,
-            waiting=endpoint.waiting,
-            dead=endpoint.dead,
-            failure=endpoint.failure,
-            created_at=endpoint.created_at,
-        )
-
-
-class WebhooksBody(BaseModel):
-    """All endpoints, the oldest first."""
-
-    webhooks: list[WebhookBody]
-
-
-class ChangedWebhookBody(BaseModel):
-    """An endpoint that was made or changed; a new `secret` is shown this once."""
-
-    webhook_id: str
-    secret: str | None = None
 
 
 def webhook_routes(
