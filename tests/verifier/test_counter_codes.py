@@ -1,6 +1,7 @@
 """What the counter gives and takes beside the network: codes, flags, receipts."""
 
 from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -15,7 +16,7 @@ from counterfoil_verifier.identity import Unproved
 from counterfoil_verifier.requesting import Answered, SessionId, Waiting
 
 from tests.conftest import Clock
-from tests.verifier.scene import DAY, NOON, SECOND, WARRANTY_TYPE, Scene
+from tests.verifier.scene import NOON, SECOND, WARRANTY_TYPE, Scene
 
 ALL_OF_IT = RecallSelector(gtin="04006381333931")
 
@@ -56,8 +57,23 @@ def test_an_accepted_answer_has_a_receipt_that_names_all_that_was_shown(scene: S
     )
     shown = (("item", "name"), ("item", "gtin"), ("item", "serial"), ("valid_until",))
     assert receipt.shown == (ShownNames(WARRANTY_TYPE, shown),)
-    assert receipt.kept_until == NOON + 30 * DAY
     assert "A1-0001" not in received.receipt
+    assert receipt.kept_until is not None
+    assert receipt.kept_until - NOON == timedelta(days=30, hours=1)
+
+
+def test_nothing_is_kept_longer_than_the_receipt_says(scene: Scene, clock: Clock) -> None:
+    asked = scene.counter.ask("warranty")
+    scene.counter.receive(*scene.answer(asked))
+    clock.advance(timedelta(days=30))
+    scene.counter.tidy()
+    assert scene.store.by_session(asked.session_id) is not None
+
+    # Tidied within the hour, whenever that hour began.
+    clock.advance(timedelta(hours=1))
+    scene.counter.tidy()
+
+    assert scene.store.by_session(asked.session_id) is None
 
 
 def test_a_shop_that_nobody_can_prove_gives_no_receipt(scene: Scene) -> None:

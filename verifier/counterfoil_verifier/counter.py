@@ -503,7 +503,8 @@ class Counter:
             request,
             [claims for several in accepted.shown.values() for claims in several],
             now=now,
-            kept_until=now + (preset.kept_for or VERDICTS_KEPT_FOR),
+            # What really happens, whatever the preset told: it is gone with the tidying then.
+            kept_until=now + VERDICTS_KEPT_FOR + _TIDY_STORE_EVERY,
         )
         self._settle(
             waiting,
