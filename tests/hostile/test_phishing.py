@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from counterfoil_credentials.request_links import parse_request_link
-from counterfoil_credentials.requests import read_request
+from counterfoil_credentials.requests import read_request, response_form
 from counterfoil_service.sealing import Seal
 from counterfoil_verifier.app import create_app
 from counterfoil_verifier.requesting import REQUEST_LIFE
 from counterfoil_verifier.sql_store import SqlSessionStore
 
 from tests.conftest import Clock
-from tests.verifier.scene import Scene
+from tests.verifier.scene import Scene, answer_form
 from tests.verifier.tills import FORM, KEY, Till, serving
 
 pytestmark = pytest.mark.loopback
@@ -137,11 +137,15 @@ def test_an_answer_in_the_open_where_it_must_be_encrypted(
     scene.counter = scene.open_counter()
     with serving(scene, create_app(scene.counter, counter_key=KEY)) as till:
         asked = till.ask()
-        url, form = till.answer(asked)
-        assert till.post(url, form)[1]["error"] == "invalid_request"
         link = parse_request_link(asked["link"])
         signed = till.send("GET", link.request_uri)[1]
         request = read_request(signed, client_id=link.client_id, now=clock())
-        assert request.encryption is not None
+        vp_token = scene.present(scene.warranty(), request)
+        open_form = response_form(vp_token, request.state)
+
+        assert till.post(request.response_uri, open_form)[1]["error"] == "invalid_request"
+
         assert look(till, asked)["state"] == "waiting"
+        assert till.post(request.response_uri, answer_form(vp_token, request))[0] == 200
+        assert look(till, asked)["light"] == "green"
     store.close()

@@ -20,13 +20,13 @@ from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.request_links import parse_request_link
-from counterfoil_credentials.requests import read_request, response_form
+from counterfoil_credentials.requests import read_request
 from counterfoil_credentials.sdjwt import SdJwt, disclose
 from counterfoil_credentials.sdjwt_vc import StatusReference
 from counterfoil_verifier.shop_folder import ShopFolder
 
 from tests.verifier.running import Served
-from tests.verifier.scene import ASKED, INDEX, Brand, warranty_claims
+from tests.verifier.scene import ASKED, INDEX, Brand, answer_form, warranty_claims
 
 SESSIONS_A_KILL = 20
 COPIES = 3
@@ -120,7 +120,7 @@ def _asked(port: int, key: str, credential: SdJwt, holder: MemorySigner) -> list
                 nonce=request.nonce,
                 now=now,
             )
-            form = response_form({"warranty": (presented,)}, request.state)
+            form = answer_form({"warranty": (presented,)}, request)
             sessions.append(Session(asked["id"], request.response_uri, form))
     return sessions
 

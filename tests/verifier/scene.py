@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from counterfoil_credentials.claims import ClaimPath
-from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.encoding import Json, JsonObject, compact_json
 from counterfoil_credentials.errors import Unavailable
+from counterfoil_credentials.jose import encrypt_jwe
 from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.request_links import parse_request_link
@@ -59,6 +60,17 @@ def warranty_claims(**changes: Json) -> JsonObject:
         "buyer": {"name": "Li Na"},
         **changes,
     }
+
+
+def answer_form(
+    vp_token: Mapping[str, Sequence[str]], request: PresentationRequest
+) -> dict[str, str]:
+    """Give the form of an answer in the mode that the request wants, as a good wallet does."""
+    if request.encryption is None:
+        return response_form(vp_token, request.state)
+    shown: JsonObject = {name: [*several] for name, several in vp_token.items()}
+    plain = compact_json({"vp_token": shown, "state": request.state})
+    return {"response": encrypt_jwe(plain, key=request.encryption.key)}
 
 
 class Brand:
@@ -203,4 +215,4 @@ class Scene:
         """Give the request id and the form with which a good wallet answers."""
         request_id, request = self.fetch_request(asked)
         vp_token = self.present(credential or self.warranty(), request, paths=paths, **changes)
-        return request_id, response_form(vp_token, request.state)
+        return request_id, answer_form(vp_token, request)

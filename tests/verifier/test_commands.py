@@ -14,7 +14,7 @@ import pytest
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.request_links import parse_request_link
-from counterfoil_credentials.requests import read_request, response_form, sign_request
+from counterfoil_credentials.requests import read_request, sign_request
 from counterfoil_service import sql
 from counterfoil_verifier import RequestId, Shop, cli
 from counterfoil_verifier.requesting import REQUEST_LIFE
@@ -25,7 +25,7 @@ from counterfoil_verifier.verifier import CouldNotCheck, NotAccepted
 
 from tests.conftest import Clock
 from tests.verifier.running import COMMAND, Served
-from tests.verifier.scene import ISSUER, LIST_URL, RECEIPT_TYPE, WARRANTY_TYPE, Scene
+from tests.verifier.scene import ISSUER, LIST_URL, RECEIPT_TYPE, WARRANTY_TYPE, Scene, answer_form
 
 HERE = "http://127.0.0.1:8004"
 AGGREGATION = {
@@ -58,7 +58,7 @@ class Desk:
             signed = shop.counter.request_object(request_id)
             request = read_request(signed, client_id=client_id, now=self.clock())
             vp_token = self.scene.present(self.scene.warranty(), request)
-            form = response_form(vp_token, request.state)
+            form = answer_form(vp_token, request)
             # What is wrong with it, the verdict says.
             with suppress(NotAccepted, CouldNotCheck):
                 shop.counter.receive(request_id, form)

@@ -9,11 +9,11 @@ import pytest
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.qr_frames import Assembler, frames
 from counterfoil_credentials.request_links import ByValue, read_request_link
-from counterfoil_credentials.requests import read_request, response_form
+from counterfoil_credentials.requests import read_request
 from counterfoil_verifier.results import parse_results
 
 from tests.verifier import test_commands
-from tests.verifier.scene import Scene
+from tests.verifier.scene import Scene, answer_form
 from tests.verifier.test_commands import Desk
 
 # The fixtures of the other commands' tests.
@@ -32,7 +32,7 @@ def asked(desk: Desk, capsys: pytest.CaptureFixture[str]) -> tuple[str, list[str
     assert isinstance(found, ByValue)
     request = read_request(found.token, client_id=found.client_id, now=desk.clock())
     vp_token = desk.scene.present(desk.scene.warranty(), request)
-    return said["id"], frames(urlencode(response_form(vp_token, request.state)))
+    return said["id"], frames(urlencode(answer_form(vp_token, request)))
 
 
 def test_a_request_and_its_answer_go_by_codes(

@@ -11,11 +11,11 @@ from urllib.parse import urlencode, urlsplit
 
 import uvicorn
 from counterfoil_credentials.request_links import parse_request_link
-from counterfoil_credentials.requests import read_request, response_form
+from counterfoil_credentials.requests import read_request
 from counterfoil_service.deadlines import PunctualProtocol
 from fastapi import FastAPI
 
-from tests.verifier.scene import Scene
+from tests.verifier.scene import Scene, answer_form
 
 KEY: Final = "the-counters-own-key"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -73,7 +73,7 @@ class Till:
         vp_token = self.scene.present(
             self.scene.warranty(), request, audience=audience or request.client_id
         )
-        return request.response_uri, response_form(vp_token, request.state)
+        return request.response_uri, answer_form(vp_token, request)
 
     def post(self, url: str, form: dict[str, str]) -> tuple[int, Any]:
         status, found, headers = self.send("POST", url, urlencode(form).encode(), Content_Type=FORM)

@@ -54,8 +54,12 @@ class ShopFolder(ServedFolder):
         """Set the folder up, for development without `public_url`; what is there stays."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.is_made():
-            known = {DEVELOPMENT: True} if public_url is None else {"public_url": public_url}
-            self._write({"name": name or SAMPLE_NAME, **known, "trusts": {}})
+            known: JsonObject = (
+                {DEVELOPMENT: True} if public_url is None else {"public_url": public_url}
+            )
+            # What HAIP 1.0 demands and no authority is needed for, is so from the start.
+            known |= {"encrypted_answers": True, "trusts": {}}
+            self._write({"name": name or SAMPLE_NAME, **known})
         elif name is not None or public_url is not None:
             raise Misuse(f"expected a new folder, found one with a {FILE_NAME}: change it there")
         presets = self.path / PRESET_FOLDER
