@@ -27,8 +27,9 @@ def tills(
     clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path
 ) -> Generator[tuple[Till, Till], None, None]:
     """Give two workers of one shop: each has its own memory, and the database is one."""
-    first = Scene(clock, random_bytes, SqlSessionStore(tmp_path / "counter.sqlite3"))
-    stores = [first.store, SqlSessionStore(tmp_path / "counter.sqlite3")]
+    where = tmp_path / "counter.sqlite3"
+    first = Scene(clock, random_bytes, SqlSessionStore(where, is_shared=True))
+    stores = [first.store, SqlSessionStore(where, is_shared=True)]
     second = first.open_counter(store=stores[1])
     with (
         serving(first, create_app(first.counter, counter_key=KEY)) as one,
@@ -125,3 +126,25 @@ def test_what_is_held_is_the_same_when_it_is_opened() -> None:
     assert open_held(shut, secret) == held
     for other in (new_facts_key()[0], "", "A" * 43, secret[:-2], "no base64!"):
         assert open_held(shut, other) is None
+
+
+def test_one_process_alone_writes_nothing_of_it(
+    clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path
+) -> None:
+    scene = Scene(clock, random_bytes, SqlSessionStore(tmp_path / "counter.sqlite3"))
+    with serving(scene, create_app(scene.counter, counter_key=KEY)) as till:
+        asked = till.ask()
+        till.post(*till.answer(asked))
+
+        assert kept(scene.store) == []
+        assert "." not in asked["id"]
+        assert look(till, asked)["facts"] is not None
+    assert isinstance(scene.store, SqlSessionStore)
+    scene.store.close()
+
+
+def test_a_database_server_is_shared_and_a_file_is_not(where: Path | str) -> None:
+    store = SqlSessionStore(where)
+
+    assert store.is_shared is isinstance(where, str)
+    store.close()

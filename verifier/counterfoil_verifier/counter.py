@@ -218,6 +218,11 @@ class Counter:
         """Who asks here."""
         return self._shop
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes take answers, and are looked at, for the same sessions."""
+        return self._store.is_shared
+
     def ask(
         self,
         preset_name: str,

@@ -92,7 +92,7 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
     def ask(body: AskBody, response: Response) -> AskedBody:
         """Ask one question. `id` stays here; `link` is for the wallet."""
         response.headers.update(NO_STORE)
-        secret, public = new_facts_key()
+        secret, public = new_facts_key() if counter.is_shared else (None, None)
         try:
             asked = counter.ask(
                 body.preset,
@@ -106,7 +106,8 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
         except Misuse as error:
             # A program of the shop asked; what it asked for does not fit the shop's settings.
             raise Malformed("what this shop can ask", str(error), "body") from error
-        return AskedBody.of(asked, f"{asked.session_id}.{secret}")
+        name = asked.session_id if secret is None else f"{asked.session_id}.{secret}"
+        return AskedBody.of(asked, name)
 
     @router.get("/requests/{session_id}", responses=_UNKNOWN)
     async def look(

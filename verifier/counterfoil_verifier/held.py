@@ -4,10 +4,10 @@
     kept = shut_held(held, public)         # whoever took the answer; the store keeps this
     held = open_held(kept, secret)         # for the till's first look, in whichever process
 
-One process holds facts in its memory. Where several share a database, the one that took
-the answer is mostly not the one that the till looks at, so what is held travels through
-the store, encrypted to a key that was made for this one question. The store, its
-backups and the shop's own secrets open none of it.
+One process holds facts in its memory, and they are written nowhere. Where several share
+a database, the one that took the answer is mostly not the one that the till looks at, so
+what is held travels through the store, encrypted to a key that was made for this one
+question. The store, its backups and the shop's own secrets open none of it.
 """
 
 from collections.abc import Mapping

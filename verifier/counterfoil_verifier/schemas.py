@@ -123,7 +123,7 @@ class WordsBody(BaseModel):
 class AskedBody(BaseModel):
     """An open question. `id` is for the counter alone; `link` is for the wallet.
 
-    What follows the dot of `id` opens what was shown, and is kept nowhere but at the till.
+    What follows a dot in `id` opens what was shown, and is kept nowhere but at the till.
     """
 
     id: str

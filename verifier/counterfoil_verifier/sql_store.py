@@ -161,10 +161,13 @@ class SqlSessionStore:
     """The `SessionStore` over a database, made when missing.
 
     `where` is the path of a SQLite file, or the `postgresql://` URL of a database
-    that any number of processes share. Raises like `Database.open`.
+    that any number of processes share; `is_shared` says so of a file. Raises like
+    `Database.open`.
     """
 
-    def __init__(self, where: Path | str) -> None:
+    def __init__(self, where: Path | str, *, is_shared: bool | None = None) -> None:
+        is_server = isinstance(where, str) and where.startswith(("postgresql://", "postgres://"))
+        self.is_shared = is_server if is_shared is None else is_shared
         self.database = Database.open(where, MIGRATIONS)
 
     def close(self) -> None:

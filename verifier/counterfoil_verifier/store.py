@@ -1,7 +1,7 @@
 """Where sessions and one-time names are kept: the ports, and their twins in memory.
 
 Once a session is answered the store holds its verdict (outcome, codes, times)
-and forgets the nonce. No store ever sees a presentation or a fact.
+and forgets the nonce. No store ever sees a presentation, nor a fact that it could read.
 """
 
 import hmac
@@ -30,7 +30,13 @@ class Summary:
 
 
 class SessionStore(Protocol):
-    """Keeps sessions. `answer` decides, for everybody, who was first."""
+    """Keeps sessions. `answer` decides, for everybody, who was first.
+
+    `is_shared` says that several processes answer and look: what one has in its memory,
+    another does not see.
+    """
+
+    is_shared: bool
 
     def add(self, waiting: Waiting) -> None:
         """Keep a new session."""
@@ -134,6 +140,7 @@ class MemoryStore:
     """The twin in memory: for tests, and for a till that keeps nothing at all."""
 
     def __init__(self) -> None:
+        self.is_shared = False
         self._lock = threading.Lock()
         self._sessions: dict[SessionId, Waiting | Answered] = {}
         self._session_of: dict[RequestId, SessionId] = {}

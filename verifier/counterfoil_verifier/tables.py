@@ -2,7 +2,8 @@
 
 What must never happen twice is a constraint of the schema, not a habit of the code: a
 session has one row and one verdict, a one-time name is taken once. No column holds a
-presentation or a fact, and none holds anything of a request once it was answered.
+presentation, or a fact that the shop could read (`held`, for a minute, opens to the till
+that asked), and none holds anything of a request once it was answered.
 """
 
 from typing import Final
