@@ -79,6 +79,11 @@ class IssuerOptions:
     nothing has been issued. `deferred_lasts` is how long a wallet may wait for what
     is not ready, `deferred_interval` how often it should ask. `key_attesters` are
     believed when they vouch for how a wallet keeps its keys.
+
+    A status list says as of when it holds (`iat`), and each shop decides how old that
+    may be. `status_list_lasts` (`exp`) is the bound for those that decide nothing: a week,
+    so that a till without a network for a day or two is stopped by its own rule and not by
+    the list. It is no delay: who has a network asks again after `status_list_ttl`.
     """
 
     offer_lasts: timedelta = timedelta(hours=24)
@@ -91,7 +96,7 @@ class IssuerOptions:
     batch_size: int = 10
     key_attesters: frozenset[PublicKey] = frozenset()
     status_list_size: int = 131_072
-    status_list_lasts: timedelta = timedelta(hours=1)
+    status_list_lasts: timedelta = timedelta(days=7)
     status_list_ttl: timedelta = timedelta(minutes=5)
 
 

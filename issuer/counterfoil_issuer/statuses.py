@@ -100,10 +100,11 @@ class _Live:
 
 @dataclass(slots=True)
 class StatusLists:
-    """Publishes the lists. A signed list is kept until an entry changes, or for half its time.
+    """Publishes the lists. A signed list is kept until an entry changes, or is signed again.
 
     `lasts` is how long a signed list may be used at most, `ttl` how long a
-    verifier may go without asking for a newer one.
+    verifier may go without asking for a newer one. One that does not change is signed
+    again every `renewed_every`, or after half its time where that is sooner.
 
     A list's time tells a verifier which of two is the newer, so each change of the
     list has a later time than the one before. Of several changes in one second the
@@ -115,6 +116,7 @@ class StatusLists:
     size: int
     lasts: timedelta
     ttl: timedelta
+    renewed_every: timedelta = timedelta(minutes=30)
     _newest: int = 1
     _live: dict[int, _Live] = field(default_factory=dict[int, _Live])
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -236,4 +238,5 @@ class StatusLists:
             return Listing(state.changes, now)
         if known.changes != state.changes:
             return Listing(state.changes, max(now, known.listed_at + timedelta(seconds=1)))
-        return known if now - known.listed_at < self.lasts / 2 else Listing(state.changes, now)
+        is_young = now - known.listed_at < min(self.renewed_every, self.lasts / 2)
+        return known if is_young else Listing(state.changes, now)

@@ -97,7 +97,7 @@ def test_there_is_no_list_before_the_first_credential(customer: Customer) -> Non
     assert [customer.issuer.status_list(number) for number in (-1, 0, 2, 10**30)] == [None] * 4
 
 
-def test_an_unchanged_list_is_signed_once_per_half_life(
+def test_an_unchanged_list_is_signed_every_half_hour(
     customer: Customer, offer: OpenOffer, clock: Clock
 ) -> None:
     customer.accept(offer)
@@ -107,6 +107,33 @@ def test_an_unchanged_list_is_signed_once_per_half_life(
     clock.advance(timedelta(seconds=1))
 
     assert customer.issuer.status_list(1) != first
+
+
+def test_a_list_that_lasts_less_than_an_hour_is_signed_at_half_its_time(
+    store: Store, clock: Clock, random_bytes: Callable[[int], bytes]
+) -> None:
+    short = IssuerOptions(status_list_size=64, status_list_lasts=10 * MINUTE)
+    issuer = issuer_on(store, clock, random_bytes, options=short)
+    revocable(issuer, clock, 1)
+    first = issuer.status_list(1)
+    clock.advance(5 * MINUTE - timedelta(seconds=1))
+    assert issuer.status_list(1) == first
+    clock.advance(timedelta(seconds=1))
+
+    assert issuer.status_list(1) != first
+
+
+def test_a_list_outlasts_what_shops_allow_and_asks_to_be_fetched_long_before(
+    customer: Customer, offer: OpenOffer
+) -> None:
+    customer.accept(offer)
+    token = customer.issuer.status_list(1)
+    assert token is not None
+    claims = read_jws(token, typ="statuslist+jwt", where="list").unverified_claims
+
+    lasts_s = int_at(claims, "exp", "list") - int_at(claims, "iat", "list")
+    assert timedelta(seconds=lasts_s) == timedelta(days=7)
+    assert int_at(claims, "ttl", "list") == 300
 
 
 def listed_at(token: str | None) -> int:

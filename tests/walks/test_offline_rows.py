@@ -68,8 +68,8 @@ class Offline:
         self.town = town
         self.clock = clock
         self.random = random_bytes
-        # A brand whose lists serve shops that are offline for longer than an hour.
-        self.brand_with(IssuerOptions(status_list_size=64, status_list_lasts=30 * DAY))
+        # A brand's lists as they are by default: the shop's own rule ends what they say.
+        self.brand_with(IssuerOptions(status_list_size=64))
         kept = WalletStore()
         offer = town.offer()
         town.wallet(kept).accept(offer.link, tx_code=offer.tx_code)
