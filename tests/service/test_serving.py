@@ -1,5 +1,6 @@
 """A service's process: where it listens, how it stops, what it logs."""
 
+import asyncio
 import json
 import os
 import signal
@@ -229,3 +230,24 @@ def test_a_port_that_must_be_that_one_is_taken_or_refused() -> None:
 def test_what_is_no_port_is_refused() -> None:
     with pytest.raises(Refused, match="found 65536"):
         bind_exactly(65_536)
+
+
+def test_what_is_written_is_sent_at_once() -> None:
+    async def nodelay() -> int:
+        written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def taken(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            written.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with bind(None) as listener:
+            async with await asyncio.start_server(taken, sock=listener):
+                _, writer = await asyncio.open_connection(*listener.getsockname())
+                try:
+                    return await written
+                finally:
+                    writer.close()
+
+    # Otherwise the body of an answer waits 40 ms for an acknowledgement of its head.
+    assert asyncio.run(nodelay()) != 0
