@@ -70,13 +70,15 @@ class Client:
 
     That is a subject, a host, or the host and path of a `did:web` on a host that many share.
 
-    `is_known` says that whoever relies on it named this full client id beforehand.
+    `is_known` says that whoever relies on it named this full client id beforehand; `key` is
+    the one that signed, or None.
     """
 
     client_id: ClientId
     proof: ClientProof
     name: str | None = None
     is_known: bool = False
+    key: PublicKey | None = field(default=None, repr=False, compare=False)
 
     def may_be_answered_at(self, url: str) -> bool:
         """Say whether the answer may go to `url`.
@@ -153,7 +155,8 @@ def signing_client(
         case Prefix.X509_SAN_DNS | Prefix.X509_HASH:
             proof, name, key = _of_certificate(client_id, header, trust, now)
     is_known = client_id.text in trust.known
-    return Client(client_id=client_id, proof=proof, name=name, is_known=is_known), key
+    client = Client(client_id=client_id, proof=proof, name=name, is_known=is_known, key=key)
+    return client, key
 
 
 def _of_did(
