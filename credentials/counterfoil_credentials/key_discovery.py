@@ -73,12 +73,14 @@ class IssuerKey:
     """The key that must have signed, and whose it is.
 
     Where the credential has an `iss`, that is `url`, and `subject` is None. Otherwise
-    `subject` is the certificate's, and `url` is None.
+    `subject` is the certificate's, and `url` is None. `authorities` are the key
+    identifiers of whom its chain was found to lead through; none without a chain.
     """
 
     key: PublicKey
     url: str | None = None
     subject: str | None = None
+    authorities: frozenset[str] = frozenset()
 
 
 def find_issuer_key(
@@ -125,11 +127,13 @@ def find_certified_key(
         if certified.subject is None:
             raise _mismatch()
         _require_listed(certified.subject, trusted.subjects)
-        return IssuerKey(key=certified.key, subject=certified.subject)
+        return IssuerKey(
+            key=certified.key, subject=certified.subject, authorities=certified.authorities
+        )
     if not certified.names(issuer):
         raise _mismatch()
     _require_listed(issuer, trusted.urls)
-    return IssuerKey(key=certified.key, url=issuer)
+    return IssuerKey(key=certified.key, url=issuer, authorities=certified.authorities)
 
 
 def _require_no_other_spelling(issuer: str, policy: IssuerPolicy) -> None:

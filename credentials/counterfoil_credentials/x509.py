@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from counterfoil_credentials.encoding import Json, texts_at
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
+from counterfoil_credentials.key_identifiers import key_id, key_ids_proved
 from counterfoil_credentials.keys import PublicKey
 
 if TYPE_CHECKING:  # loaded by the first chain: most programs never meet one
@@ -63,6 +64,11 @@ class TrustAnchors:
         with _foreign_errors("anchors"):
             return TrustAnchors(tuple(x509.load_pem_x509_certificates(data)))
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The identifiers of their keys, each once: what `aki` asks for (`key_identifiers`)."""
+        return tuple(dict.fromkeys(map(key_id, self.certificates)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertifiedKey:
@@ -70,12 +76,14 @@ class CertifiedKey:
 
     `subject` is the certificate's (RFC 4514). It is None, and `urls` is empty, where
     a certificate of the path limits names: such limits bind host names only.
+    `authorities` are the key identifiers of whom the path leads through.
     """
 
     key: PublicKey
     subject: str | None
     urls: frozenset[str]
     hosts: frozenset[str]
+    authorities: frozenset[str] = frozenset()
 
     def names(self, issuer: str) -> bool:
         """Say whether the certificate is of `issuer`, the credential's `iss`.
@@ -127,9 +135,9 @@ def certified_key(
         chain = _parse_chain(header)
     _require_times(chain, now)
     _require_proper(chain, anchors)
-    anchor = _verify_path(chain, anchors, now)
-    _require_purpose([*chain, anchor], purposes)
-    return _certified(chain[0], [*chain, anchor])
+    path = [*chain, _verify_path(chain, anchors, now)]
+    _require_purpose(path, purposes)
+    return _certified(path, anchors)
 
 
 def first_key(header: Mapping[str, Json]) -> PublicKey:
@@ -272,9 +280,10 @@ def _require_purpose(path: "Sequence[x509.Certificate]", purposes: Collection[st
             raise _refused("certificate-not-for-this", text, "one for others")
 
 
-def _certified(leaf: "x509.Certificate", path: "Sequence[x509.Certificate]") -> CertifiedKey:
+def _certified(path: "Sequence[x509.Certificate]", anchors: TrustAnchors) -> CertifiedKey:
     from cryptography import x509
 
+    leaf = path[0]
     constraints = _extension(leaf, x509.BasicConstraints)
     if constraints is not None and constraints.ca:
         raise _refused("certificate-usage", "a certificate that ends the chain", "an authority's")
@@ -282,6 +291,8 @@ def _certified(leaf: "x509.Certificate", path: "Sequence[x509.Certificate]") -> 
     if usage is not None and not usage.digital_signature:
         raise _refused("certificate-usage", "a key for digital signatures", "another usage")
     names = _extension(leaf, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
+    with _foreign_errors("anchors"):
+        authorities = key_ids_proved(path, anchors.certificates)
     hosts = names.get_values_for_type(x509.DNSName)
     is_limited = any(_extension(one, x509.NameConstraints) is not None for one in path)
     urls = [] if is_limited else names.get_values_for_type(x509.UniformResourceIdentifier)
@@ -290,6 +301,7 @@ def _certified(leaf: "x509.Certificate", path: "Sequence[x509.Certificate]") -> 
         subject=None if is_limited else leaf.subject.rfc4514_string() or None,
         urls=frozenset(filter(is_issuer_url, urls)),
         hosts=frozenset(host.lower() for host in hosts if _HOST.fullmatch(host.lower())),
+        authorities=authorities,
     )
 
 

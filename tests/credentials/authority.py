@@ -55,6 +55,14 @@ def names(*values: x509.GeneralName) -> Extension:
     return x509.SubjectAlternativeName(values), False
 
 
+def key_id(value: bytes) -> Extension:
+    return x509.SubjectKeyIdentifier(value), False
+
+
+def named_by(value: bytes) -> Extension:
+    return x509.AuthorityKeyIdentifier(value, None, None), False
+
+
 SIGNS = (usage(signs=True), names(x509.DNSName("audio.example")))
 
 

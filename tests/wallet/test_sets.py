@@ -20,10 +20,9 @@ from counterfoil_credentials.requests import parse_response_form
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import read_credential
 from counterfoil_wallet import CredentialId, Matches, Wallet
-from cryptography import x509
 
 from tests.conftest import Clock
-from tests.credentials.authority import SIGNS, Extension, Party, authority
+from tests.credentials.authority import SIGNS, Party, authority, key_id, named_by
 from tests.wallet.strangers import TYPE, StrangeIssuer, StrangeShop
 
 ITEM = CredentialQuery("item", (TYPE,), (ClaimQuery(("item", "serial")),))
@@ -36,14 +35,6 @@ MDOC = CredentialQuery(
     format="mso_mdoc",
     foreign_meta={"doctype_value": "org.iso.mDL"},
 )
-
-
-def key_id(value: bytes) -> Extension:
-    return x509.SubjectKeyIdentifier(value), False
-
-
-def named_by(value: bytes) -> Extension:
-    return x509.AuthorityKeyIdentifier(value, None, None), False
 
 
 @pytest.fixture
