@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ from counterfoil_verifier import (
 from counterfoil_verifier.counter import FACTS_HELD_FOR, VERDICTS_KEPT_FOR
 from counterfoil_verifier.requesting import REQUEST_LIFE
 from counterfoil_verifier.sql_store import SqlSessionStore
+from counterfoil_verifier.verifier import CouldNotCheck
 
 from tests.conftest import Clock
 from tests.verifier.scene import DAY, INDEX, NOON, SECOND, Scene
@@ -531,3 +533,21 @@ def test_the_database_holds_no_fact_no_nonce_and_no_token(
     assert request.nonce not in repr(rows)
     assert (request.state or "?") not in repr(rows)
     assert form["vp_token"][40:80].encode() not in everything
+
+
+def test_a_counter_goes_on_with_other_presets_while_it_serves(scene: Scene) -> None:
+    asked = scene.counter.ask("warranty")
+    shorter = replace(scene.preset, status_max_age=timedelta(seconds=30))
+    scene.brand.listed_at = NOON - timedelta(seconds=31)
+
+    scene.counter.serve([shorter])
+    with pytest.raises(CouldNotCheck) as unknown:
+        scene.counter.receive(*scene.answer(asked))
+    assert unknown.value.codes == ["status-too-old"]
+
+    scene.counter.serve([])
+    with pytest.raises(Refused) as refused:
+        scene.counter.ask("warranty")
+    assert refused.value.codes == ["preset-unknown"]
+    scene.counter.serve([scene.preset])
+    assert scene.counter.receive(*scene.answer(scene.counter.ask("warranty"))).receipt

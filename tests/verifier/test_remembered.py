@@ -212,3 +212,38 @@ def test_our_own_mistake_ends_the_batch(scene: Scene) -> None:
 
     with pytest.raises(Misuse):
         scene.verifier.verify_each([pair], now=scene.clock())
+
+
+def test_a_counter_remembers_nothing_unless_it_is_told_to(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credential, remembered = scene.warranty(), Remembered()
+    brand, holder = scene.brand.signer.public, scene.holder.public
+    # The list is had before the signatures are counted.
+    scene.counter.receive(*scene.answer(scene.counter.ask("warranty"), credential))
+    checks = Checks(monkeypatch)
+
+    def answered() -> list[PublicKey]:
+        request_id, form = scene.answer(scene.counter.ask("warranty"), credential)
+        checks.keys.clear()
+        scene.counter.receive(request_id, form)
+        return [*checks.keys]
+
+    assert answered() == answered() == [brand, holder]
+    scene.counter = scene.open_counter(remembered=remembered)
+    assert answered() == [brand, holder]
+    assert answered() == [holder]
+    assert len(remembered) == 1
+
+
+def test_a_counter_that_remembers_judges_the_list_each_time(scene: Scene) -> None:
+    credential, remembered = scene.warranty(), Remembered()
+    scene.counter = scene.open_counter(remembered=remembered)
+    scene.counter.receive(*scene.answer(scene.counter.ask("warranty"), credential))
+    scene.brand.listed[INDEX] = 1
+    scene.counter = scene.open_counter(remembered=remembered, statuses=Statuses(scene.brand))
+
+    with pytest.raises(Refused) as refused:
+        scene.counter.receive(*scene.answer(scene.counter.ask("warranty"), credential))
+    assert refused.value.codes == ["revoked"]
+    assert len(remembered) == 1

@@ -37,6 +37,7 @@ from counterfoil_verifier.held import Held, open_held, shut_held
 from counterfoil_verifier.identity import Unproved
 from counterfoil_verifier.presets import Preset
 from counterfoil_verifier.receipts import receipt_for
+from counterfoil_verifier.remembered import Remembered
 from counterfoil_verifier.requesting import (
     Answered,
     Expired,
@@ -188,6 +189,7 @@ class Counter:
         algorithms: frozenset[Algorithm] = ES256_ONLY,
         flags: FlagFeed | None = None,
         names: OneTimeNames | None = None,
+        remembered: Remembered | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         stopwatch: Callable[[], float] = time.perf_counter,
@@ -195,14 +197,15 @@ class Counter:
         """Serve `presets` for `shop`.
 
         With `flags`, what is said of an item overrides a yes; with `names`, what a holder
-        shows unasked is taken, once.
+        shows unasked is taken, once; `remembered` says what that costs a customer.
         """
         self._shop = shop
-        self._presets = {preset.name: preset for preset in presets}
-        self._verifiers = {
-            name: Verifier(preset.policy(), trust, statuses, algorithms=algorithms)
-            for name, preset in self._presets.items()
-        }
+        self._verifier_of: Callable[[Preset], Verifier] = lambda preset: Verifier(
+            preset.policy(), trust, statuses, algorithms=algorithms, remembered=remembered
+        )
+        self._presets: dict[str, Preset] = {}
+        self._verifiers: dict[str, Verifier] = {}
+        self.serve(presets)
         self._store = store
         self._random = random
         self._clock = clock
@@ -222,6 +225,14 @@ class Counter:
     def is_shared(self) -> bool:
         """Whether other processes take answers, and are looked at, for the same sessions."""
         return self._store.is_shared
+
+    def serve(self, presets: Iterable[Preset]) -> None:
+        """Ask these from now on; what is open is judged by what its preset is by then."""
+        served = {preset.name: preset for preset in presets}
+        verifiers = {name: self._verifier_of(preset) for name, preset in served.items()}
+        # Who is at work with a preset that has gone still finds what decides about it.
+        self._verifiers = {**self._verifiers, **verifiers}
+        self._presets = served
 
     def ask(
         self,
