@@ -4,7 +4,7 @@
 
 The whole feed is at the till and is searched there: nobody learns which item was looked
 up. A feed that cannot be had, or is old, says nothing, and then nobody can say that an
-item is in order: amber. Who fills the feed, and signs it, is behind the port.
+item is in order: amber. How it is written and read is in `flag_feed.py`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,6 +51,10 @@ class Flags:
         self._by_gtin: dict[str, list[Flag]] = {}
         for flag in flags:
             self._by_gtin.setdefault(flag.selector.gtin, []).append(flag)
+
+    def __len__(self) -> int:
+        """Give the number of flags."""
+        return sum(map(len, self._by_gtin.values()))
 
     def about(self, item: Item) -> Judgement:
         """Say what speaks against `item`, and what is to be found out about it first."""
