@@ -14,7 +14,7 @@ from counterfoil_credentials.fetch import MemoryFetcher
 from counterfoil_credentials.jose import encrypt_jwe
 from counterfoil_service.logs import JsonFormatter
 from counterfoil_service.sealing import Seal
-from counterfoil_verifier import counter
+from counterfoil_verifier import deciding
 from counterfoil_verifier.operating import operated_app
 from counterfoil_verifier.sql_store import SqlSessionStore
 from fastapi.testclient import TestClient
@@ -104,7 +104,7 @@ def verify_and_scan(
     )
     with logged() as lines, TestClient(app) as http:
         statuses = [answer(scene, http, number) for number in range(rounds)]
-        monkeypatch.setattr(counter, "_facts", crash)
+        monkeypatch.setattr(deciding, "_facts", crash)
         with pytest.raises(RuntimeError) as crashed:
             answer(scene, http, 0)
         # As the server logs what nobody foresaw.

@@ -9,8 +9,8 @@ import pytest
 from counterfoil_credentials.errors import Reason
 from counterfoil_verifier import Held, SessionStore
 from counterfoil_verifier.app import create_app
-from counterfoil_verifier.counter import FACTS_HELD_FOR
 from counterfoil_verifier.held import new_facts_key, open_held, shut_held
+from counterfoil_verifier.held_in_memory import FACTS_HELD_FOR
 from counterfoil_verifier.sql_store import SqlSessionStore
 from counterfoil_verifier.tables import SESSIONS
 from sqlalchemy import select

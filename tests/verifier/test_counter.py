@@ -36,9 +36,10 @@ from counterfoil_verifier import (
     Verdict,
     Waiting,
 )
-from counterfoil_verifier.counter import FACTS_HELD_FOR, VERDICTS_KEPT_FOR
+from counterfoil_verifier.held_in_memory import FACTS_HELD_FOR
 from counterfoil_verifier.requesting import REQUEST_LIFE
 from counterfoil_verifier.sql_store import SqlSessionStore
+from counterfoil_verifier.verdict import VERDICTS_KEPT_FOR
 from counterfoil_verifier.verifier import CouldNotCheck
 
 from tests.conftest import Clock

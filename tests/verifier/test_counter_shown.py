@@ -11,8 +11,8 @@ from counterfoil_credentials.recall_selector import RecallSelector
 from counterfoil_credentials.sdjwt import disclose
 from counterfoil_verifier import Answered, Counter, Light, Look, MemoryStore
 from counterfoil_verifier.app import create_app
-from counterfoil_verifier.counter import Scanning
 from counterfoil_verifier.flags import Flag, FlagKind, MemoryFlags
+from counterfoil_verifier.looks import Scanning
 from counterfoil_verifier.statuses import RETRY_AFTER
 from counterfoil_verifier.store import MemoryNames
 from fastapi.testclient import TestClient

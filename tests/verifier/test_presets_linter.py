@@ -7,13 +7,13 @@ import pytest
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.errors import Malformed, Reason
 from counterfoil_verifier import PRESETS, WARRANTY, Preset, Words
-from counterfoil_verifier.counter import VERDICTS_KEPT_FOR
 from counterfoil_verifier.preset_linter import (
     Registration,
     lint,
     parse_registration,
     says_who,
 )
+from counterfoil_verifier.verdict import VERDICTS_KEPT_FOR
 
 BECAUSE = Words("Because.", "因为。")
 

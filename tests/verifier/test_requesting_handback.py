@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_verifier import Answered, Asked, Light, Look, MemoryStore, NotOpen, SessionStore
-from counterfoil_verifier.counter import Received
+from counterfoil_verifier.looks import Received
 from counterfoil_verifier.requesting import (
     BACK_WITHIN,
     MOST_WRONG_CODES,

@@ -31,9 +31,9 @@ from counterfoil_verifier import (
     Shop,
     Statuses,
 )
-from counterfoil_verifier.counter import Scanning
 from counterfoil_verifier.flags import Authenticity, Flag, FlagKind, MemoryFlags, authenticity
 from counterfoil_verifier.gathering import Gathering
+from counterfoil_verifier.looks import Scanning
 from counterfoil_verifier.preload import Preload, read_preload, write_preload
 from counterfoil_verifier.preloaded import PreloadedFetcher
 from counterfoil_verifier.requesting import Answered, SessionId

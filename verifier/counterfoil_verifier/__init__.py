@@ -10,8 +10,9 @@
 service is `counterfoil_verifier.app`. What is not listed here may change tomorrow.
 """
 
-from counterfoil_verifier.counter import Asked, Counter, Light, Look
+from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.held import Held
+from counterfoil_verifier.looks import Asked, Light, Look
 from counterfoil_verifier.policy import (
     AllOf,
     AnyOf,

@@ -45,9 +45,9 @@ from counterfoil_credentials.errors import (
 from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_credentials.requests import parse_response_form, read_request
 
-from counterfoil_verifier.counter import VERDICTS_KEPT_FOR, Light, Look, Scanning
 from counterfoil_verifier.explaining import Told, explain
 from counterfoil_verifier.issuer_types import offered_types, types_by_preset
+from counterfoil_verifier.looks import Light, Look, Scanning
 from counterfoil_verifier.preset_linter import lint
 from counterfoil_verifier.presets import PRESETS, Preset
 from counterfoil_verifier.requesting import (
@@ -60,6 +60,7 @@ from counterfoil_verifier.requesting import (
 )
 from counterfoil_verifier.shop_file import is_on_loopback, origin_of, require_issuer
 from counterfoil_verifier.shop_folder import ShopFolder
+from counterfoil_verifier.verdict import VERDICTS_KEPT_FOR
 from counterfoil_verifier.verifier import CouldNotCheck
 from counterfoil_verifier.words import words_for
 

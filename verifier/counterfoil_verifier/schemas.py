@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias, assert_never
 from counterfoil_credentials.encoding import parse_object
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from counterfoil_verifier.counter import Asked, Light, Look, Received, Scanning
+from counterfoil_verifier.looks import Asked, Light, Look, Received, Scanning
 from counterfoil_verifier.requesting import (
     Answered,
     Expired,

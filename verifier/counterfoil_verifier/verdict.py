@@ -1,9 +1,13 @@
 """What a shop keeps of a verification: outcome, reasons' codes, times. No fact, no token."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+VERDICTS_KEPT_FOR: Final = timedelta(days=30)
+TIDY_VERDICTS_EVERY: Final = timedelta(hours=1)
+"""A verdict past its time is gone with the next tidying."""
 
 Kind: TypeAlias = Literal["asked", "holder-shown"]
 """How the presentation came: in answer to a request, or shown by its holder unasked."""

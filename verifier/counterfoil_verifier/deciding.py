@@ -1,0 +1,217 @@
+"""From what was shown to the one verdict of a session, and what its first look may take.
+
+    decisions = Decisions(shop, store, held, flags=flags, clock=clock, stopwatch=stopwatch)
+    receipt = decisions.decide(waiting, preset, verifier, vp_token)    # or raises, and it is red
+
+The store says which of several answers became the verdict; nothing of the others stays.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from counterfoil_credentials.claims import path_text, values_at
+from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
+from counterfoil_credentials.recall_selector import item_in
+from counterfoil_credentials.requests import VpToken
+
+from counterfoil_verifier.flags import FlagFeed, judge_item
+from counterfoil_verifier.handback import code_digest
+from counterfoil_verifier.held import Held, shut_held
+from counterfoil_verifier.held_in_memory import HeldInMemory
+from counterfoil_verifier.looks import Look
+from counterfoil_verifier.outcomes import Accepted, CouldNotCheck, NotAccepted
+from counterfoil_verifier.presets import Preset
+from counterfoil_verifier.receipts import receipt_for
+from counterfoil_verifier.requesting import Answered, NotOpen, SessionId, Shop, Waiting
+from counterfoil_verifier.shown import Till
+from counterfoil_verifier.store import SessionStore
+from counterfoil_verifier.verdict import (
+    TIDY_VERDICTS_EVERY,
+    VERDICTS_KEPT_FOR,
+    Kind,
+    Outcome,
+    Verdict,
+)
+from counterfoil_verifier.verifier import Verifier
+
+_OPEN: Final = "an open request"
+
+
+class Decisions:
+    """Makes verdicts, and puts each where the store and the first look find it."""
+
+    def __init__(
+        self,
+        shop: Shop,
+        store: SessionStore,
+        held: HeldInMemory,
+        *,
+        flags: FlagFeed | None,
+        clock: Callable[[], datetime],
+        stopwatch: Callable[[], float],
+    ) -> None:
+        """Decide for `shop`. With `flags`, what is said of an item overrides a yes."""
+        self._shop = shop
+        self._store = store
+        self._held = held
+        self._flags = flags
+        self._clock = clock
+        self._stopwatch = stopwatch
+
+    def decide(
+        self,
+        waiting: Waiting,
+        preset: Preset,
+        verifier: Verifier,
+        vp_token: VpToken,
+        code: str | None = None,
+    ) -> str | None:
+        """Make what was shown the session's verdict, and give the receipt for it.
+
+        With `code` a yes waits until that has come back. Raises what `Verifier.verify`
+        raises, after it has become the verdict; `NotOpen` when another answer was first.
+        """
+        now, started = self._clock(), self._stopwatch()
+        request = self._shop.request(waiting, preset)
+        try:
+            accepted = verifier.verify(vp_token, request, now=now)
+            self._require_unflagged(accepted, preset)
+        except (Malformed, Refused, Unavailable) as error:
+            held, outcome, as_of = _without_a_yes(error)
+            self._settle(waiting, held, self._verdict(outcome, held, as_of, now, started))
+            raise
+        receipt = receipt_for(
+            self._shop,
+            request,
+            [claims for several in accepted.shown.values() for claims in several],
+            now=now,
+            # What really happens, whatever the preset told: it is gone with the tidying then.
+            kept_until=now + VERDICTS_KEPT_FOR + TIDY_VERDICTS_EVERY,
+        )
+        held = Held(facts=_facts(accepted.claims[preset.name], preset), receipt=receipt)
+        as_of = accepted.status_as_of
+        verdict = self._verdict(Outcome.ACCEPTED, held, as_of, now, started)
+        self._settle(waiting, held, verdict, code=code)
+        return receipt
+
+    def decide_shown(
+        self,
+        session_id: SessionId,
+        preset: Preset,
+        verifier: Verifier,
+        presentation: str,
+        till: Till,
+    ) -> Look:
+        """Give the look at what a holder shows unasked: a session of its own, answered."""
+        now, started = self._clock(), self._stopwatch()
+        try:
+            accepted = verifier.verify_shown(presentation, preset, till, now=now)
+            self._require_unflagged(accepted, preset)
+        except (Malformed, Refused, Unavailable) as error:
+            held, outcome, as_of = _without_a_yes(error)
+        else:
+            held = Held(facts=_facts(accepted.claims[preset.name], preset))
+            outcome, as_of = Outcome.ACCEPTED, accepted.status_as_of
+        answered = Answered(
+            session_id=session_id,
+            preset=preset.name,
+            verdict=self._verdict(outcome, held, as_of, now, started, kind="holder-shown"),
+            later_answers=0,
+            till=till.name or None,
+        )
+        self._store.keep(answered)
+        return Look(session=answered, held=held)
+
+    def decline(self, waiting: Waiting, reason: Reason) -> None:
+        """Make the wallet's no the session's verdict; `NotOpen` when another was first."""
+        held, now = Held(reasons=(reason,)), self._clock()
+        verdict = self._verdict(Outcome.REFUSED, held, None, now, self._stopwatch())
+        self._settle(waiting, held, verdict)
+
+    def _require_unflagged(self, accepted: Accepted, preset: Preset) -> None:
+        """Return only if nothing is said of the item that was proved, and that is known."""
+        if self._flags is None:
+            return
+        item = item_in(accepted.claims[preset.name])
+        found = judge_item(item, self._flags, now=accepted.checked_at)
+        if found.reasons:
+            raise NotAccepted(*found.reasons, status_as_of=accepted.status_as_of)
+        if found.unknown:
+            raise CouldNotCheck(*found.unknown, status_as_of=accepted.status_as_of)
+
+    def _verdict(
+        self,
+        outcome: Outcome,
+        held: Held,
+        status_as_of: datetime | None,
+        checked_at: datetime,
+        started: float,
+        *,
+        kind: Kind = "asked",
+    ) -> Verdict:
+        return Verdict(
+            outcome=outcome,
+            codes=tuple(dict.fromkeys(reason.code for reason in held.reasons)),
+            checked_at=checked_at,
+            status_as_of=status_as_of,
+            took_ms=round((self._stopwatch() - started) * 1000),
+            kind=kind,
+        )
+
+    def _settle(
+        self, waiting: Waiting, held: Held, verdict: Verdict, *, code: str | None = None
+    ) -> None:
+        """Make this the session's verdict, unless another answer was first."""
+        session_id = waiting.session_id
+        # Held before the verdict can be seen: a look in between would find the
+        # light without its facts, and no later look would get them.
+        shut = None if waiting.facts_key is None else shut_held(held, waiting.facts_key)
+        if shut is None:
+            self._held.put(session_id, verdict, held, self._clock())
+        is_first = False
+        try:
+            # Checked first, consumed last: of many copies that verify, one is the answer.
+            is_first = self._store.answer(
+                session_id,
+                verdict,
+                code_hash=None if code is None else code_digest(session_id, code),
+                held=shut,
+            )
+        finally:
+            if not is_first:
+                self._held.take_back(session_id, verdict, held)
+        if not is_first:
+            self._store.count_later_answer(session_id)
+            if isinstance(self._store.by_session(session_id), Answered):
+                raise NotOpen(Reason("already-answered", _OPEN, "an answered one", "id"))
+            raise NotOpen(Reason("request-expired", _OPEN, "an expired one", "id"))
+
+
+def _without_a_yes(
+    error: Malformed | Refused | Unavailable,
+) -> tuple[Held, Outcome, datetime | None]:
+    """Give what to hold, the outcome, and the age of the status list that took part."""
+    match error:
+        case Malformed():
+            reason = Reason("malformed", error.expected, error.found, error.where)
+            return Held(reasons=(reason,)), Outcome.REFUSED, None
+        case NotAccepted(reasons=reasons, status_as_of=status_as_of):
+            return Held(reasons=reasons), Outcome.REFUSED, status_as_of
+        case Refused(reasons=reasons):
+            return Held(reasons=reasons), Outcome.REFUSED, None
+        case CouldNotCheck(reasons=reasons, status_as_of=status_as_of):
+            return Held(reasons=reasons), Outcome.UNAVAILABLE, status_as_of
+        case Unavailable():
+            reason = Reason("could-not-check", "an answer", error.what, "policy")
+            return Held(reasons=(reason,)), Outcome.UNAVAILABLE, None
+
+
+def _facts(claims: JsonObject, preset: Preset) -> dict[str, Json]:
+    """Give only what was asked for, by path; the rest of the credential goes at once."""
+    facts: dict[str, Json] = {}
+    for path in preset.claims:
+        values = values_at(claims, path)
+        facts[path_text(path)] = values[0] if len(values) == 1 else values
+    return facts
