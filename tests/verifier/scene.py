@@ -10,6 +10,7 @@ from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.encoding import Json, JsonObject, compact_json
 from counterfoil_credentials.errors import Unavailable
 from counterfoil_credentials.jose import encrypt_jwe
+from counterfoil_credentials.jws import read_jws, sign_jws
 from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.request_links import parse_request_link
@@ -20,6 +21,7 @@ from counterfoil_credentials.requests import (
 )
 from counterfoil_credentials.sdjwt import SdJwt, disclose
 from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
+from counterfoil_credentials.spec import STATUS_LIST_TYP
 from counterfoil_credentials.token_status_list import pack, sign_status_list
 from counterfoil_verifier import (
     WARRANTY,
@@ -80,6 +82,7 @@ class Brand:
         self.clock = clock
         self.signer = MemorySigner.generate()
         self.list_signer = self.signer
+        self.list_chain: list[Json] = []
         self.listed = [0] * 16
         self.listed_at: datetime | None = None
         self.list_subject = LIST_URL
@@ -96,7 +99,7 @@ class Brand:
             raise Unavailable("expected an answer, found nobody there")
         if self.token is not None:
             return self.token
-        return sign_status_list(
+        token = sign_status_list(
             pack(self.listed),
             url=self.list_subject,
             bits=2,
@@ -105,6 +108,11 @@ class Brand:
             expires_at=self.list_expires_at,
             ttl_s=self.list_ttl_s,
         )
+        if not self.list_chain:
+            return token
+        claims = read_jws(token, typ=STATUS_LIST_TYP, where="list").unverified_claims
+        header: JsonObject = {"x5c": self.list_chain}
+        return sign_jws(claims, typ=STATUS_LIST_TYP, signer=self.list_signer, header=header)
 
     def warranty(self, **changes: object) -> SdJwt:
         """Issue a good warranty; `changes` are arguments of `issue_credential`."""

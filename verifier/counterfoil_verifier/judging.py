@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import field, replace
 from datetime import datetime, timedelta
 
-from counterfoil_credentials.dcql import CredentialQuery
+from counterfoil_credentials.dcql import Authority, CredentialQuery
 from counterfoil_credentials.dcql_match import Candidate, mismatches
 from counterfoil_credentials.encoding import JsonObject, optional_text_at
 from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
@@ -89,6 +89,7 @@ class Judge:
         asked = _asked(unverified)
         try:
             issuer_key = self._trust.key_for(asked, now=now)
+            authorities = self._authorities(query, asked, now)
         except Unavailable as cause:
             open_question = Reason(
                 "issuer-keys-unreachable", "the issuer's keys", cause.what, "credential.iss"
@@ -118,6 +119,7 @@ class Judge:
             types=(credential.vct, *self._trusted_aka(credential, asked, issuer_key, now)),
             claims=credential.claims,
             has_holder_key=credential.holder_key is not None,
+            authorities=authorities,
         )
         reasons = (
             # Bad where it was not wanted is bad all the same.
@@ -129,6 +131,14 @@ class Judge:
         )
         judgement = Judgement(reasons, judgement.unknown, judgement.status_as_of)
         return Judged(credential.claims, judgement, credential.holder_key, proof)
+
+    def _authorities(
+        self, query: CredentialQuery, asked: KeyAsked, now: datetime
+    ) -> frozenset[Authority]:
+        """Give the authorities behind the issuer, where the query names some."""
+        if not query.trusted_authorities:
+            return frozenset()
+        return frozenset(self._trust.authorities_behind(asked, now=now) or ())
 
     def _trusted_aka(
         self, credential: VerifiedCredential, asked: KeyAsked, signed_by: PublicKey, now: datetime
@@ -169,9 +179,10 @@ def _asked(unverified: UnverifiedCredential) -> KeyAsked:
 
 def _of_list(asked: KeyAsked, header: Header, listed_at: datetime | None) -> KeyAsked:
     """Ask for the key of the issuer's list; without a chain of its own, the credential's counts."""
-    if "x5c" in asked.header and "x5c" not in header:
+    is_lent = "x5c" in asked.header and "x5c" not in header
+    if is_lent:
         header = {**header, "x5c": asked.header["x5c"]}
-    return replace(asked, header=header, issued_at=listed_at)
+    return replace(asked, header=header, issued_at=listed_at, is_chain_lent=is_lent)
 
 
 def _proof(

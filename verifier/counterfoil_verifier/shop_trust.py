@@ -12,12 +12,13 @@ metadata, or the document of its DID). Whom a signed list names is asked after t
 `presets` says which types count for which question there too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from counterfoil_credentials.dcql import Authority
 from counterfoil_credentials.did_methods import resolver
 from counterfoil_credentials.encoding import (
     Json,
@@ -135,10 +136,16 @@ class _EachItsWay:
         self._ways = ways
 
     def key_for(self, asked: KeyAsked, *, now: datetime) -> PublicKey:
+        return self._way(asked).key_for(asked, now=now)
+
+    def authorities_behind(self, asked: KeyAsked, *, now: datetime) -> Collection[Authority] | None:
+        return self._way(asked).authorities_behind(asked, now=now)
+
+    def _way(self, asked: KeyAsked) -> Trust:
         way = None if asked.issuer is None else self._ways.get(asked.issuer)
         if way is None:
             raise not_trusted()
-        return way.key_for(asked, now=now)
+        return way
 
     def ends(self, now: datetime) -> Sequence[Ending]:
         each = {id(way): way for way in self._ways.values()}

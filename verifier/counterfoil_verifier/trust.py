@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from counterfoil_credentials.dcql import Authority
 from counterfoil_credentials.encoding import optional_text_at
 from counterfoil_credentials.errors import Misuse, Reason, Refused
 from counterfoil_credentials.fetch import Fetcher
@@ -34,13 +35,15 @@ class KeyAsked:
     """Whose key is asked for, by what an unverified token says: nothing of it is proved.
 
     `issuer` is None for a credential that names its issuer by a certificate alone;
-    `header` is the token's, `issued_at` its `iat`.
+    `header` is the token's, `issued_at` its `iat`. `is_chain_lent` says of a status list
+    that it has no chain, and that the one in `header` is its credential's.
     """
 
     issuer: str | None
     vct: str
     header: Header
     issued_at: datetime | None
+    is_chain_lent: bool = False
 
     @property
     def key_id(self) -> str | None:
@@ -68,6 +71,14 @@ class Trust(Protocol):
         Raises `Refused` (`issuer-not-trusted`, `issuer-not-trusted-for-type`,
         `issuer-key-unknown`, `key-expired` and other codes of one way to trust) or
         `Unavailable` when the keys cannot be had.
+        """
+        ...
+
+    def authorities_behind(self, asked: KeyAsked, *, now: datetime) -> Collection[Authority] | None:
+        """Give the authorities that were proved to stand behind the issuer of this key.
+
+        None where trust in that issuer rests on something else than certificates.
+        Raises as `key_for` does.
         """
         ...
 
@@ -126,6 +137,9 @@ class PinnedTrust:
         pinned.require_in_force(asked.issued_at or now)
         return pinned.key
 
+    def authorities_behind(self, asked: KeyAsked, *, now: datetime) -> None:
+        """Give None: no certificate stands behind such an issuer."""
+
     def ends(self, now: datetime) -> Sequence[Ending]:
         """Give when each issuer's last key ends; one without an end needs no renewal."""
         last = {
@@ -157,6 +171,9 @@ class FetchedTrust:
         # credential must not make the shop call an address of its choice.
         issuer = required_issuer(asked, self._vcts)
         return self._kept.find(issuer, lambda keys: choose_key(keys, asked.key_id), now=now)
+
+    def authorities_behind(self, asked: KeyAsked, *, now: datetime) -> None:
+        """Give None: no certificate stands behind such an issuer."""
 
     def ends(self, now: datetime) -> Sequence[Ending]:
         """Give when the keys of each silent issuer serve no more."""

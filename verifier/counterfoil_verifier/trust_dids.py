@@ -48,6 +48,9 @@ class DidTrust:
         did = required_issuer(asked, self._vcts)
         return self._kept.find(did, lambda found: _key(found, asked, now), now=now)
 
+    def authorities_behind(self, asked: KeyAsked, *, now: datetime) -> None:
+        """Give None: no certificate stands behind such an issuer."""
+
     def ends(self, now: datetime) -> Sequence[Ending]:
         """Give when the document of each silent DID serves no more."""
         return by_time(

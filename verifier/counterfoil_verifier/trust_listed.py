@@ -59,6 +59,9 @@ class ListedTrust:
             return choose_key(entry.keys, asked.key_id)
         return self._keys.find(asked.issuer, lambda keys: choose_key(keys, asked.key_id), now=now)
 
+    def authorities_behind(self, asked: KeyAsked, *, now: datetime) -> None:
+        """Give None: no certificate stands behind such an issuer."""
+
     def ends(self, now: datetime) -> Sequence[Ending]:
         """Give the end of the list, and when the keys of each silent issuer serve no more."""
         listed = self._list.newest(_THE_LIST)

@@ -4,9 +4,10 @@ FirstTrust(pinned, listed)      each issuer by the first that knows it
 AllTrust(fetched, certified)    only issuers that every one knows, with one key
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from counterfoil_credentials.dcql import Authority
 from counterfoil_credentials.errors import Misuse, Reason, Refused
 from counterfoil_credentials.keys import PublicKey
 
@@ -27,9 +28,16 @@ class FirstTrust:
         self._trusts = trusts
 
     def key_for(self, asked: KeyAsked, *, now: datetime) -> PublicKey:
+        return self._decided(asked, now)[1]
+
+    def authorities_behind(self, asked: KeyAsked, *, now: datetime) -> Collection[Authority] | None:
+        """Give those of the trust that decides."""
+        return self._decided(asked, now)[0].authorities_behind(asked, now=now)
+
+    def _decided(self, asked: KeyAsked, now: datetime) -> tuple[Trust, PublicKey]:
         for trust in self._trusts:
             try:
-                return trust.key_for(asked, now=now)
+                return trust, trust.key_for(asked, now=now)
             except Refused as refused:
                 if refused.codes != _STRANGER:
                     raise
@@ -53,6 +61,12 @@ class AllTrust:
             expected, where = "one key of the issuer, whoever is asked", "credential.kid"
             raise Refused(Reason("issuer-key-disputed", expected, "several", where))
         return first
+
+    def authorities_behind(self, asked: KeyAsked, *, now: datetime) -> Collection[Authority] | None:
+        """Give all that one of them proves; None where none rests on certificates."""
+        proved = [trust.authorities_behind(asked, now=now) for trust in self._trusts]
+        known = [several for several in proved if several is not None]
+        return {one for several in known for one in several} if known else None
 
     def ends(self, now: datetime) -> Sequence[Ending]:
         return _ends(self._trusts, now)
