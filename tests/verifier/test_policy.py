@@ -1,10 +1,12 @@
 """Policies put together: yes, no, and "could not find out"."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pytest
-from counterfoil_credentials.errors import Reason, Refused, Unavailable
+from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
+from counterfoil_credentials.sdjwt_vc import VerifiedCredential
 from counterfoil_verifier import (
     AllOf,
     AnyOf,
@@ -19,6 +21,7 @@ from counterfoil_verifier import (
     Presented,
     Verifier,
 )
+from counterfoil_verifier.policy_moments import HappenedWithin
 
 from tests.verifier.scene import (
     DAY,
@@ -151,10 +154,17 @@ def test_only_a_calendar_date_ends_anything(scene: Scene, text: str) -> None:
     assert ending(text) == "date-malformed"
 
 
-def presented(now: datetime, bound_at: datetime | None, *unbound: Reason) -> Presented:
-    """Give what policies see that look neither at the credential nor at its status."""
+def presented(
+    now: datetime,
+    bound_at: datetime | None,
+    *unbound: Reason,
+    claims: JsonObject | None = None,
+) -> Presented:
+    """Give what policies see that look at no more of the credential than its claims."""
     return Presented(
-        credential=None,  # type: ignore[arg-type]  # nobody looks
+        credential=VerifiedCredential(
+            ISSUER, WARRANTY_TYPE, (), None, claims or {}, None, None, None, None, None, None
+        ),
         disclosed=frozenset(),
         bound_at=bound_at,
         unbound=unbound,
@@ -176,3 +186,48 @@ def test_status_as_of_is_the_oldest(now: datetime) -> None:
     older = Says(Judgement(status_as_of=now - DAY))
 
     assert AllOf(younger, older, YES).judge(presented(now, now)).status_as_of == now - DAY
+
+
+@pytest.mark.parametrize("check", [OfType, IssuedBy])
+def test_one_text_in_the_place_of_several_is_misuse(check: type[OfType | IssuedBy]) -> None:
+    """Part of a text is in it: every shorter name would be accepted."""
+    with pytest.raises(Misuse):
+        check("https://audio.example/types/warranty")
+
+
+def test_who_is_not_bound_is_refused_even_where_nobody_says_why(now: datetime) -> None:
+    unexplained = BoundToHolder().judge(presented(now, None))
+
+    assert [one.code for one in unexplained.reasons] == ["key-binding-missing"]
+
+
+@pytest.mark.parametrize("finding", [NO.judgement.reasons, OPEN.judgement.unknown])
+def test_what_no_alternative_accepts_says_the_age_of_the_oldest_list(
+    now: datetime, finding: tuple[Reason, ...]
+) -> None:
+    is_open = finding == OPEN.judgement.unknown
+    dated = [
+        Says(Judgement(() if is_open else finding, finding if is_open else (), now - age))
+        for age in (DAY, 2 * DAY)
+    ]
+
+    found = AnyOf(*dated, Says(replace(dated[0].judgement, status_as_of=None)))
+
+    assert found.judge(presented(now, now)).status_as_of == now - 2 * DAY
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 60, 61])
+def test_what_happened_may_be_ahead_by_the_clocks_difference(now: datetime, seconds: int) -> None:
+    paid = HappenedWithin(path=("paid_at",), period=DAY, code="return-period-over")
+    at = (now + seconds * SECOND).isoformat()
+
+    found = paid.judge(presented(now, now, claims={"paid_at": at}))
+
+    assert [one.code for one in found.reasons] == (["date-malformed"] if seconds > 60 else [])
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_moment_at_the_end_of_time_is_refused_like_any_other(now: datetime, at: str) -> None:
+    paid = HappenedWithin(path=("paid_at",), period=DAY, code="return-period-over")
+
+    assert len(paid.judge(presented(now, now, claims={"paid_at": at})).reasons) == 1

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from counterfoil_credentials.encoding import JsonObject
-from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_credentials.encoding import JsonObject, b64url
+from counterfoil_credentials.errors import Malformed, Misuse, Refused
 from counterfoil_verifier import PRESETS, WARRANTY, Preset, words_for
 from counterfoil_verifier.presets import parse_preset, preset_files
 
-from tests.verifier.scene import DAY, NOON, SECOND, WARRANTY_TYPE, Scene, warranty_claims
+from tests.credentials.authority import Party, anchors, authority, key_id
+from tests.verifier.scene import DAY, MINUTE, NOON, SECOND, WARRANTY_TYPE, Scene, warranty_claims
 
 GOOD = json.loads(preset_files()["return.json"])
 
@@ -59,6 +60,32 @@ def test_a_file_says_everything_that_a_preset_is() -> None:
     assert parsed(retention={"en": "Kept.", "zh": "保留。"}).kept_for is None
 
 
+def test_a_preset_names_authorities_by_their_certificates() -> None:
+    certificates = anchors(
+        Party("Trade", extensions=(*authority(), key_id(b"trade"))),
+        Party("Crafts", extensions=(*authority(), key_id(b"crafts"))),
+    )
+    under = WARRANTY.accepting([WARRANTY_TYPE]).under(certificates)
+
+    (asked,) = under.query().credentials
+    assert asked.to_json()["trusted_authorities"] == [
+        {"type": "aki", "values": [b64url(b"trade"), b64url(b"crafts")]}
+    ]
+    assert WARRANTY.accepting([WARRANTY_TYPE]).query().credentials[0].trusted_authorities == ()
+    with pytest.raises(Misuse, match="1 to 100 authorities, found 0"):
+        WARRANTY.under(anchors())
+
+
+def test_a_file_that_names_authorities_asks_nobody_without_them() -> None:
+    preset = parsed(authorities="trade.pem").accepting([WARRANTY_TYPE])
+
+    assert (preset.authorities, parsed().authorities) == ("trade.pem", None)
+    with pytest.raises(Misuse, match=r"certificates of trade\.pem, found none"):
+        preset.query()
+    named = preset.under(anchors(Party("Trade", extensions=authority())))
+    assert named.query().credentials[0].trusted_authorities
+
+
 WRONG: list[tuple[dict[str, object], str]] = [
     ({"name": ...}, ".name"),
     ({"name": "a b"}, ".name"),
@@ -74,6 +101,11 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"retention": {"en": "a", "zh": "b", "days": "30"}}, ".retention.days"),
     ({"answered_by": []}, ".answered_by"),
     ({"answered_by": ["a b"]}, ".answered_by"),
+    ({"authorities": []}, ".authorities"),
+    ({"authorities": ""}, ".authorities"),
+    ({"authorities": "../trade.pem"}, ".authorities"),
+    ({"authorities": ".."}, ".authorities"),
+    ({"authorities": "/trade.pem"}, ".authorities"),
     ({"claims": []}, ".claims"),
     ({"claims": [{"path": ["paid_at"]}] * 2}, ".claims[1]"),
     ({"claims": [{"path": ["order"]}]}, ".claims"),
@@ -144,8 +176,8 @@ def moment(at: datetime) -> str:
     [
         (moment(NOON - 30 * DAY), []),
         (moment(NOON - 30 * DAY - SECOND), ["return-period-over"]),
-        (moment(NOON), []),
-        (moment(NOON + SECOND), ["date-malformed"]),
+        (moment(NOON + MINUTE), []),
+        (moment(NOON + MINUTE + SECOND), ["date-malformed"]),
         ("2026-11-02T13:00:00+01:00", []),
         ("2026-11-02", ["date-malformed"]),
         ("2026-11-02T12:00:00", ["date-malformed"]),

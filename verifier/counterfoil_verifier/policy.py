@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final, Protocol
 
 from counterfoil_credentials.claims import ClaimPath, covers, path_text, values_at
-from counterfoil_credentials.errors import Reason, Refused, Unavailable
+from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
 from counterfoil_credentials.records import record
 from counterfoil_credentials.sdjwt_vc import VerifiedCredential, time_reasons
 from counterfoil_credentials.token_status_list import INVALID, SUSPENDED, VALID
@@ -112,8 +112,11 @@ class AnyOf:
         # A branch that is only unknown might have accepted: then the whole is unknown.
         undecided = [judgement for judgement in found if not judgement.reasons]
         if undecided:
-            return Judgement((), tuple(reason for one in undecided for reason in one.unknown))
-        return Judgement(tuple(reason for one in found for reason in one.reasons))
+            unknown = tuple(reason for one in undecided for reason in one.unknown)
+            return Judgement((), unknown, _oldest(undecided))
+        return Judgement(
+            tuple(reason for one in found for reason in one.reasons), (), _oldest(found)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,10 @@ class OfType:
     """Accepts credentials of these types (`vct`)."""
 
     vcts: Collection[str]
+
+    def __post_init__(self) -> None:
+        """Insist on several: part of one text is in it, and would be accepted."""
+        _require_several(self.vcts, "types")
 
     def judge(self, presented: Presented) -> Judgement:
         if presented.credential.vct in self.vcts:
@@ -135,6 +142,10 @@ class IssuedBy:
     """Accepts credentials of these issuers, out of those that trust knows."""
 
     issuers: Collection[str]
+
+    def __post_init__(self) -> None:
+        """Insist on several: part of one text is in it, and would be accepted."""
+        _require_several(self.issuers, "issuers")
 
     def judge(self, presented: Presented) -> Judgement:
         if presented.credential.issuer in self.issuers:
@@ -204,7 +215,9 @@ class BoundToHolder:
 
     def judge(self, presented: Presented) -> Judgement:
         if presented.bound_at is None:
-            return Judgement(presented.unbound)
+            # That nothing speaks against a proof which is not there makes it no proof.
+            missing = Reason("key-binding-missing", "a proof for this request", "none", "kb_jwt")
+            return Judgement(presented.unbound or (missing,))
         if presented.now - presented.bound_at > self.max_age:
             expected = f"a proof no older than {self.max_age}"
             return _no("key-binding-too-old", expected, "an older one", "kb_jwt.iat")
@@ -259,6 +272,11 @@ class DateNotPassed:
         if ends_on < today:
             return _no(self.code, "a day that has not ended", "one that has", where)
         return _YES
+
+
+def _require_several(names: Collection[str], what: str) -> None:
+    if isinstance(names, str):
+        raise Misuse(f"expected a collection of {what}, found one text")
 
 
 def _calendar_date(value: object) -> date | None:

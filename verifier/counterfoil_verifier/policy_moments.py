@@ -10,6 +10,7 @@ from counterfoil_credentials.errors import Reason
 
 from counterfoil_verifier.policy import Judgement, Presented
 
+_SKEW: Final = timedelta(seconds=60)
 _MOMENT: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -20,7 +21,8 @@ class HappenedWithin:
     """Accepts while no more than `period` has gone by since the moment in the claim at `path`.
 
     The claim is a moment as RFC 3339 writes it, `2026-03-01T11:34:56Z`, and not one to
-    come. `code` names the refusal, such as `return-period-over`.
+    come, but for the minute by which two clocks may differ. `code` names the refusal, such
+    as `return-period-over`.
     """
 
     path: ClaimPath
@@ -36,7 +38,7 @@ class HappenedWithin:
         if at is None:
             expected = "a moment such as 2026-03-01T11:34:56Z"
             return _no("date-malformed", expected, "something else", where)
-        if at > presented.now:
+        if at > presented.now + _SKEW:
             return _no("date-malformed", "a moment that has been", "one to come", where)
         if presented.now - at > self.period:
             return _no(self.code, f"a moment within {self.period}", "one before that", where)
