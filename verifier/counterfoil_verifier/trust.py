@@ -224,8 +224,8 @@ def choose_key(keys: Mapping[str, Key], key_id: str | None) -> Key:
 
 
 def by_time(endings: Iterable[Ending]) -> list[Ending]:
-    """Give the endings, soonest first."""
-    return sorted(endings, key=lambda ending: ending.at)
+    """Give the endings, soonest first, and by name where they end together."""
+    return sorted(endings, key=lambda ending: (ending.at, ending.what))
 
 
 def _pinned(key: PublicKey | PinnedKey) -> PinnedKey:
