@@ -136,18 +136,18 @@ def test_a_shop_that_names_authorities_refuses_what_it_cannot_place_under_one(
     ]
 
 
-class UnderAnAuthority(Preset):
-    """A question that only an issuer under one authority can answer."""
+class OnATrustedList(Preset):
+    """A question about issuers on a list that this verifier cannot read."""
 
     def query(self) -> DcqlQuery:
         (asked,) = super().query().credentials
-        named = (AuthorityQuery("aki", ("AAAA",)),)
+        named = (AuthorityQuery("etsi_tl", ("https://lotl.example",)),)
         return DcqlQuery((replace(asked, trusted_authorities=named),))
 
 
 def test_a_question_that_no_answer_could_satisfy_is_not_asked(scene: Scene) -> None:
     fields = {one.name: getattr(scene.preset, one.name) for one in dataclasses.fields(Preset)}
-    under = UnderAnAuthority(**fields)
+    under = OnATrustedList(**fields)
     counter = scene.open_counter(presets=[under])
     waiting = ask(scene.preset, language="en", random=scene.random, now=scene.clock())
 
@@ -155,7 +155,7 @@ def test_a_question_that_no_answer_could_satisfy_is_not_asked(scene: Scene) -> N
         lambda: counter.ask("warranty"),
         lambda: scene.shop.signed_request(waiting, under),
     ):
-        with pytest.raises(Misuse, match=r"found trusted_authorities \(warranty\)"):
+        with pytest.raises(Misuse, match=r"found others alone \(warranty\)"):
             asking_it()
     assert scene.counter.ask("warranty").link
 

@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 from counterfoil_credentials.client_ids import Prefix
+from counterfoil_credentials.dcql import AuthorityQuery
+from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_verifier import PRESETS
 from counterfoil_verifier.requesting import Way
 from counterfoil_verifier.shop_file import DEVELOPMENT, is_on_loopback, parse_shop_file
 from counterfoil_verifier.shop_folder import ShopFolder
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.credentials.authority import Party, authority, key_id
 from tests.verifier.scene import ISSUER, WARRANTY_TYPE
 
 HERE = "http://127.0.0.1:8001"
@@ -199,6 +203,22 @@ def test_somebody_trusted_for_a_preset_that_is_gone_is_named(folder: ShopFolder)
 
     with pytest.raises(Malformed, match="member"):
         folder.askable()
+
+
+def test_a_preset_finds_its_authorities_in_the_folder(folder: ShopFolder) -> None:
+    folder.trust(HERE, {"warranty": [WARRANTY_TYPE]})
+    file = folder.path / "presets" / "warranty.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "authorities": "trade.pem"}))
+
+    with pytest.raises(Malformed, match=r"certificates in PEM, found none \(trade\.pem\)"):
+        folder.askable()
+    trade = Party("Trade", extensions=(*authority(), key_id(b"trade")))
+    pem = trade.certificate.public_bytes(Encoding.PEM)
+    (folder.path / "trade.pem").write_bytes(pem + pem)
+
+    (preset,) = folder.askable()
+    (asked,) = preset.query().credentials
+    assert asked.trusted_authorities == (AuthorityQuery("aki", (b64url(b"trade"),)),)
 
 
 def test_settings_say_how_wallets_know_the_shop() -> None:

@@ -7,6 +7,11 @@ A preset asks for what its decision needs. A warranty needs the product, its
 serial number and the last day; a name and a price decide nothing. What it asks
 beyond what the policy reads has its reason beside it, and `preset_linter.py` says
 where one is missing. The files of those that ship are in `preset_files/`.
+
+    trade = ours.under(TrustAnchors.from_pem(Path("trade.pem").read_bytes()))
+
+asks for issuers under these authorities alone; a file names such a file of the shop's
+folder (`"authorities": "trade.pem"`).
 """
 
 import re
@@ -17,18 +22,26 @@ from importlib.resources import files
 from typing import Final
 
 from counterfoil_credentials.claims import ClaimPath, parse_path
-from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery
+from counterfoil_credentials.dcql import (
+    AuthorityQuery,
+    AuthorityType,
+    ClaimQuery,
+    CredentialQuery,
+    DcqlQuery,
+)
 from counterfoil_credentials.encoding import (
     JsonObject,
     as_object,
     int_at,
     list_at,
     object_at,
+    optional_text_at,
     parse_object,
     text_at,
     texts_at,
 )
 from counterfoil_credentials.errors import Malformed, Misuse
+from counterfoil_credentials.x509 import TrustAnchors
 
 from counterfoil_verifier.policy import (
     AllOf,
@@ -44,6 +57,7 @@ from counterfoil_verifier.words import Words
 
 MAX_BYTES: Final = 65_536
 _MAX_CLAIMS: Final = 50
+_MAX_AUTHORITIES: Final = 100
 _MAX_TEXT: Final = 500
 _MAX_DAYS: Final = 3_650
 _MAX_AGE_S: Final = 30 * 86_400
@@ -51,12 +65,14 @@ _MAX_AGE_S: Final = 30 * 86_400
 _MAX_SHOWN_S: Final = 300
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _CODE: Final = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
+_FILE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", re.ASCII)
 _MEMBERS: Final = (
     "name",
     "title",
     "purpose",
     "retention",
     "answered_by",
+    "authorities",
     "claims",
     "ends",
     "happened_within",
@@ -77,6 +93,9 @@ class Preset:
     may be what a holder shows unasked; None refuses it. The result is kept for
     `kept_for`; None says that nobody decided. `answered_by` are the names of types as
     brands use them, `vcts` the types that answer it here.
+
+    `authorities` is the file of the certificates under one of which an issuer must stand,
+    and `authority_ids` are the identifiers of their keys.
     """
 
     name: str
@@ -92,17 +111,42 @@ class Preset:
     shown_within: timedelta | None = None
     kept_for: timedelta | None = None
     answered_by: tuple[str, ...] = ()
+    authorities: str | None = None
+    authority_ids: tuple[str, ...] = ()
 
     def accepting(self, vcts: Iterable[str]) -> "Preset":
         """Give the preset that is answered by credentials of the types `vcts`."""
         return replace(self, vcts=tuple(vcts))
 
+    def under(self, authorities: TrustAnchors) -> "Preset":
+        """Give the preset that only issuers under one of `authorities` answer.
+
+        It narrows whom the shop trusts, and adds nobody. Raises `Misuse` for none, and for
+        more than a query may name.
+        """
+        if not 1 <= len(ids := authorities.key_ids) <= _MAX_AUTHORITIES:
+            expected = f"1 to {_MAX_AUTHORITIES} authorities"
+            raise Misuse(f"expected {expected}, found {len(ids)} ({self.name})")
+        return replace(self, authority_ids=ids)
+
     def query(self) -> DcqlQuery:
         """Give what the wallet is asked for (OpenID4VP 1.0, section 6)."""
         if not self.vcts:
             raise Misuse(f"expected types that answer the preset, found none ({self.name})")
+        if self.authorities is not None and not self.authority_ids:
+            raise Misuse(f"expected the certificates of {self.authorities}, found none")
         claims = tuple(ClaimQuery(path) for path in self.claims)
-        return DcqlQuery((CredentialQuery(self.name, self.vcts, claims),))
+        under = (AuthorityQuery(AuthorityType.AKI, self.authority_ids),)
+        return DcqlQuery(
+            (
+                CredentialQuery(
+                    self.name,
+                    self.vcts,
+                    claims,
+                    trusted_authorities=under if self.authority_ids else (),
+                ),
+            )
+        )
 
     def policy(self) -> Policy:
         """Give what an answer must fulfil, beyond answering the request."""
@@ -149,6 +193,7 @@ def parse_preset(data: bytes, where: str) -> Preset:
         retention=_words_in(retention, f"{where}.retention"),
         kept_for=_days(retention, f"{where}.retention") if "days" in retention else None,
         answered_by=tuple(answered_by),
+        authorities=_authorities(document, where),
         claims=claims,
         why=why,
         ends=_ends(document, where),
@@ -180,6 +225,13 @@ def _claims(
     if not 1 <= len(claims) <= _MAX_CLAIMS:
         raise Malformed(f"1 to {_MAX_CLAIMS} claims", f"{len(claims)}", f"{where}.claims")
     return tuple(claims), why
+
+
+def _authorities(document: JsonObject, where: str) -> str | None:
+    file = optional_text_at(document, "authorities", where)
+    if file is not None and not _FILE.fullmatch(file):
+        raise Malformed("the name of a file in the folder", "another", f"{where}.authorities")
+    return file
 
 
 def _ends(document: JsonObject, where: str) -> tuple[ClaimPath, str] | None:

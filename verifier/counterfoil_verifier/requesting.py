@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final, NewType, Protocol, TypeAlias
 
 from counterfoil_credentials.client_ids import Prefix
-from counterfoil_credentials.dcql import DcqlQuery
+from counterfoil_credentials.dcql import AuthorityType, DcqlQuery
 from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_credentials.jose import ContentEncryption, DecryptionKey
@@ -322,8 +322,8 @@ def ask(
     The ids, the nonce and the state have 256 random bits each; 128 are the
     least (OpenID4VP 1.0, section 5.2).
 
-    Raises `Misuse` for a query that names `trusted_authorities`: this verifier trusts
-    issuers by name and verifies no certificate chains, so it could accept no answer.
+    Raises `Misuse` for a query that names authorities, and none by the identifier of its
+    key: of the other types (section 6.1.1) this verifier could accept no answer.
     """
     _acceptable(preset.query())
     asked_at = now.replace(microsecond=0)
@@ -344,7 +344,8 @@ def ask(
 
 def _acceptable(query: DcqlQuery) -> DcqlQuery:
     for credential in query.credentials:
-        if credential.trusted_authorities:
-            expected = "a query that this verifier can see answered"
-            raise Misuse(f"expected {expected}, found trusted_authorities ({credential.id})")
+        types = {one.type for one in credential.trusted_authorities}
+        if types and AuthorityType.AKI not in types:
+            expected = "an authority by the identifier of its key (aki)"
+            raise Misuse(f"expected {expected}, found others alone ({credential.id})")
     return query

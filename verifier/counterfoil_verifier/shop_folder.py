@@ -34,6 +34,7 @@ from counterfoil_verifier.shop_file import (
     parse_shop_file,
     read_shop_file,
 )
+from counterfoil_verifier.shop_trust import anchors_in
 
 PRESET_FOLDER: Final = "presets"
 REGISTRATION: Final = "registration.json"
@@ -133,12 +134,18 @@ class ShopFolder(ServedFolder):
     def askable(self) -> list[Preset]:
         """Give the presets that some trusted issuer can answer, each with its types.
 
-        Raises `Malformed` when the settings trust somebody for a preset that is not there.
+        Raises `Malformed` when the settings trust somebody for a preset that is not there,
+        and for a preset whose file of authorities is none.
         """
         trusted, presets = self.settings().trusted, self.presets()
         _require_known(trusted.presets(), presets)
         answered = [(preset, trusted.vcts_for(name)) for name, preset in presets.items()]
-        return [preset.accepting(vcts) for preset, vcts in answered if vcts]
+        return [self._named(preset).accepting(vcts) for preset, vcts in answered if vcts]
+
+    def _named(self, preset: Preset) -> Preset:
+        """Give the preset with the authorities that its file holds."""
+        file = preset.authorities
+        return preset if file is None else preset.under(anchors_in(self.path / file))
 
     def registration(self) -> Registration | None:
         """Give what the shop registered to ask for; None where nobody wants that."""

@@ -30,10 +30,11 @@ from counterfoil_credentials.encoding import (
     text_at,
     texts_at,
 )
-from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.key_discovery import CertifiedIssuers
 from counterfoil_credentials.keys import PublicKey
+from counterfoil_credentials.trust_list import read_trust_list
 from counterfoil_credentials.x509 import TrustAnchors
 
 from counterfoil_verifier.trust import (
@@ -152,6 +153,24 @@ class _EachItsWay:
         return by_time({ending for way in each.values() for ending in way.ends(now)})
 
 
+def ends_of_lists(
+    lists: Sequence[ListFile], fetcher: Fetcher, now: datetime
+) -> tuple[list[Ending], list[CounterfoilError]]:
+    """Read each list; give when it ends, and why the others could not be had."""
+    ends: list[Ending] = []
+    failures: list[CounterfoilError] = []
+    for one in lists:
+        try:
+            found = read_trust_list(
+                fetched_list(fetcher, one.url)(), signed_by=one.signed_by, now=now
+            )
+        except (Malformed, Refused, Unavailable) as failure:
+            failures.append(failure)
+        else:
+            ends.append(Ending(f"the trust list {found.name}", found.ends_at))
+    return by_time(ends), failures
+
+
 def types_at(obj: JsonObject, name: str, where: str) -> dict[str, tuple[str, ...]]:
     """Give the types by preset in the member `name`."""
     types, place = object_at(obj, name, where), f"{where}.{name}"
@@ -205,13 +224,17 @@ def _lists(document: JsonObject, where: str) -> tuple[ListFile, ...]:
 
 
 def _certified(issuer: str, vcts: frozenset[str], file: Path) -> CertificateTrust:
+    issuers = CertifiedIssuers(anchors=anchors_in(file), urls={issuer}, subjects=())
+    return CertificateTrust(dict.fromkeys(vcts, issuers))
+
+
+def anchors_in(file: Path) -> TrustAnchors:
+    """Give the certificates in a PEM file, or raise `Malformed`."""
     if not file.is_file():
         raise Malformed("a file of certificates in PEM", "none", file.name)
     if file.stat().st_size > _MAX_PEM_BYTES:
         raise Malformed(f"at most {_MAX_PEM_BYTES} bytes", "more", file.name)
-    anchors = TrustAnchors.from_pem(file.read_bytes())
-    issuers = CertifiedIssuers(anchors=anchors, urls={issuer}, subjects=())
-    return CertificateTrust(dict.fromkeys(vcts, issuers))
+    return TrustAnchors.from_pem(file.read_bytes())
 
 
 def file_name_at(obj: JsonObject, name: str, where: str) -> str:
