@@ -1,5 +1,6 @@
 """Kill a serving counter under load, serve again, and compare with what was shown."""
 
+import itertools
 import json
 import random
 import secrets
@@ -7,7 +8,7 @@ import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
@@ -25,30 +26,36 @@ from counterfoil_credentials.sdjwt import SdJwt, disclose
 from counterfoil_credentials.sdjwt_vc import StatusReference
 from counterfoil_verifier.shop_folder import ShopFolder
 
-from tests.verifier.running import Served
+from tests.verifier.running import forking
 from tests.verifier.scene import ASKED, INDEX, Brand, answer_form, warranty_claims
 
 SESSIONS_A_KILL = 20
-COPIES = 3
+COPIES = 4
+_ALL_AT_ONCE = 0.2
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class Survived(NamedTuple):
     """What was counted, and neither lost nor doubled."""
 
+    kills: int
+    cut_off: int
+    """Requests that were under way at a kill."""
     shown: int
-    answered: int
+    """Verdicts that were seen before the kill, and were the same after it."""
+    verdicts: int
 
 
 @dataclass
 class Session:
-    """A question, how often its answer was taken, and the verdict that was shown, if any."""
+    """A question, how often its answer was taken, and what was shown of it, if anything."""
 
     name: str
     url: str
     form: dict[str, str]
     taken: int = 0
     shown: str | None = None
+    facts_shown: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, line: HTTPConnection) -> None:
@@ -65,13 +72,17 @@ class Session:
             assert self.shown in (None, found["state"]), "a verdict that was shown is another now"
             if found["state"] != "waiting":
                 self.shown = found["state"]
+            self.facts_shown += found["facts"] is not None
 
 
-def kill_under_load(folder: Path, brand: Brand, url: str, kills: int, seed: int) -> Survived:
+def kill_under_load(
+    folder: Path, brand: Brand, url: str, *, kills: int, seed: int, workers: int = 1
+) -> Survived:
     """Serve the shop in `folder`, which trusts the issuer at `url`, and kill it so often.
 
-    Each answer is sent several times at once; after each kill all of them are sent again.
-    One of them was taken, whoever lived to hear it, and a verdict that was shown stays.
+    Each answer is sent several times at once, to every worker; then one worker is killed, or
+    all of them, and all is sent again, to those that live and to those that come instead.
+    One answer was taken, whoever lived to hear it, and a verdict that was shown stays.
     """
     chance = random.Random(seed)
     holder = MemorySigner.generate()
@@ -85,23 +96,29 @@ def kill_under_load(folder: Path, brand: Brand, url: str, kills: int, seed: int)
         holder=holder.public,
     )
     key = ShopFolder(folder).counter_key()
-    shown = answered = 0
-    sessions: list[Session] = []
-    for left in range(kills, -1, -1):
-        told = f"{left} kills before the end of seed {seed}"
-        served = Served(folder)
-        try:
-            _require_kept(served.port, key, sessions, told)
-            answered += len(sessions)
-            if left:
-                sessions = _asked(served.port, key, credential, holder)
-                with _load(served.port, key, sessions):
-                    time.sleep(chance.uniform(0.02, 0.4))
-                    served.kill()
-                shown += sum(session.shown is not None for session in sessions)
-        finally:
-            served.kill()
-    return Survived(shown, answered)
+    cut_off = shown = verdicts = 0
+    with forking(folder, folder.with_suffix(".log")) as serving:
+        alive = [serving.start() for _ in range(workers)]
+        for left in range(kills, 0, -1):
+            told = f"{left} kills before the end of seed {seed}"
+            sessions = _asked(alive[0].port, key, credential, holder)
+            with _load([one.port for one in alive], key, sessions) as cut:
+                time.sleep(chance.uniform(0.01, 0.3))
+                killed = alive if chance.random() < _ALL_AT_ONCE else [chance.choice(alive)]
+                serving.kill(*killed)
+            cut_off += len(cut)
+            shown += sum(session.shown is not None for session in sessions)
+            alive = [one for one in alive if one not in killed]
+            # A worker that lives has all that the dead one promised, without delay.
+            if alive:
+                _require_kept([one.port for one in alive], key, sessions, told)
+            alive += [serving.start() for _ in killed]
+            _require_kept([one.port for one in alive], key, sessions, told)
+            verdicts += len(sessions)
+        with connected(alive[0].port) as line:
+            counted = sent(line, "GET", "/counter/summary", key)
+    assert counted["verdicts"] == verdicts, f"verdicts were lost or doubled: seed {seed}"
+    return Survived(kills, cut_off, shown, verdicts)
 
 
 def _asked(port: int, key: str, credential: SdJwt, holder: MemorySigner) -> list[Session]:
@@ -125,19 +142,21 @@ def _asked(port: int, key: str, credential: SdJwt, holder: MemorySigner) -> list
     return sessions
 
 
-def _require_kept(port: int, key: str, sessions: list[Session], told: str) -> None:
+def _require_kept(ports: list[int], key: str, sessions: list[Session], told: str) -> None:
     """Let everybody go on after a kill: what was shown is shown, what was taken is not again."""
 
     def go_on(session: Session) -> None:
-        with connected(port) as line:
+        with connected(ports[0]) as line:
             session.look(line, key)
-            was_shown = session.shown
-            for _ in range(COPIES):
+        was_shown = session.shown
+        for port in ports:
+            with connected(port) as line:
                 session.answer(line)
-            session.look(line, key)
+                session.look(line, key)
         assert session.shown == "accepted", told
         # Whoever was cut off may have been the one; nobody was told twice that he was.
         assert session.taken <= 1, f"a session was answered twice: {told}"
+        assert session.facts_shown <= 1, f"what was shown was seen twice: {told}"
         if was_shown is None:
             assert session.taken == 1, f"an answer is taken that nobody gave: {told}"
 
@@ -146,19 +165,29 @@ def _require_kept(port: int, key: str, sessions: list[Session], told: str) -> No
 
 
 @contextmanager
-def _load(port: int, key: str, sessions: list[Session]) -> Generator[None, None, None]:
-    """Send each answer several times at once until all are sent or the counter is gone."""
+def _load(
+    ports: list[int], key: str, sessions: list[Session]
+) -> Generator[list[Exception], None, None]:
+    """Send each answer several times at once until all are sent or the worker is gone.
 
-    def run() -> None:
+    Gives what the kill cut off, once it is over.
+    """
+    cut: list[Exception] = []
+
+    def run(port: int) -> None:
+        try:
+            with connected(port) as line:
+                for session in sessions:
+                    session.answer(line)
+                    session.look(line, key)
         # The kill cuts connections; whatever else goes wrong fails the test.
-        with suppress(OSError, HTTPException), connected(port) as line:
-            for session in sessions:
-                session.answer(line)
-                session.look(line, key)
+        except (ConnectionError, HTTPException) as error:
+            cut.append(error)
 
+    copies = [port for port, _ in zip(itertools.cycle(ports), range(COPIES), strict=False)]
     with ThreadPoolExecutor(COPIES) as pool:
-        runs = [pool.submit(run) for _ in range(COPIES)]
-        yield
+        runs = [pool.submit(run, port) for port in copies]
+        yield cut
         for done in runs:
             done.result()
 
