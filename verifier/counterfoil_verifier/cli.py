@@ -212,7 +212,8 @@ def _init(given: argparse.Namespace) -> int:
 def _serve(given: argparse.Namespace) -> int:
     from counterfoil_service.serving import bind, bind_exactly, serve
 
-    from counterfoil_verifier.operating import operated_app
+    from counterfoil_verifier.operating import operated_app, tell_failure
+    from counterfoil_verifier.shop_rounds import ShopRounds
 
     folder = ShopFolder(given.dir)
     folder.require_made()
@@ -239,6 +240,8 @@ def _serve(given: argparse.Namespace) -> int:
                 fetcher=GuardedFetcher(loopback_routes_unsafely={one: one for one in hooks}),
                 trust=shop.trust,
                 data=folder.path,
+                rounds=ShopRounds(shop, clock=given.clock, failed=tell_failure),
+                flags=shop.flags,
                 loopback_webhooks=hooks,
                 clock=given.clock,
             )

@@ -21,6 +21,8 @@ the prefix under which wallets know the shop (`redirect_uri`,
 `loopback_routes_unsafely` maps an https origin to one of this machine, for a
 developer; it is absent elsewhere. So is `loopback_webhooks_for_development_only`:
 origins on this machine that a development set-up may tell of verdicts.
+`shop_upkeep.py` tells of what is done besides answering: `flags`, `results_to`,
+`preload_every_s` and `remember_signatures`.
 """
 
 from collections.abc import Mapping
@@ -43,6 +45,7 @@ from counterfoil_service.served_folder import LOOPBACK, is_loopback_origin, publ
 
 from counterfoil_verifier.requesting import Way
 from counterfoil_verifier.shop_trust import TrustSettings, Types, file_name_at, parse_trust
+from counterfoil_verifier.shop_upkeep import MEMBERS, NO_UPKEEP, UpkeepSettings, parse_upkeep
 
 T = TypeVar("T")
 
@@ -71,6 +74,7 @@ _MEMBERS: Final = frozenset(
         "return_to",
         "loopback_routes_unsafely",
         _WEBHOOKS,
+        *MEMBERS,
     }
 )
 _PREFIXES: Final = {
@@ -106,6 +110,7 @@ class ShopFile:
     return_to: str | None = None
     loopback_routes_unsafely: Mapping[str, str]
     loopback_webhooks: frozenset[str] = frozenset()
+    upkeep: UpkeepSettings = NO_UPKEEP
 
     @property
     def trusts(self) -> Mapping[str, Types]:
@@ -113,11 +118,11 @@ class ShopFile:
         return self.trusted.trusts
 
     def routes(self) -> dict[str, str]:
-        """Give where on this machine an origin is: those named, and a developer's issuers."""
+        """Give where on this machine an origin is: those named, and whom a developer asks."""
         here = {
-            origin_of(issuer): origin_of(issuer)
-            for issuer in self.trusts
-            if self.develops and is_on_loopback(issuer)
+            origin_of(url): origin_of(url)
+            for url in (*self.trusts, *self.upkeep.urls())
+            if self.develops and is_on_loopback(url)
         }
         return {**here, **self.loopback_routes_unsafely}
 
@@ -184,6 +189,11 @@ def parse_shop_file(data: bytes) -> ShopFile:
             name: text_at(routes, name, f"{FILE_NAME}.loopback_routes_unsafely") for name in routes
         },
         loopback_webhooks=_webhooks(document, develops=develops),
+        upkeep=parse_upkeep(
+            document,
+            FILE_NAME,
+            may_ask=lambda url: url.startswith("https://") or (develops and is_on_loopback(url)),
+        ),
     )
 
 

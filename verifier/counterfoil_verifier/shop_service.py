@@ -8,7 +8,7 @@
 nobody, what the folder took along (`preload`) answers instead.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,20 +17,25 @@ from typing import Final
 from counterfoil_credentials.client_ids import Prefix
 from counterfoil_credentials.did_web import did_web_url
 from counterfoil_credentials.dids import Did
-from counterfoil_credentials.errors import Malformed, Misuse
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.fetch_urls import parse_url
 from counterfoil_credentials.token_status_list import FetchedStatusSource
 from counterfoil_service.sealing import Seal
 
 from counterfoil_verifier.counter import Counter
+from counterfoil_verifier.flag_feed import FEED_MEDIA_TYPES, KeptFlags
 from counterfoil_verifier.gathering import Gathering
 from counterfoil_verifier.identity import Identity, OwnKey, Unproved, WebDid, certified
+from counterfoil_verifier.preload import Preload, write_preload
 from counterfoil_verifier.preloaded import PreloadedFetcher
+from counterfoil_verifier.remembered import Remembered
 from counterfoil_verifier.requesting import Shop
 from counterfoil_verifier.shop_file import FILE_NAME, ShopFile
 from counterfoil_verifier.shop_folder import ShopFolder
+from counterfoil_verifier.shop_reload import CurrentTrust, Reloading
 from counterfoil_verifier.shop_trust import trust_of
+from counterfoil_verifier.shop_upkeep import flags_of
 from counterfoil_verifier.sql_store import SqlNames, SqlSessionStore
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.trust import Trust
@@ -42,12 +47,15 @@ _DID_MEDIA_TYPES: Final = "application/did+ld+json, application/did+json, applic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenShop:
-    """A shop whose database is open."""
+    """A shop whose database is open. `fetcher` is its way out, without what was taken along."""
 
     folder: ShopFolder
     trust: Trust
     store: SqlSessionStore
     counter: Counter
+    fetcher: Fetcher
+    reloading: Reloading
+    flags: KeptFlags | None
 
 
 @contextmanager
@@ -65,38 +73,76 @@ def open_shop(
     when the database cannot be had.
     """
     folder.require_made()
-    shop = shop_in(folder, url)
-    fetcher = carried(folder, fetcher, clock)
+    shop, upkeep = shop_in(folder, url), folder.settings().upkeep
+    preloaded = carried(folder, fetcher, clock)
     presets = folder.askable()
-    trust = trust_of(folder.settings().trusted, fetcher, folder.path)
+    trust = CurrentTrust(trust_of(folder.settings().trusted, preloaded, folder.path))
+    flags = flags_in(folder, preloaded, clock)
     store = SqlSessionStore(folder.database(database))
     try:
         counter = Counter(
             shop=shop,
             presets=presets,
             trust=trust,
-            statuses=Statuses(FetchedStatusSource(fetcher)),
+            statuses=Statuses(FetchedStatusSource(preloaded)),
             store=store,
+            flags=flags,
             names=SqlNames(store.database),
+            remembered=Remembered() if upkeep.remembers_signatures else None,
             clock=clock,
         )
-        yield OpenShop(folder=folder, trust=trust, store=store, counter=counter)
+        yield OpenShop(
+            folder=folder,
+            trust=trust,
+            store=store,
+            counter=counter,
+            fetcher=fetcher,
+            reloading=Reloading(folder, counter, trust, preloaded, clock=clock),
+            flags=flags,
+        )
     finally:
         store.close()
 
 
-def carried(folder: ShopFolder, fetcher: Fetcher, clock: Callable[[], datetime]) -> Fetcher:
+def carried(
+    folder: ShopFolder, fetcher: Fetcher, clock: Callable[[], datetime]
+) -> PreloadedFetcher:
     """Give `fetcher` with what the folder took along for when it reaches nobody.
 
     Raises like `read_preload` for a file that is not this shop's, or was changed.
     """
-    kept = folder.preload(clock())
-    return fetcher if kept is None else PreloadedFetcher(fetcher, kept, clock)
+    now = clock()
+    return PreloadedFetcher(fetcher, folder.preload(now) or Preload(now, {}), clock)
+
+
+def flags_in(
+    folder: ShopFolder, fetcher: Fetcher, clock: Callable[[], datetime]
+) -> KeptFlags | None:
+    """Give the feed of flags that the settings name, if they name one."""
+    feed = folder.settings().upkeep.flags
+    return None if feed is None else KeptFlags(flags_of(feed, fetcher, folder.path), clock)
+
+
+def take_along(
+    folder: ShopFolder, fetcher: Fetcher, clock: Callable[[], datetime]
+) -> tuple[Preload, Mapping[str, CounterfoilError]]:
+    """Fetch what the shop will need without a network, and keep it; give what could not be had.
+
+    `fetcher` must be the network itself: what was taken along before is no news.
+    """
+    gathering, now = gather(folder.settings(), fetcher, clock), clock()
+    before = folder.preload(now) if gathering.failures else None
+    # What could not be had today stays as it was: a list says its own age.
+    kept = () if before is None else before.documents.values()
+    data = write_preload([*kept, *gathering.documents], signer=folder.signer(), at=now)
+    return folder.take_along(data, now), gathering.failures
 
 
 def gather(settings: ShopFile, fetcher: Fetcher, clock: Callable[[], datetime]) -> Gathering:
     """Fetch, while there is a network, what the shop will need without one."""
     gathering = Gathering(fetcher, clock)
+    if settings.upkeep.flags is not None and settings.upkeep.flags.url is not None:
+        gathering.document(settings.upkeep.flags.url, accept=FEED_MEDIA_TYPES)
     for one in settings.trusted.lists:
         gathering.document(one.url, accept=LIST_MEDIA_TYPES)
     for issuer in settings.trusts:

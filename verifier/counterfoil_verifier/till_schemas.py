@@ -1,4 +1,6 @@
-"""HTTP bodies of what a till sends: a code that a phone shows first, results from offline."""
+"""HTTP bodies of what a till sends (a code shown first, results from offline), and its warnings."""
+
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,3 +21,17 @@ class KeptBody(BaseModel):
     """How many results were new; the others were here already."""
 
     kept: int
+
+
+class WarningBody(BaseModel):
+    """Something that somebody has to see to, by `at` or because of what happened then."""
+
+    code: str
+    what: str
+    at: datetime | None = None
+
+
+class WarningsBody(BaseModel):
+    """GET /health/warnings: empty where nothing is amiss."""
+
+    warnings: list[WarningBody]
