@@ -116,6 +116,21 @@ def test_facts_nobody_came_for_are_gone_after_a_minute(scene: Scene, clock: Cloc
     assert scene.counter.look(second.session_id).held is None
 
 
+def test_facts_are_gone_when_the_clock_goes_back(scene: Scene, clock: Clock) -> None:
+    """Otherwise they would stay for as long as the clock is behind, and a minute."""
+    first, second = scene.counter.ask("warranty"), scene.counter.ask("warranty")
+    scene.counter.receive(*scene.answer(first))
+    scene.counter.receive(*scene.answer(second))
+
+    clock.advance(SECOND - FACTS_HELD_FOR)
+    scene.counter.tidy()
+    assert scene.counter.look(first.session_id).held is not None
+    clock.advance(-SECOND)
+    scene.counter.tidy()
+    clock.advance(FACTS_HELD_FOR)
+    assert scene.counter.look(second.session_id).held is None
+
+
 class Ajar(MemoryStore):
     """A store that lets somebody look between an answer and what follows it."""
 
@@ -210,6 +225,21 @@ def test_tidying_drops_facts_and_old_verdicts(scene: Scene, clock: Clock) -> Non
 
     clock.advance(timedelta(hours=1))
     scene.counter.tidy()
+    assert refusal(lambda: scene.counter.look(asked.session_id)) == ["request-unknown"]
+
+
+def test_a_clock_that_was_ahead_for_a_moment_keeps_no_verdict_longer(
+    scene: Scene, clock: Clock
+) -> None:
+    clock.advance(1000 * DAY)
+    scene.counter.tidy()
+    clock.advance(-1000 * DAY)
+    asked = scene.counter.ask("warranty")
+    scene.counter.receive(*scene.answer(asked))
+
+    clock.advance(VERDICTS_KEPT_FOR + SECOND)
+    scene.counter.tidy()
+
     assert refusal(lambda: scene.counter.look(asked.session_id)) == ["request-unknown"]
 
 

@@ -120,9 +120,23 @@ def test_a_name_stays_taken_for_as_long_as_its_code_counts(scene: Scene, clock: 
     clock.advance(WINDOW)
     assert names.forget_names(clock()) == 0
     assert codes(scene, shown, till) == ["already-shown"]
+    clock.advance(DAY)
+    assert names.forget_names(clock()) == 0
     clock.advance(SECOND)
     assert names.forget_names(clock()) == 1
     assert codes(scene, shown, till) == ["key-binding-too-old"]
+
+
+def test_a_clock_that_was_ahead_for_an_hour_makes_no_code_new_again(
+    scene: Scene, clock: Clock
+) -> None:
+    names = MemoryNames()
+    till, shown = Till(TILL, names), code(scene)
+    verify(scene, shown, till)
+
+    names.forget_names(clock() + timedelta(hours=1))
+
+    assert codes(scene, shown, till) == ["already-shown"]
 
 
 def test_an_answer_to_a_question_is_nothing_to_show(scene: Scene, till: Till) -> None:

@@ -604,3 +604,37 @@ def test_lists_that_fail_do_not_pile_up(scene: Scene, monkeypatch: pytest.Monkey
     assert scene.brand.fetches == 4
     look("a")
     assert scene.brand.fetches == 5
+
+
+def test_a_clock_that_was_ahead_for_a_moment_does_not_keep_a_list_from_being_asked(
+    scene: Scene, clock: Clock
+) -> None:
+    scene.brand.listed_at = NOON - MINUTE
+    scene.brand.list_ttl_s = 60
+    clock.advance(30 * DAY)
+    look_up(scene, 60 * DAY)
+    clock.advance(-30 * DAY)
+    scene.brand.listed[INDEX], scene.brand.listed_at = 1, NOON
+
+    assert refusal(scene) == ["revoked"]
+
+
+@pytest.mark.parametrize("behind", [0, 60, 61])
+def test_a_list_from_after_the_tills_own_time_says_nothing_but_revoked(
+    scene: Scene, clock: Clock, behind: int
+) -> None:
+    """A till whose clock went back would call a list fresh for as long as it is behind."""
+    verify(scene)
+    scene.brand.is_reachable = False
+    clock.advance(-behind * SECOND)
+
+    if behind <= 60:
+        verify(scene)
+    else:
+        assert open_question(scene) == ["status-list-from-the-future"]
+        revoked = Scene_with(scene)
+        revoked.brand.listed[INDEX], revoked.brand.is_reachable = 1, True
+        clock.advance(behind * SECOND)
+        assert refusal(revoked) == ["revoked"]
+        clock.advance(-behind * SECOND)
+        assert refusal(revoked) == ["revoked"]

@@ -290,3 +290,29 @@ def test_a_broken_document_leaves_the_question_open(
 def test_one_text_is_not_a_collection_of_types() -> None:
     with pytest.raises(Misuse):
         FetchedTrust(MemoryFetcher(), {ISSUER: WARRANTY_TYPE})
+
+
+def test_a_clock_that_was_ahead_for_a_moment_does_not_keep_a_withdrawn_key_for_years(
+    trust: FetchedTrust, metadata: Metadata, clock: Clock
+) -> None:
+    withdrawn = metadata.signers[0].public.thumbprint()
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, withdrawn), now=clock() + 1000 * DAY)
+    metadata.signers = [MemorySigner.generate()]
+    new = metadata.signers[0].public
+
+    assert codes(lambda: trust.key_for(asked(ISSUER, WARRANTY_TYPE, withdrawn), now=clock())) == [
+        "issuer-key-unknown"
+    ]
+    assert trust.key_for(asked(ISSUER, WARRANTY_TYPE, new.thumbprint()), now=clock()) == new
+
+
+def test_keys_of_a_time_to_come_serve_nobody_while_the_issuer_is_silent(
+    trust: FetchedTrust, metadata: Metadata, clock: Clock
+) -> None:
+    kid = metadata.signers[0].public.thumbprint()
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock() + MAX_AGE)
+    metadata.disconnect()
+
+    with pytest.raises(Unavailable):
+        trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock())
+    trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock.advance(SECOND))

@@ -53,6 +53,7 @@ from counterfoil_verifier.shown import Till
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.store import OneTimeNames, SessionStore, Summary
 from counterfoil_verifier.trust import Trust
+from counterfoil_verifier.trust_certified import CertifiedAlone
 from counterfoil_verifier.verdict import TIDY_VERDICTS_EVERY, VERDICTS_KEPT_FOR
 from counterfoil_verifier.verifier import Verifier
 from counterfoil_verifier.words import Language
@@ -85,8 +86,9 @@ class Counter:
         shows unasked is taken, once; `remembered` says what that costs a customer.
         """
         self._shop = shop
+        believed = CertifiedAlone(trust) if shop.is_strict else trust
         self._verifier_of: Callable[[Preset], Verifier] = lambda preset: Verifier(
-            preset.policy(), trust, statuses, algorithms=algorithms, remembered=remembered
+            preset.policy(), believed, statuses, algorithms=algorithms, remembered=remembered
         )
         self._presets: dict[str, Preset] = {}
         self._verifiers: dict[str, Verifier] = {}
@@ -172,7 +174,7 @@ class Counter:
         """
         session = _of_till(self._store.by_session(session_id), till)
         waiting, preset = self._open(session)
-        return tuple(frames(self._shop.link(waiting, preset, Way.VALUE)))
+        return tuple(frames(self._shop.whole_link(waiting, preset)))
 
     def scan(
         self,
@@ -334,7 +336,7 @@ class Counter:
         now = self._clock()
         self._held.drop_old(now)
         self._store.drop_keys(now, held_since=now - FACTS_HELD_FOR)
-        if self._tidied_at is None or now - self._tidied_at >= TIDY_VERDICTS_EVERY:
+        if self._tidied_at is None or abs(now - self._tidied_at) >= TIDY_VERDICTS_EVERY:
             self._tidied_at = now
             self._store.forget_before(now - VERDICTS_KEPT_FOR)
             if self._names is not None:

@@ -26,13 +26,13 @@ class HeldInMemory:
     def put(self, session_id: SessionId, verdict: Verdict, held: Held, now: datetime) -> None:
         """Hold what explains a verdict, unless something does already."""
         with self._lock:
-            self._held.setdefault((session_id, verdict), (held, now + FACTS_HELD_FOR))
+            self._held.setdefault((session_id, verdict), (held, now))
 
     def take(self, session_id: SessionId, verdict: Verdict, now: datetime) -> Held | None:
         """Give what explains a verdict, once and while it is young."""
         with self._lock:
-            held, until = self._held.pop((session_id, verdict), (None, now))
-        return held if now < until else None
+            held, since = self._held.pop((session_id, verdict), (None, now))
+        return held if _is_young(since, now) else None
 
     def take_back(self, session_id: SessionId, verdict: Verdict, held: Held) -> None:
         """Forget what explains a verdict that has not become the session's."""
@@ -43,4 +43,10 @@ class HeldInMemory:
     def drop_old(self, now: datetime) -> None:
         """Forget what nobody came for."""
         with self._lock:
-            self._held = {name: entry for name, entry in self._held.items() if now < entry[1]}
+            young = {name: each for name, each in self._held.items() if _is_young(each[1], now)}
+            self._held = young
+
+
+def _is_young(since: datetime, now: datetime) -> bool:
+    # A clock that goes back must not make a minute longer.
+    return abs(now - since) < FACTS_HELD_FOR

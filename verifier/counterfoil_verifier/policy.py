@@ -23,6 +23,7 @@ from counterfoil_verifier.statuses import ListEnded, StatusAt
 
 StatusLookup = Callable[[timedelta], StatusAt]
 
+_SKEW: Final = timedelta(seconds=60)
 _CALENDAR_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -192,6 +193,11 @@ class NotRevoked:
         if status.value == INVALID:
             return self._against("revoked", "one that was revoked", status)
         age = presented.now - status.listed_at
+        if age < -_SKEW:
+            # The till's clock went back: how old the list is cannot be known.
+            expected, found = "a list that is not from the future", "one that is"
+            ahead = _open("status-list-from-the-future", expected, found)
+            return replace(ahead, status_as_of=status.listed_at)
         if age > self.max_age:
             expected = f"a status list no older than {self.max_age}"
             too_old = _open("status-too-old", expected, f"one {age} old")

@@ -21,8 +21,9 @@ from counterfoil_credentials.spec import KEY_BINDING_TYP
 from counterfoil_verifier.store import OneTimeNames
 
 _WHERE: Final = "kb_jwt"
-# A proof counts through its last second.
-_SECOND: Final = timedelta(seconds=1)
+# A proof counts through its last second, by the till's clock. That may be ahead for a
+# while: a name that was forgotten then would be new again when the clock is put right.
+_KEPT_LONGER: Final = timedelta(days=1, seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Till:
         Raises `Refused` with `already-shown`.
         """
         shown = sha256(f"{holder.thumbprint()} {nonce}".encode()).hexdigest()
-        if not self.names.take(f"shown {self.name} {shown}", ends_at=last_moment + _SECOND):
+        if not self.names.take(f"shown {self.name} {shown}", ends_at=last_moment + _KEPT_LONGER):
             raise Refused(
                 Reason("already-shown", "a code that is new here", "one shown before", _WHERE)
             )

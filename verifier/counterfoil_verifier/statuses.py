@@ -286,7 +286,8 @@ def _is_due(kept: _Kept, now: datetime, max_age: timedelta) -> bool:
     at_most_s = int(KEPT_AT_MOST.total_seconds())
     lives = KEPT_WITHOUT_TTL if ttl_s is None else timedelta(seconds=min(ttl_s, at_most_s))
     return (
-        now - kept.fetched_at >= lives
+        # Had at a time to come, it was had by a clock that was put right since.
+        abs(now - kept.fetched_at) >= lives
         or now - kept.signed.listed_at > max_age
         or _has_expired(kept, now)
     )

@@ -43,7 +43,9 @@ class _Fetched(Generic[T]):
     failure: str | None
 
     def age(self, now: datetime) -> timedelta:
-        return timedelta.max if self.fetched_at is None else now - self.fetched_at
+        # Had at a time to come, by a clock that was put right since: its age is not known,
+        # and must not be less than nothing until that time.
+        return timedelta.max if self.fetched_at is None else abs(now - self.fetched_at)
 
 
 class Kept(Generic[T]):
@@ -122,4 +124,4 @@ class Kept(Generic[T]):
 
 
 def _may_ask(known: "_Fetched[T]", now: datetime) -> bool:
-    return now - known.tried_at >= RETRY_AFTER
+    return abs(now - known.tried_at) >= RETRY_AFTER
