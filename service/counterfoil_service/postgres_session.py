@@ -28,6 +28,12 @@ from counterfoil_service.statements import Compiled, Row, Value, named_row
 CONNECT_TIMEOUT_S: Final = 10
 LOCK_TIMEOUT_MS: Final = 10_000
 """How long a writer waits for the one before it."""
+HOLD_TIMEOUT_MS: Final = 5_000
+"""How long a writer may do nothing while all others wait for it: shorter than they wait.
+
+A worker that is killed lets go at once. One that stands still, or whose machine lost its
+network or its power, would keep the lock until the server noticed, which may take hours.
+"""
 ANSWER_TIMEOUT_MS: Final = 60_000
 """How long an answer may take before the server counts as gone."""
 
@@ -45,6 +51,7 @@ _DIALECT: Final = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-unty
 # SQLSTATE classes (PostgreSQL manual, appendix A): connection, transaction rolled back,
 # resources, operator intervention, system error.
 _OF_THE_MOMENT: Final = frozenset({"08", "40", "53", "55", "57", "58"})
+_HELD_TOO_LONG: Final = "25P03"
 _DATA: Final = "22"
 
 # As numbers: an enumeration's names are looked up slowly, and each statement asks.
@@ -60,9 +67,15 @@ _IN_TRANSACTION: Final = frozenset(
 _FAILED: Final = frozenset({int(pq.ExecStatus.FATAL_ERROR), int(pq.ExecStatus.PIPELINE_ABORTED)})
 
 
-def connected(url: str, *, autocommit: bool = True) -> psycopg.Connection:
-    """Open a connection. Raises `Unavailable` without the URL, which may hold a password."""
-    ours = f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={ANSWER_TIMEOUT_MS}"
+def connected(url: str, *, autocommit: bool = True, hold_ms: int = 0) -> psycopg.Connection:
+    """Open a connection, whose transactions may stand still for `hold_ms` (0: for ever).
+
+    Raises `Unavailable` without the URL, which may hold a password.
+    """
+    ours = (
+        f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={ANSWER_TIMEOUT_MS}"
+        f" -c idle_in_transaction_session_timeout={hold_ms}"
+    )
     try:
         theirs = conninfo_to_dict(url).get("options", "")
         return psycopg.connect(
@@ -105,7 +118,7 @@ class PostgresSession(Session):
 
     def __init__(self, url: str, *, read_only: bool) -> None:
         super().__init__(_DIALECT, beginning=_READING if read_only else _WRITING)
-        self._opened = connected(url)
+        self._opened = connected(url, hold_ms=0 if read_only else HOLD_TIMEOUT_MS)
         self._raw = self._opened.pgconn
         self._prepared: dict[str, bytes] = {}
         for command in (*self._beginning, MARK, RELEASE, UNDO, COMMIT, ROLL_BACK):
@@ -255,6 +268,6 @@ def _require_success(result: PGresult) -> None:
         found = f"another ({state})"
         raise Malformed("a value of its column", found, "a value for the database")
     text = f"{primary.decode(errors='replace')} ({state})"
-    if state[:2] in _OF_THE_MOMENT:
+    if state[:2] in _OF_THE_MOMENT or state == _HELD_TOO_LONG:
         raise Unavailable(f"expected the database to take part, found {text}")
     raise Misuse(f"expected a statement that fits the schema, found {text}")

@@ -17,7 +17,7 @@ from typing import TypeAlias, TypeVar
 
 import pytest
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Unavailable
-from counterfoil_service import sql
+from counterfoil_service import postgres_session, sql
 from counterfoil_service.group_commit import MAX_WAITING
 from counterfoil_service.postgres_session import connected
 from counterfoil_service.sql import Database
@@ -626,6 +626,35 @@ def test_goes_on_after_the_server_closed_its_connections(postgres_url: str) -> N
     assert codes(database) == [1, 3]
     other.close()
     database.close()
+
+
+def test_who_stands_still_with_the_lock_loses_it_and_who_reads_goes_on(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert postgres_session.HOLD_TIMEOUT_MS < postgres_session.LOCK_TIMEOUT_MS
+    monkeypatch.setattr(postgres_session, "HOLD_TIMEOUT_MS", 100)
+    frozen, other = (Database.open(postgres_url, METADATA) for _ in range(2))
+
+    def stand_still(code: int, *later: int) -> None:
+        with frozen.transaction() as connection:
+            connection.change(ADD, id=code, state="open")
+            with other.transaction() as freed:
+                freed.change(ADD, id=code + 1, state="open")
+            for another in later:
+                connection.change(ADD, id=another, state="open")
+
+    with other.reading() as reader:
+        assert reader.value(COUNT) == 0
+        with pytest.raises(Unavailable):
+            stand_still(1)
+        assert reader.value(COUNT) == 0
+    with pytest.raises(Unavailable):
+        stand_still(3, 5)
+
+    assert codes(frozen) == [2, 4]
+    assert run(frozen.write(adding(6))) == 6
+    frozen.close()
+    other.close()
 
 
 def test_says_unavailable_without_a_server_and_tells_no_password(tmp_path: Path) -> None:
