@@ -25,7 +25,7 @@ from typing import Any, Final
 import orjson
 from counterfoil_credentials.encoding import JsonObject, compact_json
 from counterfoil_credentials.holder_proof import make_proof
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
 from counterfoil_issuer.app import create_app
@@ -69,7 +69,8 @@ from bench.loopback import (
 )
 from bench.measure import DISK, QUICK_ROUNDS, Operation, Other
 
-_URL: Final = "https://audio.example"
+URL: Final = "https://audio.example"
+VCT: Final = f"{URL}/types/warranty"
 _SECRET: Final = b"a secret of the bench and no one"
 _KEY: Final = b"\x07" * 32
 _REQUESTS: Final = 160
@@ -79,10 +80,9 @@ _QUICK_REQUESTS: Final = 16
 _ISSUING_ROUNDS: Final = 61
 _ROUNDS: Final = 15
 _HELLOS: Final = 640
-_LIST_SIZE: Final = 131_072
-_SMALL_LIST: Final = 1_024
+LIST_SIZE: Final = 131_072
+SMALL_LIST: Final = 1_024
 _HOUR: Final = timedelta(hours=1)
-_STATUS: Final = StatusReference(f"{_URL}/status-lists/1", 4711)
 _SCHEME: Final = ec.ECDSA(Prehashed(hashes.SHA256()))
 _SPEND: Final = Statement(insert(SPENT_NONCES))
 _ADD_ISSUANCE: Final = Statement(
@@ -107,10 +107,10 @@ def operations(*, quick: bool) -> Iterator[Operation]:
         folder = Path(name)
         if quick:
             yield from _credentials(folder, _QUICK_REQUESTS, QUICK_ROUNDS)
-            yield from _status_list(folder, _SMALL_LIST, QUICK_ROUNDS)
+            yield from _status_list(folder, SMALL_LIST, QUICK_ROUNDS)
         else:
             yield from _credentials(folder, _REQUESTS, _ISSUING_ROUNDS)
-            yield from _status_list(folder, _LIST_SIZE, _ROUNDS)
+            yield from _status_list(folder, LIST_SIZE, _ROUNDS)
 
 
 def _credentials(folder: Path, size: int, rounds: int) -> Iterator[Operation]:
@@ -141,7 +141,7 @@ def _credentials(folder: Path, size: int, rounds: int) -> Iterator[Operation]:
 
 def _status_list(folder: Path, length: int, rounds: int) -> Iterator[Operation]:
     path = folder / "list.sqlite3"
-    _revoke_some(path, length)
+    revoke_some(path, length)
     lists, hellos = [get("/status-lists/1")] * _HELLOS, [get("/")] * _HELLOS
     with (
         running("bench.issuer_http", "issuer", str(path), str(length)) as our_port,
@@ -161,9 +161,9 @@ def _status_list(folder: Path, length: int, rounds: int) -> Iterator[Operation]:
         )
 
 
-def _issuer(store: SqlStore, length: int = _LIST_SIZE) -> Issuer:
+def _issuer(store: SqlStore, length: int = LIST_SIZE) -> Issuer:
     return Issuer(
-        url=_URL,
+        url=URL,
         catalogue=parse_catalogue_files(sample_files()),
         signer=MemorySigner.from_private_bytes(_KEY),
         secret=_SECRET,
@@ -192,7 +192,7 @@ def _requests(path: Path, count: int) -> list[bytes]:
                 now=now,
                 random=secrets.token_bytes,
             )
-            proof = make_proof(MemorySigner.generate(), issuer=_URL, nonce=issuer.nonce(), now=now)
+            proof = make_proof(MemorySigner.generate(), issuer=URL, nonce=issuer.nonce(), now=now)
             asked: JsonObject = {
                 "credential_configuration_id": WARRANTY.name,
                 "proofs": {"jwt": [proof]},
@@ -213,8 +213,8 @@ def _warranty(issuer: Issuer) -> Dataset:
     )
 
 
-def _revoke_some(path: Path, length: int) -> None:
-    """Issue a hundredth of a list, and revoke it."""
+def revoke_some(path: Path, length: int) -> None:
+    """Issue every hundredth entry of a list, and revoke it."""
     now = utc_now()
     with closing(SqlStore(path)) as store, store.transaction() as held:
         issuer = _issuer(store, length)
@@ -243,24 +243,29 @@ def _revoke_some(path: Path, length: int) -> None:
             held.revoke(name, now, RevocationReason.FRAUD)
 
 
-def _sample() -> SdJwt:
+def sample(holder: PublicKey, index: int) -> SdJwt:
+    """Give a warranty of `holder` with an entry in the status list, as the issuer signs it."""
     now = datetime.now(UTC)
     return issue_credential(
         WARRANTY.sample,
-        vct=f"{_URL}/types/warranty",
-        issuer=_URL,
+        vct=VCT,
+        issuer=URL,
         signer=MemorySigner.from_private_bytes(_KEY),
-        holder=MemorySigner.generate().public,
+        holder=holder,
         issued_at=now,
         expires_at=now + _HOUR,
-        status=_STATUS,
+        status=StatusReference(f"{URL}/status-lists/1", index),
         concealed=WARRANTY.concealed,
         random=secrets.token_bytes,
     )
 
 
+def _of_somebody() -> SdJwt:
+    return sample(MemorySigner.generate().public, 4711)
+
+
 def _disclosures() -> int:
-    return str(_sample()).count("~") - 1
+    return str(_of_somebody()).count("~") - 1
 
 
 def _b64(data: bytes) -> bytes:
@@ -282,13 +287,13 @@ class _Bare:
             connection.change(insert(STATUS_LISTS).values(list_number=1, used=0, changes=0))
         self._datasets = iter([row.dataset_id for row in rows])
         self._key = ec.derive_private_key(int.from_bytes(_KEY), ec.SECP256R1())
-        head, payload, _ = str(_sample()).partition("~")[0].encode().split(b".")
+        head, payload, _ = str(_of_somebody()).partition("~")[0].encode().split(b".")
         self._head = head
         self._payload: dict[str, Any] = orjson.loads(_from_b64(payload))
-        texts = str(_sample()).encode().split(b"~")[1:-1]
+        texts = str(_of_somebody()).encode().split(b"~")[1:-1]
         self._claims = [orjson.loads(_from_b64(text))[1:] for text in texts]
         # Entries of the list are drawn: they go anywhere in their index.
-        self._entries = iter(random.sample(range(_LIST_SIZE), len(rows)))
+        self._entries = iter(random.sample(range(LIST_SIZE), len(rows)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one credential request."""
@@ -373,4 +378,4 @@ def _app(kind: str, path: Path, length: int) -> AsgiApp:
 
 
 if __name__ == "__main__":
-    serve(_app(sys.argv[1], Path(sys.argv[2]), int([*sys.argv, str(_LIST_SIZE)][3])))
+    serve(_app(sys.argv[1], Path(sys.argv[2]), int([*sys.argv, str(LIST_SIZE)][3])))

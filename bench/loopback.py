@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any, Final, TypeAlias
 
 from counterfoil_service import serving
 from counterfoil_service.serving import bind
@@ -47,12 +48,21 @@ async def respond(send: Send, body: bytes, media_type: bytes = b"text/plain") ->
 @contextmanager
 def running(module: str, *arguments: str) -> Generator[int, None, None]:
     """Run `python -m module arguments…`, which calls `serve`, and give its port."""
-    command = [sys.executable, "-m", module, *arguments]
-    # The program is one of ours.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with started([sys.executable, "-m", module, *arguments]) as said:
+        yield int(said.readline())
+
+
+@contextmanager
+def started(command: Sequence[str], *, log: Path | None = None) -> Generator[IO[str], None, None]:
+    """Run one of our programs and give what it says; what it complains of goes into `log`."""
+    with ExitStack() as stack:
+        trouble = None if log is None else stack.enter_context(log.open("wb"))
+        process = stack.enter_context(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=trouble, text=True)  # noqa: S603
+        )
         try:
             assert process.stdout is not None  # noqa: S101  # it was asked for
-            yield int(process.stdout.readline())
+            yield process.stdout
         finally:
             process.terminate()
 
@@ -65,11 +75,11 @@ def cpu_per_request(port: int, requests: Sequence[bytes]) -> float:
 async def _measured(port: int, requests: Sequence[bytes]) -> float:
     connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
     try:
-        before = int(await _asked(*connections[0], get("/cpu")))
+        before = int(await asked(*connections[0], get("/cpu")))
         await asyncio.gather(
             *(_work(*each, requests[n::CONNECTIONS]) for n, each in enumerate(connections))
         )
-        after = int(await _asked(*connections[0], get("/cpu")))
+        after = int(await asked(*connections[0], get("/cpu")))
     finally:
         for _, writer in connections:
             writer.close()
@@ -80,12 +90,13 @@ async def _work(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, requests: Sequence[bytes]
 ) -> None:
     for request in requests:
-        await _asked(reader, writer, request)
+        await asked(reader, writer, request)
 
 
-async def _asked(
+async def asked(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
 ) -> bytes:
+    """Send `request` and give the answer's body; it must be answered 200."""
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
@@ -96,15 +107,21 @@ async def _asked(
     return body
 
 
-def get(path: str) -> bytes:
-    """Give a GET request."""
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+def get(path: str, *, token: str | None = None) -> bytes:
+    """Give a GET request, with a bearer token."""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{_bearer(token)}\r\n".encode()
 
 
-def post(path: str, body: bytes, *, token: str) -> bytes:
-    """Give a POST request with a JSON body and a bearer token."""
+def post(
+    path: str, body: bytes, *, token: str | None = None, media_type: str = "application/json"
+) -> bytes:
+    """Give a POST request, with a bearer token."""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\n"
+        f"{_bearer(token)}Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def _bearer(token: str | None) -> str:
+    return "" if token is None else f"Authorization: Bearer {token}\r\n"

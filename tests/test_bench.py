@@ -1,11 +1,16 @@
 """Every bench runs and says what it must; what it measures is judged by `python -m bench`."""
 
+import asyncio
 import json
 import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import pytest
 
 from bench.__main__ import main, names
+from bench.loopback import post
 from bench.measure import Operation, Other, Result, cpu, fixed, if_installed, measure
 
 
@@ -112,3 +117,53 @@ def test_the_figure_is_the_median_of_the_rounds() -> None:
     measured = measure(Operation(name="one", ours=lambda: next(figures), others=[], rounds=3))
 
     assert [one.ours for one in measured] == [2.0]
+
+
+@contextmanager
+def answering_all_at_once(count: int) -> Generator[int, None, None]:
+    """Serve on a free port: nobody has an answer before `count` have asked."""
+    loop, is_done = asyncio.new_event_loop(), asyncio.Event()
+    came: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(await reader.readuntil(b"\r\n\r\n"))
+        if len(came) == count:
+            is_done.set()
+        await is_done.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    server = loop.run_until_complete(asyncio.start_server(answer, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server.close()
+        loop.run_until_complete(server.wait_closed())
+        loop.close()
+
+
+@pytest.mark.loopback
+def test_an_answer_is_sent_when_it_is_due_though_those_before_it_wait() -> None:
+    from bench.verifier_http import Sent, Visit, load
+
+    with answering_all_at_once(6) as port:
+        visit = Visit(Sent(port, post("/", b"")), None, None)
+        taken = load([visit] * 6, open_before_s=0)
+
+    # The first waited for the last, which was due a tenth of a second later.
+    assert len(taken.answer) == 6
+    assert max(taken.answer) >= 0.1
+
+
+def test_a_sender_that_was_late_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.verifier_http import LATE_S, tell_if_late
+
+    tell_if_late(LATE_S)
+    assert capsys.readouterr().err == ""
+
+    tell_if_late(LATE_S + 0.0001)
+    assert "did not keep the schedule" in capsys.readouterr().err
