@@ -138,6 +138,32 @@ def test_a_signed_list_is_asked_after_those_who_are_named(tmp_path: Path) -> Non
         found.key_for(asked(ISSUER), now=NOON)
 
 
+def test_who_stands_on_a_list_says_nothing_beyond_what_the_list_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    """An association vouches for its members' memberships, and for nobody's warranties."""
+    association, member = MemorySigner.generate(), MemorySigner.generate()
+    vct = f"{CHAIRS}/types/membership"
+    keys: JsonObject = {"keys": [{**jwk(member), "kid": "1"}]}
+    listed: JsonObject = {
+        "iat": int(NOON.timestamp()),
+        "exp": int((NOON + DAY).timestamp()),
+        "name": "Trade",
+        # No types: whatever the member likes.
+        "issuers": [{"url": CHAIRS, "name": "Chairs", "keys": keys}],
+    }
+    token = sign_jws(listed, typ=TRUST_LIST_TYP, signer=association)
+    fetcher = MemoryFetcher()
+    fetcher.serve(
+        "https://trade.example", lambda *_: Response(200, "application/jwt", token.encode())
+    )
+    lists: list[Json] = [{"url": LIST, "jwk": jwk(association), "presets": {"member": [vct]}}]
+    found = trust(tmp_path, fetcher, trust_lists=lists)
+
+    assert found.key_for(asked(CHAIRS, vct, kid="1"), now=NOON) == member.public
+    assert codes(lambda: found.key_for(asked(CHAIRS, kid="1"), now=NOON)) == ["issuer-not-trusted"]
+
+
 JWK = jwk(MemorySigner.generate())
 WRONG: list[dict[str, Any]] = [
     {"keys": []},

@@ -124,7 +124,13 @@ def trust_of(settings: TrustSettings, fetcher: Fetcher, folder: Path) -> Trust:
     ways |= dict.fromkeys(dids.keys() - known, DidTrust(resolver(fetcher), dids))
     ways |= dict.fromkeys(published, FetchedTrust(fetcher, published))
     lists = [
-        ListedTrust(fetched_list(fetcher, one.url), signed_by=one.signed_by, fetcher=fetcher)
+        ListedTrust(
+            fetched_list(fetcher, one.url),
+            signed_by=one.signed_by,
+            fetcher=fetcher,
+            # Who vouches for members must not make a member a brand of something else.
+            vcts={vct for types in one.presets.values() for vct in types},
+        )
         for one in settings.lists
     ]
     return FirstTrust(_EachItsWay(ways), *lists)

@@ -7,11 +7,11 @@ them. It is read again every hour, and serves until its own end while its source
 silent. An older list than the last one never takes its place.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from counterfoil_credentials.errors import Unavailable
+from counterfoil_credentials.errors import Misuse, Unavailable
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.issuer_keys import fetch_issuer_keys
 from counterfoil_credentials.keys import PublicKey
@@ -35,20 +35,34 @@ class ListedTrust:
     """Trust in whom a signed list names, for the types that it names."""
 
     def __init__(
-        self, source: Callable[[], str], *, signed_by: PublicKey, fetcher: Fetcher | None = None
+        self,
+        source: Callable[[], str],
+        *,
+        signed_by: PublicKey,
+        fetcher: Fetcher | None = None,
+        vcts: Collection[str] | None = None,
     ) -> None:
         """Read the list from `source`, which raises `Unavailable`.
 
-        Without a `fetcher` only issuers whose keys stand on the list have any.
+        Without a `fetcher` only issuers whose keys stand on the list have any. `vcts` are
+        the types for which the list is believed, whatever it says of others; None for all.
         """
+        if isinstance(vcts, str):
+            raise Misuse("expected a collection of types, found one text")
         self._source = source
+        self._vcts = None if vcts is None else frozenset(vcts)
         self._signed_by = signed_by
         # Its own end says how long it serves.
         self._list = Kept(_THE_LIST, self._read, max_age=timedelta.max)
         self._keys = Kept("the issuer's keys", lambda issuer, _now: _fetch(fetcher, issuer))
 
     def key_for(self, asked: KeyAsked, *, now: datetime) -> PublicKey:
-        """Give the issuer's key. A list that has ended leaves the question open."""
+        """Give the issuer's key. A list that has ended leaves the question open.
+
+        Nobody is known here for a type for which the list is not believed.
+        """
+        if self._vcts is not None and asked.vct not in self._vcts:
+            raise not_trusted()
         listed = self._list.find(_THE_LIST, lambda found: _in_force(found, now), now=now)
         entry = None if asked.issuer is None else listed.issuers.get(asked.issuer)
         if asked.issuer is None or entry is None:
