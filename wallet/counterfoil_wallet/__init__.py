@@ -13,11 +13,12 @@ Cards       credentials, find, search, about a product; statuses, check_statuses
 Trash       remove, removed, take_back, empty_trash
 Requests    matches, choose, present, or decline; understand for transactions
 Counter     showable, show: codes that change, when neither side is online; hand_over: an
-            answer as codes, to a request that came as codes
+            answer as codes, to a request that came as codes; take_receipt
 Consent     asked_terms, choose, grant; grants, withdraw
 Safety      backup, restore, split_recovery_key, recovery; export, import_from
 Damage      check, damaged, salvage
-Also        history, listen; identifier, secret; points, which the app plugs in
+History     history, listen; access_report: who has seen what; export_receipt
+Also        identifier, secret; points, which the app plugs in
 
 Nothing is sent before the app has seen what it would reveal. `AsyncWallet` has the same
 verbs to await. Errors: `Malformed`, `Refused` with its reasons, `Unavailable`, `Misuse`.
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
         Notifying,
         Redeeming,
         Waiting,
+    )
+    from counterfoil_wallet.access_report import (
+        Access,
     )
     from counterfoil_wallet.async_wallet import (
         AsyncWallet,
@@ -170,6 +174,11 @@ if TYPE_CHECKING:
         TrustList,
         read_trust_list,
     )
+    from counterfoil_wallet.visit_receipts import (
+        ReceiptStanding,
+        Visit,
+        VisitReceipt,
+    )
     from counterfoil_wallet.wallet import (
         Accepted,
         Points,
@@ -181,6 +190,7 @@ __all__ = [
     "Abandoned",
     "Acceptance",
     "Accepted",
+    "Access",
     "Act",
     "AskedTerms",
     "Asker",
@@ -232,6 +242,7 @@ __all__ = [
     "Points",
     "Presented",
     "Proved",
+    "ReceiptStanding",
     "Recognised",
     "Record",
     "Recovery",
@@ -255,6 +266,8 @@ __all__ = [
     "Trust",
     "TrustList",
     "Verifier",
+    "Visit",
+    "VisitReceipt",
     "Waiting",
     "Wallet",
     "WalletAttester",
@@ -268,6 +281,7 @@ __all__ = [
 # Where each name lives; a test holds this, `__all__` and the imports above to each other.
 _SHELVES = """\
 acceptance: Acceptance Authorizing Collecting Dropped Finished Notifying Redeeming Waiting
+access_report: Access
 async_wallet: AsyncWallet
 attesting: Client DevelopmentAttester KeyAttester WalletAttester
 card_keys: KeyStore
@@ -297,6 +311,7 @@ transactions: Transaction TransactionType
 trash: Removed
 trust: Asker Standing Trust Verifier
 trust_list: TrustList read_trust_list
+visit_receipts: ReceiptStanding Visit VisitReceipt
 wallet: Accepted Points Resumed Wallet
 """
 _HOMES = {

@@ -49,6 +49,7 @@ class AsyncWallet:
 
     about = _in_thread(Wallet.about)
     accept = _in_thread(Wallet.accept)
+    access_report = _in_thread(Wallet.access_report)
     asked_terms = _in_thread(Wallet.asked_terms)
     authorize = _in_thread(Wallet.authorize)
     backup = _in_thread(Wallet.backup)
@@ -60,6 +61,7 @@ class AsyncWallet:
     decline = _in_thread(Wallet.decline)
     empty_trash = _in_thread(Wallet.empty_trash)
     export = _in_thread(Wallet.export)
+    export_receipt = _in_thread(Wallet.export_receipt)
     find = _in_thread(Wallet.find)
     grant = _in_thread(Wallet.grant)
     grants = _in_thread(Wallet.grants)
@@ -84,6 +86,7 @@ class AsyncWallet:
     split_recovery_key = _in_thread(Wallet.split_recovery_key)
     statuses = _in_thread(Wallet.statuses)
     take_back = _in_thread(Wallet.take_back)
+    take_receipt = _in_thread(Wallet.take_receipt)
     understand = _in_thread(Wallet.understand)
     withdraw = _in_thread(Wallet.withdraw)
 

@@ -205,6 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     show = add("show", asks.show, preset="a file with the counter's preset")
     show.add_argument("--yes", action="store_true", help="show it without asking")
     add("decline", asks.decline, link=link)
+    add("take-receipt", asks.take_receipt, receipt="the QR codes on the shop's screen, with spaces")
 
     add("terms", asks.terms, link=link)
     grant = add("grant", asks.grant, link=link)
@@ -233,6 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     split.add_argument("--threshold", type=int, required=True, help="how many must come together")
     add("recovery", keeps.recovery)
     add("export", keeps.export, to="the folder to make")
+    add("receipt", keeps.receipt, id="the visit's id in the history", to="the file to write")
     brought = add("import", keeps.import_from, source="the export's folder, or a backup")
     for command in (restore, brought):
         command.add_argument(
@@ -241,4 +243,5 @@ def _parser() -> argparse.ArgumentParser:
 
     add("resume", does.resume)
     add("history", does.history)
+    add("access", does.access)
     return parser

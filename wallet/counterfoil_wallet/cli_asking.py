@@ -18,13 +18,24 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed, Unavailable
 from counterfoil_credentials.qr_frames import is_frame
 
-from counterfoil_wallet.cli_forms import Told, grant_json, grant_line, kind_of, say
+from counterfoil_wallet.cli_forms import (
+    Told,
+    event_json,
+    event_line,
+    grant_json,
+    grant_line,
+    kind_of,
+    receipt_json,
+    receipt_lines,
+    say,
+)
 from counterfoil_wallet.cli_screen import (
     asker_json,
     asker_lines,
     disclosure_lines,
     matches_json,
     matches_lines,
+    presented_lines,
 )
 from counterfoil_wallet.consents import AskedTerms
 from counterfoil_wallet.counter_codes import CounterPreset
@@ -61,10 +72,18 @@ def present(wallet: Wallet, given: Namespace) -> Told:
         codes: list[Json] = [*handed.codes]
         return {**result, "codes": codes, "until": handed.until.isoformat()}, [*handed.codes]
     presented = wallet.present(choice)
-    lines = [f"Shown: {', '.join(map(str, claims))}"]
-    if presented.redirect_uri is not None:
-        lines.append(f"It would like you to go on in your browser at {presented.redirect_uri}")
-    return {**result, "redirect_uri": presented.redirect_uri}, lines
+    result |= {
+        "redirect_uri": presented.redirect_uri,
+        "match_code": presented.match_code,
+        "receipt": receipt_json(presented.receipt),
+    }
+    return result, [f"Shown: {', '.join(map(str, claims))}", *presented_lines(presented)]
+
+
+def take_receipt(wallet: Wallet, given: Namespace) -> Told:
+    """Keep a shop's receipt that was read off its screen."""
+    event = wallet.take_receipt(collected(given.receipt))
+    return {"visit": event_json(event)}, [event_line(event), *receipt_lines(event.receipt)]
 
 
 def decline(wallet: Wallet, given: Namespace) -> Told:

@@ -16,6 +16,7 @@ from counterfoil_credentials.errors import Malformed
 from counterfoil_wallet.acceptance import Dropped, Finished
 from counterfoil_wallet.cli_forms import (
     Told,
+    access_line,
     credential_json,
     credential_line,
     event_json,
@@ -278,6 +279,13 @@ def history(wallet: Wallet, _: Namespace) -> Told:
     events = wallet.history()
     listed: list[Json] = [event_json(event) for event in events]
     return {"history": listed}, [*map(event_line, events)] or ["Nothing has happened yet."]
+
+
+def access(wallet: Wallet, _: Namespace) -> Told:
+    """Say who has seen what, and until when each says that it keeps it."""
+    report = wallet.access_report()
+    listed: list[Json] = [one.to_json() for one in report]
+    return {"access": listed}, [*map(access_line, report)] or ["Nobody has seen anything yet."]
 
 
 def _json_or_text(text: str) -> Json:

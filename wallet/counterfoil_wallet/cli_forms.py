@@ -9,6 +9,7 @@ from counterfoil_credentials.digital_link import DigitalLink
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason
 
+from counterfoil_wallet.access_report import Access
 from counterfoil_wallet.grant_states import (
     Abandoned,
     Deciding,
@@ -24,6 +25,7 @@ from counterfoil_wallet.printable import printable, shortened
 from counterfoil_wallet.reading import Stuck
 from counterfoil_wallet.routing import Offer, Recognised, Request, Transfer
 from counterfoil_wallet.statuses import CardStatus
+from counterfoil_wallet.visit_receipts import ReceiptStanding, VisitReceipt
 
 Told: TypeAlias = tuple[JsonObject, Sequence[str]]
 """What a command answers with `--json`, and what it prints without."""
@@ -115,6 +117,7 @@ def status_line(found: CardStatus, vct: str) -> str:
 def event_json(event: Event) -> JsonObject:
     """Give an event."""
     return {
+        "id": event.event_id,
         "at": event.at.isoformat(),
         "act": event.act.value,
         "party": event.party,
@@ -123,6 +126,8 @@ def event_json(event: Event) -> JsonObject:
         "claims": [*event.claims],
         "outcome": event.outcome.value,
         "detail": event.detail,
+        "purpose": None if event.visit is None else event.visit.purpose,
+        "receipt": receipt_json(event.receipt),
     }
 
 
@@ -132,8 +137,70 @@ def event_line(event: Event) -> str:
     detail = "" if event.detail is None else f" ({event.detail})"
     return (
         f"{event.at:%Y-%m-%d %H:%M}Z {_ACTS[event.act]} {_party(event)}"
-        f"{_OUTCOMES[event.outcome]}{detail}: {about}"
+        f"{_OUTCOMES[event.outcome]}{detail}: {about}{_receipt_in_short(event.receipt)}"
     )
+
+
+def receipt_json(receipt: VisitReceipt | None) -> Json:
+    """Give what is known of a shop's receipt."""
+    if receipt is None:
+        return None
+    return {
+        "standing": receipt.standing.value,
+        "kept_until": None if receipt.kept_until is None else receipt.kept_until.isoformat(),
+        "reasons": reasons_json(receipt.reasons),
+    }
+
+
+def receipt_lines(receipt: VisitReceipt | None) -> list[str]:
+    """Give what the shop says that it keeps, and what is wrong with its word."""
+    if receipt is None:
+        return ["It gave no signed receipt: nothing says what it keeps, and until when."]
+    why = [f"  {reason_text(reason)}" for reason in receipt.reasons]
+    match receipt.standing:
+        case ReceiptStanding.GOOD:
+            return [f"Its signed receipt says: {_kept(receipt)}"]
+        case ReceiptStanding.DIFFERS:
+            said = "Careful: its signed receipt does not say what was shown. It is in your history."
+            return [said, *why, f"It also says: {_kept(receipt)}"]
+        case ReceiptStanding.WORTHLESS:
+            said = "Careful: what it gave as a receipt is not its word on this, and is not kept."
+            return [said, *why]
+        case _:
+            assert_never(receipt.standing)
+
+
+def _kept(receipt: VisitReceipt) -> str:
+    if receipt.kept_until is None:
+        return "nothing of this is kept."
+    return f"the last of this that it keeps is gone by {receipt.kept_until:%Y-%m-%d %H:%M}Z."
+
+
+def _receipt_in_short(receipt: VisitReceipt | None) -> str:
+    if receipt is None:
+        return ""
+    match receipt.standing:
+        case ReceiptStanding.GOOD if receipt.kept_until is None:
+            return " (receipt: nothing kept)"
+        case ReceiptStanding.GOOD:
+            return f" (receipt: kept until {receipt.kept_until:%Y-%m-%d})"
+        case ReceiptStanding.DIFFERS:
+            return " (careful: its receipt does not say what was shown)"
+        case ReceiptStanding.WORTHLESS:
+            return " (careful: its receipt is worthless)"
+        case _:
+            assert_never(receipt.standing)
+
+
+def access_line(access: Access) -> str:
+    """Give what one party has seen, on one line."""
+    name = access.party_name or shortened(access.party, _LONGEST_PARTY)
+    times = "once" if access.visits == 1 else f"{access.visits} times"
+    kept = "" if access.kept_until is None else f", kept until {access.kept_until:%Y-%m-%d}"
+    without = f", without a receipt: {access.without_receipt}" if access.without_receipt else ""
+    wrong = f", careful, wrong receipts: {access.warnings}" if access.warnings else ""
+    what = ", ".join(access.claims or access.types)
+    return f"{name}, {times}, last {access.last_at:%Y-%m-%d}{kept}{without}{wrong}: {what}"
 
 
 def _party(event: Event) -> str:

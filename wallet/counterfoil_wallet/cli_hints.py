@@ -23,6 +23,7 @@ _NEXT: Final = {
     "credential-unknown": "counterfoil wallet credentials and trash list the ids.",
     "fetch-not-allowed": "While developing, an address of this machine is reached with"
     " --loopback-unsafely http://127.0.0.1:PORT.",
+    "receipt-unknown": "counterfoil wallet history --json names each visit's id and receipt.",
     "grant-unknown": "counterfoil wallet grants lists the ids.",
     "custodian-not-trusted": "--trust FILE names the custodians that you rely on.",
 }

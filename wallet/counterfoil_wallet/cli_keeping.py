@@ -9,6 +9,7 @@ from dataclasses import asdict
 from counterfoil_credentials.encoding import Json
 
 from counterfoil_wallet.cli_forms import Told
+from counterfoil_wallet.history import EventId
 from counterfoil_wallet.wallet import Wallet
 
 _MAX_SHARES = 16
@@ -78,6 +79,12 @@ def export(wallet: Wallet, given: Namespace) -> Told:
     """Write everything into a new folder, in open formats; the keys sealed."""
     wallet.export(given.to, given.passphrase)
     return {"export": given.to}, [f"Everything is in {given.to}."]
+
+
+def receipt(wallet: Wallet, given: Namespace) -> Told:
+    """Write one shop's receipt into a file, for whoever is to check it."""
+    wallet.export_receipt(EventId(given.id), given.to)
+    return {"receipt": given.to}, [f"The receipt is in {given.to}, with the key to check it."]
 
 
 def import_from(wallet: Wallet, given: Namespace) -> Told:

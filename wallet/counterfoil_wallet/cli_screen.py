@@ -6,11 +6,12 @@ from typing import Final
 from counterfoil_credentials.claims import ClaimPath, path_text
 from counterfoil_credentials.encoding import Json, JsonObject
 
-from counterfoil_wallet.cli_forms import value_line
+from counterfoil_wallet.cli_forms import receipt_lines, value_line
 from counterfoil_wallet.disclosures import Disclosure, RevealedClaim
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.leaves import leaves
 from counterfoil_wallet.matching import Matches
+from counterfoil_wallet.presenting import Presented
 from counterfoil_wallet.trust import Asker
 
 # What says nothing about the customer, in words; by its whole path, so that nothing else is.
@@ -37,6 +38,8 @@ def matches_json(matches: Matches) -> JsonObject:
     return {
         "asker": asker_json(matches.asker),
         "purpose": matches.purpose,
+        "registered_purpose": matches.registered_purpose,
+        "other_purpose": matches.is_other_purpose,
         "retention": matches.retention,
         "transactions": [one.type for one in matches.transactions],
         "expires_at": matches.expires_at.isoformat(),
@@ -47,6 +50,10 @@ def matches_json(matches: Matches) -> JsonObject:
 def matches_lines(matches: Matches, disclosures: Iterable[Disclosure]) -> list[str]:
     """Give what the customer is asked, in the order in which it matters."""
     lines = asker_lines(matches.asker)
+    if matches.is_other_purpose:
+        lines.append(f"Careful: it registered another purpose: {matches.registered_purpose}")
+    elif matches.registered_purpose:
+        lines.append(f"Why, as it registered: {matches.registered_purpose}")
     if matches.purpose:
         lines.append(f"Why, in its own words: {matches.purpose}")
     if matches.retention:
@@ -93,6 +100,7 @@ def asker_json(asker: Asker) -> JsonObject:
         "known_as": asker.known_as,
         "proved_name": asker.proved_name,
         "claimed_name": asker.claimed_name,
+        "poses_as": asker.poses_as,
     }
 
 
@@ -100,7 +108,24 @@ def asker_lines(asker: Asker) -> list[str]:
     """Give who asks, as far as it is proved."""
     # The standing comes first: a name cannot say how well it is proved.
     name = asker.known_as or asker.proved_name or asker.claimed_name or asker.client_id
-    return [f"Asked by {asker.standing}: {name}"]
+    lines = [f"Asked by {asker.standing}: {name}"]
+    if asker.poses_as is not None:
+        lines.append(f"Careful: this is not the one that this wallet knows as {asker.poses_as}")
+    return lines
+
+
+def presented_lines(presented: Presented) -> list[str]:
+    """Give what the customer is told once something was shown."""
+    lines: list[str] = []
+    if presented.match_code is not None:
+        lines += [
+            f"Tell this number at the counter where you are standing: {presented.match_code}",
+            "Nobody in front of you asks for it? Then tell it to nobody.",
+        ]
+    lines += receipt_lines(presented.receipt)
+    if presented.redirect_uri is not None:
+        lines.append(f"It would like you to go on in your browser at {presented.redirect_uri}")
+    return lines
 
 
 def _disclosure_json(disclosure: Disclosure) -> JsonObject:

@@ -4,6 +4,8 @@
     credentials.json       what each card says, which files are its copies, to whom they were shown
     consents/….jsonld      each grant as a consent record (ISO/IEC TS 27560, DPV)
     history.json           what was accepted, shown, declined, granted and withdrawn
+    receipts/….json        each shop's signed receipt for what it was shown, and the key to check it
+    access-report.json     who has seen what, and until when each says that it keeps it
     keys.jwe               the copies' private keys, a JWK set (RFC 7517), encrypted
     wallet.jwe             all of it once more, encrypted: the format of a backup
 
@@ -24,16 +26,17 @@ from counterfoil_credentials.errors import CounterfoilError, Reason, Refused
 from counterfoil_credentials.keys import MemorySigner
 
 from counterfoil_wallet import grant_states
+from counterfoil_wallet.access_report import access_report
 from counterfoil_wallet.backup import read_backup, recovery_of
 from counterfoil_wallet.consent_records import consent_record
 from counterfoil_wallet.contents import Contents, WholeCard
 from counterfoil_wallet.envelope import seal
 from counterfoil_wallet.held import Copy
-from counterfoil_wallet.history import Event
+from counterfoil_wallet.history import Event, EventId
 from counterfoil_wallet.passphrase import Cost
 from counterfoil_wallet.reading import readable
 from counterfoil_wallet.store import Kind, Store
-from counterfoil_wallet.whole_files import telling, write_whole_folder
+from counterfoil_wallet.whole_files import telling, write_whole, write_whole_folder
 from counterfoil_wallet.wire import Random
 
 WALLET_FILE: Final = "wallet.jwe"
@@ -79,6 +82,18 @@ def write_export(
     ):
         files[name] = seal(secret, passphrase=passphrase, recovery=public, random=random, cost=cost)
     write_whole_folder(folder, files)
+
+
+def write_receipt(store: Store, event_id: EventId, path: Path) -> None:
+    """Write the receipt of one event into the file `path`, whole or not at all."""
+    record = store.get(Kind.EVENT, event_id)
+    receipt = None if record is None else _receipt(Event.from_record(record))
+    if receipt is None:
+        raise Refused(Reason("receipt-unknown", "a visit with a receipt", "another", "id"))
+    with telling(path):
+        if path.exists():
+            raise Refused(Reason("path-taken", "no file or folder yet", "one", path.name))
+    write_whole(path, _json(receipt))
 
 
 def read_export(path: Path, passphrase: str, shares: Sequence[str] = ()) -> Contents:
@@ -132,7 +147,12 @@ def _open_files(contents: Contents) -> Iterator[tuple[str, bytes]]:
     for grant in readable(grants, grant_states.from_record):
         yield f"consents/{_safe(grant.grant_id)}.jsonld", _json(consent_record(grant))
     events = [record for record in contents.records if record.kind is Kind.EVENT]
-    yield "history.json", _json([_event(event) for event in readable(events, Event.from_record)])
+    history = readable(events, Event.from_record)
+    yield "history.json", _json([_event(event) for event in history])
+    for event in history:
+        if (receipt := _receipt(event)) is not None:
+            yield f"receipts/{_safe(event.event_id)}.json", _json(receipt)
+    yield "access-report.json", _json([one.to_json() for one in access_report(history)])
 
 
 def _described(whole: WholeCard) -> Json:
@@ -169,6 +189,21 @@ def _event(event: Event) -> Json:
         "claims": [*event.claims],
         "outcome": event.outcome.value,
         "detail": event.detail,
+    }
+
+
+def _receipt(event: Event) -> JsonObject | None:
+    """Give an event's receipt with all that it is checked with: whoever has it needs no wallet."""
+    receipt, visit = event.receipt, event.visit
+    if receipt is None or receipt.token is None or visit is None or visit.signed_by is None:
+        return None
+    return {
+        "receipt": receipt.token,
+        "client_id": event.party,
+        "signed_by": visit.signed_by.jwk(),
+        "shown_at": event.at.isoformat(),
+        "shown": [{"type": card.vct, "claims": [*sorted(card.names)]} for card in visit.shown],
+        "differs": [reason.code for reason in receipt.reasons],
     }
 
 

@@ -14,6 +14,7 @@ from counterfoil_credentials.encoding import (
     JsonObject,
     b64url,
     compact_json,
+    object_at,
     optional_text_at,
     parse_object,
     text_at,
@@ -23,6 +24,7 @@ from counterfoil_credentials.errors import Malformed
 
 from counterfoil_wallet.printable import shortened
 from counterfoil_wallet.store import Kind, Record
+from counterfoil_wallet.visit_receipts import Visit, VisitReceipt
 from counterfoil_wallet.wire import Random, required_time_at
 
 EventId = NewType("EventId", str)
@@ -63,7 +65,9 @@ class Outcome(StrEnum):
 class Event:
     """One act: `party` is an issuer's URL or a client id; `claims` are names.
 
-    Kept with at most 200 characters of each type and name.
+    Kept with at most 200 characters of each type and name. Of a request that was answered by
+    showing something, `visit` is what a receipt is checked with, and `receipt` what the shop
+    gave for it; None: nothing yet.
     """
 
     event_id: EventId
@@ -75,6 +79,13 @@ class Event:
     claims: tuple[str, ...] = ()
     outcome: Outcome = Outcome.DONE
     detail: str | None = None
+    visit: Visit | None = None
+    receipt: VisitReceipt | None = None
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether the customer is to be warned: something is wrong with what the shop gave."""
+        return self.receipt is not None and bool(self.receipt.reasons)
 
     def ended(self, outcome: Outcome, detail: str | None = None) -> "Event":
         """Give the event with its outcome known."""
@@ -93,6 +104,10 @@ class Event:
         for name, value in (("party_name", self.party_name), ("detail", self.detail)):
             if value is not None:
                 body[name] = value
+        if self.visit is not None:
+            body["visit"] = self.visit.to_json()
+        if self.receipt is not None:
+            body["receipt"] = self.receipt.to_json()
         return Record(Kind.EVENT, self.event_id, self.act.value, compact_json(body))
 
     @staticmethod
@@ -109,6 +124,12 @@ class Event:
             claims=tuple(texts_at(body, "claims", _WHERE)),
             outcome=_one_of(Outcome, body, "outcome"),
             detail=optional_text_at(body, "detail", _WHERE),
+            visit=Visit.from_json(object_at(body, "visit", _WHERE), f"{_WHERE}.visit")
+            if "visit" in body
+            else None,
+            receipt=VisitReceipt.from_json(object_at(body, "receipt", _WHERE), f"{_WHERE}.receipt")
+            if "receipt" in body
+            else None,
         )
 
 

@@ -7,8 +7,9 @@ sent, in one step with the copies that are taken for this verifier. Killed in be
 history says `sent`. Nobody but the verifier hears of it: no issuer is called.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -16,6 +17,7 @@ from urllib.parse import urlencode
 
 from counterfoil_credentials.claims import path_text
 from counterfoil_credentials.encoding import (
+    Json,
     JsonObject,
     b64url,
     compact_json,
@@ -31,10 +33,18 @@ from counterfoil_credentials.spec import FORM_MEDIA_TYPE
 from counterfoil_wallet import spec
 from counterfoil_wallet.asking import error_form
 from counterfoil_wallet.card_keys import CardKeys
+from counterfoil_wallet.disclosures import Disclosure
 from counterfoil_wallet.history import Act, Event, EventId, Outcome
 from counterfoil_wallet.matching import Choice, Matches
 from counterfoil_wallet.showing import take_for
 from counterfoil_wallet.store import Kind, Store
+from counterfoil_wallet.visit_receipts import (
+    ShownCard,
+    Visit,
+    VisitReceipt,
+    check_receipt,
+    unverified_visit,
+)
 from counterfoil_wallet.wire import (
     Clock,
     body_of,
@@ -48,6 +58,7 @@ from counterfoil_wallet.wire import (
 
 _WHERE: Final = "response endpoint"
 _MAX_REDIRECT: Final = 2_048
+_MATCH_CODE: Final = re.compile(r"[0-9]{4,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +68,16 @@ class Presented:
     `redirect_uri` is where the customer is to go on, in the browser in which she began
     (section 8.2): it holds a fresh code, so that only who is sent there sees the result.
     The app opens it; the wallet never follows it. It is an https URL.
+
+    `match_code` are digits that she tells at the counter where she stands, and nobody else:
+    who shows her a copy of the shop's code somewhere else gains nothing by it (section 14.2).
+    `receipt` is what the shop gave for what it was shown, None for none; the history has it.
     """
 
     presented_at: datetime
     redirect_uri: str | None = field(repr=False)
+    match_code: str | None = field(default=None, repr=False)
+    receipt: VisitReceipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +118,40 @@ class Presenter:
             (reason,) = reasons_of(error)
             self._store.put(event.ended(Outcome.REFUSED, reason.code).to_record())
             raise
-        self._store.put(event.ended(Outcome.DONE).to_record())
-        return Presented(event.at, _redirect_in(response))
+        said = _said_in(response)
+        receipt = self._receipt_in(said, event, request)
+        self._store.put(replace(event.ended(Outcome.DONE), receipt=receipt).to_record())
+        return Presented(event.at, _redirect_in(said), _match_code_in(said), receipt)
+
+    def take_receipt(self, token: str) -> Event:
+        """Keep a receipt that came another way than in the answer, and give its visit.
+
+        Raises `Malformed`; `Refused` with `receipt-of-no-visit`, `receipt-kept-before` for
+        another than the one that is kept, or what makes it worthless (`check_receipt`). What
+        is signed and says something else than was shown is kept: it is the shop's own word.
+        """
+        client_id, nonce = unverified_visit(token)
+        record = self._store.get(Kind.EVENT, receipt_id(token))
+        if record is None or record.label != Act.SHOWN:
+            expected = "one for something that this wallet showed"
+            raise refuse("receipt-of-no-visit", expected, "another", "receipt")
+        event = Event.from_record(record)
+        kept = event.receipt
+        if kept is not None and kept.token is not None:
+            if kept.token != token:
+                expected = "the receipt that is kept"
+                raise refuse("receipt-kept-before", expected, "another", "receipt")
+            return event
+        receipt = check_receipt(
+            token, event.visit or Visit(), client_id=client_id, nonce=nonce, now=self._clock()
+        )
+        if receipt.token is None:
+            raise Refused(*receipt.reasons)
+        # Nobody signs for what did not arrive.
+        outcome = Outcome.DONE if event.outcome is Outcome.SENT else event.outcome
+        event = replace(event, outcome=outcome, receipt=receipt)
+        self._store.put(event.to_record())
+        return event
 
     def answer(self, choice: Choice) -> Mapping[str, str]:
         """Give the form with what was chosen, for another way than the network, once.
@@ -167,7 +216,20 @@ class Presenter:
         except (Refused, Malformed, Unavailable):
             return Declined(is_heard=False, redirect_uri=None)
         self._store.put(event.ended(Outcome.DONE).to_record())
-        return Declined(is_heard=True, redirect_uri=_redirect_in(response))
+        return Declined(is_heard=True, redirect_uri=_redirect_in(_said_in(response)))
+
+    def _receipt_in(
+        self, said: JsonObject, event: Event, request: PresentationRequest
+    ) -> VisitReceipt | None:
+        if event.visit is None or said.get(spec.RECEIPT) is None:
+            return None
+        return check_receipt(
+            said[spec.RECEIPT],
+            event.visit,
+            client_id=request.client_id,
+            nonce=request.nonce,
+            now=self._clock(),
+        )
 
     def _require_unanswered(self, request: PresentationRequest) -> None:
         record = self._store.get(Kind.EVENT, answer_id(request))
@@ -180,7 +242,16 @@ class Presenter:
 
 def answer_id(request: PresentationRequest) -> EventId:
     """Give the id of the one event of answering `request`, whether by a yes or a no."""
-    named = compact_json([request.client_id, request.nonce])
+    return _answer_id(request.client_id, request.nonce)
+
+
+def receipt_id(token: str) -> EventId:
+    """Give the id of the one event that a receipt says that it is for; raises its `Malformed`."""
+    return _answer_id(*unverified_visit(token))
+
+
+def _answer_id(client_id: str, nonce: str) -> EventId:
+    named = compact_json([client_id, nonce])
     return EventId(f"{Act.SHOWN}-{b64url(sha256(named).digest())}")
 
 
@@ -194,7 +265,18 @@ def _showing(choice: Choice, now: datetime) -> Event:
         types=tuple(d.credential.vct for d in choice.disclosures),
         claims=tuple(dict.fromkeys(name for d in choice.disclosures for name in d.names)),
         outcome=Outcome.SENT,
+        visit=Visit(
+            signed_by=choice.asker.key,
+            purpose=choice.request.purpose,
+            shown=tuple(_shown(disclosure) for disclosure in choice.disclosures),
+        ),
     )
+
+
+def _shown(disclosure: Disclosure) -> ShownCard:
+    # Where everything inside is withheld, nothing is seen.
+    paths = [one.path for one in disclosure.claims if not isinstance(one.value, dict | list)]
+    return ShownCard.of(disclosure.credential.vct, paths)
 
 
 def _post(fetcher: Fetcher, url: str, form: Mapping[str, str]) -> Response:
@@ -232,11 +314,24 @@ def _encrypted(request: PresentationRequest, parameters: JsonObject) -> dict[str
     return {spec.RESPONSE: jwe}
 
 
-def _redirect_in(response: Response) -> str | None:
-    # The answer may be empty, or something that is not ours to understand. An app opens
-    # what it is given here: not a script, not a file.
+def _said_in(response: Response) -> JsonObject:
+    # The answer may be empty, or something that is not ours to understand.
     try:
-        uri = optional_text_at(body_of(response, _WHERE), spec.REDIRECT_URI, _WHERE)
+        return body_of(response, _WHERE)
+    except Malformed:
+        return {}
+
+
+def _match_code_in(said: JsonObject) -> str | None:
+    code: Json = said.get(spec.MATCH_CODE)
+    # It is shown large, in the wallet's own frame: digits, and no message of anybody's.
+    return code if isinstance(code, str) and _MATCH_CODE.fullmatch(code) else None
+
+
+def _redirect_in(said: JsonObject) -> str | None:
+    # An app opens what it is given here: not a script, not a file.
+    try:
+        uri = optional_text_at(said, spec.REDIRECT_URI, _WHERE)
         if uri is None:
             return None
         https_url(uri.partition("#")[0], _WHERE)

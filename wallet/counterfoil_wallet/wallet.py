@@ -39,6 +39,7 @@ from counterfoil_wallet.acceptance import (
 from counterfoil_wallet.acceptance import UNDER_WAY as ACCEPTANCES_UNDER_WAY
 from counterfoil_wallet.acceptance_records import from_record as acceptance_from
 from counterfoil_wallet.accepting import Acceptor, End
+from counterfoil_wallet.access_report import Access, access_report
 from counterfoil_wallet.asking import Asking, SignedRequest
 from counterfoil_wallet.attesting import ANONYMOUS, Client
 from counterfoil_wallet.authorizing import login_of
@@ -50,14 +51,20 @@ from counterfoil_wallet.grant_states import UNDER_WAY as GRANTS_UNDER_WAY
 from counterfoil_wallet.grant_states import Abandoned, Ending, HeldGrant, InForce, Proved
 from counterfoil_wallet.handing import Handed, hand_over
 from counterfoil_wallet.held import CredentialId, HeldCredential
-from counterfoil_wallet.history import Event
+from counterfoil_wallet.history import Event, EventId
 from counterfoil_wallet.identifiers import Identifier, identifier_for
 from counterfoil_wallet.listening import Listener, Listeners, heard
 from counterfoil_wallet.matching import Choice, Matches, match_request
 from counterfoil_wallet.memory_store import MemoryStore
 from counterfoil_wallet.offered import Offered, offer_in, offer_of
 from counterfoil_wallet.passphrase import FileKey
-from counterfoil_wallet.presenting import Declined, Presented, Presenter, answer_id
+from counterfoil_wallet.presenting import (
+    Declined,
+    Presented,
+    Presenter,
+    answer_id,
+    receipt_id,
+)
 from counterfoil_wallet.products import cards_about
 from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
 from counterfoil_wallet.reminders import Reminder, reminders_of
@@ -414,6 +421,26 @@ class Wallet:
         with self._only_one(answer_id(choice.request)):
             return hand_over(self._presenter, choice)
 
+    def take_receipt(self, token: str) -> Event:
+        """Keep the shop's receipt for what was shown, read off its screen, and give the visit.
+
+        One that came in the answer is kept already. Raises `Refused` for one that is not the
+        shop's word on something that this wallet showed; what differs from what was shown is
+        kept, and the event `is_warning`.
+        """
+        with self._only_one(receipt_id(token)):
+            return self._presenter.take_receipt(token)
+
+    def export_receipt(self, event_id: EventId, path: str | PathLike[str]) -> None:
+        """Write the receipt of one visit into the file `path`, for whoever is to check it.
+
+        Raises `Refused` with `receipt-unknown` or `path-taken`, `Unavailable` when the disk
+        does not take it.
+        """
+        from counterfoil_wallet.exporting import write_receipt  # noqa: PLC0415
+
+        write_receipt(self._store, event_id, Path(path))
+
     def decline(self, matches: Matches) -> Declined:
         """Say no, and no more than that.
 
@@ -619,6 +646,10 @@ class Wallet:
     def history(self) -> list[Event]:
         """Give what was accepted, shown, declined, granted and withdrawn, oldest first."""
         return readable(self._store.find(Kind.EVENT), Event.from_record)
+
+    def access_report(self) -> tuple[Access, ...]:
+        """Give who has seen what, and until when each says that it keeps it; the latest first."""
+        return access_report(self.history())
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell `listener` each event of the history once it is kept; see `Event`.
