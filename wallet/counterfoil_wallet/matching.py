@@ -70,6 +70,23 @@ class Matches:
     request: PresentationRequest = field(repr=False)
 
     @property
+    def registered_purpose(self) -> str | None:
+        """What the asker registered that it asks for, made safe to show; None where unknown."""
+        registered = self.asker.registered
+        if registered is None or registered.purpose is None:
+            return None
+        return printable(registered.purpose)
+
+    @property
+    def is_other_purpose(self) -> bool:
+        """Whether its words of this time are not those that it registered: show both.
+
+        They may say the same in another language; the customer can tell.
+        """
+        registered, given = self.registered_purpose, self.purpose
+        return registered is not None and given is not None and registered != given
+
+    @property
     def unanswered(self) -> tuple[str, ...]:
         """The ids of queries that nothing held answers."""
         return tuple(query_id for query_id, fitting in self.answers.items() if not fitting)

@@ -10,11 +10,13 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+from unicodedata import normalize
 
 from counterfoil_credentials.claims import ClaimPath, covers
 from counterfoil_credentials.client_ids import Client, ClientProof, ClientTrust
 from counterfoil_credentials.did_resolution import Resolver
 from counterfoil_credentials.dids import Did
+from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.x509 import TrustAnchors
 
 from counterfoil_wallet.issuer_trust import KnownIssuer, has_ended
@@ -62,6 +64,8 @@ class Asker:
     where it has only that, or a subject that its proof holds. Both are made safe to show,
     as `printable` says; None when nothing is left of it. `known_as` is the name under
     which the app knows this client; None also where nobody signed, whatever it claims.
+    `poses_as` is the name of somebody else, whom the app knows, when this one claims it.
+    `key` is the one that signed.
     """
 
     client_id: str
@@ -70,6 +74,8 @@ class Asker:
     proved_name: str | None = None
     standing: Standing = Standing.KEY_ONLY
     registered: Verifier | None = field(default=None, repr=False)
+    poses_as: str | None = None
+    key: PublicKey | None = field(default=None, repr=False, compare=False)
 
     def may_ask(self, vct: str, path: ClaimPath) -> bool:
         """Say whether it registered that it asks for this claim; True where none is known."""
@@ -110,6 +116,8 @@ class Trust:
             known_as=self.name_of(client_id, now=now) if is_known else None,
             standing=Standing.KNOWN if is_known else _STANDINGS[client.proof],
             registered=registered,
+            poses_as=None if is_known else self._claimed(claimed_name, now),
+            key=client.key,
         )
 
     def name_of(self, client_id: str, *, now: datetime) -> str | None:
@@ -117,6 +125,19 @@ class Trust:
         registered = self._known(client_id, now)
         return None if registered is None else registered.name
 
+    def _claimed(self, name: str | None, now: datetime) -> str | None:
+        """Give the known verifier's name that `name` is, perhaps with a till behind it."""
+        claimed = _alike(name or "")
+        # "Corner Shop, till 3" is how a shop names the till before which the customer stands.
+        claims = {claimed, claimed.partition(",")[0]}
+        names = (one.name for one in self.verifiers.values() if not has_ended(one.ends_at, now))
+        return next((known for known in names if _alike(known) in claims), None)
+
     def _known(self, client_id: str, now: datetime) -> Verifier | None:
         verifier = self.verifiers.get(client_id)
         return None if verifier is None or has_ended(verifier.ends_at, now) else verifier
+
+
+def _alike(name: str) -> str:
+    """Give a name as it is compared: case, width and spaces do not count; other scripts do."""
+    return printable(normalize("NFKC", name)).casefold()
