@@ -172,6 +172,7 @@ def test_each_request_has_ids_of_its_own(scene: Scene) -> None:
         (lambda: strict(prefix=DNS), "x509_hash"),
         (lambda: strict(way=Way.VALUE), "requests that wallets fetch"),
         (lambda: strict(seal=None), "a seal for encrypted answers"),
+        (lambda: strict(return_to=None), "a page to return to"),
         (lambda: shop(Unproved(), MemorySigner.generate()).client_id, "one client id"),
     ],
     ids=[
@@ -183,6 +184,7 @@ def test_each_request_has_ids_of_its_own(scene: Scene) -> None:
         "strict by host name",
         "strict in the link",
         "strict in the open",
+        "strict without a way back",
         "one id for all",
     ],
 )
@@ -196,7 +198,12 @@ def test_a_wrong_set_up_is_refused_where_it_is_made(
 def strict(*, prefix: object = HASH, self_signed: bool = False, **changes: object) -> Shop:
     certificate = papers(self_signed=self_signed)
     identity = certificate.identity(DNS if prefix is DNS else HASH)
-    settings: dict[str, object] = {"seal": SEAL, "is_strict": True, **changes}
+    settings: dict[str, object] = {
+        "seal": SEAL,
+        "is_strict": True,
+        "return_to": "https://shop.example/done",
+        **changes,
+    }
     return shop(identity, certificate.signer, **settings)
 
 
@@ -220,6 +227,15 @@ def test_a_strict_shop_asks_as_the_profile_demands(scene: Scene, clock: Clock) -
         assert request.to_claims()["response_mode"] == "direct_post.jwt"
         assert request.encryption is not None
         assert set(request.encryption.encryptions) == {"A128GCM", "A256GCM"}
+
+
+def test_a_strict_shop_puts_no_request_in_a_link_that_could_be_fetched(scene: Scene) -> None:
+    counter = scene.open_counter(shop=strict())
+
+    with pytest.raises(Misuse, match="requests that wallets fetch"):
+        counter.ask("warranty", way=Way.VALUE)
+    # Without a network nothing can be fetched, and the profile says nothing of that.
+    assert len(counter.codes(counter.ask("warranty").session_id)) > 1
 
 
 def test_a_certificate_file_that_is_none_is_malformed() -> None:

@@ -65,6 +65,8 @@ def test_words_are_there_in_both_languages() -> None:
 
 def test_an_unknown_code_still_gets_a_sentence() -> None:
     assert words_for("no-such-code").en == "This proof cannot be accepted."
+    # Whatever is wrong with whoever signed a list, the list is what cannot be trusted.
+    assert words_for("status-list-certificate-expired") == words_for("status-list-malformed")
 
 
 def test_a_warranty_asks_for_no_name_and_no_price() -> None:

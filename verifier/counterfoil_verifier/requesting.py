@@ -202,10 +202,16 @@ class Shop:
                 pass
             case _:
                 raise Misuse("expected x509_hash with an authority's certificate (strict)")
-        if self.way is Way.VALUE:
-            raise Misuse("expected requests that wallets fetch, found them in the link (strict)")
+        self._require_fetched(self.way)
         if self.seal is None:
             raise Misuse("expected a seal for encrypted answers, found none (strict)")
+        # Section 5.1: who asks in a browser must be able to see the answer come back to it.
+        if self.return_to is None:
+            raise Misuse("expected a page to return to, found none (strict, return_to)")
+
+    def _require_fetched(self, way: Way) -> None:
+        if self.is_strict and way is Way.VALUE:
+            raise Misuse("expected requests that wallets fetch, found them in the link (strict)")
 
     def ask(
         self,
@@ -288,14 +294,22 @@ class Shop:
         return signed(self.identity, self.request(waiting, preset), self.signer, wallet_nonce)
 
     def link(self, waiting: Waiting, preset: Preset, way: Way | None = None) -> str:
-        """Give the link that opens a wallet, as text or QR code."""
-        if isinstance(self.identity, Unproved):
-            return link_in_the_open(self.request(waiting, preset))
+        """Give the link that opens a wallet, as text or QR code.
+
+        Raises `Misuse` where a strict shop's request would travel in the link.
+        """
         way = way or self.way
-        if way is Way.VALUE:
-            return link_by_value(self.client_id, self.signed_request(waiting, preset))
+        self._require_fetched(way)
+        if way is Way.VALUE or isinstance(self.identity, Unproved):
+            return self.whole_link(waiting, preset)
         url = f"{self.origin}/requests/{waiting.request_id}"
         return request_link(self.client_id, url, UriMethod(way.value))
+
+    def whole_link(self, waiting: Waiting, preset: Preset) -> str:
+        """Give the link that holds the request itself, for who has no network to fetch it by."""
+        if isinstance(self.identity, Unproved):
+            return link_in_the_open(self.request(waiting, preset))
+        return link_by_value(self.client_id, self.signed_request(waiting, preset))
 
     def response_key(self, waiting: Waiting) -> DecryptionKey | None:
         """Give the key that the answer of a session is encrypted to, if it is."""

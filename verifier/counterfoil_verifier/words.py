@@ -26,7 +26,7 @@ class Words:
 
 def words_for(code: str) -> Words:
     """Give the plain words for a reason's code; an unknown one gets a general sentence."""
-    return _WORDS.get(code, _GENERAL)
+    return _WORDS.get(code, _BAD_LIST if code.startswith("status-list-") else _GENERAL)
 
 
 SHOWN_UNASKED: Final = Words(
@@ -209,7 +209,6 @@ _WORDS: Final[Mapping[str, Words]] = {
     "status-list-algorithm-not-allowed": _BAD_LIST,
     "status-list-token-type-mismatch": _BAD_LIST,
     "status-list-issuer-key-unknown": _BAD_LIST,
-    "status-list-issuer-certificate-missing": _BAD_LIST,
     "status-list-mismatch": _BAD_LIST,
     "status-list-malformed": _BAD_LIST,
     "status-list-from-the-future": _BAD_LIST,
