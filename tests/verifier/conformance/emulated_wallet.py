@@ -48,6 +48,7 @@ class Variant:
     sd_hash: str | None = None
     iat_s: int = 0
     breaks_binding: bool = False
+    leaves_binding_out: bool = False
     breaks_credential: bool = False
     cnf: Json = field(default_factory=dict[str, Any])
 
@@ -61,6 +62,8 @@ class EmulatedIssuer:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.key = new_key()
         self.clock = clock
+        self.chain: list[str] = []
+        self.list_chain: list[str] = []
 
     def now(self) -> int:
         return int(self.clock().timestamp())
@@ -75,7 +78,7 @@ class EmulatedIssuer:
             "ttl": 60,
             "status_list": {"bits": 1, "lst": packed},
         }
-        return signed({"alg": "ES256", "typ": "statuslist+jwt"}, claims, self.key)
+        return signed(_header("statuslist+jwt", self.list_chain), claims, self.key)
 
     def credential(self, holder: Key, cnf: Json) -> tuple[str, list[str]]:
         """Give a credential and its disclosures."""
@@ -94,7 +97,7 @@ class EmulatedIssuer:
             "cnf": {"jwk": {**public(holder), **cnf}},
             "status": {"status_list": {"uri": LIST, "idx": INDEX}},
         }
-        token = signed({"alg": "ES256", "typ": "dc+sd-jwt"}, claims, self.key)
+        token = signed(_header("dc+sd-jwt", self.chain), claims, self.key)
         return token, [disclosures["valid_until"]]
 
 
@@ -105,6 +108,7 @@ class EmulatedWallet:
     http: Client
     issuer: EmulatedIssuer
     holder: Key = field(default_factory=new_key)
+    encryption: str = "A256GCM"
 
     def request(self, link: str, *, fetches: int = 1) -> Json:
         """Give the request behind a link, checked."""
@@ -135,6 +139,8 @@ class EmulatedWallet:
         if variant.breaks_credential:
             credential = with_another_signature(credential)
         shown = "~".join([credential, *disclosures, ""])
+        if variant.leaves_binding_out:
+            return shown
         binding = {
             "iat": self.issuer.now() + variant.iat_s,
             "aud": variant.audience or request["client_id"],
@@ -161,7 +167,7 @@ class EmulatedWallet:
         [key] = metadata["jwks"]["keys"]
         assert (key["alg"], key["use"], key["crv"]) == ("ECDH-ES", "enc", "P-256")
         assert "d" not in key
-        header = {"alg": "ECDH-ES", "enc": "A256GCM", "kid": key["kid"]}
+        header = {"alg": "ECDH-ES", "enc": self.encryption, "kid": key["kid"]}
         jwe = JWE(json.dumps(answer).encode(), json.dumps(header))
         jwe.add_recipient(JWK(**key))
         return str(jwe.serialize(compact=True))
@@ -177,6 +183,10 @@ class EmulatedWallet:
         request = _proved(self.http.post(path, data=form, headers=accept), given["client_id"])
         assert request.pop("wallet_nonce") == nonce
         return request
+
+
+def _header(typ: str, chain: list[str]) -> Json:
+    return {"alg": "ES256", "typ": typ, **({"x5c": chain} if chain else {})}
 
 
 def _proved(answer: Response, client_id: str) -> Json:
