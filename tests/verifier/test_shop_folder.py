@@ -9,14 +9,16 @@ from counterfoil_credentials.client_ids import Prefix
 from counterfoil_credentials.dcql import AuthorityQuery
 from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Malformed, Misuse
-from counterfoil_verifier import PRESETS
+from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.sdjwt_vc import VerifiedCredential
+from counterfoil_verifier import PRESETS, Presented, StatusAt
 from counterfoil_verifier.requesting import Way
 from counterfoil_verifier.shop_file import DEVELOPMENT, is_on_loopback, parse_shop_file
 from counterfoil_verifier.shop_folder import ShopFolder
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.credentials.authority import Party, authority, key_id
-from tests.verifier.scene import ISSUER, WARRANTY_TYPE
+from tests.verifier.scene import ISSUER, NOON, WARRANTY_TYPE
 
 HERE = "http://127.0.0.1:8001"
 SETTINGS: dict[str, Any] = {
@@ -158,6 +160,41 @@ def test_trust_is_given_and_taken_away(folder: ShopFolder) -> None:
     assert folder.settings().routes() == {HERE: HERE, ISSUER: "http://127.0.0.1:9"}
     folder.trust(HERE, {})
     assert set(folder.settings().trusts) == {ISSUER}
+
+
+def test_an_issuer_answers_a_preset_with_the_types_beside_it_alone(folder: ShopFolder) -> None:
+    """A type that two issuers have, each for a question of its own."""
+    folder.trust(HERE, {"member": ["shared", "m"]})
+    folder.trust(ISSUER, {"warranty": ["shared"]})
+    file = folder.path / "shop.json"
+    jwk = {**MemorySigner.generate().public.jwk()}
+    listed = {"url": "https://trade.example", "jwk": jwk, "presets": {"member": ["shared"]}}
+    file.write_text(json.dumps({**json.loads(file.read_text()), "trust_lists": [listed]}))
+    asked = {preset.name: preset for preset in folder.askable()}
+
+    def answers(preset: str, issuer: str, vct: str = "shared") -> bool:
+        credential = VerifiedCredential(
+            issuer, vct, (), None, {}, None, None, None, None, None, None
+        )
+        presented = Presented(
+            credential=credential,
+            disclosed=frozenset(),
+            bound_at=NOON,
+            unbound=(),
+            status=lambda _: StatusAt(0, NOON),
+            now=NOON,
+        )
+        found = asked[preset].policy().judge(presented)
+        return "issuer-not-accepted" not in [one.code for one in found.reasons]
+
+    assert answers("warranty", ISSUER)
+    assert not answers("warranty", HERE)
+    assert not answers("warranty", "https://of-the-list.example")
+    assert answers("member", HERE)
+    assert answers("member", HERE, "m")
+    assert not answers("member", ISSUER)
+    assert answers("member", "https://of-the-list.example")
+    assert not answers("member", "https://of-the-list.example", "m")
 
 
 def test_what_may_not_be_trusted_changes_nothing(folder: ShopFolder) -> None:

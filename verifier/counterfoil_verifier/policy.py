@@ -8,7 +8,7 @@ no, and "could not find out", which is never a yes.
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final, Protocol
@@ -152,6 +152,24 @@ class IssuedBy:
         if presented.credential.issuer in self.issuers:
             return _YES
         return _no("issuer-not-accepted", "an issuer of this policy", "another", "credential.iss")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredBy:
+    """Accepts each issuer of `named` with the types beside it, and all others with `others`.
+
+    That two issuers have a type in common does not make one answer what the other may.
+    """
+
+    named: Mapping[str, Collection[str]]
+    others: Collection[str] = ()
+
+    def judge(self, presented: Presented) -> Judgement:
+        credential = presented.credential
+        if credential.vct in self.named.get(credential.issuer, self.others):
+            return _YES
+        expected = "an issuer that may answer this with this type"
+        return _no("issuer-not-accepted", expected, "another", "credential.iss")
 
 
 @dataclass(frozen=True, slots=True)

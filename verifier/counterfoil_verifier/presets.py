@@ -45,6 +45,7 @@ from counterfoil_credentials.x509 import TrustAnchors
 
 from counterfoil_verifier.policy import (
     AllOf,
+    AnsweredBy,
     BoundToHolder,
     DateNotPassed,
     DisclosesAtMost,
@@ -92,7 +93,8 @@ class Preset:
     code. A status list may be up to `status_max_age` old. `shown_within` says how old
     may be what a holder shows unasked; None refuses it. The result is kept for
     `kept_for`; None says that nobody decided. `answered_by` are the names of types as
-    brands use them, `vcts` the types that answer it here.
+    brands use them, `vcts` the types that answer it here, and `answers` says who may answer
+    with which of them: with all, for None.
 
     `authorities` is the file of the certificates under one of which an issuer must stand,
     and `authority_ids` are the identifiers of their keys.
@@ -106,6 +108,7 @@ class Preset:
     ends: tuple[ClaimPath, str] | None
     status_max_age: timedelta
     vcts: tuple[str, ...] = ()
+    answers: AnsweredBy | None = field(default=None, hash=False)
     why: Mapping[ClaimPath, Words] = field(default_factory=dict[ClaimPath, Words], hash=False)
     happened_within: tuple[ClaimPath, timedelta, str] | None = None
     shown_within: timedelta | None = None
@@ -114,9 +117,12 @@ class Preset:
     authorities: str | None = None
     authority_ids: tuple[str, ...] = ()
 
-    def accepting(self, vcts: Iterable[str]) -> "Preset":
-        """Give the preset that is answered by credentials of the types `vcts`."""
-        return replace(self, vcts=tuple(vcts))
+    def accepting(self, vcts: Iterable[str], answers: AnsweredBy | None = None) -> "Preset":
+        """Give the preset that is answered by credentials of the types `vcts`.
+
+        With `answers`, by each issuer with its own of them alone.
+        """
+        return replace(self, vcts=tuple(vcts), answers=answers)
 
     def under(self, authorities: TrustAnchors) -> "Preset":
         """Give the preset that only issuers under one of `authorities` answer.
@@ -156,6 +162,8 @@ class Preset:
             DisclosesAtMost(self.claims),
             NotRevoked(max_age=self.status_max_age),
         ]
+        if self.answers is not None:
+            checks.append(self.answers)
         if self.ends is not None:
             path, code = self.ends
             checks.append(DateNotPassed(path=path, code=code))

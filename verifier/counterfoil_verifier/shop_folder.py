@@ -139,8 +139,11 @@ class ShopFolder(ServedFolder):
         """
         trusted, presets = self.settings().trusted, self.presets()
         _require_known(trusted.presets(), presets)
-        answered = [(preset, trusted.vcts_for(name)) for name, preset in presets.items()]
-        return [self._named(preset).accepting(vcts) for preset, vcts in answered if vcts]
+        return [
+            self._named(preset).accepting(vcts, trusted.answers(name))
+            for name, preset in presets.items()
+            if (vcts := trusted.vcts_for(name))
+        ]
 
     def _named(self, preset: Preset) -> Preset:
         """Give the preset with the authorities that its file holds."""

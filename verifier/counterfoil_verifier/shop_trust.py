@@ -37,6 +37,7 @@ from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.trust_list import read_trust_list
 from counterfoil_credentials.x509 import TrustAnchors
 
+from counterfoil_verifier.policy import AnsweredBy
 from counterfoil_verifier.trust import (
     Ending,
     FetchedTrust,
@@ -81,6 +82,12 @@ class TrustSettings:
         """Give the types that answer a preset, each once."""
         several = [*self.trusts.values(), *(one.presets for one in self.lists)]
         return tuple(dict.fromkeys(vct for types in several for vct in types.get(preset, ())))
+
+    def answers(self, preset: str) -> AnsweredBy:
+        """Give which issuer may answer a preset with which types."""
+        named = {issuer: types.get(preset, ()) for issuer, types in self.trusts.items()}
+        listed = frozenset(vct for one in self.lists for vct in one.presets.get(preset, ()))
+        return AnsweredBy(named=named, others=listed)
 
     def presets(self) -> dict[str, str]:
         """Give each preset that is named, with who is trusted for it."""
