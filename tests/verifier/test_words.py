@@ -28,6 +28,7 @@ NEVER_A_VERDICT = {"preset-unknown", "request-unknown", "state-mismatch", "polic
     "more-than-registered",
     "no-preset-answered",
     # These are about a file for the till.
+    "flags-from-the-future",
     "preload-changed",
     "preload-from-the-future",
     "preload-older",
