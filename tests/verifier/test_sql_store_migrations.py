@@ -1,8 +1,14 @@
 """Every schema that was released becomes today's, and goes back, with nothing lost."""
 
+import random
 import shutil
+import subprocess
+import sys
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +20,7 @@ from counterfoil_verifier import Answered, Outcome, SessionId, Summary, Verdict
 from counterfoil_verifier.sql_store import MIGRATIONS, SqlNames, SqlSessionStore
 from sqlalchemy import Connection, MetaData, Table, func, insert, inspect, select, text
 
+from tests.verifier.make_database import session
 from tests.verifier.scene import NOON
 
 DATABASES = Path(__file__).parent / "databases"
@@ -197,11 +204,53 @@ def test_a_counter_goes_on_with_what_its_first_schema_held(
     store.close()
 
 
-@pytest.mark.parametrize("new", ["a verdict", "a name"])
+@pytest.mark.parametrize("workers", [2, 8])
+def test_workers_that_start_at_once_on_an_empty_server_make_one_schema(
+    postgres_url: str, workers: int
+) -> None:
+    start = threading.Barrier(workers)
+
+    def begin(number: int) -> None:
+        start.wait()
+        store = SqlSessionStore(postgres_url)
+        store.add(session(random.Random(number).randbytes, NOON))
+        store.close()
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(begin, range(workers)))
+
+    with changing(postgres_url) as connection:
+        assert revision_of(connection) == MIGRATIONS.head
+        assert counts(connection)["sessions"] == workers
+
+
+def test_workers_that_start_at_once_bring_an_old_schema_up_once(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    put("1", postgres_url, tmp_path)
+    with changing(postgres_url) as connection:
+        before = counts(connection)["sessions"]
+
+    # alembic keeps what it works on in its module, so each worker is a process.
+    program = "import sys; from counterfoil_verifier.sql_store import SqlSessionStore as S; S("
+    started = [
+        subprocess.Popen([sys.executable, "-c", f"{program}sys.argv[1])", postgres_url])
+        for _ in range(2)
+    ]
+    assert [one.wait(timeout=60) for one in started] == [0, 0]
+
+    with changing(postgres_url) as connection:
+        assert revision_of(connection) == MIGRATIONS.head
+        assert counts(connection)["sessions"] == before
+
+
+@pytest.mark.parametrize("new", ["a verdict", "a name", "a key"])
 def test_does_not_go_back_when_something_would_be_lost(where: Path | str, new: str) -> None:
     store = SqlSessionStore(where)
     if new == "a name":
         assert SqlNames(store.database).take("nonce", ends_at=NOON)
+    elif new == "a key":
+        store.add(replace(session(random.Random(1).randbytes, NOON), response_key="sealed"))
     else:
         verdict = Verdict(
             outcome=Outcome.ACCEPTED,

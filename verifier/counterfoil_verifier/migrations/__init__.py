@@ -9,4 +9,4 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(__file__).parent
-HEAD: Final = "3"
+HEAD: Final = "2"
