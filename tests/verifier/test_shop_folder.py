@@ -266,12 +266,36 @@ def test_settings_say_how_wallets_know_the_shop() -> None:
         request="post",
         encrypted_answers=True,
         strict=True,
+        anchors={ISSUER: "trade.pem"},
         return_to="https://shop.example/done",
     )
 
     assert (settings.client_id, settings.certificates) == (Prefix.X509_HASH, "certificates.pem")
     assert (settings.way, settings.encrypts_answers, settings.is_strict) == (Way.POST, True, True)
     assert settings.return_to == "https://shop.example/done"
+
+
+KEY = MemorySigner.from_private_bytes(bytes(31) + b"1").public.jwk()
+LIST = {"url": "https://trade.example/list", "jwk": KEY, "presets": {}}
+CHAIRS = "did:web:chairs.example"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"anchors": {}},
+        {"anchors": {}, "keys": {ISSUER: [{"jwk": KEY}]}},
+        {"trusts": {ISSUER: {"warranty": [WARRANTY_TYPE]}, CHAIRS: {"member": ["m"]}}},
+        {"trust_lists": [LIST]},
+    ],
+    ids=["as it publishes", "by its keys", "one by its DID", "by a list"],
+)
+def test_a_strict_shop_knows_issuers_by_certificates_alone(changes: dict[str, object]) -> None:
+    trusted: dict[str, object] = {"anchors": {ISSUER: "trade.pem"}, **changes}
+
+    assert not parsed(**trusted).is_strict
+    with pytest.raises(Malformed, match=r"anchors for each issuer \(strict\)"):
+        parsed(strict=True, **trusted)
 
 
 @pytest.mark.parametrize(

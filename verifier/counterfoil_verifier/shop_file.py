@@ -164,6 +164,9 @@ def parse_shop_file(data: bytes) -> ShopFile:
     trusted = parse_trust(document, FILE_NAME)
     for issuer in trusted.trusts:
         require_issuer(issuer, develops=develops)
+    is_strict = _flag(document, "strict")
+    if is_strict:
+        _require_certified(trusted)
     routes: JsonObject = {}
     if "loopback_routes_unsafely" in document:
         routes = object_at(document, "loopback_routes_unsafely", FILE_NAME)
@@ -183,7 +186,7 @@ def parse_shop_file(data: bytes) -> ShopFile:
         did=optional_text_at(document, "did", FILE_NAME),
         way=_one_of(document, "request", {way.value: way for way in Way}, Way.GET),
         encrypts_answers=_flag(document, "encrypted_answers"),
-        is_strict=_flag(document, "strict"),
+        is_strict=is_strict,
         return_to=optional_text_at(document, "return_to", FILE_NAME),
         loopback_routes_unsafely={
             name: text_at(routes, name, f"{FILE_NAME}.loopback_routes_unsafely") for name in routes
@@ -203,6 +206,13 @@ def require_issuer(issuer: str, *, develops: bool) -> None:
         return
     expected = f"https URLs and DIDs (and, with {DEVELOPMENT}, loopback URLs)"
     raise Malformed(expected, "another", f"{FILE_NAME}.trusts")
+
+
+def _require_certified(trusted: TrustSettings) -> None:
+    # OpenID4VC HAIP 1.0, section 6.1.1: by certificates and in no other way.
+    if trusted.lists or trusted.trusts.keys() - trusted.anchors.keys():
+        expected, found = "anchors for each issuer (strict)", "one known in another way"
+        raise Malformed(expected, found, f"{FILE_NAME}.trusts")
 
 
 def _webhooks(document: JsonObject, *, develops: bool) -> frozenset[str]:

@@ -39,6 +39,7 @@ from counterfoil_verifier.shop_upkeep import flags_of
 from counterfoil_verifier.sql_store import SqlNames, SqlSessionStore
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.trust import Trust
+from counterfoil_verifier.trust_certified import CertifiedAlone
 from counterfoil_verifier.trust_listed import LIST_MEDIA_TYPES
 from counterfoil_verifier.verifier import Verifier
 
@@ -174,13 +175,15 @@ def verifier_for(folder: ShopFolder, preset_name: str, fetcher: Fetcher) -> Veri
 
     Raises `Misuse` for a preset that the folder cannot ask.
     """
-    trust = trust_of(folder.settings().trusted, fetcher, folder.path)
+    settings = folder.settings()
+    trust = trust_of(settings.trusted, fetcher, folder.path)
     askable = {preset.name: preset for preset in folder.askable()}
     if preset_name not in askable:
         expected = f"a request for one of {', '.join(sorted(askable)) or 'no preset'}"
         raise Misuse(f"expected {expected}, found another")
     statuses = Statuses(FetchedStatusSource(fetcher))
-    return Verifier(askable[preset_name].policy(), trust, statuses)
+    believed = CertifiedAlone(trust) if settings.is_strict else trust
+    return Verifier(askable[preset_name].policy(), believed, statuses)
 
 
 def _identity(folder: ShopFolder, settings: ShopFile, url: str) -> Identity:
