@@ -17,6 +17,7 @@ from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.jws import sign_jws
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.requests import PresentationRequest, VpToken, parse_response_form
+from counterfoil_verifier.requesting import Handback
 from counterfoil_wallet import MemoryStore, Trust
 
 from tests.issuer.brand import AUDIO
@@ -85,7 +86,7 @@ def app(tmp_path: Path) -> Mapping[str, object]:
         "trust": Trust(custodians={CUSTODIAN: town.custodian.party.did}),
         "scanned": offer.link,
         "tx_code": offer.tx_code,
-        "request_link": town.counter.ask("warranty").link,
+        "request_link": town.counter.ask("warranty", handback=Handback.MATCH_CODE).link,
         "terms_link": town.receiver.request(town.wish()).link,
         "seal": _turned,
         "unseal": _turned,

@@ -152,6 +152,11 @@ def test_row_A11_everything_is_exported_in_open_formats_and_brought_into_a_secon
     assert issued >= {str(card.sd_jwt) for card in lived.credentials()}
     assert len(consents) == len(lived.grants()) == 2
     assert all("@context" in consent for consent in consents)
+    # And what the shop signed for what it was shown, with until when it keeps what.
+    (receipt,) = (tmp_path / "my-data" / "receipts").iterdir()
+    assert parse_object(receipt.read_bytes(), "receipt")["differs"] == []
+    (shop,) = [seen for seen in lived.access_report() if seen.party == town.shop.client_id]
+    assert shop.kept_until == town.clock() + timedelta(days=30, hours=1)
 
     with created(town, tmp_path / "second") as second:
         brought = second.import_from(tmp_path / "my-data", PASSPHRASE)
@@ -162,6 +167,7 @@ def test_row_A11_everything_is_exported_in_open_formats_and_brought_into_a_secon
         ] == [(card.credential_id, card.claims, card.accepted_at) for card in lived.credentials()]
         assert second.grants() == lived.grants()
         assert second.history() == lived.history()
+        assert second.access_report() == lived.access_report()
         # What came along is in use: shown, and taken back.
         second.present(second.matches(town.counter.ask("warranty").link).choose())
         (running,) = [grant for grant in second.grants() if isinstance(grant, InForce)]

@@ -181,6 +181,7 @@ def _described(whole: WholeCard) -> Json:
 
 def _event(event: Event) -> Json:
     return {
+        "id": event.event_id,
         "at": event.at.isoformat(),
         "act": event.act.value,
         "party": event.party,
@@ -189,6 +190,7 @@ def _event(event: Event) -> Json:
         "claims": [*event.claims],
         "outcome": event.outcome.value,
         "detail": event.detail,
+        "purpose": None if event.visit is None else event.visit.purpose,
     }
 
 
