@@ -217,6 +217,9 @@ def test_row_C2_the_customer_takes_a_signed_receipt_home(offline: Offline, clock
     assert ("price",) not in names.claims
     assert ("buyer", "name") not in names.claims
     assert receipt.kept_until == clock() + timedelta(days=30, hours=1)
+    visit = offline.wallet.take_receipt(token)
+    assert (visit.event_id, visit.outcome, visit.is_warning) == (shown.event_id, "done", False)
+    assert offline.nothing_went_out()
 
 
 @pytest.mark.parametrize("revoked", [False, True])
