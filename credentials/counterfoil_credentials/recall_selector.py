@@ -132,7 +132,7 @@ def parse_recall_selector(obj: JsonObject, where: str = "recall_selector") -> Re
 def item_in(claims: JsonObject) -> Item | None:
     """Give the item that a credential's claims name (`item.gtin`, `item.lot`, `item.serial`).
 
-    None where they name no GTIN: nothing is said about such an item.
+    None where they name no GTIN: whether anything is said about such an item is not known.
     """
     gtin = _element(claims, "gtin")
     try:

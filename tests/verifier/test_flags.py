@@ -12,6 +12,7 @@ from counterfoil_verifier.flags import (
     FlagKind,
     MemoryFlags,
     authenticity,
+    judge_claims,
     judge_item,
 )
 from counterfoil_verifier.policy import Judgement
@@ -50,7 +51,6 @@ def test_a_flag_speaks_of_its_item_and_of_no_neighbour(kind: FlagKind, *, is_cer
     assert found == (([kind.value], []) if is_certain else ([], [kind.value]))
     assert judge_item(NEIGHBOUR, flagged, now=NOON).accepts
     assert judge_item(Item(gtin="04012345000009", serial="A1-0001"), flagged, now=NOON).accepts
-    assert judge_item(None, flagged, now=NOON).accepts
 
 
 def test_every_flag_of_an_item_is_told_once() -> None:
@@ -61,14 +61,51 @@ def test_every_flag_of_an_item_is_told_once() -> None:
     assert codes(found) == (["reported-stolen", "recalled"], ["cloned-tag-suspect"])
 
 
-def test_a_recall_by_lot_of_an_item_without_one_is_unclear_and_a_theft_is_not() -> None:
+def test_a_recall_by_lot_of_an_item_without_one_is_unclear() -> None:
     lot = RecallSelector(gtin=GTIN, lots=frozenset({"L7"}))
 
     recalled = judge_item(ITEM, feed(Flag(FlagKind.RECALLED, lot)), now=NOON)
-    stolen = judge_item(ITEM, feed(Flag(FlagKind.REPORTED_STOLEN, lot)), now=NOON)
 
     assert codes(recalled) == ([], ["recall-unclear"])
-    assert stolen.accepts
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (FlagKind.RECALLED, "recall-unclear"),
+        (FlagKind.REPORTED_STOLEN, "theft-unclear"),
+        (FlagKind.CLONED_TAG_SUSPECT, "cloned-tag-suspect"),
+    ],
+)
+def test_who_hides_what_a_flag_goes_by_gets_no_yes(kind: FlagKind, code: str) -> None:
+    flagged = feed(Flag(kind, ONE))
+
+    assert codes(judge_item(Item(gtin=GTIN), flagged, now=NOON)) == ([], [code])
+    assert codes(judge_claims({"item": {"serial": "A1-0001"}}, flagged, now=NOON)) == (
+        [],
+        ["item-unclear"],
+    )
+    assert codes(judge_claims({"item": {"gtin": "4006381333932"}}, flagged, now=NOON)) == (
+        [],
+        ["item-unclear"],
+    )
+    assert not judge_claims(
+        {"item": {"gtin": GTIN, "serial": "A1-0001"}}, flagged, now=NOON
+    ).accepts
+    assert judge_claims({"item": {"gtin": GTIN, "serial": "A1-0002"}}, flagged, now=NOON).accepts
+    assert judge_claims({"programme": "Auricle Club"}, flagged, now=NOON).accepts
+
+
+@pytest.mark.parametrize("ahead_s", [0, 60, 61])
+def test_a_feed_from_after_the_tills_own_time_means_nothing_by_its_silence(ahead_s: int) -> None:
+    now = NOON - ahead_s * SECOND
+    flagged = feed(Flag(FlagKind.RECALLED, ONE))
+
+    assert codes(judge_item(ITEM, flagged, now=now)) == (["recalled"], [])
+    assert codes(judge_item(NEIGHBOUR, flagged, now=now)) == (
+        [],
+        ["flags-from-the-future"] if ahead_s > 60 else [],
+    )
 
 
 @pytest.mark.parametrize("older_by", [-1, 0, 1])

@@ -13,10 +13,9 @@ from typing import Final
 from counterfoil_credentials.claims import path_text, values_at
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
-from counterfoil_credentials.recall_selector import item_in
 from counterfoil_credentials.requests import VpToken
 
-from counterfoil_verifier.flags import FlagFeed, judge_item
+from counterfoil_verifier.flags import FlagFeed, judge_claims
 from counterfoil_verifier.handback import code_digest
 from counterfoil_verifier.held import Held, shut_held
 from counterfoil_verifier.held_in_memory import HeldInMemory
@@ -134,8 +133,8 @@ class Decisions:
         """Return only if nothing is said of the item that was proved, and that is known."""
         if self._flags is None:
             return
-        item = item_in(accepted.claims[preset.name])
-        found = judge_item(item, self._flags, now=accepted.checked_at)
+        claims = accepted.claims[preset.name]
+        found = judge_claims(claims, self._flags, now=accepted.checked_at)
         if found.reasons:
             raise NotAccepted(*found.reasons, status_as_of=accepted.status_as_of)
         if found.unknown:

@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
+from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse, Reason, Unavailable
-from counterfoil_credentials.recall_selector import Concerned, Item, RecallSelector
+from counterfoil_credentials.recall_selector import Concerned, Item, RecallSelector, item_in
 
 from counterfoil_verifier.policy import Judgement
 
 MAX_AGE: Final = timedelta(days=1)
+_SKEW: Final = timedelta(seconds=60)
 _WHERE: Final = "flags"
 
 
@@ -62,14 +64,16 @@ class Flags:
         unknown: dict[str, Reason] = {}
         for flag in self._by_gtin.get(item.gtin, ()):
             concerned = flag.selector.concerns(item)
-            if concerned is Concerned.YES and flag.kind in _AGAINST:
-                against[flag.kind] = _reason(flag.kind, "one that is")
-            elif concerned is Concerned.YES:
+            if concerned is Concerned.NO:
+                continue
+            if flag.kind not in _AGAINST:
                 unknown[flag.kind] = _reason(flag.kind, "one that may be")
-            elif concerned is Concerned.UNCLEAR and flag.kind is FlagKind.RECALLED:
-                unknown["recall-unclear"] = Reason(
-                    "recall-unclear", "a lot and a serial number", "not both of them", "item"
-                )
+            elif concerned is Concerned.YES:
+                against[flag.kind] = _reason(flag.kind, "one that is")
+            else:
+                # What a flag goes by may be missing because whoever shows the item hides it.
+                code, expected = _UNCLEAR[flag.kind], "a lot and a serial number"
+                unknown[code] = Reason(code, expected, "not both of them", "item")
         return Judgement(tuple(against.values()), tuple(unknown.values()))
 
 
@@ -101,24 +105,39 @@ class MemoryFlags:
         return Flags(self._flags, as_of=self.as_of)
 
 
+def judge_claims(claims: JsonObject, feed: FlagFeed, *, now: datetime) -> Judgement:
+    """Say what the newest flags mean for the item that a credential's claims show.
+
+    Of a credential without an item nothing can be said, and nothing is asked. One that
+    shows some of an item and not which product it is leaves the question open: its holder
+    may keep back what the brand concealed.
+    """
+    item = item_in(claims)
+    if item is not None:
+        return judge_item(item, feed, now=now)
+    if "item" in claims:
+        return _unsure("item-unclear", "the product that an item is of", "none")
+    return Judgement()
+
+
 def judge_item(
-    item: Item | None, feed: FlagFeed, *, now: datetime, max_age: timedelta = MAX_AGE
+    item: Item, feed: FlagFeed, *, now: datetime, max_age: timedelta = MAX_AGE
 ) -> Judgement:
     """Say what the newest flags, no older than `max_age`, mean for `item`.
 
     A flag in an older feed still speaks against; that nothing is said there means nothing.
-    Of a credential that names no product nothing can be said, and nothing is asked.
     """
-    if item is None:
-        return Judgement()
     try:
         flags = feed.latest()
     except Unavailable as cause:
         return _unsure("flags-unreachable", "what is said of items", cause.what)
     found = flags.about(item)
     age = now - flags.as_of
-    if age <= max_age or found.reasons:
+    if -_SKEW <= age <= max_age or found.reasons:
         return found
+    if age < -_SKEW:
+        ahead = _unsure("flags-from-the-future", "what was said by now", "what was said later")
+        return Judgement((), (*found.unknown, *ahead.unknown))
     too_old = _unsure("flags-too-old", f"what was said within {max_age}", f"what was {age} ago")
     return Judgement((), (*found.unknown, *too_old.unknown))
 
@@ -159,4 +178,8 @@ _IN_ORDER: Final[Mapping[FlagKind, str]] = {
     FlagKind.REPORTED_STOLEN: "an item that nobody misses",
     FlagKind.RECALLED: "an item that is not recalled",
     FlagKind.CLONED_TAG_SUSPECT: "an item whose tag is the only one",
+}
+_UNCLEAR: Final[Mapping[FlagKind, str]] = {
+    FlagKind.REPORTED_STOLEN: "theft-unclear",
+    FlagKind.RECALLED: "recall-unclear",
 }

@@ -235,6 +235,18 @@ _WORDS: Final[Mapping[str, Words]] = {
         "Some items of this product are recalled. Compare the lot number on the box.",
         "该产品的部分批次已被召回，请核对包装上的批号。",
     ),
+    "theft-unclear": Words(
+        "Some items of this product are reported stolen. Compare the serial number on the item.",
+        "该产品的部分商品已被报失窃，请核对商品上的序列号。",
+    ),
+    "item-unclear": Words(
+        "The proof does not say which product this is, so nobody can say whether it is stolen.",
+        "该凭证未说明具体是哪种商品，因此无法确认其是否已被召回或报失窃。",
+    ),
+    "flags-from-the-future": Words(
+        "What we know of recalls and stolen items is later than this till's clock. Set the clock.",
+        "召回和失窃信息的时间晚于本机时间，请校准本机时钟。",
+    ),
     "flags-unreachable": Words(
         "We could not find out whether this item is recalled or reported stolen.",
         "无法确认该商品是否已被召回或报失窃。",
