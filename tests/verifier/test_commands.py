@@ -11,23 +11,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.issuer_keys import issuer_keys_document
+from counterfoil_credentials.jws import sign_jws
+from counterfoil_credentials.key_file import replace_private
+from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.recall_selector import RecallSelector
 from counterfoil_credentials.request_links import parse_request_link
 from counterfoil_credentials.requests import read_request, sign_request
 from counterfoil_service import sql
 from counterfoil_verifier import RequestId, Shop, cli
+from counterfoil_verifier.flag_feed import flags_json
+from counterfoil_verifier.flags import Flag, FlagKind
 from counterfoil_verifier.requesting import REQUEST_LIFE
 from counterfoil_verifier.shop_folder import ShopFolder
 from counterfoil_verifier.shop_service import open_shop
 from counterfoil_verifier.sql_store import MIGRATIONS, SqlSessionStore
 from counterfoil_verifier.verifier import CouldNotCheck, NotAccepted
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.conftest import Clock
+from tests.verifier.certificates import papers
 from tests.verifier.running import COMMAND, Served
 from tests.verifier.scene import ISSUER, LIST_URL, RECEIPT_TYPE, WARRANTY_TYPE, Scene, answer_form
 
 HERE = "http://127.0.0.1:8004"
+RECALLED = Flag(FlagKind.RECALLED, RecallSelector(gtin="04006381333931"))
 AGGREGATION = {
     "/.well-known/oauth-authorization-server": {
         "status_list_aggregation_endpoint": f"{ISSUER}/status-lists"
@@ -534,7 +545,8 @@ def test_trust_says_who_may_answer_what(
 ) -> None:
     assert desk.runs("trust", "--json") == 0
     presets = {"warranty": [WARRANTY_TYPE], "return": [RECEIPT_TYPE]}
-    assert said() == {"trusts": [{"issuer": ISSUER, "presets": presets}], "ends": []}
+    trusts = [{"issuer": ISSUER, "presets": presets}]
+    assert said() == {"trusts": trusts, "ends": [], "flags": None, "warnings": []}
 
     assert desk.runs("trust") == 0
     assert f"  warranty: {WARRANTY_TYPE}" in capsys.readouterr().out.splitlines()
@@ -555,6 +567,80 @@ def test_trust_is_given_and_taken_away(
     assert "--remove" in only_line(capsys)
     assert desk.runs("trust", "--add", did, "--type", "member") == 1
     assert desk.runs("trust", "--add", did, "--type", "hire=urn:x") == 1
+
+
+def change(desk: Desk, **changes: object) -> None:
+    file = desk.folder.path / "shop.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def test_trust_tells_how_old_the_feed_of_flags_is(
+    desk: Desk, said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(desk, flags={"file": "flags.json"})
+    assert desk.runs("trust", "--json") == 3
+    assert [one["code"] for one in said()["warnings"]] == ["flags-unreachable"]
+
+    feed = flags_json([RECALLED], at=desk.clock())
+    (desk.folder.path / "flags.json").write_text(json.dumps(feed))
+    desk.clock.advance(timedelta(hours=25))
+    assert desk.runs("trust", "--json") == 0
+    found = said()
+    assert found["flags"] == {"as_of": "2026-11-02T12:00:00Z", "age_s": 90_000, "count": 1}
+    assert [one["code"] for one in found["warnings"]] == ["flags-too-old"]
+    assert desk.runs("trust") == 0
+    shown = capsys.readouterr().out
+    assert "flags of items: 1, as of 2026-11-02T12:00:00Z (1 days old)" in shown
+    assert "too old to say that an item is in order" in shown
+
+
+def test_trust_reads_the_signed_lists_to_know_when_they_end(
+    desk: Desk, said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trade = MemorySigner.generate()
+    at, lasts = desk.clock(), timedelta(days=7)
+
+    def listed(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        ends_at = at + lasts
+        claims: JsonObject = {
+            "name": "Trade",
+            "iat": int(at.timestamp()),
+            "exp": int(ends_at.timestamp()),
+        }
+        token = sign_jws(claims, typ="counterfoil-trust-list+jwt", signer=trade, header={})
+        return Response(200, "application/jwt", token.encode())
+
+    answered = {"warranty": [WARRANTY_TYPE]}
+    url = "https://trade.example/list"
+    change(desk, trust_lists=[{"url": url, "jwk": trade.public.jwk(), "presets": answered}])
+    assert desk.runs("trust", "--json") == 3
+    assert [one["code"] for one in said()["warnings"]] == ["not-done"]
+
+    desk.fetcher.serve("https://trade.example", listed)
+    assert desk.runs("trust", "--json") == 0
+    found = said()
+    assert found["ends"] == [{"what": "the trust list Trade", "at": "2026-11-09T12:00:00Z"}]
+    assert found["warnings"] == []
+    desk.clock.advance(timedelta(days=5, seconds=1))
+    assert desk.runs("trust") == 0
+    told = capsys.readouterr().out
+    assert "renew, it runs out: the trust list Trade (2026-11-09T12:00:00Z)" in told
+    assert f"whom this list names: {url}" in told
+
+
+def test_trust_tells_when_the_shops_own_certificate_ends(desk: Desk, said: Said) -> None:
+    certified = papers(at=desk.clock())
+    scalar = int.from_bytes(certified.signer.private_bytes())
+    key = ec.derive_private_key(scalar, ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    replace_private(desk.folder.path / "shop-key.pem", pem)
+    (desk.folder.path / "till.pem").write_bytes(certified.pem)
+    change(desk, client_id="x509_hash", certificates="till.pem")
+
+    assert desk.runs("trust", "--json") == 0
+    found = said()
+    assert [one["what"] for one in found["ends"]] == ["this shop's certificate"]
+    assert [one["code"] for one in found["warnings"]] == ["runs-out"]
 
 
 def test_presets_are_listed_with_what_is_too_much(

@@ -61,7 +61,7 @@ from counterfoil_verifier.requesting import (
 from counterfoil_verifier.shop_file import is_on_loopback, origin_of, require_issuer
 from counterfoil_verifier.shop_folder import ShopFolder
 from counterfoil_verifier.verdict import VERDICTS_KEPT_FOR
-from counterfoil_verifier.verifier import CouldNotCheck
+from counterfoil_verifier.verifier import CouldNotCheck, NotAccepted
 from counterfoil_verifier.words import words_for
 
 if TYPE_CHECKING:
@@ -76,11 +76,17 @@ _UNKNOWN: Final = 3
 _MAX_FILE_BYTES: Final = 1024 * 1024
 _MAX_WAIT_S: Final = 3_600.0
 _LOOK_EVERY_S: Final = 0.2
-_SOON: Final = timedelta(days=30)
 _LIGHTS: Final = {
     Light.GREEN: ("accepted", _DONE),
     Light.RED: ("refused", _REFUSED),
     Light.AMBER: ("unavailable", _UNKNOWN),
+}
+_WARNINGS: Final = {
+    "runs-out": "renew, it runs out",
+    "has-run-out": "renew, it has run out",
+    "flags-unreachable": "not had",
+    "flags-too-old": "too old to say that an item is in order",
+    "not-done": "not had",
 }
 _MARKS: Final = {"passed": "yes", "failed": "NO", "unknown": "?", "not-reached": "-"}
 
@@ -367,6 +373,7 @@ def _verify(given: argparse.Namespace) -> int:
     signed = text_at(saved, "request", given.file.name)
     client_id = shop_in(folder, folder.settings().public_url or "http://127.0.0.1").client_id
     reasons: Sequence[Reason] = ()
+    unknown: Sequence[Reason] = ()
     as_of: datetime | None = None
     is_read = False
     fetcher = carried(folder, _fetcher(folder), lambda: at)
@@ -380,14 +387,16 @@ def _verify(given: argparse.Namespace) -> int:
         verdict, status = "accepted", _DONE
     except Refused as refused:
         verdict, status, reasons = "refused", _REFUSED, refused.reasons
-    except CouldNotCheck as unknown:
-        verdict, status, reasons = "unavailable", _UNKNOWN, unknown.reasons
-    except Unavailable as unknown:
-        reasons = (Reason("could-not-check", "an answer", unknown.what, "policy"),)
+        unknown = refused.unknown if isinstance(refused, NotAccepted) else ()
+    except CouldNotCheck as undecided:
+        verdict, status, unknown = "unavailable", _UNKNOWN, undecided.reasons
+    except Unavailable as undecided:
+        unknown = (Reason("could-not-check", "an answer", undecided.what, "policy"),)
         verdict, status = "unavailable", _UNKNOWN
-    checks = explain(reasons, of_request=not is_read, unknown=verdict == "unavailable")
+    checks = explain(reasons, unknown, of_request=not is_read)
     if given.json:
-        _say({"verdict": verdict, "reasons": _reasons(reasons), "checks": _checks(checks)})
+        told = _reasons(reasons or unknown)
+        _say({"verdict": verdict, "reasons": told, "checks": _checks(checks)})
         return status
     since = f" (status as of {as_of.isoformat()})" if as_of is not None else ""
     print(f"{verdict}{since}")
@@ -399,22 +408,15 @@ def _verify(given: argparse.Namespace) -> int:
 
 
 def _preload(given: argparse.Namespace) -> int:
-    from counterfoil_verifier.preload import write_preload
-    from counterfoil_verifier.shop_service import gather
+    from counterfoil_verifier.shop_service import take_along
 
     folder, now = ShopFolder(given.dir), given.clock()
     folder.require_made()
-    failures: dict[str, CounterfoilError] = {}
+    failures: Mapping[str, CounterfoilError] = {}
     if given.take is not None:
-        data = _bytes_of(given.take)
+        taken = folder.take_along(_bytes_of(given.take), now)
     else:
-        gathering = gather(folder.settings(), _fetcher(folder), given.clock)
-        failures = gathering.failures
-        before = folder.preload(now) if failures else None
-        # What could not be had today stays as it was: a list says its own age.
-        kept = () if before is None else before.documents.values()
-        data = write_preload([*kept, *gathering.documents], signer=folder.signer(), at=now)
-    taken = folder.take_along(data, now)
+        taken, failures = take_along(folder, _fetcher(folder), given.clock)
     if given.json:
         failed: list[Json] = [
             {"url": url, "text": str(failure)} for url, failure in failures.items()
@@ -429,8 +431,6 @@ def _preload(given: argparse.Namespace) -> int:
 
 
 def _trust(given: argparse.Namespace) -> int:
-    from counterfoil_verifier.shop_trust import trust_of
-
     folder = ShopFolder(given.dir)
     folder.require_made()
     if given.add is not None:
@@ -446,26 +446,49 @@ def _trust(given: argparse.Namespace) -> int:
         if given.remove not in folder.settings().trusts:
             raise Misuse("expected an issuer that is trusted, found another (--remove)")
         folder.trust(given.remove, {})
+    return _tell_trust(folder, given)
+
+
+def _tell_trust(folder: ShopFolder, given: argparse.Namespace) -> int:
+    from counterfoil_verifier.shop_rounds import rests_on
+
     settings, now = folder.settings(), given.clock()
-    ends = trust_of(settings.trusted, _fetcher(folder), folder.path).ends(now)
-    soon = [ending for ending in ends if ending.at - now < _SOON]
+    found = rests_on(folder, _fetcher(folder), given.clock)
+    status = _UNKNOWN if found.failures else _DONE
     if given.json:
         trusts: list[Json] = [
             {"issuer": issuer, "presets": {name: [*vcts] for name, vcts in by_preset.items()}}
             for issuer, by_preset in settings.trusts.items()
         ]
-        ending: list[Json] = [{"what": one.what, "at": _text(one.at)} for one in ends]
-        _say({"trusts": trusts, "ends": ending})
-        return _DONE
+        ends: list[Json] = [{"what": one.what, "at": _text(one.at)} for one in found.ends]
+        warnings: list[Json] = [
+            {"code": one.code, "what": one.what, "at": None if one.at is None else _text(one.at)}
+            for one in found.notices
+        ]
+        flags: Json = None
+        if found.flags is not None:
+            age_s = int((now - found.flags.as_of).total_seconds())
+            as_of = _text(found.flags.as_of)
+            flags = {"as_of": as_of, "age_s": age_s, "count": len(found.flags)}
+        _say({"trusts": trusts, "ends": ends, "flags": flags, "warnings": warnings})
+        return status
     for issuer, by_preset in settings.trusts.items():
         print(issuer)
         for name, vcts in by_preset.items():
             print(f"  {name}: {', '.join(vcts)}")
-    if not settings.trusts:
-        print("nobody is trusted")
-    for one in soon:
-        print(f"soon over: {one.what} ({_text(one.at)})")
-    return _DONE
+    for one in settings.trusted.lists:
+        print(f"whom this list names: {one.url}")
+        for name, vcts in one.presets.items():
+            print(f"  {name}: {', '.join(vcts)}")
+    if not settings.trusts and not settings.trusted.lists:
+        print(f"nobody is trusted: counterfoil verifier trust {folder.path} --add ISSUER_URL")
+    if found.flags is not None:
+        age = _age(now - found.flags.as_of)
+        print(f"flags of items: {len(found.flags)}, as of {_text(found.flags.as_of)} ({age} old)")
+    for notice in found.notices:
+        at = "" if notice.at is None else f" ({_text(notice.at)})"
+        print(f"{_WARNINGS[notice.code]}: {notice.what}{at}")
+    return status
 
 
 def _presets(given: argparse.Namespace) -> int:
@@ -575,6 +598,12 @@ def _instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise argparse.ArgumentTypeError("expected a time with its zone, found one without")
     return instant
+
+
+def _age(age: timedelta) -> str:
+    hours, minutes = divmod(max(0, int(age.total_seconds())) // 60, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days} days" if days else f"{hours} h {minutes} min"
 
 
 def _text(at: datetime) -> str:

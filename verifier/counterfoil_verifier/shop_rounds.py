@@ -12,19 +12,29 @@ does all of it in vain, ever less often, and answers customers meanwhile.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.errors import CounterfoilError, Unavailable
+from counterfoil_credentials.fetch import Fetcher
 
 from counterfoil_verifier.flag_feed import KeptFlags
 from counterfoil_verifier.flags import MAX_AGE, Flags
 from counterfoil_verifier.identity import Certified, Identity
 from counterfoil_verifier.results import Service, sync
-from counterfoil_verifier.shop_service import OpenShop, take_along
-from counterfoil_verifier.shop_trust import ends_of_lists
+from counterfoil_verifier.shop_folder import ShopFolder
+from counterfoil_verifier.shop_service import (
+    OpenShop,
+    carried,
+    flags_in,
+    shop_in,
+    take_along,
+)
+from counterfoil_verifier.shop_trust import ends_of_lists, trust_of
 from counterfoil_verifier.shop_upkeep import ResultsTo, key_in
-from counterfoil_verifier.trust import Ending
+from counterfoil_verifier.trust import Ending, by_time
 from counterfoil_verifier.upkeep import Notice, Round, notices_of_ends, notices_of_rounds
 
 FOLDER_EVERY_S: Final = 2
@@ -106,14 +116,52 @@ class ShopRounds:
         _require_none(take_along(shop.folder, shop.fetcher, self._clock)[1].values())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestsOn:
+    """What a shop's yes rests on: what of it ends, the feed of flags, and what is amiss."""
+
+    ends: Sequence[Ending]
+    flags: Flags | None
+    notices: Sequence[Notice]
+    failures: int
+
+
+def rests_on(folder: ShopFolder, fetcher: Fetcher, clock: Callable[[], datetime]) -> RestsOn:
+    """Look at all of it once, asking whoever publishes a part of it."""
+    now, settings = clock(), folder.settings()
+    fetcher = carried(folder, fetcher, clock)
+    lists, failures = ends_of_lists(settings.trusted.lists, fetcher, now)
+    ends = trust_of(settings.trusted, fetcher, folder.path).ends(now)
+    identity = shop_in(folder, settings.public_url or "http://127.0.0.1").identity
+    feed, flags = flags_in(folder, fetcher, clock), None
+    with suppress(Unavailable):
+        flags = None if feed is None else feed.latest()
+    return RestsOn(
+        ends=by_time([*ends, *lists, *ends_of_identity(identity)]),
+        flags=flags,
+        notices=[
+            *notices_of_trust(ends, lists, identity, now),
+            *notices_of_flags(feed, now),
+            *(Notice("not-done", f"a trust list: {failure}") for failure in failures),
+        ],
+        failures=len(failures) + (feed is not None and flags is None),
+    )
+
+
+def ends_of_identity(identity: Identity) -> list[Ending]:
+    """Give when the shop's own certificate ends, if it has one."""
+    if isinstance(identity, Certified):
+        return [Ending("this shop's certificate", identity.ends_at)]
+    return []
+
+
 def notices_of_trust(
     ends: Iterable[Ending], lists: Sequence[Ending], identity: Identity, now: datetime
 ) -> list[Notice]:
     """Say what of a shop's trust, and of its own certificate, is over or will be soon."""
     named = {ending.what for ending in lists}
     others = [ending for ending in ends if ending.what not in named]
-    if isinstance(identity, Certified):
-        others.append(Ending("this shop's certificate", identity.ends_at))
+    others += ends_of_identity(identity)
     return [*notices_of_ends(others, now), *notices_of_ends(lists, now, soon=LISTS_SOON)]
 
 
