@@ -1,17 +1,25 @@
 """Each check of an answer is told: held, did not hold, could not be known, was not reached."""
 
+from collections.abc import Sequence
+
 import pytest
 from counterfoil_credentials.errors import Reason
+from counterfoil_verifier import NotAccepted
 from counterfoil_verifier.explaining import CHECKS, State, explain
 from counterfoil_verifier.words import known_codes
+
+from tests.verifier.scene import Scene
 
 PASSED, FAILED, UNKNOWN, NOT_REACHED = State
 
 
-def states(*codes: str, of_request: bool = False, unknown: bool = False) -> dict[str, State]:
-    reasons = [Reason(code, "this", "that", "there") for code in codes]
-    told = explain(reasons, of_request=of_request, unknown=unknown)
-    assert sorted(reason.code for one in told for reason in one.reasons) == sorted(codes)
+def states(*codes: str, of_request: bool = False, unknown: Sequence[str] = ()) -> dict[str, State]:
+    against, still_open = (
+        [Reason(code, "this", "that", "there") for code in several] for several in (codes, unknown)
+    )
+    told = explain(against, still_open, of_request=of_request)
+    found = sorted(reason.code for one in told for reason in one.reasons)
+    assert found == sorted([*codes, *unknown])
     return {one.check.name: one.state for one in told}
 
 
@@ -44,10 +52,29 @@ def test_the_requests_signature_is_not_the_issuers() -> None:
 
 
 def test_an_open_question_is_no_failure() -> None:
-    found = states("status-too-old", unknown=True)
+    found = states(unknown=["status-too-old"])
 
     assert found["status"] is UNKNOWN
     assert found["rules"] is PASSED
+
+
+def test_what_could_not_be_found_out_has_not_passed_beside_what_failed() -> None:
+    found = states("warranty-ended", unknown=["status-unreachable"])
+
+    assert found["status"] is UNKNOWN
+    assert found["rules"] is FAILED
+    assert states("status-missing", unknown=["status-unreachable"])["status"] is FAILED
+
+
+def test_a_refusal_says_what_could_not_be_found_out_besides(scene: Scene) -> None:
+    scene.brand.is_reachable = False
+    request = scene.request()
+    shown = scene.present(scene.warranty(), request, audience="another")
+    with pytest.raises(NotAccepted) as refused:
+        scene.verifier.verify(shown, request, now=scene.clock())
+
+    assert refused.value.codes == ["audience-mismatch"]
+    assert [reason.code for reason in refused.value.unknown] == ["status-unreachable"]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """What was checked of an answer, check by check: for whoever asks why.
 
-    for told in explain(reasons):
+    for told in explain(refused.reasons, refused.unknown):
         print(told.state, told.check.en)
 
 The order is that of `verifier.py`. What is wrong in the first five ends the walk, and
 what comes after was not reached; the others are done together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -125,28 +125,33 @@ CHECKS: Final = (
 
 
 def explain(
-    reasons: Sequence[Reason], *, of_request: bool = False, unknown: bool = False
+    against: Sequence[Reason], unknown: Sequence[Reason] = (), *, of_request: bool = False
 ) -> list[Told]:
-    """Give how each check ended.
+    """Give how each check ended, by what speaks against the answer and what stayed `unknown`.
 
     `of_request` says that the reasons are about the request, whose signature has the
-    same codes; `unknown` that they are open questions.
+    same codes.
     """
-    by_check: dict[str, list[Reason]] = {check.name: [] for check in CHECKS}
-    for reason in reasons:
-        check = CHECKS[0] if of_request else _check_of(reason.code)
-        by_check[check.name].append(reason)
+    failed, still_open = (_by_check(each, of_request=of_request) for each in (against, unknown))
     told: list[Told] = []
     is_over = False
     for check in CHECKS:
-        found = tuple(by_check[check.name])
+        found = (*failed.get(check, ()), *still_open.get(check, ()))
         if found:
-            state = State.UNKNOWN if unknown else State.FAILED
+            state = State.FAILED if check in failed else State.UNKNOWN
             is_over = is_over or check.ends_the_walk
         else:
             state = State.NOT_REACHED if is_over else State.PASSED
         told.append(Told(check=check, state=state, reasons=found))
     return told
+
+
+def _by_check(reasons: Sequence[Reason], *, of_request: bool) -> Mapping[Check, list[Reason]]:
+    found: dict[Check, list[Reason]] = {}
+    for reason in reasons:
+        check = CHECKS[0] if of_request else _check_of(reason.code)
+        found.setdefault(check, []).append(reason)
+    return found
 
 
 def _check_of(code: str) -> Check:

@@ -1,6 +1,6 @@
 """How a verification ends: accepted with what was shown, refused, or an open question."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -32,12 +32,16 @@ class NotAccepted(Refused):
     """Something speaks against the presentation.
 
     `status_as_of` is the time of the oldest status list that took part, such as the one
-    that says "revoked"; None when none did.
+    that says "revoked"; None when none did. `unknown` is what could not be found out
+    besides, and changes nothing.
     """
 
-    def __init__(self, *reasons: Reason, status_as_of: datetime | None) -> None:
+    def __init__(
+        self, *reasons: Reason, status_as_of: datetime | None, unknown: Sequence[Reason] = ()
+    ) -> None:
         super().__init__(*reasons)
         self.status_as_of = status_as_of
+        self.unknown = tuple(unknown)
 
 
 class CouldNotCheck(Unavailable):

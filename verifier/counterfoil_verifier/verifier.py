@@ -108,7 +108,7 @@ class Verifier:
         # A known "no" outweighs an open question: asking again would not change it.
         status_as_of = min(listed, default=None)
         if against:
-            raise NotAccepted(*against, status_as_of=status_as_of)
+            raise NotAccepted(*against, status_as_of=status_as_of, unknown=unknown)
         if unknown:
             raise CouldNotCheck(*unknown, status_as_of=status_as_of)
         return Accepted(
