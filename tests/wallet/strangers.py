@@ -15,7 +15,12 @@ from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.offers import CredentialOffer, TxCode
 from counterfoil_credentials.request_links import request_link
-from counterfoil_credentials.requests import PresentationRequest, client_id_of, sign_request
+from counterfoil_credentials.requests import (
+    PresentationRequest,
+    ResponseEncryption,
+    client_id_of,
+    sign_request,
+)
 from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
 
 BRAND = "https://brand.example"
@@ -155,6 +160,7 @@ class StrangeShop:
     claimed_client_id: str | None = None
     response_uri: str = f"{SHOP}/response"
     transaction_data: tuple[str, ...] = ()
+    encryption: ResponseEncryption | None = None
     nonce: str = "a nonce of this request"
     lasts: timedelta = timedelta(minutes=2)
     answer: Response = field(default_factory=lambda: json_response({}))
@@ -184,6 +190,7 @@ class StrangeShop:
             purpose=self.purpose,
             retention=self.retention,
             transaction_data=self.transaction_data,
+            encryption=self.encryption,
         )
 
     def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:

@@ -25,7 +25,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher, Response
-from counterfoil_credentials.jose import encrypt_jwe
+from counterfoil_credentials.jose import ContentEncryption, encrypt_jwe
 from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.requests import PresentationRequest, response_form
 from counterfoil_credentials.spec import FORM_MEDIA_TYPE
@@ -308,9 +308,10 @@ def _encrypted(request: PresentationRequest, parameters: JsonObject) -> dict[str
         raise Misuse("expected a request that says how to encrypt, found another")
     if request.state is not None:
         parameters = {**parameters, spec.STATE: request.state}
-    jwe = encrypt_jwe(
-        compact_json(parameters), key=encryption.key, encryption=encryption.encryptions[0]
-    )
+    # HAIP 1.0, section 5: whoever knows both ciphers takes the longer key.
+    is_long = ContentEncryption.A256GCM in encryption.encryptions
+    cipher = ContentEncryption.A256GCM if is_long else encryption.encryptions[0]
+    jwe = encrypt_jwe(compact_json(parameters), key=encryption.key, encryption=cipher)
     return {spec.RESPONSE: jwe}
 
 
