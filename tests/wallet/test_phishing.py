@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from hashlib import sha256
 from typing import Final
+from urllib.parse import quote
 
 import pytest
 from counterfoil_credentials.encoding import Json, b64url, compact_json
-from counterfoil_credentials.errors import Refused
-from counterfoil_credentials.fetch import MemoryFetcher, Response
+from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_credentials.fetch import GuardedFetcher, MemoryFetcher, Response
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_credentials.request_links import request_link
+from counterfoil_credentials.request_links import UriMethod, request_link
 from counterfoil_credentials.requests import sign_request
 from counterfoil_verifier import Light
 from counterfoil_verifier.requesting import Answered, Handback, SessionId, Standing
@@ -107,7 +108,7 @@ class TestBeforeTheCustomerAgrees:
         matches = wallet.matches(shop.link)
 
         assert (matches.asker.known_as, matches.asker.poses_as) == (None, "Corner Shop")
-        careful = "Careful: this is not the one that this wallet knows as Corner Shop"
+        careful = "Careful: nothing proves that it is what this wallet knows as Corner Shop"
         assert screen(matches)[1] == careful
 
     @pytest.mark.parametrize("claimed", ["Corner Shops", "The Corner Shop", "", ", till 3"])
@@ -252,6 +253,45 @@ def refused(issuer: StrangeIssuer, link: str) -> list[str]:
     with pytest.raises(Refused) as refusal:
         wallet_of(issuer).matches(link)
     return refusal.value.codes
+
+
+INSIDE: Final = (
+    "https://169.254.169.254/latest/meta-data",
+    "https://127.0.0.1/request",
+    "https://[::1]/request",
+    "https://localhost/request",
+    "file:///etc/passwd",
+    "http://shop.example/request",
+    "https://user@shop.example/request",
+)
+
+
+class TestAnAddressInside:
+    """The wallet calls none, whether for a request or with an answer; sockets are closed here."""
+
+    @pytest.mark.parametrize("method", UriMethod)
+    @pytest.mark.parametrize("url", INSIDE)
+    def test_no_request_is_fetched_there(
+        self, shop: StrangeShop, clock: Clock, url: str, method: UriMethod
+    ) -> None:
+        wallet = Wallet.in_memory(fetcher=GuardedFetcher(), clock=clock)
+
+        with pytest.raises((Refused, Malformed)):
+            wallet.matches(request_link(shop.client_id, url, method))
+
+    @pytest.mark.parametrize("url", INSIDE)
+    def test_no_answer_is_sent_there(
+        self, issuer: StrangeIssuer, shop: StrangeShop, url: str
+    ) -> None:
+        kept = MemoryStore()
+        Wallet(kept, fetcher=issuer.network, clock=issuer.clock).accept(issuer.link)
+        wallet = Wallet(kept, fetcher=GuardedFetcher(), clock=issuer.clock)
+        shop.response_uri = url
+        token = sign_request(shop.request(), shop.signer)
+        link = f"openid4vp://?client_id={quote(shop.client_id, safe='')}&request={token}"
+
+        with pytest.raises((Refused, Malformed)):
+            wallet.present(wallet.matches(link).choose())
 
 
 class TestASignatureThatIsNone:

@@ -1,6 +1,7 @@
 """The shop's receipt for what it was shown: checked, kept, told; and it undoes nothing."""
 
 import json
+import random
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
@@ -22,7 +23,11 @@ from counterfoil_credentials.presentation_receipt import (
     read_presentation_receipt,
 )
 from counterfoil_credentials.qr_frames import frames
+from counterfoil_credentials.sdjwt import SdJwt
+from counterfoil_credentials.sdjwt_vc import read_credential
+from counterfoil_verifier import WARRANTY, Shop
 from counterfoil_verifier.identity import OWN_KEY, Identity, Unproved, WebDid
+from counterfoil_verifier.receipts import receipt_for
 from counterfoil_wallet import (
     Act,
     Event,
@@ -36,15 +41,18 @@ from counterfoil_wallet import (
     Wallet,
 )
 from counterfoil_wallet.cli import main
+from counterfoil_wallet.disclosures import disclosure_of
 from counterfoil_wallet.history import EventId
 from counterfoil_wallet.migrations import count
+from counterfoil_wallet.presenting import shown_card
 from counterfoil_wallet.sqlite_store import SqliteStore, change_version
 from counterfoil_wallet.visit_receipts import ShownCard, check_receipt
 from counterfoil_wallet.wallet import utc_now
 
 from tests.conftest import NOON, Clock
+from tests.wallet.cards import card_of
 from tests.wallet.conftest import PASSPHRASE, Place, Reach
-from tests.wallet.strangers import TYPE, StrangeIssuer, StrangeShop, json_response
+from tests.wallet.strangers import SHOP, TYPE, StrangeIssuer, StrangeShop, json_response
 from tests.wallet.town import WARRANTY_TYPE, Town
 
 MONTH = timedelta(days=30)
@@ -143,6 +151,45 @@ class TestOurShop:
         assert presented.receipt is None
         assert full.history()[-1].outcome is Outcome.DONE
         assert full.access_report()[0].without_receipt == 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_shop_and_wallet_name_alike_what_is_shown_of_whatever_card(seed: int) -> None:
+    """An honest shop is never warned of: each side reads its own end of the presentation."""
+    chance = random.Random(seed)
+    claims = {f"c{i}": some_json(chance) for i in range(6)}
+    card = card_of(claims, chance.randbytes)
+    asked: list[ClaimPath] = [(name,) for name in claims if chance.random() < 0.5]
+    shop = Shop(name="Shop", origin=SHOP, signer=MemorySigner.generate())
+    preset = WARRANTY.accepting([TYPE])
+    waiting = shop.ask(preset, language="en", random=chance.randbytes, now=NOON)
+    request = shop.request(waiting, preset)
+    disclosure = disclosure_of(card, asked, query_id="warranty")
+    seen = read_credential(SdJwt.parse(str(disclosure.sd_jwt))).revealed.claims
+
+    token = receipt_for(shop, request, [seen], now=NOON, kept_until=None)
+
+    visit = Visit(
+        signed_by=shop.signer.public, purpose=request.purpose, shown=(shown_card(disclosure),)
+    )
+    checked = check_receipt(
+        token, visit, client_id=request.client_id, nonce=request.nonce, now=NOON
+    )
+    assert (checked.standing, checked.reasons) == (ReceiptStanding.GOOD, ())
+    assert {name for name in claims if f'["{name}"' in repr(visit.shown)} <= {
+        name for (name, *_) in asked
+    }
+
+
+def some_json(chance: random.Random, depth: int = 0) -> Json:
+    """Give lists and objects within each other, some of them empty, with texts at the end."""
+    kind = chance.choice("tlo" if depth < 3 else "t")
+    if kind == "l":
+        return [some_json(chance, depth + 1) for _ in range(chance.randrange(4))]
+    if kind == "o":
+        names = chance.sample(["a", "b.c", "iat", "", "洗", 'q"', "vct"], chance.randrange(4))
+        return {name: some_json(chance, depth + 1) for name in names}
+    return chance.choice(["x", "", 0, True, None, 1.5])
 
 
 def without(right: PresentationReceipt) -> PresentationReceipt:

@@ -5,8 +5,10 @@ from urllib.parse import quote
 import pytest
 from counterfoil_credentials.digital_link import DigitalLink
 from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.jws import sign_jws
+from counterfoil_credentials.keys import MemorySigner
 from counterfoil_wallet import AskedTerms, Matches, MemoryStore
-from counterfoil_wallet.routing import MAX_TEXT, Offer, Request, Transfer, recognise
+from counterfoil_wallet.routing import MAX_TEXT, Offer, Receipt, Request, Transfer, recognise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -45,6 +47,19 @@ def test_an_offer_by_reference_is_one_too() -> None:
 )
 def test_a_request_is_a_request_however_it_is_linked(text: str) -> None:
     assert recognise(text) == Request(f"openid4vp://?{ASKED}")
+
+
+def token_of(typ: str) -> str:
+    return sign_jws({"iss": "a shop"}, typ=typ, signer=MemorySigner.generate())
+
+
+def test_a_shop_s_receipt_is_for_the_wallet_and_no_other_token_is() -> None:
+    token = token_of("counterfoil-presentation-receipt+jwt")
+
+    assert recognise(f" {token}\n") == Receipt(token)
+    for typ in ("counterfoil-presentation-receipt", "oauth-authz-req+jwt", "JWT"):
+        assert looks_like(token_of(typ)) == "a signed token"
+    assert looks_like(f"{token}~") == "a credential itself, and no offer of it"
 
 
 def test_a_product_s_link_names_the_product() -> None:

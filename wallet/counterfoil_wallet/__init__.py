@@ -135,6 +135,7 @@ if TYPE_CHECKING:
     )
     from counterfoil_wallet.routing import (
         Offer,
+        Receipt,
         Recognised,
         Request,
         Transfer,
@@ -242,6 +243,7 @@ __all__ = [
     "Points",
     "Presented",
     "Proved",
+    "Receipt",
     "ReceiptStanding",
     "Recognised",
     "Record",
@@ -303,7 +305,7 @@ presenting: Declined Presented
 reading: Stuck
 recovery: Recovery RecoveryShare
 reminders: Reminder reminders_of
-routing: Offer Recognised Request Transfer recognise
+routing: Offer Receipt Recognised Request Transfer recognise
 salvaging: Lost Salvaged
 statuses: CardStatus Status
 store: CopiesLeft Kind NoFreshCopy Record Showing Store Taken

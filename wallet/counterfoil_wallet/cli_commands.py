@@ -31,7 +31,7 @@ from counterfoil_wallet.cli_forms import (
 )
 from counterfoil_wallet.cli_screen import claim_lines
 from counterfoil_wallet.held import CredentialId
-from counterfoil_wallet.routing import Offer, Request, Transfer, recognise
+from counterfoil_wallet.routing import Offer, Receipt, Request, Transfer, recognise
 from counterfoil_wallet.wallet import Accepted, Wallet
 from counterfoil_wallet.wire import refuse
 
@@ -53,6 +53,10 @@ def scan(given: Namespace) -> Told:
             shown = [f"{name} {value}" for name, value in parts.items() if value is not None]
             said = ", ".join([f"A product: GTIN {found.gtin}", *shown])
             return {"is": "product", "url": found.url, "gtin": found.gtin, **parts}, [said]
+        case Receipt():
+            return {"is": "receipt", "token": found.token}, [
+                "A shop's receipt for what it was shown: counterfoil wallet take-receipt keeps it"
+            ]
         case Transfer():
             amount = "any amount" if found.amount is None else f"{found.amount} base units"
             return {

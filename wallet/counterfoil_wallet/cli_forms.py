@@ -23,7 +23,7 @@ from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.history import Act, Event, Outcome
 from counterfoil_wallet.printable import printable, shortened
 from counterfoil_wallet.reading import Stuck
-from counterfoil_wallet.routing import Offer, Recognised, Request, Transfer
+from counterfoil_wallet.routing import Offer, Receipt, Recognised, Request, Transfer
 from counterfoil_wallet.statuses import CardStatus
 from counterfoil_wallet.visit_receipts import ReceiptStanding, VisitReceipt
 
@@ -75,6 +75,8 @@ def kind_of(found: Recognised) -> str:
             return "a product's link"
         case Transfer():
             return "a transfer of points"
+        case Receipt():
+            return "a shop's receipt"
         case _:
             assert_never(found)
 

@@ -110,7 +110,9 @@ def asker_lines(asker: Asker) -> list[str]:
     name = asker.known_as or asker.proved_name or asker.claimed_name or asker.client_id
     lines = [f"Asked by {asker.standing}: {name}"]
     if asker.poses_as is not None:
-        lines.append(f"Careful: this is not the one that this wallet knows as {asker.poses_as}")
+        lines.append(
+            f"Careful: nothing proves that it is what this wallet knows as {asker.poses_as}"
+        )
     return lines
 
 

@@ -268,12 +268,13 @@ def _showing(choice: Choice, now: datetime) -> Event:
         visit=Visit(
             signed_by=choice.asker.key,
             purpose=choice.request.purpose,
-            shown=tuple(_shown(disclosure) for disclosure in choice.disclosures),
+            shown=tuple(shown_card(disclosure) for disclosure in choice.disclosures),
         ),
     )
 
 
-def _shown(disclosure: Disclosure) -> ShownCard:
+def shown_card(disclosure: Disclosure) -> ShownCard:
+    """Give the names of what a receipt for this is to name, and no other."""
     # Where everything inside is withheld, nothing is seen.
     paths = [one.path for one in disclosure.claims if not isinstance(one.value, dict | list)]
     return ShownCard.of(disclosure.credential.vct, paths)

@@ -4,6 +4,7 @@
     request     openid4vp://…, likewise; whether it asks to see or for a grant is inside
     product     a GS1 Digital Link
     transfer    ethereum:…/transfer?…, who is to have points (ERC-681)
+    receipt     a shop's signed receipt for what it was shown, off its screen
 
 Everything else is refused with what it looks like. A text may hold a code or a
 password, so none of it is quoted. Each of these links is only a claim of whoever
@@ -16,6 +17,7 @@ from typing import Final, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from counterfoil_credentials.digital_link import DigitalLink, parse_digital_link, require_gtin
+from counterfoil_credentials.encoding import from_b64url, parse_object
 from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_credentials.spec import OFFER_SCHEME, REQUEST_SCHEME
 
@@ -26,7 +28,7 @@ MAX_TEXT: Final = 65_536
 """How many characters are looked at: a request by value with a chain of certificates fits."""
 
 _WHERE: Final = "scanned text"
-_EXPECTED: Final = "an offer, a request, a product's link or a transfer"
+_EXPECTED: Final = "an offer, a request, a product's link, a transfer or a shop's receipt"
 _MAX_PARAMETERS: Final = 50
 _MAX_POINTS: Final = 2**256
 _OFFER_PARAMETERS: Final = frozenset({spec.OFFER_BY_VALUE, spec.OFFER_BY_REFERENCE})
@@ -95,7 +97,14 @@ class Transfer:
     amount: int | None
 
 
-Recognised: TypeAlias = Offer | Request | DigitalLink | Transfer
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A shop's signed word on what it was shown, for `Wallet.take_receipt`."""
+
+    token: str = field(repr=False)
+
+
+Recognised: TypeAlias = Offer | Request | DigitalLink | Transfer | Receipt
 
 
 def recognise(text: str) -> Recognised:
@@ -122,6 +131,8 @@ def recognise(text: str) -> Recognised:
             return _of_the_web(text, parts)
         case "ethereum":
             return _transfer(parts)
+        case "" if _is_receipt(text):
+            return Receipt(text)
         case _:
             raise _unlike(_look(text, parts))
 
@@ -137,6 +148,16 @@ def _of_the_web(text: str, parts: SplitResult) -> Recognised:
         return parse_digital_link(text)
     except Malformed:
         raise _unlike("a web page") from None
+
+
+def _is_receipt(text: str) -> bool:
+    if (found := _TOKEN.fullmatch(text)) is None or found["more"]:
+        return False
+    try:
+        header = parse_object(from_b64url(text.partition(".")[0], _WHERE), _WHERE)
+    except Malformed:
+        return False
+    return header.get("typ") == spec.RECEIPT_TYP
 
 
 def _transfer(parts: SplitResult) -> Transfer:

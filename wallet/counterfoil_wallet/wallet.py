@@ -68,7 +68,7 @@ from counterfoil_wallet.presenting import (
 from counterfoil_wallet.products import cards_about
 from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
 from counterfoil_wallet.reminders import Reminder, reminders_of
-from counterfoil_wallet.routing import Offer, Request, Transfer, recognise
+from counterfoil_wallet.routing import Offer, Receipt, Request, Transfer, recognise
 from counterfoil_wallet.showing import copies_for
 from counterfoil_wallet.statuses import ASKED_AGAIN_AFTER, CardStatus, StatusChecks, known_status
 from counterfoil_wallet.store import Kind, Record, Store
@@ -375,10 +375,11 @@ class Wallet:
 
     # Requests.
 
-    def read(self, text: str) -> Offer | Matches | AskedTerms | DigitalLink | Transfer:
+    def read(self, text: str) -> Offer | Matches | AskedTerms | DigitalLink | Transfer | Receipt:
         """Give what a scanned or pasted text leads to. Nothing about this wallet goes out.
 
-        An offer is still a link, for `offered` and `accept`; a request is fetched once, and
+        An offer is still a link, for `offered` and `accept`, and a shop's receipt still to be
+        taken (`take_receipt`); a request is fetched once, and
         asks to see or for a grant. What is wrong with a request is told to the address that
         it names, before anybody agreed. Raises as `recognise`, `matches` and `asked_terms` do.
         """
