@@ -25,8 +25,10 @@ from counterfoil_credentials.presentation_receipt import (
 from counterfoil_credentials.qr_frames import frames
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_credentials.sdjwt_vc import read_credential
+from counterfoil_credentials.x509 import TrustAnchors
+from counterfoil_service.sealing import Seal
 from counterfoil_verifier import WARRANTY, Shop
-from counterfoil_verifier.identity import OWN_KEY, Identity, Unproved, WebDid
+from counterfoil_verifier.identity import OWN_KEY, CertificatePrefix, Identity, Unproved, WebDid
 from counterfoil_verifier.receipts import receipt_for
 from counterfoil_wallet import (
     Act,
@@ -36,6 +38,7 @@ from counterfoil_wallet import (
     Outcome,
     ReceiptStanding,
     Record,
+    Trust,
     Visit,
     VisitReceipt,
     Wallet,
@@ -50,6 +53,7 @@ from counterfoil_wallet.visit_receipts import ShownCard, check_receipt
 from counterfoil_wallet.wallet import utc_now
 
 from tests.conftest import NOON, Clock
+from tests.verifier.certificates import DNS, HASH, papers
 from tests.wallet.cards import card_of
 from tests.wallet.conftest import PASSPHRASE, Place, Reach
 from tests.wallet.strangers import SHOP, TYPE, StrangeIssuer, StrangeShop, json_response
@@ -122,9 +126,7 @@ class TestOurShop:
     def test_it_is_kept_with_the_visit_and_says_until_when_the_shop_keeps_what(
         self, town: Town, full: Wallet, clock: Clock, identity: Identity
     ) -> None:
-        town.shop = replace(town.shop, identity=identity)
-        town.counter = vars(Town)["_counter"](town)
-        town.connect()
+        town.open_shop(replace(town.shop, identity=identity))
 
         presented = full.present(full.matches(town.counter.ask("warranty").link).choose())
 
@@ -141,10 +143,26 @@ class TestOurShop:
         assert isinstance(item, dict)
         assert str(item["serial"]) not in repr(last) + str(receipt.token)
 
+    @pytest.mark.parametrize("prefix", [DNS, HASH])
+    def test_it_is_the_same_of_a_certified_shop_that_takes_encrypted_answers(
+        self, town: Town, clock: Clock, prefix: CertificatePrefix
+    ) -> None:
+        held, offer, shown = MemoryStore(), town.offer(), papers(at=clock())
+        town.wallet(held).accept(offer.link, tx_code=offer.tx_code)
+        seal = Seal(bytes(range(32)), "response keys")
+        town.open_shop(
+            replace(town.shop, signer=shown.signer, identity=shown.identity(prefix), seal=seal)
+        )
+        trust = Trust(anchors=TrustAnchors((shown.root.certificate,)))
+        wallet = Wallet(held, fetcher=town.network, clock=clock, trust=trust)
+
+        receipt = wallet.present(wallet.matches(town.counter.ask("warranty").link).choose()).receipt
+
+        assert receipt is not None
+        assert (receipt.standing, receipt.reasons) == (ReceiptStanding.GOOD, ())
+
     def test_one_that_nobody_can_prove_gives_none(self, town: Town, full: Wallet) -> None:
-        town.shop = replace(town.shop, identity=Unproved())
-        town.counter = vars(Town)["_counter"](town)
-        town.connect()
+        town.open_shop(replace(town.shop, identity=Unproved()))
 
         presented = full.present(full.matches(town.counter.ask("warranty").link).choose())
 

@@ -169,6 +169,12 @@ class Town:
         velo.include_router(receiver_routes(self.receiver, KEY))
         self.serve(VELO, velo)
 
+    def open_shop(self, shop: Shop) -> None:
+        """Let this be the shop from now on; what the one before asked is forgotten."""
+        self.shop = shop
+        self.counter = self._counter()
+        self.connect()
+
     def serve(self, origin: str, app: FastAPI) -> None:
         """Put a service on the network."""
         self.network.serve(origin, handler_of(TestClient(app, base_url=origin)))
