@@ -28,6 +28,7 @@ from counterfoil_credentials.requests import VpToken
 from counterfoil_verifier.answering import Declined, read_answer
 from counterfoil_verifier.deciding import Decisions
 from counterfoil_verifier.flags import FlagFeed
+from counterfoil_verifier.form_fields import fields_of
 from counterfoil_verifier.handback import code_digest, new_code, return_address
 from counterfoil_verifier.held import open_held
 from counterfoil_verifier.held_in_memory import FACTS_HELD_FOR, HeldInMemory
@@ -48,7 +49,7 @@ from counterfoil_verifier.requesting import (
     Way,
 )
 from counterfoil_verifier.results import keep_results
-from counterfoil_verifier.scanning import Scans, fields_of
+from counterfoil_verifier.scanning import Scans
 from counterfoil_verifier.shown import Till
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.store import OneTimeNames, SessionStore, Summary
@@ -193,11 +194,11 @@ class Counter:
         if isinstance(session, Answered):
             self._store.count_later_answer(session_id)
         waiting, preset = self._open(session)
-        scanned = self._scans.add(session_id, code)
+        scanned = self._scans.add(session_id, code, self._clock())
         if not isinstance(scanned, str):
             return Scanning(*scanned)
         key = self._shop.response_key(waiting)
-        answer = read_answer(fields_of(scanned), state=waiting.state, key=key)
+        answer = read_answer(fields_of(scanned, "codes"), state=waiting.state, key=key)
         if isinstance(answer, Declined):
             self._decisions.decline(waiting, answer.reason)
             return self.look(session_id, till=till, facts_secret=facts_secret)
@@ -217,7 +218,8 @@ class Counter:
             raise Refused(Reason("preset-unknown", expected, "another", "preset"))
         if self._names is None:
             raise Misuse("expected a counter with one-time names, found one without")
-        scanned = self._scans.add(SessionId(f"shown at {till or ''}"), code)
+        name = SessionId(f"shown at {till or ''}")
+        scanned = self._scans.add(name, code, self._clock())
         if not isinstance(scanned, str):
             return Scanning(*scanned)
         return self._decisions.decide_shown(
@@ -339,6 +341,7 @@ class Counter:
         if self._tidied_at is None or abs(now - self._tidied_at) >= TIDY_VERDICTS_EVERY:
             self._tidied_at = now
             self._store.forget_before(now - VERDICTS_KEPT_FOR)
+        self._scans.drop_old(now)
             if self._names is not None:
                 self._names.forget_names(now)
 

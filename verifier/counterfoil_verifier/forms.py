@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qsl
 
 from counterfoil_credentials import spec
 from counterfoil_credentials.errors import Malformed
 from fastapi import HTTPException, Request
 
+from counterfoil_verifier.form_fields import fields_of
+
 READ_WITHIN_S: Final = 10
-_MAX_FIELDS: Final = 20
+_WHERE: Final = "body"
 
 
 async def form_of(request: Request) -> Mapping[str, str]:
@@ -28,19 +29,8 @@ async def form_of(request: Request) -> Mapping[str, str]:
 
 def parse_form(body: bytes) -> dict[str, str]:
     """Give the fields of an `application/x-www-form-urlencoded` body, each once, in UTF-8."""
-    if not body:
-        return {}
     try:
-        fields = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=_MAX_FIELDS,
-        )
-    except ValueError as cause:
-        raise Malformed("a form of at most 20 fields in UTF-8", "other bytes", "body") from cause
-    form = dict(fields)
-    if len(form) != len(fields):
-        raise Malformed("each field once", "one twice", "body")
-    return form
+        text = body.decode("ascii")
+    except UnicodeDecodeError:
+        raise Malformed("a form in ASCII", "other bytes", _WHERE) from None
+    return fields_of(text, _WHERE)

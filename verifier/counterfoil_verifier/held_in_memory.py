@@ -32,7 +32,7 @@ class HeldInMemory:
         """Give what explains a verdict, once and while it is young."""
         with self._lock:
             held, since = self._held.pop((session_id, verdict), (None, now))
-        return held if _is_young(since, now) else None
+        return held if is_young(since, now) else None
 
     def take_back(self, session_id: SessionId, verdict: Verdict, held: Held) -> None:
         """Forget what explains a verdict that has not become the session's."""
@@ -43,10 +43,11 @@ class HeldInMemory:
     def drop_old(self, now: datetime) -> None:
         """Forget what nobody came for."""
         with self._lock:
-            young = {name: each for name, each in self._held.items() if _is_young(each[1], now)}
+            young = {name: each for name, each in self._held.items() if is_young(each[1], now)}
             self._held = young
 
 
-def _is_young(since: datetime, now: datetime) -> bool:
+def is_young(since: datetime, now: datetime) -> bool:
+    """Say whether what came at `since` may be held at `now`."""
     # A clock that goes back must not make a minute longer.
     return abs(now - since) < FACTS_HELD_FOR

@@ -1,66 +1,65 @@
 """The customer's answer, read off her screen: code by code, until it is whole.
 
 Each open question collects its own, so that two customers' codes never meet. A camera and
-a hand scanner that plays a keyboard come here alike: with the text of one code.
+a hand scanner that plays a keyboard come here alike: with the text of one code. What is
+read of an answer that does not go on is gone after a minute, as facts are.
 """
 
 import threading
-from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from datetime import datetime
+from typing import Final
 
-from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_credentials.errors import Refused
 from counterfoil_credentials.qr_frames import Assembler
 
+from counterfoil_verifier.held_in_memory import is_young
 from counterfoil_verifier.requesting import SessionId
 
-_MAX_OPEN = 200
-_MAX_FIELDS = 20
+_MAX_OPEN: Final = 200
+_OF_ANOTHER: Final = frozenset({"frame-of-another-message", "frame-differs"})
 
 
 class Scans:
-    """What has been read for each question. It holds 200 at most; the oldest goes first."""
+    """What has been read for each question.
+
+    It holds 200 at most; the one that was scanned for longest ago goes first.
+    """
 
     def __init__(self) -> None:
         """Begin with nothing."""
         self._lock = threading.Lock()
-        self._open: dict[SessionId, Assembler] = {}
+        self._open: dict[SessionId, tuple[Assembler, datetime]] = {}
 
-    def add(self, session_id: SessionId, code: str) -> str | tuple[int, int]:
+    def add(self, session_id: SessionId, code: str, now: datetime) -> str | tuple[int, int]:
         """Take one code; give the whole answer, or how many of how many codes are read.
 
-        A scanner's line end is not part of a code. Raises what `Assembler.add` raises.
-        After a frame of another message that one is collected: the customer began anew.
+        A scanner's line end is not part of a code. After a frame of another message, or one
+        that contradicts what was read, that one is collected: the customer began anew, or
+        it was not hers. Raises what `Assembler.add` raises.
         """
+        code = code.strip()
         with self._lock:
-            assembler = self._open.setdefault(session_id, Assembler())
-            while len(self._open) > _MAX_OPEN:
-                del self._open[next(iter(self._open))]
+            assembler, read_at = self._open.pop(session_id, (Assembler(), now))
+            if not is_young(read_at, now):
+                assembler = Assembler()
             try:
-                message = assembler.add(code.strip())
+                message = assembler.add(code)
             except Refused as refused:
-                if refused.codes != ["frame-of-another-message"]:
+                if _OF_ANOTHER.isdisjoint(refused.codes):
                     raise
-                assembler = self._open[session_id] = Assembler()
-                message = assembler.add(code.strip())
+                assembler = Assembler()
+                message = assembler.add(code)
+            finally:
+                # Put at the end: the first is the one that goes.
+                self._open[session_id] = assembler, now
+                if len(self._open) > _MAX_OPEN:
+                    del self._open[next(iter(self._open))]
             if message is None:
                 return assembler.progress
             del self._open[session_id]
             return message
 
-
-def fields_of(answer: str) -> Mapping[str, str]:
-    """Give the form that the codes hold: what `direct_post` would send. `Malformed` else."""
-    try:
-        fields = parse_qsl(
-            answer,
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=_MAX_FIELDS,
-        )
-    except ValueError:
-        raise Malformed("an answer to a request", "another text", "scanned codes") from None
-    form = dict(fields)
-    if len(form) != len(fields):
-        raise Malformed("each field once", "one twice", "scanned codes")
-    return form
+    def drop_old(self, now: datetime) -> None:
+        """Forget what was read of answers that did not go on."""
+        with self._lock:
+            self._open = {name: each for name, each in self._open.items() if is_young(each[1], now)}
