@@ -8,6 +8,7 @@ answer, answers sent twice, bent requests and strange prefixes are in `test_host
 import hmac
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Final
@@ -331,6 +332,30 @@ class TestASignatureThatIsNone:
         serve(shop, SHOP, f"{text}.{b64url(shop.signer.sign(text.encode()))}")
 
         assert wallet_of(issuer).matches(shop.link).purpose == "To see"
+
+
+class TestTheWayBack:
+    """On the same device the yes waits for the browser in which the question began."""
+
+    def test_the_address_that_the_app_opens_ends_this_question_and_no_other(
+        self, town: Town, full: Wallet
+    ) -> None:
+        town.open_shop(replace(town.shop, return_to="https://shop.example/thanks"))
+        own, of_a_thief = (
+            town.counter.ask("warranty", handback=Handback.RESPONSE_CODE) for _ in range(2)
+        )
+        back, elsewhere = (
+            full.present(full.matches(asked.link).choose()).redirect_uri
+            for asked in (own, of_a_thief)
+        )
+        assert back is not None
+        assert elsewhere is not None
+        assert back.startswith("https://shop.example/thanks?response_code=")
+        code, other = (url.rpartition("=")[2] for url in (back, elsewhere))
+
+        assert town.counter.look(own.session_id, code=other).light is None
+        assert town.counter.look(own.session_id, code=code).light is Light.GREEN
+        assert town.counter.look(of_a_thief.session_id).light is None
 
 
 class TestTheMatchCode:
