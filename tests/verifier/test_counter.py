@@ -353,10 +353,13 @@ def test_bytes_that_are_no_answer_leave_the_request_open(
 def test_a_presentation_that_cannot_be_read_is_an_answer_and_a_red_light(scene: Scene) -> None:
     asked = scene.counter.ask("warranty")
     request_id, request = scene.fetch_request(asked)
-    with pytest.raises(Malformed):
-        scene.counter.receive(request_id, response_form({"warranty": ["x"]}, request.state))
+    form = response_form({"warranty": ["x"]}, request.state)
+
+    # `Malformed` would say that the request is still open.
+    assert refusal(lambda: scene.counter.receive(request_id, form)) == ["malformed"]
 
     assert codes(scene.counter.look(asked.session_id)) == ["malformed"]
+    assert refusal(lambda: scene.counter.receive(request_id, form)) == ["already-answered"]
 
 
 def test_only_who_fetched_the_request_can_answer_it(scene: Scene) -> None:

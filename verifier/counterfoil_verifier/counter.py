@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from counterfoil_credentials.encoding import b64url
-from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
+from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
 from counterfoil_credentials.jws import ES256_ONLY
 from counterfoil_credentials.keys import Algorithm
 from counterfoil_credentials.qr_frames import frames
@@ -363,7 +363,7 @@ class Counter:
             self._decisions.decide(waiting, preset, self._verifiers[preset.name], vp_token)
         except NotOpen:
             raise
-        except (Malformed, Refused, Unavailable):
+        except (Refused, Unavailable):
             # It is all in the verdict.
             pass
         return self.look(waiting.session_id, till=waiting.till, facts_secret=facts_secret)

@@ -70,7 +70,8 @@ class Decisions:
         """Make what was shown the session's verdict, and give the receipt for it.
 
         With `code` a yes waits until that has come back. Raises what `Verifier.verify`
-        raises, after it has become the verdict; `NotOpen` when another answer was first.
+        raises, after it has become the verdict, and `Refused` in the place of `Malformed`;
+        `NotOpen` when another answer was first.
         """
         now, started = self._clock(), self._stopwatch()
         request = self._shop.request(waiting, preset)
@@ -80,6 +81,9 @@ class Decisions:
         except (Malformed, Refused, Unavailable) as error:
             held, outcome, as_of = _without_a_yes(error)
             self._settle(waiting, held, self._verdict(outcome, held, as_of, now, started))
+            if isinstance(error, Malformed):
+                # It was the answer all the same: `Malformed` is what leaves the question open.
+                raise NotAccepted(*held.reasons, status_as_of=None) from error
             raise
         receipt = receipt_for(
             self._shop,
