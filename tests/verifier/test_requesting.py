@@ -166,6 +166,11 @@ def test_each_request_has_ids_of_its_own(scene: Scene) -> None:
     [
         (lambda: shop(papers().identity(HASH), MemorySigner.generate()), "the shop's key"),
         (lambda: papers("other.example").identity(DNS), "the shop's host"),
+        (lambda: shop_at("https://elsewhere.example"), "the shop's host"),
+        (lambda: returning("https://shop.example/done#top"), "without a fragment"),
+        (lambda: returning("shop.example/done"), "a web page"),
+        (lambda: returning("javascript:done()"), "a web page"),
+        (lambda: returning("https://[shop"), "a web page"),
         (lambda: papers(with_root=True).identity(HASH), "without its anchor"),
         (lambda: shop(OwnKey(), MemorySigner.generate(), is_strict=True), "x509_hash"),
         (lambda: strict(self_signed=True), "x509_hash"),
@@ -178,6 +183,11 @@ def test_each_request_has_ids_of_its_own(scene: Scene) -> None:
     ids=[
         "another's certificate",
         "another host",
+        "a shop elsewhere",
+        "back to a fragment",
+        "back to no address",
+        "back to a script",
+        "back to half an address",
         "the anchor along",
         "strict by a DID",
         "strict by itself",
@@ -193,6 +203,15 @@ def test_a_wrong_set_up_is_refused_where_it_is_made(
 ) -> None:
     with pytest.raises(Misuse, match=expected):
         identify()
+
+
+def shop_at(origin: str) -> Shop:
+    certificate = papers()
+    return shop(certificate.identity(DNS), certificate.signer, origin=origin)
+
+
+def returning(url: str) -> Shop:
+    return shop(OwnKey(), MemorySigner.generate(), return_to=url)
 
 
 def strict(*, prefix: object = HASH, self_signed: bool = False, **changes: object) -> Shop:

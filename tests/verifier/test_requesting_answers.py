@@ -20,8 +20,17 @@ from counterfoil_credentials.key_binding import transaction_data_hash as hash_of
 from counterfoil_credentials.requests import PresentationRequest, response_form
 from counterfoil_service.sealing import Seal
 from counterfoil_service.statements import Statement
-from counterfoil_verifier import Answered, Asked, Light, MemoryStore, RequestId, SessionStore
+from counterfoil_verifier import (
+    Answered,
+    Asked,
+    Light,
+    MemoryStore,
+    RequestId,
+    SessionStore,
+    words_for,
+)
 from counterfoil_verifier.answering import NoAnswer
+from counterfoil_verifier.explaining import explain
 from counterfoil_verifier.requesting import REQUEST_LIFE, NotOpen, Waiting
 from counterfoil_verifier.sql_store import SqlSessionStore
 from counterfoil_verifier.tables import SESSIONS
@@ -223,6 +232,48 @@ def test_a_wallet_may_say_no_either_way(scene: Scene, way: str) -> None:
     assert (look.light, [code for code, _ in look.words]) == (Light.RED, ["declined"])
     assert look.held is not None
     assert look.held.reasons[0].found == "access_denied"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("access_denied", "declined"),
+        ("wallet_unavailable", "wallet-unavailable"),
+        ("temporarily_unavailable", "wallet-unavailable"),
+        ("server_error", "wallet-unavailable"),
+        ("invalid_request", "request-not-taken"),
+        ("invalid_client", "request-not-taken"),
+        ("invalid_transaction_data", "request-not-taken"),
+        ("vp_formats_not_supported", "request-not-taken"),
+        ("invalid_request_uri_method", "request-not-taken"),
+    ],
+)
+def test_the_till_hears_whose_turn_it_is(scene: Scene, error: str, code: str) -> None:
+    """Section 8.5: that a wallet finds fault with the question is no word of the customer."""
+    asked = scene.counter.ask("warranty")
+    request_id, request = scene.fetch_request(asked)
+
+    received = scene.counter.receive(request_id, {"error": error, "state": request.state or ""})
+
+    assert received.is_declined
+    look = scene.counter.look(asked.session_id)
+    assert (look.light, [one for one, _ in look.words]) == (Light.RED, [code])
+    assert look.held is not None
+    assert look.held.reasons[0].found == error
+    assert words_for(code) != words_for("no-such-code")
+    (told,) = [one for one in explain(look.held.reasons) if one.reasons]
+    assert told.check.name == "answer"
+
+
+def test_an_error_for_another_request_ends_nothing(scene: Scene) -> None:
+    asked = scene.counter.ask("warranty")
+    request_id, _ = scene.fetch_request(asked)
+
+    for state in ({}, {"state": ""}, {"state": "another"}):
+        with pytest.raises(NotOpen):
+            scene.counter.receive(request_id, {"error": "access_denied", **state})
+
+    assert scene.counter.look(asked.session_id).light is None
 
 
 def test_a_wallet_s_own_words_are_not_repeated(scene: Scene) -> None:

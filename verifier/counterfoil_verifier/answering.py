@@ -28,21 +28,23 @@ from counterfoil_verifier.requesting import NotOpen
 _WHERE: Final = "response"
 _MAX_DEPTH: Final = 5
 # Section 8.5 and RFC 6749, section 4.1.2.1; what else a wallet writes is not repeated.
-_ERRORS: Final = frozenset(
-    {
-        "access_denied",
+_ERRORS: Final = {
+    "access_denied": "declined",
+    "server_error": "wallet-unavailable",
+    "temporarily_unavailable": "wallet-unavailable",
+    "wallet_unavailable": "wallet-unavailable",
+} | dict.fromkeys(
+    (
         "invalid_client",
         "invalid_request",
         "invalid_request_uri_method",
         "invalid_scope",
         "invalid_transaction_data",
-        "server_error",
-        "temporarily_unavailable",
         "unauthorized_client",
         "unsupported_response_type",
         "vp_formats_not_supported",
-        "wallet_unavailable",
-    }
+    ),
+    "request-not-taken",
 )
 
 
@@ -52,7 +54,11 @@ class NoAnswer(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The wallet shows nothing; `reason` holds its error."""
+    """The wallet shows nothing, and `reason` holds its error.
+
+    `declined`: the customer did not want to, or has nothing that fits; `wallet-unavailable`:
+    the wallet cannot; `request-not-taken`: it finds fault with what was asked.
+    """
 
     reason: Reason
 
@@ -102,4 +108,5 @@ def _require_state(found: str | None, expected: str) -> None:
 
 def _declined(error: str) -> Declined:
     found = error if error in _ERRORS else "another error"
-    return Declined(Reason("declined", "a presentation", found, "error"))
+    code = _ERRORS.get(error, "request-not-taken")
+    return Declined(Reason(code, "a presentation", found, "error"))

@@ -59,7 +59,10 @@ CHECKS: Final = (
     Check(
         name="answer",
         words=Words("The answer has what was asked for.", "应答包含所请求的凭证。"),
-        codes=("credential-missing", "credential-repeated", "credential-not-asked-for", "declined"),
+        codes=(
+            *("credential-missing", "credential-repeated", "credential-not-asked-for"),
+            *("declined", "wallet-unavailable", "request-not-taken"),
+        ),
         ends_the_walk=True,
     ),
     Check(

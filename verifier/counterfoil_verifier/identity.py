@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from counterfoil_credentials.client_ids import Prefix
 from counterfoil_credentials.did_web import DatedKey, did_web_document
@@ -112,10 +113,17 @@ def certified(prefix: CertificatePrefix, pem: bytes, *, host: str | None = None)
     )
 
 
-def require_own(identity: Identity, key: PublicKey) -> None:
-    """Return only if a certificate certifies `key`; raises `Misuse`."""
-    if isinstance(identity, Certified) and first_key({"x5c": [*identity.chain]}) != key:
+def require_own(identity: Identity, key: PublicKey, origin: str) -> None:
+    """Return only if a certificate certifies `key`, and the host that it is for; or `Misuse`.
+
+    Under `x509_san_dns` answers go to that host alone (section 5.9.3).
+    """
+    if not isinstance(identity, Certified):
+        return
+    if first_key({"x5c": [*identity.chain]}) != key:
         raise Misuse(f"expected a certificate of the shop's key, found another's ({_WHERE})")
+    if identity.prefix is Prefix.X509_SAN_DNS and urlsplit(origin).hostname not in identity.hosts:
+        raise Misuse(f"expected a certificate for the shop's host, found another ({_WHERE})")
 
 
 def client_id(identity: Identity, key: PublicKey, response_uri: str) -> str:

@@ -17,7 +17,8 @@ from typing import Final, NewType, Protocol, TypeAlias
 from counterfoil_credentials.client_ids import Prefix
 from counterfoil_credentials.dcql import AuthorityType, DcqlQuery
 from counterfoil_credentials.encoding import b64url
-from counterfoil_credentials.errors import Misuse, Refused
+from counterfoil_credentials.errors import Malformed, Misuse, Refused
+from counterfoil_credentials.fetch_urls import parse_url
 from counterfoil_credentials.jose import ContentEncryption, DecryptionKey
 from counterfoil_credentials.keys import Signer
 from counterfoil_credentials.request_links import (
@@ -193,8 +194,10 @@ class Shop:
     is_strict: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a certificate of another key, and what a strict shop may not do."""
-        require_own(self.identity, self.signer.public)
+        """Refuse what no wallet would answer, and what a strict shop may not do."""
+        require_own(self.identity, self.signer.public, self.origin)
+        if self.return_to is not None:
+            _require_page(self.return_to)
         if not self.is_strict:
             return
         match self.identity:
@@ -319,6 +322,17 @@ class Shop:
             raise Misuse("expected the seal that shut a session's key, found none")
         secret = self.seal.open(waiting.response_key, place=waiting.session_id)
         return DecryptionKey.from_private_bytes(secret, waiting.request_id)
+
+
+def _require_page(url: str) -> None:
+    # The code is put at its end (section 8.2), and a fragment would not reach the shop.
+    expected = "expected a web page without a fragment, found another (return_to)"
+    try:
+        parse_url(url)
+    except Malformed as cause:
+        raise Misuse(expected) from cause
+    if "#" in url:
+        raise Misuse(expected)
 
 
 def ask(

@@ -180,6 +180,14 @@ _WORDS: Final[Mapping[str, Words]] = {
         "此项须由收银台发起请求，请顾客扫描您的二维码。",
     ),
     "declined": Words("The customer did not want to show this.", "顾客不愿出示。"),
+    "wallet-unavailable": Words(
+        "The customer's wallet cannot answer right now. Ask again.",
+        "顾客的钱包暂时无法应答，请重新请求。",
+    ),
+    "request-not-taken": Words(
+        "The customer's wallet does not take this question. Call the shop's administrator.",
+        "顾客的钱包不接受该请求，请联系管理员。",
+    ),
     # What it shows.
     "claim-missing": _ASKED_AND_MISSING,
     "credential-missing": _ASKED_AND_MISSING,
