@@ -337,11 +337,11 @@ class Counter:
         """Drop held facts that nobody came for, and verdicts past their time."""
         now = self._clock()
         self._held.drop_old(now)
+        self._scans.drop_old(now)
         self._store.drop_keys(now, held_since=now - FACTS_HELD_FOR)
         if self._tidied_at is None or abs(now - self._tidied_at) >= TIDY_VERDICTS_EVERY:
             self._tidied_at = now
             self._store.forget_before(now - VERDICTS_KEPT_FOR)
-        self._scans.drop_old(now)
             if self._names is not None:
                 self._names.forget_names(now)
 
