@@ -10,10 +10,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -31,20 +30,19 @@ from counterfoil_credentials.request_links import (
 from counterfoil_credentials.requests import read_request, response_form
 from counterfoil_service.logs import JsonFormatter
 from counterfoil_service.webhook_signatures import verify_webhook
-from counterfoil_verifier import counter_routes
+from counterfoil_verifier import watching
 from counterfoil_verifier.operating import operated_app
 from counterfoil_verifier.sql_store import EVENT, SqlSessionStore
 
 from tests.conftest import Clock
 from tests.verifier.certificates import HASH, papers
 from tests.verifier.scene import INDEX, Scene
-from tests.verifier.tills import FORM, KEY, Till, serving
+from tests.verifier.tills import FORM, KEY, PATIENCE_S, Till, next_look, serving, stream
 
 pytestmark = pytest.mark.loopback
 SECRET = bytes(range(32))
 HOOK = "https://shop.example/hooks"
 PAGE = "https://shop.example/thanks"
-PATIENCE_S = 20
 
 
 class Receiver:
@@ -116,23 +114,6 @@ def later(act: Callable[[], object], after_s: float = 0.4) -> threading.Timer:
     return timer
 
 
-@contextmanager
-def stream(till: Till, asked: dict[str, str]) -> Generator[HTTPResponse, None, None]:
-    connection = HTTPConnection("127.0.0.1", till.port, timeout=PATIENCE_S)
-    headers = {"Authorization": f"Bearer {KEY}"}
-    with closing(connection):
-        connection.request("GET", path_of(asked, "/events"), headers=headers)
-        with connection.getresponse() as response:
-            yield response
-
-
-def next_look(response: HTTPResponse) -> dict[str, Any]:
-    lines = [response.readline().decode().rstrip() for _ in range(3)]
-    assert lines[0] == "event: look"
-    assert lines[2] == ""
-    return dict(json.loads(lines[1].removeprefix("data: ")))
-
-
 # Poll.
 
 
@@ -172,6 +153,22 @@ def test_the_result_comes_as_an_event_and_the_stream_ends(desk: Desk) -> None:
         assert response.read() == b""
 
 
+def test_a_till_that_waits_is_told_and_need_not_look(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 3_600.0)
+    by_stream, by_look = desk.till.ask(), desk.till.ask()
+    with stream(desk.till, by_stream) as response:
+        assert next_look(response)["state"] == "waiting"
+        desk.till.post(*desk.till.answer(by_stream))
+        assert next_look(response)["light"] == "green"
+
+    url, form = desk.till.answer(by_look)
+    timer = later(lambda: desk.till.post(url, form))
+    assert desk.till.counter("GET", path_of(by_look, "?wait=9"))[1]["light"] == "green"
+    timer.join()
+
+
 def test_a_stream_shows_that_a_code_is_awaited(desk: Desk) -> None:
     asked = desk.till.ask(handback="match-code")
     with stream(desk.till, asked) as response:
@@ -196,7 +193,7 @@ def test_streams_are_for_the_key_and_for_sessions_that_are_there(desk: Desk) -> 
 
 
 def test_there_is_room_for_so_many_who_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counter_routes, "MAX_WATCHERS", 2)
+    monkeypatch.setattr(watching, "MAX_WATCHERS", 2)
     asked = desk.till.ask()
     with ExitStack() as stack:
         responses = [stack.enter_context(stream(desk.till, asked)) for _ in range(2)]

@@ -1,13 +1,14 @@
 """Several workers over one database: whichever took the answer, the till sees it, once."""
 
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from counterfoil_credentials.errors import Reason
-from counterfoil_verifier import Held, SessionStore
+from counterfoil_verifier import Held, SessionStore, watching
 from counterfoil_verifier.app import create_app
 from counterfoil_verifier.held import new_facts_key, open_held, shut_held
 from counterfoil_verifier.held_in_memory import FACTS_HELD_FOR
@@ -17,7 +18,7 @@ from sqlalchemy import select
 
 from tests.conftest import Clock
 from tests.verifier.scene import INDEX, Scene
-from tests.verifier.tills import KEY, Till, serving
+from tests.verifier.tills import KEY, Till, next_look, serving, stream
 
 pytestmark = pytest.mark.loopback
 
@@ -27,7 +28,14 @@ def tills(
     clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path
 ) -> Generator[tuple[Till, Till], None, None]:
     """Give two workers of one shop: each has its own memory, and the database is one."""
-    where = tmp_path / "counter.sqlite3"
+    with workers(clock, random_bytes, tmp_path / "counter.sqlite3") as both:
+        yield both
+
+
+@contextmanager
+def workers(
+    clock: Clock, random_bytes: Callable[[int], bytes], where: Path | str
+) -> Generator[tuple[Till, Till], None, None]:
     first = Scene(clock, random_bytes, SqlSessionStore(where, is_shared=True))
     stores = [first.store, SqlSessionStore(where, is_shared=True)]
     second = first.open_counter(store=stores[1])
@@ -69,6 +77,39 @@ def test_one_worker_takes_the_answer_and_another_is_looked_at(tills: tuple[Till,
     assert first["receipt"] is not None
     assert (second["light"], second["facts"]) == ("green", None)
     assert kept(one.scene.store) == []
+
+
+def test_the_stream_of_another_worker_is_told_at_once_by_a_server(
+    clock: Clock,
+    random_bytes: Callable[[int], bytes],
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Nobody looks now and then: what is heard here was told.
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 3_600.0)
+    with workers(clock, random_bytes, postgres_url) as (one, other):
+        asked = one.ask(handback="match-code")
+        with stream(other, asked) as response:
+            assert next_look(response)["state"] == "waiting"
+            code = one.post(*one.answer(asked))[1]["match_code"]
+            assert next_look(response)["state"] == "awaited"
+            for wrong in range(3):
+                one.counter("GET", f"/counter/requests/{asked['id']}?code={wrong}")
+            assert next_look(response)["state"] == "refused"
+            one.counter("GET", f"/counter/requests/{asked['id']}?code={code}")
+            assert response.read() == b""
+
+
+def test_where_nobody_tells_the_stream_looks_now_and_then(
+    tills: tuple[Till, Till], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.02)
+    one, other = tills
+    asked = one.ask()
+    with stream(other, asked) as response:
+        assert next_look(response)["state"] == "waiting"
+        one.post(*one.answer(asked))
+        assert next_look(response)["facts"]["item.serial"] == "A1-0001"
 
 
 def test_reasons_come_in_full_from_the_other_worker_too(tills: tuple[Till, Till]) -> None:

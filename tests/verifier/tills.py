@@ -4,8 +4,8 @@ import json
 import socket
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
-from http.client import HTTPConnection
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any, Final, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -19,6 +19,7 @@ from tests.verifier.scene import Scene, answer_form
 
 KEY: Final = "the-counters-own-key"
 FORM: Final = "application/x-www-form-urlencoded"
+PATIENCE_S: Final = 20
 
 
 class Till:
@@ -98,3 +99,22 @@ def serving(scene: Scene, app: FastAPI) -> Generator[Till, None, None]:
         thread.join(timeout=10)
         listener.close()
     assert not thread.is_alive()
+
+
+@contextmanager
+def stream(till: Till, asked: dict[str, str]) -> Generator[HTTPResponse, None, None]:
+    """Open the stream of a session's events."""
+    connection = HTTPConnection("127.0.0.1", till.port, timeout=PATIENCE_S)
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with closing(connection):
+        connection.request("GET", f"/counter/requests/{asked['id']}/events", headers=headers)
+        with connection.getresponse() as response:
+            yield response
+
+
+def next_look(response: HTTPResponse) -> dict[str, Any]:
+    """Give the next event of a stream."""
+    lines = [response.readline().decode().rstrip() for _ in range(3)]
+    assert lines[0] == "event: look"
+    assert lines[2] == ""
+    return dict(json.loads(lines[1].removeprefix("data: ")))

@@ -325,6 +325,10 @@ class Counter:
             held = None if kept is None else open_held(kept, facts_secret)
         return Look(session=session, held=held)
 
+    def listen(self, heard: Callable[[SessionId], None]) -> None:
+        """Call `heard` when a session has changed, if that can be known; see `SessionStore`."""
+        self._store.listen(heard)
+
     def take_results(self, data: bytes) -> int:
         """Keep what another till found out while it was offline; see `keep_results`."""
         return keep_results(self._store, data)

@@ -8,15 +8,14 @@
     POST  /counter/check                     a presentation that came another way
     GET   /counter/summary                   counts
 
-Whoever waits here holds no thread and no lock, and there is room for so many of them.
+Whoever waits here is `watching.py`'s.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any, Final, TypeAlias
 
-from counterfoil_credentials.errors import Malformed, Misuse, Unavailable
+from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_service.access import BearerKey
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.concurrency import run_in_threadpool
@@ -38,10 +37,9 @@ from counterfoil_verifier.schemas import (
     TillName,
 )
 from counterfoil_verifier.wallet_routes import NO_STORE
+from counterfoil_verifier.watching import Change, Watchers
 
-LOOK_EVERY_S: Final = 0.2
 MAX_WAIT_S: Final = 30.0
-MAX_WATCHERS: Final = 200
 HEARTBEAT_S: Final = 15.0
 MAX_STREAM_S: Final = 600.0
 
@@ -78,7 +76,8 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
     router = APIRouter(
         prefix="/counter", tags=["counter"], dependencies=[Depends(allowed)], responses=ERRORS
     )
-    watchers = _Watchers()
+    watchers = Watchers()
+    counter.listen(watchers.ring)
 
     def look_at(name: str, code: str | None, till: str | None) -> LookBody:
         session_id, secret = _parts(name)
@@ -119,11 +118,12 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
     ) -> LookBody:
         """Look at a session. What was shown is there in the first look only."""
         response.headers.update(NO_STORE)
+        change = watchers.about(_parts(session_id)[0])
         found = await run_in_threadpool(look_at, session_id, code, till)
         if wait == 0 or found.is_over:
             return found
         async with watchers.one_more():
-            return await _changed(lambda: look_at(session_id, None, till), found, wait)
+            return await _changed(lambda: look_at(session_id, None, till), found, change, wait)
 
     @router.get(
         "/requests/{session_id}/events",
@@ -132,6 +132,7 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
     )
     async def events(session_id: str, till: _Till = None) -> Response:
         """Stream what `look` gives, whenever it changes, until nothing more will happen."""
+        change = watchers.about(_parts(session_id)[0])
         first = await run_in_threadpool(look_at, session_id, None, till)
 
         async def stream() -> AsyncGenerator[str, None]:
@@ -141,7 +142,7 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
                 while not found.is_over and time.monotonic() < ends_at:
                     before = found
                     found = await _changed(
-                        lambda: look_at(session_id, None, till), before, HEARTBEAT_S
+                        lambda: look_at(session_id, None, till), before, change, HEARTBEAT_S
                     )
                     yield ": still here\n\n" if found == before else _event(found)
 
@@ -191,32 +192,13 @@ def _parts(name: str) -> tuple[SessionId, str | None]:
     return SessionId(session_id), secret or None
 
 
-class _Watchers:
-    """How many wait, and whether there is room for one more."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def require_room(self) -> None:
-        if self._count >= MAX_WATCHERS:
-            raise Unavailable(f"expected at most {MAX_WATCHERS} who wait at once, found more")
-
-    def one_more(self) -> "_Watchers":
-        self.require_room()
-        return self
-
-    async def __aenter__(self) -> None:
-        self._count += 1
-
-    async def __aexit__(self, *_: object) -> None:
-        self._count -= 1
-
-
-async def _changed(look: Callable[[], LookBody], before: LookBody, within_s: float) -> LookBody:
+async def _changed(
+    look: Callable[[], LookBody], before: LookBody, change: Change, within_s: float
+) -> LookBody:
     """Give what is new, or what was, after `within_s` seconds without news."""
     ends_at = time.monotonic() + within_s
-    while time.monotonic() < ends_at:
-        await asyncio.sleep(LOOK_EVERY_S)
+    while (left_s := ends_at - time.monotonic()) > 0:
+        await change.wait(left_s)
         found = await run_in_threadpool(look)
         if found != before:
             return found

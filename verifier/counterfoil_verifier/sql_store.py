@@ -6,10 +6,10 @@ which answer was first, and a verdict that was given is on disk.
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from counterfoil_credentials.encoding import JsonObject, b64url
 from counterfoil_service import audit, idempotency, outbox
@@ -32,6 +32,9 @@ from counterfoil_verifier.requesting import (
 from counterfoil_verifier.store import Summary
 from counterfoil_verifier.tables import METADATA, ONE_TIME_NAMES, SESSIONS
 from counterfoil_verifier.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from counterfoil_service.listening import Listener
 
 __all__ = ["MIGRATIONS", "SqlNames", "SqlSessionStore"]
 
@@ -150,6 +153,8 @@ _SENT: Final = Statement(
 _FORGET: Final = Statement(delete(SESSIONS).where(SESSIONS.c.asked_at_us < bindparam("before_us")))
 _COUNT_ANSWERED: Final = Statement(select(func.count()).select_from(SESSIONS).where(_is_answered))
 _COUNT_OPEN: Final = Statement(select(func.count()).select_from(SESSIONS).where(_is_open))
+_CHANNEL: Final = "counterfoil_sessions"
+_RING: Final = Statement(select(func.pg_notify(_CHANNEL, bindparam("this"))))
 _LISTENERS: Final = Statement(select(func.count()).select_from(outbox.ENDPOINTS))
 _TAKE: Final = Statement(insert(ONE_TIME_NAMES).on_conflict_do_nothing())
 _FORGET_NAMES: Final = Statement(
@@ -169,9 +174,14 @@ class SqlSessionStore:
         is_server = isinstance(where, str) and where.startswith(("postgresql://", "postgres://"))
         self.is_shared = is_server if is_shared is None else is_shared
         self.database = Database.open(where, MIGRATIONS)
+        self._url = str(where) if is_server else None
+        self._hearers: list[Callable[[SessionId], None]] = []
+        self._listener: Listener | None = None
 
     def close(self) -> None:
         """Close the database."""
+        if self._listener is not None:
+            self._listener.close()
         self.database.close()
 
     def add(self, waiting: Waiting) -> None:
@@ -217,9 +227,11 @@ class SqlSessionStore:
                 _ANSWER, this=session_id, now_us=now_us, code=code_hash, shut=held, **told
             ):
                 return False
+            self._notify(connection, session_id)
             if code_hash is None:
                 self._tell(connection, session_id)
-            return True
+        self._ring_here(session_id)
+        return True
 
     def take_held(self, session_id: SessionId, *, since: datetime) -> str | None:
         since_us = _microseconds(since)
@@ -233,11 +245,14 @@ class SqlSessionStore:
 
     def hand_back(self, session_id: SessionId, code_hash: str) -> bool:
         with self.database.transaction() as connection:
-            if connection.change(_HAND_BACK, this=session_id, code=code_hash) == 1:
+            is_right = connection.change(_HAND_BACK, this=session_id, code=code_hash) == 1
+            self._notify(connection, session_id)
+            if is_right:
                 self._tell(connection, session_id)
-                return True
-            connection.change(_COUNT_WRONG, this=session_id)
-            return False
+            else:
+                connection.change(_COUNT_WRONG, this=session_id)
+        self._ring_here(session_id)
+        return is_right
 
     def drop_keys(self, now: datetime, *, held_since: datetime) -> int:
         with self.database.transaction() as connection:
@@ -266,6 +281,14 @@ class SqlSessionStore:
         with self.database.transaction() as connection:
             connection.change(_COUNT_LATER, this=session_id)
 
+    def listen(self, heard: Callable[[SessionId], None]) -> None:
+        self._hearers.append(heard)
+        if self._url is not None and self._listener is None:
+            # psycopg is needed only by those who have a server.
+            from counterfoil_service.listening import Listener  # noqa: PLC0415
+
+            self._listener = Listener(self._url, _CHANNEL, self._ring)
+
     def unsent(self, at_most: int) -> Sequence[Answered]:
         with self.database.reading() as connection:
             found = [_session(row) for row in connection.rows(_UNSENT, at_most=at_most)]
@@ -286,6 +309,20 @@ class SqlSessionStore:
                 verdicts=connection.value(_COUNT_ANSWERED),
                 waiting=connection.value(_COUNT_OPEN, now_us=_microseconds(now)),
             )
+
+    def _notify(self, connection: Connection, session_id: SessionId) -> None:
+        """Tell every process that listens, once this transaction has ended well."""
+        if self._url is not None:
+            connection.add(_RING, this=session_id)
+
+    def _ring_here(self, session_id: SessionId) -> None:
+        # Where there is a server, this process hears from it too.
+        if self._url is None:
+            self._ring(session_id)
+
+    def _ring(self, session_id: str) -> None:
+        for heard in self._hearers:
+            heard(SessionId(session_id))
 
     def _tell(self, connection: Connection, session_id: SessionId) -> None:
         """Write the event of a verdict that counts, in its transaction, if anybody listens."""

@@ -6,7 +6,7 @@ and forgets the nonce. No store ever sees a presentation, nor a fact that it cou
 
 import hmac
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -99,6 +99,14 @@ class SessionStore(Protocol):
         """Note that one more answer came to a session that was answered already."""
         ...
 
+    def listen(self, heard: Callable[[SessionId], None]) -> None:
+        """Call `heard`, in some thread, soon after a session was answered or its code came back.
+
+        Of what other processes did, and while a database is away, it may hear nothing:
+        it makes waits shorter, and nobody may wait for it alone.
+        """
+        ...
+
     def forget_before(self, moment: datetime) -> int:
         """Delete every session that was asked before `moment`; give their number."""
         ...
@@ -148,6 +156,7 @@ class MemoryStore:
         self._sent: set[SessionId] = set()
         self._code_hashes: dict[SessionId, str] = {}
         self._held: dict[SessionId, str] = {}
+        self._hearers: list[Callable[[SessionId], None]] = []
 
     def add(self, waiting: Waiting) -> None:
         with self._lock:
@@ -187,9 +196,10 @@ class MemoryStore:
                         self._code_hashes[session_id] = code_hash
                     if held is not None:
                         self._held[session_id] = held
-                    return True
                 case _:
                     return False
+        self._ring(session_id)
+        return True
 
     def take_held(self, session_id: SessionId, *, since: datetime) -> str | None:
         with self._lock:
@@ -205,12 +215,12 @@ class MemoryStore:
                 return False
             if answered.wrong_codes >= MOST_WRONG_CODES:
                 return False
-            if hmac.compare_digest(self._code_hashes[session_id], code_hash):
-                self._sessions[session_id] = replace(answered, awaited=None)
-                return True
-            wrong = answered.wrong_codes + 1
-            self._sessions[session_id] = replace(answered, wrong_codes=wrong)
-            return False
+            is_right = hmac.compare_digest(self._code_hashes[session_id], code_hash)
+            wrong = answered.wrong_codes + (0 if is_right else 1)
+            awaited = None if is_right else answered.awaited
+            self._sessions[session_id] = replace(answered, awaited=awaited, wrong_codes=wrong)
+        self._ring(session_id)
+        return is_right
 
     def drop_keys(self, now: datetime, *, held_since: datetime) -> int:
         with self._lock:
@@ -244,6 +254,9 @@ class MemoryStore:
             if isinstance(answered, Answered):
                 later = answered.later_answers + 1
                 self._sessions[session_id] = replace(answered, later_answers=later)
+
+    def listen(self, heard: Callable[[SessionId], None]) -> None:
+        self._hearers.append(heard)
 
     def unsent(self, at_most: int) -> Sequence[Answered]:
         with self._lock:
@@ -281,6 +294,10 @@ class MemoryStore:
                 isinstance(session, Waiting) and now < session.expires_at for session in sessions
             ),
         )
+
+    def _ring(self, session_id: SessionId) -> None:
+        for heard in self._hearers:
+            heard(session_id)
 
 
 class MemoryNames:
