@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import pytest
 from counterfoil_credentials.encoding import Json
@@ -288,8 +289,13 @@ def test_a_broken_document_leaves_the_question_open(
 
 
 def test_one_text_is_not_a_collection_of_types() -> None:
+    """Part of a text is in it: the issuer would be trusted for every shorter type."""
+    one: Any = WARRANTY_TYPE
+
     with pytest.raises(Misuse):
-        FetchedTrust(MemoryFetcher(), {ISSUER: WARRANTY_TYPE})
+        FetchedTrust(MemoryFetcher(), {ISSUER: one})
+    with pytest.raises(Misuse):
+        PinnedTrust([TrustedIssuer(issuer=ISSUER, vcts=one, keys=())])
 
 
 def test_a_clock_that_was_ahead_for_a_moment_does_not_keep_a_withdrawn_key_for_years(

@@ -125,7 +125,7 @@ class PinnedTrust:
 
     def __init__(self, issuers: Iterable[TrustedIssuer]) -> None:
         trusted = {one.issuer: one for one in issuers}
-        self._vcts = {issuer: one.vcts for issuer, one in trusted.items()}
+        self._vcts = require_types({issuer: one.vcts for issuer, one in trusted.items()})
         self._keys = {
             issuer: {pinned.key.thumbprint(): pinned for pinned in map(_pinned, one.keys)}
             for issuer, one in trusted.items()
