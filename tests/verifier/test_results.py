@@ -203,6 +203,8 @@ def test_the_service_refuses_a_broken_message_whole(scene: Scene, network: Memor
         ("checked_at", "null"),
         ("checked_at", '"noon"'),
         ("checked_at", '"2026-11-02T12:00:00"'),
+        ("checked_at", '"0001-01-01T00:00:00+23:59"'),
+        ("status_as_of", '"9999-12-31T23:59:59-23:59"'),
         ("preset", '""'),
         ("outcome", '"perhaps"'),
         ("kind", '"guessed"'),

@@ -9,7 +9,7 @@ result is what the till keeps too: outcome, codes and times, and nothing that wa
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from counterfoil_credentials.answers import answer_of
@@ -95,7 +95,7 @@ def keep_results(store: SessionStore, data: bytes) -> int:
 
 def results_json(results: Sequence[Answered]) -> JsonObject:
     """Give the message that a till sends."""
-    listed: list[Json] = [_result_json(one) for one in results]
+    listed: list[Json] = [result_json(one) for one in results]
     return {"results": listed}
 
 
@@ -105,10 +105,11 @@ def parse_results(data: bytes) -> list[Answered]:
     listed = list_at(obj, "results", _WHERE)
     if len(listed) > AT_ONCE:
         raise Malformed(f"at most {AT_ONCE} results", f"{len(listed)}", _WHERE)
-    return [_result(as_object(one, _WHERE), f"{_WHERE}[{i}]") for i, one in enumerate(listed)]
+    return [parse_result(as_object(one, _WHERE), f"{_WHERE}[{i}]") for i, one in enumerate(listed)]
 
 
-def _result_json(answered: Answered) -> JsonObject:
+def result_json(answered: Answered) -> JsonObject:
+    """Give one result as it is written."""
     verdict = answered.verdict
     codes: list[Json] = [*verdict.codes]
     told: JsonObject = {
@@ -128,7 +129,8 @@ def _result_json(answered: Answered) -> JsonObject:
     return told
 
 
-def _result(obj: JsonObject, where: str) -> Answered:
+def parse_result(obj: JsonObject, where: str) -> Answered:
+    """Give one result, or raise `Malformed`."""
     outcome, kind = text_at(obj, "outcome", where), text_at(obj, "kind", where)
     if outcome not in tuple(Outcome) or kind not in _KINDS:
         raise Malformed("a known outcome and kind", "others", where)
@@ -170,8 +172,9 @@ def _named(obj: JsonObject, name: str, where: str) -> str:
 def _moment(text: str, where: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            raise Malformed("a time with its zone", "one without", where)
+        # Beyond the first or the last year in UTC, though not in its own zone.
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise Malformed("a time", "another text", where) from None
-    if moment.tzinfo is None:
-        raise Malformed("a time with its zone", "one without", where)
-    return moment
