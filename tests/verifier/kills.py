@@ -6,7 +6,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+from counterfoil_credentials.encoding import Json
 from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.request_links import parse_request_link
-from counterfoil_credentials.requests import read_request
+from counterfoil_credentials.requests import PresentationRequest, read_request
 from counterfoil_credentials.sdjwt import SdJwt, disclose
 from counterfoil_credentials.sdjwt_vc import StatusReference
 from counterfoil_verifier.shop_folder import ShopFolder
@@ -86,15 +87,7 @@ def kill_under_load(
     """
     chance = random.Random(seed)
     holder = MemorySigner.generate()
-    credential = brand.warranty(
-        issuer=url,
-        vct=f"{url}/types/warranty",
-        status=StatusReference(f"{url}/list", INDEX),
-        claims=warranty_claims(valid_until=f"{datetime.now(UTC) + timedelta(days=90):%Y-%m-%d}"),
-        issued_at=datetime.now(UTC) - timedelta(days=1),
-        expires_at=datetime.now(UTC) + timedelta(days=90),
-        holder=holder.public,
-    )
+    credential = warranty_of(brand, url, holder)
     key = ShopFolder(folder).counter_key()
     cut_off = shown = verdicts = 0
     with forking(folder, folder.with_suffix(".log")) as serving:
@@ -126,20 +119,41 @@ def _asked(port: int, key: str, credential: SdJwt, holder: MemorySigner) -> list
     with connected(port) as line:
         for _ in range(SESSIONS_A_KILL):
             asked = sent(line, "POST", "/counter/requests", key, {"preset": "warranty"})
-            link = parse_request_link(asked["link"])
-            line.request("GET", urlsplit(link.request_uri).path)
-            signed, now = line.getresponse().read().decode(), datetime.now(UTC)
-            request = read_request(signed, client_id=link.client_id, now=now)
+            request = fetched(line, asked["link"])
             presented = bind(
                 disclose(credential, ASKED),
                 signer=holder,
                 audience=request.client_id,
                 nonce=request.nonce,
-                now=now,
+                now=datetime.now(UTC),
             )
             form = answer_form({"warranty": (presented,)}, request)
             sessions.append(Session(asked["id"], request.response_uri, form))
     return sessions
+
+
+def warranty_of(
+    brand: Brand, url: str, holder: MemorySigner, index: int = INDEX, **claims: Json
+) -> SdJwt:
+    """Issue a warranty that is good today, at `index` of the brand's status list."""
+    now = datetime.now(UTC)
+    return brand.warranty(
+        issuer=url,
+        vct=f"{url}/types/warranty",
+        status=StatusReference(f"{url}/list", index),
+        claims=warranty_claims(valid_until=f"{now + timedelta(days=90):%Y-%m-%d}", **claims),
+        issued_at=now - timedelta(days=1),
+        expires_at=now + timedelta(days=90),
+        holder=holder.public,
+    )
+
+
+def fetched(line: HTTPConnection, link: str) -> PresentationRequest:
+    """Do what a wallet does with a link."""
+    parsed = parse_request_link(link)
+    line.request("GET", urlsplit(parsed.request_uri).path)
+    signed = line.getresponse().read().decode()
+    return read_request(signed, client_id=parsed.client_id, now=datetime.now(UTC))
 
 
 def _require_kept(ports: list[int], key: str, sessions: list[Session], told: str) -> None:
@@ -203,14 +217,25 @@ def sent(line: HTTPConnection, method: str, path: str, key: str, body: object = 
     line.request(method, path, None if body is None else json.dumps(body), headers)
     response = line.getresponse()
     text = response.read()
-    assert response.status == 200, text
+    assert response.status in {200, 201}, text
     return json.loads(text)
 
 
+class ServingBrand(Brand):
+    """A brand with an address."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        super().__init__(clock)
+        self.told: list[bytes] = []
+
+
 @contextmanager
-def serving_brand() -> Generator[tuple[Brand, str], None, None]:
-    """Serve a brand's keys and its status list on loopback; give it with its URL."""
-    brand = Brand(lambda: datetime.now(UTC))
+def serving_brand() -> Generator[tuple[ServingBrand, str], None, None]:
+    """Serve a brand's keys and its status list on loopback; give it with its URL.
+
+    What is posted there is kept in `told`.
+    """
+    brand = ServingBrand(lambda: datetime.now(UTC))
 
     class Door(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # as the library says
@@ -224,6 +249,12 @@ def serving_brand() -> Generator[tuple[Brand, str], None, None]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:  # a shop's webhook
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            brand.told.append(f"{self.headers}".encode() + body)
+            self.send_response(204)
+            self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Say nothing."""
@@ -241,11 +272,12 @@ def serving_brand() -> Generator[tuple[Brand, str], None, None]:
         thread.join()
 
 
-def shop_at(folder: Path, issuer: str, database: Path | str) -> None:
+def shop_at(folder: Path, issuer: str, database: Path | str, **settings: Json) -> None:
     """Make the folder of a shop that trusts the issuer, with its sessions in `database`."""
     shop = ShopFolder(folder)
     shop.make(name=f"Shop {secrets.token_hex(2)}")
     shop.trust(issuer, {"warranty": [f"{issuer}/types/warranty"]})
     if isinstance(database, str):
-        settings = json.loads((folder / "shop.json").read_text())
-        (folder / "shop.json").write_text(json.dumps({**settings, "database": database}))
+        settings["database"] = database
+    made = json.loads((folder / "shop.json").read_text())
+    (folder / "shop.json").write_text(json.dumps({**made, **settings}))

@@ -96,9 +96,13 @@ class Workers:
         self._process = process
         self._url: list[str] = []
 
-    def start(self) -> Worker:
-        """Serve the folder on a port of its own, under the URL of the first that did."""
-        pid = self._told({"serve": [str(self._folder), "--json", "--port", "0", *self._url]})["pid"]
+    def start(self, first: str = "") -> Worker:
+        """Serve the folder on a port of its own, under the URL of the first that did.
+
+        `first` names a function, as `module:name`, that the process calls before it serves.
+        """
+        arguments = [str(self._folder), "--json", "--port", "0", *self._url]
+        pid = self._told({"serve": arguments, "first": first})["pid"]
         said = self._line()
         self._url = ["--public-url", said["verifier"]]
         return Worker(pid, int(said["listens"].rpartition(":")[2]))
@@ -118,7 +122,7 @@ class Workers:
 
 
 @contextmanager
-def forking(folder: Path, log: Path) -> Generator[Workers, None, None]:
+def forking(folder: Path, log: Path, **environment: str) -> Generator[Workers, None, None]:
     """Give the workers of a folder, which write to `log`; all of them are gone at the end."""
     program = [sys.executable, "-m", "tests.verifier.running"]
     with (
@@ -126,6 +130,7 @@ def forking(folder: Path, log: Path) -> Generator[Workers, None, None]:
         subprocess.Popen(
             program,
             cwd=ROOT,
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=trouble,
@@ -143,14 +148,14 @@ def fork_on_demand() -> None:
     try:
         for line in sys.stdin:
             match json.loads(line):
-                case {"serve": [*arguments]}:
+                case {"serve": [*arguments], "first": str(first)}:
                     # The line is out before the other process can say anything.
                     ready, go = os.pipe()
                     pid = os.fork()
                     if pid == 0:
                         os.close(go)
                         os.read(ready, 1)
-                        _serve(["serve", *arguments])
+                        _serve(["serve", *arguments], first)
                     pids.add(pid)
                     _say({"pid": pid})
                     os.close(go)
@@ -165,11 +170,14 @@ def fork_on_demand() -> None:
         _end(sorted(pids))
 
 
-def _serve(arguments: list[str]) -> None:
+def _serve(arguments: list[str], first: str) -> None:
     from counterfoil_verifier import cli
 
     status = 1
     try:
+        if first:
+            module, _, name = first.partition(":")
+            getattr(import_module(module), name)()
         status = cli.main(arguments)
     except BaseException:  # noqa: BLE001  # a process ends here
         traceback.print_exc()
