@@ -109,6 +109,10 @@ class PublicKey:
     _key: OpenPublicKey = field(repr=False, compare=False)
     _kind: _Kind = field(repr=False, compare=False)
 
+    def __hash__(self) -> int:
+        """Give the hash of `x`, which bytes know once asked: a key is looked up at every step."""
+        return hash(self.x)
+
     @staticmethod
     def from_jwk(jwk: JsonObject, where: str) -> "PublicKey":
         """Parse a public JWK (RFC 7517; RFC 7518, section 6.2; RFC 8037, section 2).

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 from counterfoil_credentials.claims import ClaimPath, parse_path, path_text, values_at
@@ -122,9 +122,14 @@ class Validity:
         if self.after is None:
             begin = datetime.combine(now.astimezone(UTC).date(), _MIDNIGHT, UTC)
         else:
-            day = str(values_at(claims, self.after)[0])[:10]
-            begin, days = datetime.fromisoformat(day).replace(tzinfo=UTC), days + 1
+            begin, days = _day(str(values_at(claims, self.after)[0])[:10]), days + 1
         return begin + timedelta(days)
+
+
+# Credentials of one day mostly end on one day.
+@lru_cache(maxsize=64)
+def _day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

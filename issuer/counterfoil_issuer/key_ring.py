@@ -82,10 +82,11 @@ class KeyRing:
 
     def signer(self, now: datetime) -> Signer:
         """Give the key that signs at `now`."""
-        able = [(key.signs_from, key.signer) for key in self.signing if key.signer is not None]
+        for key in reversed(self.signing):
+            if key.signer is not None and key.signs_from <= now:
+                return key.signer
         # A clock that was set back to before the first key finds that key.
-        begun = [signer for begins, signer in able if begins <= now]
-        return begun[-1] if begun else able[0][1]
+        return next(key.signer for key in self.signing if key.signer is not None)
 
     @property
     def published(self) -> tuple[PublicKey, ...]:

@@ -23,7 +23,6 @@ from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.holder_proof import (
     Proof,
     key_header,
-    key_in_jwk,
     read_proof,
     require_client,
 )
@@ -231,7 +230,7 @@ class _KeyFinder:
 
     def _named(self, name: str, header: Header) -> PublicKey:
         if name == "jwk":
-            return key_in_jwk(header)
+            return PublicKey.from_jwk(object_at(header, "jwk", "proof"), "proof.jwk")
         if name == "x5c":
             return first_key(header)
         if not self._policy.binds_dids:

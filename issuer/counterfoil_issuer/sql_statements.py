@@ -3,7 +3,7 @@
 from typing import Final
 
 from counterfoil_service.statements import Statement
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from counterfoil_issuer.records import OfferState
@@ -126,7 +126,7 @@ LIST: Final = Statement(
     select(STATUS_LISTS).where(STATUS_LISTS.c.list_number == bindparam("list_number"))
 )
 INDEX_TAKEN: Final = Statement(
-    select(func.count()).where(
+    select(CREDENTIALS.c.status_index).where(
         CREDENTIALS.c.list_number == bindparam("list_number"),
         CREDENTIALS.c.status_index == bindparam("index"),
     )

@@ -477,7 +477,7 @@ class SqlHeld:
         )
 
     def status_index_is_free(self, list_number: int, index: int) -> bool:
-        return not self._count(do.INDEX_TAKEN, list_number=list_number, index=index)
+        return not self.connection.rows(do.INDEX_TAKEN, list_number=list_number, index=index)
 
     def statuses(self, list_number: int, after: int) -> Mapping[int, int]:
         rows = self._all(do.CHANGED_ENTRIES, list=list_number, after=after)
