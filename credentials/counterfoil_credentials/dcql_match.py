@@ -22,10 +22,11 @@ from counterfoil_credentials.dcql import (
 )
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason
+from counterfoil_credentials.records import record
 from counterfoil_credentials.spec import SD_JWT_VC_FORMAT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Candidate:
     """An SD-JWT VC as a query sees it.
 

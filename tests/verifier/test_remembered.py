@@ -1,17 +1,14 @@
 """A customer who comes again, and a thousand at once: quicker, and never less strict."""
 
 import gc
-from dataclasses import replace
 
 import pytest
 from counterfoil_credentials.encoding import b64url, from_b64url
-from counterfoil_credentials.errors import Misuse, Refused, Unavailable
+from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_credentials.keys import MemorySigner, PublicKey
-from counterfoil_credentials.requests import PresentationRequest, VpToken
 from counterfoil_credentials.sdjwt import SdJwt
 from counterfoil_verifier import (
     Accepted,
-    CouldNotCheck,
     PinnedTrust,
     Remembered,
     Statuses,
@@ -19,7 +16,7 @@ from counterfoil_verifier import (
     Verifier,
 )
 
-from tests.verifier.scene import INDEX, ISSUER, MINUTE, RECEIPT_TYPE, Scene
+from tests.verifier.scene import INDEX, ISSUER, Scene
 
 
 class Checks:
@@ -159,59 +156,6 @@ def test_only_hashes_are_remembered(scene: Scene) -> None:
     texts = [one for one in found if isinstance(one, (str, bytes))]
     assert sorted({len(one) for one in texts if isinstance(one, bytes)}) == [32]
     assert not any("A1-0001" in str(one) for one in texts)
-
-
-def test_each_of_many_gets_its_own_outcome_in_order(scene: Scene) -> None:
-    good, other = scene.request(), scene.request()
-    shown = scene.present(scene.warranty(), good)
-    pairs: list[tuple[VpToken, PresentationRequest]] = [
-        (shown, good),
-        (shown, other),
-        ({"warranty": ("no presentation",)}, good),
-        ({}, good),
-        (scene.present(scene.warranty(vct=RECEIPT_TYPE), good), good),
-        (shown, replace(good, expires_at=scene.clock())),
-    ] * 30
-
-    for threads in (1, 2, 3):
-        outcomes = scene.verifier.verify_each(pairs, now=scene.clock(), threads=threads)
-
-        told = [one.codes if isinstance(one, Refused) else type(one) for one in outcomes]
-        assert (
-            told
-            == [
-                Accepted,
-                ["nonce-mismatch"],
-                ["malformed"],
-                ["credential-missing"],
-                ["issuer-not-trusted-for-type"],
-                ["request-expired"],
-            ]
-            * 30
-        )
-    assert scene.verifier.verify_each([], now=scene.clock()) == []
-
-
-def test_a_silent_brand_leaves_each_of_many_open(scene: Scene) -> None:
-    scene.brand.is_reachable = False
-    request = scene.request()
-    pair = (scene.present(scene.warranty(), request), request)
-
-    outcomes = scene.verifier.verify_each([pair] * 3, now=scene.clock())
-
-    assert all(isinstance(one, Unavailable) for one in outcomes)
-    assert {one.codes[0] for one in outcomes if isinstance(one, CouldNotCheck)} == {
-        "status-unreachable"
-    }
-    assert all(isinstance(one, Exception) and one.__traceback__ is None for one in outcomes)
-
-
-def test_our_own_mistake_ends_the_batch(scene: Scene) -> None:
-    request = scene.request(transaction_data=("e30",))
-    pair = (scene.present(scene.warranty(), request, now=scene.clock() - MINUTE), request)
-
-    with pytest.raises(Misuse):
-        scene.verifier.verify_each([pair], now=scene.clock())
 
 
 def test_a_counter_remembers_nothing_unless_it_is_told_to(

@@ -57,6 +57,7 @@ from counterfoil_verifier.trust_listed import ListedTrust, fetched_list
 from counterfoil_verifier.trust_several import AllTrust, FirstTrust
 from counterfoil_verifier.verdict import Outcome, Verdict
 from counterfoil_verifier.verifier import Accepted, CouldNotCheck, NotAccepted, Verifier
+from counterfoil_verifier.verifier_pool import VerifierPool
 from counterfoil_verifier.words import Language, Words, words_for
 
 __all__ = [
@@ -112,6 +113,7 @@ __all__ = [
     "TrustedIssuer",
     "Verdict",
     "Verifier",
+    "VerifierPool",
     "Waiting",
     "Words",
     "fetched_list",

@@ -1,15 +1,16 @@
 """How a verification ends: accepted with what was shown, refused, or an open question."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TypeAlias
 
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Reason, Refused, Unavailable
+from counterfoil_credentials.records import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Accepted:
     """What was shown, verified, under the ids of the credential queries that were answered.
 
@@ -37,7 +38,7 @@ class NotAccepted(Refused):
     """
 
     def __init__(
-        self, *reasons: Reason, status_as_of: datetime | None, unknown: Sequence[Reason] = ()
+        self, *reasons: Reason, status_as_of: datetime | None = None, unknown: Sequence[Reason] = ()
     ) -> None:
         super().__init__(*reasons)
         self.status_as_of = status_as_of

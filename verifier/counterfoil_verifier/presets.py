@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -137,22 +138,7 @@ class Preset:
 
     def query(self) -> DcqlQuery:
         """Give what the wallet is asked for (OpenID4VP 1.0, section 6)."""
-        if not self.vcts:
-            raise Misuse(f"expected types that answer the preset, found none ({self.name})")
-        if self.authorities is not None and not self.authority_ids:
-            raise Misuse(f"expected the certificates of {self.authorities}, found none")
-        claims = tuple(ClaimQuery(path) for path in self.claims)
-        under = (AuthorityQuery(AuthorityType.AKI, self.authority_ids),)
-        return DcqlQuery(
-            (
-                CredentialQuery(
-                    self.name,
-                    self.vcts,
-                    claims,
-                    trusted_authorities=under if self.authority_ids else (),
-                ),
-            )
-        )
+        return _query(self)
 
     def policy(self) -> Policy:
         """Give what an answer must fulfil, beyond answering the request."""
@@ -176,6 +162,27 @@ class Preset:
         """Give the claims that the decision itself reads."""
         read = [one[0] for one in (self.ends, self.happened_within) if one is not None]
         return frozenset(read)
+
+
+# A shop has few presets, and asks each of them all day.
+@lru_cache(maxsize=64)
+def _query(preset: Preset) -> DcqlQuery:
+    if not preset.vcts:
+        raise Misuse(f"expected types that answer the preset, found none ({preset.name})")
+    if preset.authorities is not None and not preset.authority_ids:
+        raise Misuse(f"expected the certificates of {preset.authorities}, found none")
+    claims = tuple(ClaimQuery(path) for path in preset.claims)
+    under = (AuthorityQuery(AuthorityType.AKI, preset.authority_ids),)
+    return DcqlQuery(
+        (
+            CredentialQuery(
+                preset.name,
+                preset.vcts,
+                claims,
+                trusted_authorities=under if preset.authority_ids else (),
+            ),
+        )
+    )
 
 
 def parse_preset(data: bytes, where: str) -> Preset:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.jws import ES256_ONLY, Header, read_jws
@@ -63,8 +63,7 @@ class ListEnded(Unavailable):
         self.listed_at = listed_at
 
 
-@record()
-class _Place:
+class _Place(NamedTuple):
     """Where a list stands, and for whom: one issuer's list says nothing about another's."""
 
     issuer: str

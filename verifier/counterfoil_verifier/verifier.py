@@ -13,7 +13,6 @@ once is the session's part, in `requesting.py`.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -41,9 +40,6 @@ __all__ = ["Accepted", "CouldNotCheck", "Decision", "NotAccepted", "Verifier"]
 
 PROOF_MAX_AGE: Final = timedelta(minutes=5)
 """A holder's proof older than this was not made for the person at the counter now."""
-
-# To hand one presentation to another thread costs as much as to verify it.
-_CHUNK: Final = 50
 
 
 class Verifier:
@@ -156,20 +152,13 @@ class Verifier:
         pairs: Iterable[tuple[VpToken, PresentationRequest]],
         *,
         now: datetime,
-        threads: int = 2,
-    ) -> list[Accepted | Refused | Unavailable]:
+    ) -> list[Decision]:
         """Give the outcome of each presentation with its request, in their order.
 
-        What cannot be read is `Refused` with `malformed`: it ends nobody else's.
+        What cannot be read is `Refused` with `malformed`: it ends nobody else's. On several
+        cores at once: `VerifierPool`.
         """
-        each = [*pairs]
-        chunks = [each[i : i + _CHUNK] for i in range(0, len(each), _CHUNK)]
-
-        def outcomes(chunk: list[tuple[VpToken, PresentationRequest]]) -> list[Decision]:
-            return [self._outcome(*pair, now) for pair in chunk]
-
-        with ThreadPoolExecutor(threads) as pool:
-            return [outcome for several in pool.map(outcomes, chunks) for outcome in several]
+        return [self._outcome(*pair, now) for pair in pairs]
 
     def _outcome(
         self, presentation: VpToken, request: PresentationRequest, now: datetime
@@ -215,6 +204,8 @@ def _unsigned(
 
 def _placed(reasons: Sequence[Reason], query: CredentialQuery) -> list[Reason]:
     """Say for which credential query each reason stands, and each reason once."""
+    if not reasons:
+        return []
     placed: dict[str, Reason] = {}
     for reason in reasons:
         placed.setdefault(
