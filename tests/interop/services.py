@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import uvicorn
 from counterfoil_credentials.encoding import (
@@ -171,24 +171,29 @@ def corner_shop(address: str) -> Shop:
 
 @contextmanager
 def our_verifier(
-    folder: Path, brand: Brand, make_shop: Callable[[str], Shop] | None = None
+    folder: Path,
+    brand: Brand,
+    make_shop: Callable[[str], Shop] | None = None,
+    **changes: object,
 ) -> Generator[Till, None, None]:
     """Serve our verifier, which trusts `brand` for warranties.
 
-    `make_shop` gives who asks at the address where it is served.
+    `make_shop` gives who asks at the address where it is served; `changes` are arguments
+    of its counter.
     """
     store = SqlSessionStore(folder / "counter.sqlite3")
 
     def create(address: str) -> AsgiApp:
         fetcher = fetcher_for(brand.url)
-        counter = Counter(
-            shop=(make_shop or corner_shop)(address),
-            presets=[WARRANTY.accepting([brand.warranty_type])],
-            trust=FetchedTrust(fetcher, {brand.url: [brand.warranty_type]}),
-            statuses=Statuses(FetchedStatusSource(fetcher)),
-            store=store,
-        )
-        return create_verifier_app(counter, counter_key=_COUNTER_KEY)
+        arguments: dict[str, Any] = {
+            "shop": (make_shop or corner_shop)(address),
+            "presets": [WARRANTY.accepting([brand.warranty_type])],
+            "trust": FetchedTrust(fetcher, {brand.url: [brand.warranty_type]}),
+            "statuses": Statuses(FetchedStatusSource(fetcher)),
+            "store": store,
+            **changes,
+        }
+        return create_verifier_app(Counter(**arguments), counter_key=_COUNTER_KEY)
 
     try:
         with _served(create) as address:

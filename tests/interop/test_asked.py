@@ -1,5 +1,6 @@
 """Our verifier asks a stranger's wallet and ours in every mode, and a misbehaving one."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Final
 
 import pytest
 from counterfoil_credentials.encoding import (
+    Json,
     JsonObject,
     as_object,
     compact_json,
@@ -18,18 +20,50 @@ from counterfoil_credentials.encoding import (
     text_at,
 )
 from counterfoil_credentials.fetch import GuardedFetcher
+from counterfoil_credentials.key_discovery import CertifiedIssuers
+from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_service.sealing import Seal
+from counterfoil_verifier import WARRANTY, Statuses
 from counterfoil_verifier.identity import Identity, OwnKey, Unproved
 from counterfoil_verifier.requesting import Shop, Way
+from counterfoil_verifier.trust_certified import CertificateTrust
 from counterfoil_wallet import Standing, Trust, Wallet
 
-from tests.credentials.authority import Party, anchors
+from tests.credentials.authority import (
+    DAY,
+    SIGNS,
+    Extension,
+    Party,
+    anchors,
+    authority,
+    key_id,
+    named_by,
+)
 from tests.interop.node import require_strangers, stranger_s_wallet
 from tests.interop.services import Brand, Till, our_issuer, our_verifier
 from tests.verifier.certificates import DNS, HASH, papers
+from tests.verifier.scene import ISSUER, WARRANTY_TYPE
+from tests.verifier.scene import Brand as Audio
 
 pytestmark = pytest.mark.loopback
 
+_NOW: Final = datetime.now(UTC).replace(microsecond=0)
+
+
+def party(name: str, *extensions: Extension, by: Party | None = None) -> Party:
+    return Party(name, by=by, extensions=extensions, starts_at=_NOW - DAY, ends_at=_NOW + DAY)
+
+
+TRADE: Final = party("Trade", *authority(), key_id(b"trade"))
+CRAFTS: Final = party("Crafts", *authority(), key_id(b"crafts"))
+BY_TRADE: Final = party("Audio", *SIGNS, named_by(b"trade"), by=TRADE)
+CHAINS: Final = {
+    "by the trade": BY_TRADE,
+    "by the crafts": party("Audio", *SIGNS, named_by(b"crafts"), by=CRAFTS),
+    "by the crafts, posing": party("Audio", *SIGNS, named_by(b"trade"), by=CRAFTS),
+    "by itself": party("Audio", *SIGNS, named_by(b"trade")),
+    "none": None,
+}
 PREFIXES: Final = {
     "decentralized_identifier": Standing.KEY_ONLY,
     "x509_san_dns": Standing.CERTIFIED,
@@ -95,9 +129,16 @@ class Town:
         wallet.accept(offer.link, tx_code=offer.tx_code)
         return wallet
 
-    def present(self, link: str, *misbehaviour: str, key: str | None = None) -> JsonObject:
+    def present(
+        self,
+        link: str,
+        *misbehaviour: str,
+        key: str | None = None,
+        credential: str | None = None,
+    ) -> JsonObject:
         """Let the stranger's wallet answer."""
-        return stranger_s_wallet("present", link, self.credential, key or self.key, *misbehaviour)
+        shown = credential or self.credential
+        return stranger_s_wallet("present", link, shown, key or self.key, *misbehaviour)
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +302,74 @@ def test_the_same_answer_twice_is_taken_once(town: Town, mode: str) -> None:
     assert refusal(object_at(told, "second", "wallet")) == (400, "invalid_request")
     look = till.look(session)
     assert (look["state"], look["later_answers"]) == ("accepted", 1)
+
+
+@pytest.fixture(scope="module")
+def strict_till(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
+    certificate = papers("localhost", at=_NOW)
+    trusted = CertifiedIssuers(anchors=anchors(TRADE, CRAFTS), urls={ISSUER}, subjects=())
+    lists = Audio(lambda: _NOW)
+    lists.list_signer = MemorySigner(BY_TRADE.key)  # type: ignore[arg-type]  # an EC key
+    lists.list_chain.append(BY_TRADE.x5c)
+
+    def make_shop(address: str) -> Shop:
+        return Shop(
+            name="Corner Shop",
+            origin=address.replace("127.0.0.1", "localhost"),
+            signer=certificate.signer,
+            identity=certificate.identity(HASH),
+            seal=SEAL,
+            return_to="https://shop.example/done",
+            is_strict=True,
+        )
+
+    with our_verifier(
+        tmp_path_factory.mktemp("strict"),
+        town.brand,
+        make_shop,
+        presets=[WARRANTY.accepting([WARRANTY_TYPE]).under(anchors(TRADE))],
+        trust=CertificateTrust({WARRANTY_TYPE: trusted}),
+        statuses=Statuses(lists),
+    ) as till:
+        yield till
+
+
+@pytest.mark.parametrize(
+    ("chain", "found"),
+    [
+        ("by the trade", []),
+        ("by the crafts", ["authority-not-asked-for"]),
+        ("by the crafts, posing", ["authority-not-asked-for"]),
+        ("by itself", ["certificate-self-signed"]),
+        ("none", ["issuer-certificate-missing"]),
+    ],
+)
+def test_a_strict_shop_looks_for_itself_who_stands_behind_an_issuer(
+    town: Town, strict_till: Till, chain: str, found: list[str]
+) -> None:
+    """HAIP 1.0. The stranger's wallet reads the query, and shows whatever it has."""
+    session, link = strict_till.ask()
+
+    told = town.present(link, credential=certified(CHAINS[chain], town.key))
+
+    look = strict_till.look(session)
+    assert codes(look) == found
+    assert look["light"] == ("red" if found else "green")
+    assert ("refused" if found else "answered") in told
+
+
+def certified(party: Party | None, holder: str) -> str:
+    """Give a warranty that `party` signed with its chain, for the holder of a JWK."""
+    key = as_object(json.loads(holder), "key")
+    point = {name: key[name] for name in ("kty", "crv", "x", "y")}
+    signer = MemorySigner.generate() if party is None else MemorySigner(party.key)  # type: ignore[arg-type]  # an EC key
+    chain: list[Json] = [] if party is None else [party.x5c]
+    return str(
+        Audio(lambda: _NOW).warranty(
+            signer=signer,
+            holder=PublicKey.from_jwk(point, "key"),
+            issued_at=_NOW,
+            expires_at=_NOW + DAY,
+            header={"x5c": chain} if chain else {},
+        )
+    )
