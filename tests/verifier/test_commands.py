@@ -27,6 +27,7 @@ from counterfoil_verifier.flags import Flag, FlagKind
 from counterfoil_verifier.requesting import REQUEST_LIFE
 from counterfoil_verifier.shop_folder import ShopFolder
 from counterfoil_verifier.shop_service import open_shop
+from counterfoil_verifier.signed_results import read_result
 from counterfoil_verifier.sql_store import MIGRATIONS, SqlSessionStore
 from counterfoil_verifier.verifier import CouldNotCheck, NotAccepted
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -256,6 +257,24 @@ def test_the_result_of_a_good_answer_is_accepted(desk: Desk, said: Said) -> None
     assert said() == {"verdict": "accepted", "reasons": []}
     # As often as somebody asks.
     assert desk.runs("result", name, "--wait", "5", "--json") == 0
+
+
+def test_a_result_can_be_shown_to_others_signed(
+    desk: Desk, said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link, name = asked(desk, said)
+    assert desk.runs("result", name, "--signed", "--json") == 3
+    assert set(said()) == {"verdict", "reasons"}
+    desk.answers(link)
+
+    assert desk.runs("result", name, "--signed", "--json") == 0
+    token = said()["signed"]
+    with open_shop(desk.folder, desk.folder.url(), fetcher=desk.fetcher, clock=desk.clock) as shop:
+        client_id = shop.counter.shop.client_id
+    key = desk.folder.signer().public
+    assert read_result(token, signed_by=key, client_id=client_id).session_id == name
+    assert desk.runs("result", name, "--signed") == 0
+    assert capsys.readouterr().out.splitlines()[-1].count(".") == 2
 
 
 def test_the_result_of_a_bad_answer_says_why(desk: Desk, said: Said) -> None:

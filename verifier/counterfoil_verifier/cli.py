@@ -55,6 +55,7 @@ from counterfoil_verifier.requesting import (
     Expired,
     Handback,
     SessionId,
+    Standing,
     Waiting,
     Way,
 )
@@ -159,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument("id", help="the id that `request` gave")
     result.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="for an answer")
     result.add_argument("--code", help="the digits that the customer tells")
+    result.add_argument("--signed", action="store_true", help="give it signed by the shop, too")
     scan = command("scan", "take an answer that a phone shows as QR codes", opens=True)
     scan.add_argument("id", help="the id that `request` gave")
     scan.add_argument("code", nargs="+", help="what each code says, in any order")
@@ -311,7 +313,10 @@ def _result(shop: "OpenShop", given: argparse.Namespace) -> int:
         if look.light is not None or was_tried or isinstance(look.session, Expired) or left <= 0:
             break
         time.sleep(min(_LOOK_EVERY_S, left))
-    return _tell(look, given)
+    is_kept = given.signed and look.light is not None and look.standing is Standing.FIRM
+    return _tell(
+        look, given, shop.counter.signed_result(SessionId(given.id), till=till) if is_kept else None
+    )
 
 
 def _scan(shop: "OpenShop", given: argparse.Namespace) -> int:
@@ -340,16 +345,19 @@ def _sync(shop: "OpenShop", given: argparse.Namespace) -> int:
     return _DONE
 
 
-def _tell(look: Look, given: argparse.Namespace) -> int:
+def _tell(look: Look, given: argparse.Namespace, signed: str | None = None) -> int:
     verdict, status = ("unavailable", _UNKNOWN) if look.light is None else _LIGHTS[look.light]
     texts = {code: words_for(code).en for code in _codes(look)}
     if given.json:
         reasons: list[Json] = [{"code": code, "text": text} for code, text in texts.items()]
-        _say({"verdict": verdict, "reasons": reasons})
+        told: JsonObject = {"verdict": verdict, "reasons": reasons}
+        _say(told if signed is None else {**told, "signed": signed})
         return status
     print(verdict if look.as_of is None else f"{verdict}. {look.as_of.en}")
     for code, text in texts.items():
         print(f"  {code}: {text}")
+    if signed is not None:
+        print(signed)
     return status
 
 

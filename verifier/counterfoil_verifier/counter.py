@@ -51,6 +51,7 @@ from counterfoil_verifier.requesting import (
 from counterfoil_verifier.results import keep_results
 from counterfoil_verifier.scanning import Scans
 from counterfoil_verifier.shown import Till
+from counterfoil_verifier.signed_results import sign_result
 from counterfoil_verifier.statuses import Statuses
 from counterfoil_verifier.store import OneTimeNames, SessionStore, Summary
 from counterfoil_verifier.trust import Trust
@@ -332,6 +333,14 @@ class Counter:
     def take_results(self, data: bytes) -> int:
         """Keep what another till found out while it was offline; see `keep_results`."""
         return keep_results(self._store, data)
+
+    def signed_result(self, session_id: SessionId, *, till: str | None = None) -> str:
+        """Give the shop's signed word on a verdict that counts; see `sign_result`.
+
+        What is held for a look stays where it is.
+        """
+        session = _of_till(self._store.by_session(session_id), till)
+        return sign_result(self._shop, session, self._clock())
 
     def summary(self) -> Summary:
         """Count the sessions in the store: those with a verdict, and those that still wait."""

@@ -33,7 +33,7 @@ def receipt_for(
 
     None under `redirect_uri`: nobody could tell whose signature it is.
     """
-    header = _header(shop)
+    header = signature_header(shop)
     if header is None:
         return None
     receipt = PresentationReceipt(
@@ -48,8 +48,8 @@ def receipt_for(
     return receipt.sign(shop.signer, header=header)
 
 
-def _header(shop: Shop) -> Header | None:
-    """Say where the key is, as the request does."""
+def signature_header(shop: Shop) -> Header | None:
+    """Say where the key is, as the request does; None where no request is signed."""
     match shop.identity:
         case OwnKey():
             return {"kid": key_id_of(did_jwk(shop.signer.public))}

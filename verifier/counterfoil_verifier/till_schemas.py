@@ -23,6 +23,12 @@ class KeptBody(BaseModel):
     kept: int
 
 
+class SignedBody(BaseModel):
+    """GET /counter/requests/{id}/result: the shop's signed word on how a check ended."""
+
+    result: str
+
+
 class WarningBody(BaseModel):
     """Something that somebody has to see to, by `at` or because of what happened then."""
 
