@@ -204,6 +204,11 @@ def test_there_is_room_for_so_many_who_wait(desk: Desk, monkeypatch: pytest.Monk
         assert desk.till.counter("GET", path_of(asked, "?wait=1"))[0] == 503
         # Whoever only looks is not kept out.
         assert desk.till.counter("GET", path_of(asked))[0] == 200
+        # And what may be looked at once is not spent on whoever finds no room.
+        answered = desk.till.ask()
+        desk.till.post(*desk.till.answer(answered))
+        assert desk.till.counter("GET", path_of(answered, "/events"))[0] == 503
+        assert desk.till.counter("GET", path_of(answered))[1]["facts"]
 
     desk.till.post(*desk.till.answer(asked))
     ends_at = time.monotonic() + PATIENCE_S

@@ -132,11 +132,13 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
     )
     async def events(session_id: str, till: _Till = None) -> Response:
         """Stream what `look` gives, whenever it changes, until nothing more will happen."""
+        # Before the look: what may be looked at once must not be spent on a 503.
+        watchers.require_room()
         change = watchers.about(_parts(session_id)[0])
         first = await run_in_threadpool(look_at, session_id, None, till)
 
         async def stream() -> AsyncGenerator[str, None]:
-            async with watchers.one_more():
+            async with watchers:
                 found, ends_at = first, time.monotonic() + MAX_STREAM_S
                 yield _event(found)
                 while not found.is_over and time.monotonic() < ends_at:
@@ -146,7 +148,6 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
                     )
                     yield ": still here\n\n" if found == before else _event(found)
 
-        watchers.require_room()
         return StreamingResponse(stream(), media_type="text/event-stream", headers=NO_STORE)
 
     @router.get("/requests/{session_id}/codes", responses=_UNKNOWN)
