@@ -135,7 +135,8 @@ class BearerKey:
             raise Misuse(text)
         self._digest = _digest(key)
 
-    def __call__(self, request: Request) -> None:
+    # A plain function would be run in another thread: that takes longer than all it does.
+    async def __call__(self, request: Request) -> None:
         scheme, _, presented = request.headers.get("authorization", "").partition(" ")
         # Digests have one length, so the time says nothing about the key's either.
         same = hmac.compare_digest(_digest(presented.strip()), self._digest)
