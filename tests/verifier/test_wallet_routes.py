@@ -61,7 +61,8 @@ def door(clock: Clock, random_bytes: Callable[[int], bytes]) -> Generator[Door, 
 class TestARequestIsFetched:
     def test_by_post_with_what_the_shop_does_not_know(self, door: Door) -> None:
         """Section 5.10: unrecognised parameters, and members of the metadata, are ignored."""
-        metadata = {"vp_formats_supported": {"dc+sd-jwt": {}}, "of_tomorrow": [1]}
+        formats: dict[str, dict[str, object]] = {"dc+sd-jwt": {}}
+        metadata = {"vp_formats_supported": formats, "of_tomorrow": [1]}
 
         form = {"wallet_metadata": json.dumps(metadata), "more": "of it"}
         answer = door.http.post(door.path, data=form)
