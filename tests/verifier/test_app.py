@@ -150,6 +150,25 @@ def test_a_pasted_presentation_is_checked_at_the_counter(till: Till) -> None:
     assert look["facts"]["item.serial"] == "A1-0001"
 
 
+def test_the_counter_is_told_whether_a_question_is_unknown_or_over(till: Till) -> None:
+    asked = till.ask()
+    till.post(*till.answer(asked))
+
+    def ended(name: str) -> list[tuple[int, list[str]]]:
+        path = f"/counter/requests/{name}/codes"
+        tries = (
+            till.counter("GET", path),
+            till.counter("POST", path, {"code": "x"}),
+            till.counter("POST", "/counter/check", {"id": name, "presentation": "x"}),
+        )
+        return [
+            (status, [one["code"] for one in told.get("reasons", [])]) for status, told in tries
+        ]
+
+    assert ended("unknown") == [(404, [])] * 3
+    assert ended(asked["id"]) == [(400, ["already-answered"])] * 3
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "status"),
     [

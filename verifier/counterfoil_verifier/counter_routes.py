@@ -12,7 +12,8 @@ Whoever waits here is `watching.py`'s.
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import contextmanager
 from typing import Annotated, Any, Final, TypeAlias
 
 from counterfoil_credentials.errors import Malformed, Misuse
@@ -81,10 +82,8 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
 
     def look_at(name: str, code: str | None, till: str | None) -> LookBody:
         session_id, secret = _parts(name)
-        try:
+        with _not_found():
             found = counter.look(session_id, code=code, till=till, facts_secret=secret)
-        except NotOpen as unknown:
-            raise HTTPException(404, str(unknown)) from unknown
         return LookBody.of(found, name)
 
     @router.post("/requests")
@@ -154,20 +153,16 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
     def codes(session_id: str, response: Response, till: _Till = None) -> CodesBody:
         """Give the request as the texts of QR codes, to be shown in turn."""
         response.headers.update(NO_STORE)
-        try:
+        with _not_found():
             return CodesBody(codes=[*counter.codes(_parts(session_id)[0], till=till)])
-        except NotOpen as unknown:
-            raise HTTPException(404, str(unknown)) from unknown
 
     @router.post("/requests/{session_id}/codes", responses=_UNKNOWN)
     def scan(session_id: str, body: CodeBody, response: Response) -> ScannedBody:
         """Take one QR code of the customer's answer; the last one makes it the answer."""
         response.headers.update(NO_STORE)
         named, secret = _parts(session_id)
-        try:
+        with _not_found():
             scanned = counter.scan(named, body.code, till=body.till, facts_secret=secret)
-        except NotOpen as unknown:
-            raise HTTPException(404, str(unknown)) from unknown
         return ScannedBody.of(scanned, session_id)
 
     @router.post("/check", responses=_UNKNOWN)
@@ -175,7 +170,8 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
         """Check a presentation that was pasted or scanned."""
         response.headers.update(NO_STORE)
         named, secret = _parts(body.id)
-        found = counter.check(named, body.presentation, till=body.till, facts_secret=secret)
+        with _not_found():
+            found = counter.check(named, body.presentation, till=body.till, facts_secret=secret)
         return LookBody.of(found, body.id)
 
     @router.get("/summary")
@@ -185,6 +181,17 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
         return SummaryBody.of(counter.summary())
 
     return router
+
+
+@contextmanager
+def _not_found() -> Generator[None, None, None]:
+    """Answer 404 where no session of this till has the name; of one that is over, say why."""
+    try:
+        yield
+    except NotOpen as none:
+        if none.codes != ["request-unknown"]:
+            raise
+        raise HTTPException(404, str(none)) from none
 
 
 def _parts(name: str) -> tuple[SessionId, str | None]:
