@@ -1,6 +1,7 @@
 """What the product's rows promise of the shop, by the rows' names."""
 
 import re
+import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from counterfoil_consent.artefacts import LeaseRequest
 from counterfoil_consent.sealing import OpeningKey
 from counterfoil_consent.terms import Purpose
-from counterfoil_credentials.encoding import b64url
+from counterfoil_credentials.encoding import JsonObject, b64url, from_b64url
 from counterfoil_credentials.errors import Refused
 from counterfoil_credentials.fetch import MemoryFetcher
 from counterfoil_credentials.keys import MemorySigner
@@ -21,6 +22,7 @@ from counterfoil_verifier import (
     Counter,
     Light,
     MemoryStore,
+    Outcome,
     PinnedTrust,
     Shop,
     Statuses,
@@ -29,6 +31,8 @@ from counterfoil_verifier import (
 from counterfoil_verifier.app import create_app
 from counterfoil_verifier.operating import operated_app
 from counterfoil_verifier.requesting import SessionId
+from counterfoil_verifier.shop_service import shop_in
+from counterfoil_verifier.signed_results import read_result
 from counterfoil_verifier.sql_store import SqlSessionStore
 from counterfoil_verifier.words import known_codes
 from counterfoil_wallet import Act, Standing, Trust, Verifier, Wallet
@@ -36,6 +40,9 @@ from counterfoil_wallet import MemoryStore as WalletStore
 
 from tests.conftest import Clock
 from tests.issuer.brand import AUDIO
+from tests.verifier.house import House
+from tests.verifier.kills import serving_brand
+from tests.verifier.leaks import as_it_is_written, files_of, scan, spelled
 from tests.verifier.scene import ASKED, DAY, INDEX, MINUTE, Scene, answer_form, warranty_claims
 from tests.verifier.tills import KEY, Till, serving
 from tests.wallet.town import CUSTODIAN, SERIAL, Town
@@ -245,3 +252,62 @@ def codes_of(found: dict[str, Any]) -> list[str]:
         assert reason["en"]
         assert reason["zh"]
     return [reason["code"] for reason in found["reasons"]]
+
+
+# A2.
+
+
+PLANTED_SERIAL = "PLANTED-SERIAL-7Q"
+PLANTED_NAME = "Planted Möbius 商"
+PLANTED: JsonObject = {
+    "item": {"name": PLANTED_NAME, "gtin": "4006381333931", "serial": PLANTED_SERIAL},
+    "buyer": {"name": PLANTED_NAME},
+}
+
+
+@pytest.mark.loopback
+def test_row_A2_a_shop_holds_a_result_that_it_can_show_and_nothing_that_was_shown(  # noqa: N802
+    tmp_path: Path, where: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = [each for value in (PLANTED_SERIAL, PLANTED_NAME) for each in spelled(value)]
+
+    def server() -> list[Path]:
+        """Give where a database server keeps its tables and its log; a file is in the folder."""
+        return files_of(where) if isinstance(where, str) else []
+
+    temporary, backups = tmp_path / "tmp", tmp_path / "backups"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with serving_brand() as (brand, url):
+        house = House(tmp_path / "till", brand, url, where)
+        served = house.serve()
+        if isinstance(where, str):
+            as_it_is_written(where)
+        try:
+            good = house.answered(house.warranty(PLANTED))
+            # A backup between the answer and the look, and others after it.
+            shutil.copytree(house.folder.path, backups / "unread")
+            assert scan(server(), planted) == []
+            look = house.told(f"/counter/requests/{good}")
+            assert look["facts"]["item.serial"] == PLANTED_SERIAL, "the till saw it, once"
+            assert house.told(f"/counter/requests/{good}")["facts"] is None
+            house.answered(house.warranty(PLANTED), changed=True)
+            house.answered(house.warranty(PLANTED))
+            token = house.told(f"/counter/requests/{good}/result")["result"]
+            shutil.copytree(house.folder.path, backups / "read")
+        finally:
+            logs = served.ends()
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "served.log").write_text(logs)
+
+    everywhere = [tmp_path, *server()]
+    session_id, _, secret = good.partition(".")
+    assert '"event":"answer"' in logs
+    assert scan(everywhere, [session_id.encode()]), "what stands there is found"
+    assert scan(everywhere, planted) == []
+    # What was held for the till opens with what the till alone has.
+    assert bool(secret) is isinstance(where, str)
+    assert not secret or scan(everywhere, [secret.encode(), from_b64url(secret, "x")]) == []
+    shop = shop_in(house.folder, url)
+    result = read_result(token, signed_by=shop.signer.public, client_id=shop.client_id)
+    assert (result.verdict.outcome, result.session_id) == (Outcome.ACCEPTED, session_id)
