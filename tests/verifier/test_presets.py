@@ -105,6 +105,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"authorities": ""}, ".authorities"),
     ({"authorities": "../trade.pem"}, ".authorities"),
     ({"authorities": ".."}, ".authorities"),
+    ({"authorities": "trade.json"}, ".authorities"),
     ({"authorities": "/trade.pem"}, ".authorities"),
     ({"claims": []}, ".claims"),
     ({"claims": [{"path": ["paid_at"]}] * 2}, ".claims[1]"),

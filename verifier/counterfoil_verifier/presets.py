@@ -67,7 +67,7 @@ _MAX_AGE_S: Final = 30 * 86_400
 _MAX_SHOWN_S: Final = 300
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _CODE: Final = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
-_FILE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", re.ASCII)
+_FILE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}\.pem", re.ASCII)
 _MEMBERS: Final = (
     "name",
     "title",
@@ -245,7 +245,7 @@ def _claims(
 def _authorities(document: JsonObject, where: str) -> str | None:
     file = optional_text_at(document, "authorities", where)
     if file is not None and not _FILE.fullmatch(file):
-        raise Malformed("the name of a file in the folder", "another", f"{where}.authorities")
+        raise Malformed("the name of a .pem file in the folder", "another", f"{where}.authorities")
     return file
 
 

@@ -53,7 +53,7 @@ class Reloading:
         self._clock = clock
         self._began = self._settings = folder.settings()
         self._seen = self._marks(self._settings)
-        self._anchors = _marked(self._anchor_files(self._settings.trusted))
+        self._anchors: frozenset[_Mark] = _marked(self._anchor_files(self._settings.trusted))
 
     @property
     def needs_restart(self) -> bool:
@@ -80,7 +80,9 @@ class Reloading:
     def _marks(self, settings: ShopFile) -> frozenset[_Mark]:
         path = self._folder.path
         files = [path / FILE_NAME, path / PRELOAD, *(path / PRESET_FOLDER).glob("*.json")]
-        return _marked([*files, *self._anchor_files(settings.trusted)])
+        # Authorities that presets name stand in files like those of anchors.
+        certificates = path.glob("*.pem")
+        return _marked([*files, *certificates, *self._anchor_files(settings.trusted)])
 
     def _anchor_files(self, trusted: TrustSettings) -> list[Path]:
         return [self._folder.path / name for name in trusted.anchors.values()]
