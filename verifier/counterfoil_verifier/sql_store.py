@@ -234,14 +234,12 @@ class SqlSessionStore:
         return True
 
     def take_held(self, session_id: SessionId, *, since: datetime) -> str | None:
-        since_us = _microseconds(since)
-        with self.database.reading() as connection:
-            if connection.value(_HELD, this=session_id, since_us=since_us) is None:
-                return None
         with self.database.transaction() as connection:
-            held = connection.value(_HELD, this=session_id, since_us=since_us)
+            held = connection.value(_HELD, this=session_id, since_us=_microseconds(since))
+            if held is None:
+                return None
             connection.change(_ERASE_HELD, this=session_id)
-            return None if held is None else str(held)
+            return str(held)
 
     def hand_back(self, session_id: SessionId, code_hash: str) -> bool:
         with self.database.transaction() as connection:
