@@ -36,6 +36,7 @@ from counterfoil_verifier import (
     Verdict,
     Waiting,
 )
+from counterfoil_verifier.counter import MOST_COUNTED
 from counterfoil_verifier.held_in_memory import FACTS_HELD_FOR
 from counterfoil_verifier.requesting import REQUEST_LIFE
 from counterfoil_verifier.sql_store import SqlSessionStore
@@ -360,6 +361,21 @@ def test_a_presentation_that_cannot_be_read_is_an_answer_and_a_red_light(scene: 
 
     assert codes(scene.counter.look(asked.session_id)) == ["malformed"]
     assert refusal(lambda: scene.counter.receive(request_id, form)) == ["already-answered"]
+
+
+def test_of_very_many_later_answers_so_many_are_counted(scene: Scene) -> None:
+    """Whoever photographed the code must not write to the shop's database without end."""
+    asked = scene.counter.ask("warranty")
+    request_id, form = scene.answer(asked)
+    scene.counter.receive(request_id, form)
+
+    for _ in range(MOST_COUNTED + 5):
+        again = refusal(lambda: scene.counter.receive(request_id, form))
+        assert again == ["already-answered"]
+
+    session = scene.counter.look(asked.session_id).session
+    assert isinstance(session, Answered)
+    assert session.later_answers == MOST_COUNTED
 
 
 def test_only_who_fetched_the_request_can_answer_it(scene: Scene) -> None:

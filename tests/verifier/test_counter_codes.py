@@ -148,6 +148,21 @@ def test_what_is_no_answer_leaves_the_question_open(scene: Scene) -> None:
     assert look.light is Light.GREEN
 
 
+def test_a_camera_that_looks_on_brings_no_later_answer(scene: Scene) -> None:
+    session_id, codes = answer_codes(scene, scene.counter)
+    for code in codes:
+        scene.counter.scan(session_id, code)
+
+    for code in codes:
+        with pytest.raises(Refused) as refusal:
+            scene.counter.scan(session_id, code)
+        assert refusal.value.codes == ["already-answered"]
+
+    session = scene.counter.look(session_id).session
+    assert isinstance(session, Answered)
+    assert session.later_answers == 0
+
+
 def test_a_question_of_another_till_is_not_this_tills(scene: Scene) -> None:
     asked = scene.counter.ask("warranty", till="3")
 

@@ -60,6 +60,9 @@ from counterfoil_verifier.verdict import TIDY_VERDICTS_EVERY, VERDICTS_KEPT_FOR
 from counterfoil_verifier.verifier import Verifier
 from counterfoil_verifier.words import Language
 
+MOST_COUNTED: Final = 100
+"""So many answers to one question are counted; more say nothing new."""
+
 _ID_BYTES: Final = 32
 
 
@@ -191,10 +194,8 @@ class Counter:
         A code that is not of an answer leaves the request open. Raises `NotOpen`, `NoAnswer`,
         `Malformed` and what `Assembler.add` raises; a refusal is in the look that it gives.
         """
-        session = _of_till(self._store.by_session(session_id), till)
-        if isinstance(session, Answered):
-            self._store.count_later_answer(session_id)
-        waiting, preset = self._open(session)
+        # A camera that looks on for a moment brings no later answer.
+        waiting, preset = self._open(_of_till(self._store.by_session(session_id), till))
         scanned = self._scans.add(session_id, code, self._clock())
         if not isinstance(scanned, str):
             return Scanning(*scanned)
@@ -251,10 +252,7 @@ class Counter:
         `state-mismatch`), `NoAnswer` (not encrypted as it must be), `Malformed`, or what
         `Verifier.verify` raises.
         """
-        session = self._store.by_request(request_id)
-        if isinstance(session, Answered):
-            self._store.count_later_answer(session.session_id)
-        waiting, preset = self._open(session)
+        waiting, preset = self._to_answer(self._store.by_request(request_id))
         answer = read_answer(form, state=waiting.state, key=self._shop.response_key(waiting))
         handback = waiting.handback
         code = None if handback is None else new_code(handback, self._random)
@@ -289,9 +287,7 @@ class Counter:
         Raises `NotOpen`; a refusal is in the look that it gives.
         """
         session = _of_till(self._store.by_session(session_id), till)
-        if isinstance(session, Answered):
-            self._store.count_later_answer(session_id)
-        waiting, preset = self._open(session)
+        waiting, preset = self._to_answer(session)
         vp_token = {preset.name: (presentation,)}
         return self._decide_and_look(waiting, preset, vp_token, facts_secret)
 
@@ -357,6 +353,13 @@ class Counter:
             self._store.forget_before(now - VERDICTS_KEPT_FOR)
             if self._names is not None:
                 self._names.forget_names(now)
+
+    def _to_answer(self, session: Waiting | Answered | None) -> tuple[Waiting, Preset]:
+        """Give the open question that an answer came to; one that came too late is counted."""
+        # Whoever saw the code may send any number: each costs a reading, and few a writing.
+        if isinstance(session, Answered) and session.later_answers < MOST_COUNTED:
+            self._store.count_later_answer(session.session_id)
+        return self._open(session)
 
     def _open(self, session: Waiting | Answered | None) -> tuple[Waiting, Preset]:
         match session:
