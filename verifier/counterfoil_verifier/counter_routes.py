@@ -13,7 +13,7 @@ Whoever waits here is `watching.py`'s.
 
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Annotated, Any, Final, TypeAlias
 
 from counterfoil_credentials.errors import Malformed, Misuse
@@ -21,6 +21,7 @@ from counterfoil_service.access import BearerKey
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.held import new_facts_key
@@ -131,23 +132,24 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
     )
     async def events(session_id: str, till: _Till = None) -> Response:
         """Stream what `look` gives, whenever it changes, until nothing more will happen."""
-        # Before the look: what may be looked at once must not be spent on a 503.
-        watchers.require_room()
-        change = watchers.about(_parts(session_id)[0])
-        first = await run_in_threadpool(look_at, session_id, None, till)
+        async with AsyncExitStack() as stack:
+            # Before the look: what may be looked at once must not be spent on a 503.
+            await stack.enter_async_context(watchers.one_more())
+            change = watchers.about(_parts(session_id)[0])
+            first = await run_in_threadpool(look_at, session_id, None, till)
+            place = stack.pop_all()
 
         async def stream() -> AsyncGenerator[str, None]:
-            async with watchers:
-                found, ends_at = first, time.monotonic() + MAX_STREAM_S
-                yield _event(found)
-                while not found.is_over and time.monotonic() < ends_at:
-                    before = found
-                    found = await _changed(
-                        lambda: look_at(session_id, None, till), before, change, HEARTBEAT_S
-                    )
-                    yield ": still here\n\n" if found == before else _event(found)
+            found, ends_at = first, time.monotonic() + MAX_STREAM_S
+            yield _event(found)
+            while not found.is_over and time.monotonic() < ends_at:
+                before = found
+                found = await _changed(
+                    lambda: look_at(session_id, None, till), before, change, HEARTBEAT_S
+                )
+                yield ": still here\n\n" if found == before else _event(found)
 
-        return StreamingResponse(stream(), media_type="text/event-stream", headers=NO_STORE)
+        return _Stream(stream(), place)
 
     @router.get("/requests/{session_id}/codes", responses=_UNKNOWN)
     def codes(session_id: str, response: Response, till: _Till = None) -> CodesBody:
@@ -181,6 +183,18 @@ def counter_routes(counter: Counter, allowed: BearerKey) -> APIRouter:
         return SummaryBody.of(counter.summary())
 
     return router
+
+
+class _Stream(StreamingResponse):
+    """Events for one who waits; the place is given back however the stream ends."""
+
+    def __init__(self, events: AsyncGenerator[str, None], place: AsyncExitStack) -> None:
+        super().__init__(events, media_type="text/event-stream", headers=NO_STORE)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._place:
+            await super().__call__(scope, receive, send)
 
 
 @contextmanager
