@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from counterfoil_credentials.dcql import Authority, AuthorityType
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
@@ -14,12 +16,21 @@ from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.jws import sign_jws
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.trust_list import TRUST_LIST_TYP
+from counterfoil_verifier.shop_file import parse_shop_file
 from counterfoil_verifier.shop_trust import parse_trust, trust_of
 from counterfoil_verifier.trust import KeyAsked, Trust
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.credentials.authority import Party, authority, header, names, usage
+from tests.credentials.authority import (
+    Party,
+    authority,
+    header,
+    key_id,
+    named_by,
+    names,
+    usage,
+)
 from tests.verifier.scene import DAY, ISSUER, NOON, WARRANTY_TYPE
 
 CHAIRS = "https://chairs.example"
@@ -43,7 +54,7 @@ def codes(ask: Callable[[], object]) -> list[str]:
 
 
 def asked(
-    issuer: str = ISSUER,
+    issuer: str | None = ISSUER,
     vct: str = WARRANTY_TYPE,
     *,
     at: datetime = NOON,
@@ -104,6 +115,50 @@ def test_certificates_lead_to_the_anchors_of_their_issuer_alone(tmp_path: Path) 
     assert [ending.what for ending in found.ends(NOON)] == sorted(
         ["the anchor CN=other", "the anchor CN=root"]
     )
+
+
+def test_whoever_issues_without_a_name_is_known_by_its_certificates_subject(
+    tmp_path: Path,
+) -> None:
+    root = Party("root", extensions=(*authority(), key_id(b"root")))
+    (tmp_path / "ours.pem").write_bytes(root.certificate.public_bytes(Encoding.PEM))
+    signs = (usage(signs=True), named_by(b"root"))
+    audio, shoes = (Party(name, by=root, extensions=signs) for name in ("Audio", "Shoes"))
+    found = trust(
+        tmp_path,
+        trusts={"CN=Audio": {"warranty": [WARRANTY_TYPE]}},
+        anchors={"CN=Audio": "ours.pem"},
+    )
+    good = asked(None, chain=audio)
+
+    assert found.key_for(good, now=NOON) is not None
+    assert found.authorities_behind(good, now=NOON) == {Authority(AuthorityType.AKI, "cm9vdA")}
+    for wrong, code in (
+        (asked(None, chain=shoes), "issuer-not-trusted"),
+        (asked(None), "issuer-not-trusted"),
+        (asked(None, chain=Party("Audio", extensions=signs)), "certificate-self-signed"),
+        (asked(None, vct=f"{ISSUER}/types/receipt", chain=audio), "issuer-not-trusted"),
+        # A subject is no name that a credential could give itself.
+        (asked("CN=Audio", chain=audio), "issuer-url-not-normal"),
+        (asked(chain=audio), "issuer-not-trusted"),
+    ):
+        assert codes(partial(found.key_for, wrong, now=NOON)) == [code]
+
+
+@pytest.mark.parametrize(
+    ("trusts", "anchors"),
+    [
+        ({"CN=Audio": {}}, {}),
+        ({"Audio": {}}, {"Audio": "ours.pem"}),
+        ({"http://audio.example/?CN=Audio": {}}, {"http://audio.example/?CN=Audio": "ours.pem"}),
+    ],
+    ids=["a subject without anchors", "no attribute", "an address in the open"],
+)
+def test_a_name_that_no_issuer_has_is_malformed(trusts: Json, anchors: Json) -> None:
+    document: JsonObject = {"name": "Shop", "trusts": trusts, "anchors": anchors}
+
+    with pytest.raises(Malformed, match="https URLs and DIDs"):
+        parse_shop_file(json.dumps(document).encode())
 
 
 def test_a_signed_list_is_asked_after_those_who_are_named(tmp_path: Path) -> None:

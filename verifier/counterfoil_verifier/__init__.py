@@ -51,7 +51,7 @@ from counterfoil_verifier.trust import (
     Trust,
     TrustedIssuer,
 )
-from counterfoil_verifier.trust_certified import CertificateTrust
+from counterfoil_verifier.trust_certified import CertificateTrust, CertifiedAlone
 from counterfoil_verifier.trust_dids import DidTrust
 from counterfoil_verifier.trust_listed import ListedTrust, fetched_list
 from counterfoil_verifier.trust_several import AllTrust, FirstTrust
@@ -71,6 +71,7 @@ __all__ = [
     "Asked",
     "BoundToHolder",
     "CertificateTrust",
+    "CertifiedAlone",
     "CouldNotCheck",
     "Counter",
     "DateNotPassed",

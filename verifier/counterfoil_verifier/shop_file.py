@@ -44,7 +44,13 @@ from counterfoil_credentials.errors import Malformed
 from counterfoil_service.served_folder import LOOPBACK, is_loopback_origin, public_url
 
 from counterfoil_verifier.requesting import Way
-from counterfoil_verifier.shop_trust import TrustSettings, Types, file_name_at, parse_trust
+from counterfoil_verifier.shop_trust import (
+    TrustSettings,
+    Types,
+    file_name_at,
+    is_subject,
+    parse_trust,
+)
 from counterfoil_verifier.shop_upkeep import MEMBERS, NO_UPKEEP, UpkeepSettings, parse_upkeep
 
 T = TypeVar("T")
@@ -163,7 +169,8 @@ def parse_shop_file(data: bytes) -> ShopFile:
     develops = _flag(document, DEVELOPMENT)
     trusted = parse_trust(document, FILE_NAME)
     for issuer in trusted.trusts:
-        require_issuer(issuer, develops=develops)
+        if not (issuer in trusted.anchors and is_subject(issuer)):
+            require_issuer(issuer, develops=develops)
     is_strict = _flag(document, "strict")
     if is_strict:
         _require_certified(trusted)

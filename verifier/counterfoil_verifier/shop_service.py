@@ -34,7 +34,7 @@ from counterfoil_verifier.requesting import Shop
 from counterfoil_verifier.shop_file import FILE_NAME, ShopFile
 from counterfoil_verifier.shop_folder import ShopFolder
 from counterfoil_verifier.shop_reload import CurrentTrust, Reloading
-from counterfoil_verifier.shop_trust import trust_of
+from counterfoil_verifier.shop_trust import is_subject, trust_of
 from counterfoil_verifier.shop_upkeep import flags_of
 from counterfoil_verifier.sql_store import SqlNames, SqlSessionStore
 from counterfoil_verifier.statuses import Statuses
@@ -149,7 +149,7 @@ def gather(settings: ShopFile, fetcher: Fetcher, clock: Callable[[], datetime]) 
     for issuer in settings.trusts:
         if issuer.startswith("did:web:"):
             gathering.document(did_web_url(Did(issuer)), accept=_DID_MEDIA_TYPES)
-        elif not issuer.startswith("did:"):
+        elif not issuer.startswith("did:") and not is_subject(issuer):
             gathering.issuer(issuer)
     return gathering
 

@@ -8,10 +8,13 @@
 
 An issuer of `trusts` is known in one way: by the keys that stand here, by certificates
 that lead to the anchors in a file of the folder, or else by what it publishes (its
-metadata, or the document of its DID). Whom a signed list names is asked after those;
-`presets` says which types count for which question there too.
+metadata, or the document of its DID). Whoever issues by a certificate alone, without an
+`iss`, stands there with the subject of that certificate (`"CN=Chairs,C=DE"`). Whom a
+signed list names is asked after those; `presets` says which types count for which
+question there too.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +38,7 @@ from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.key_discovery import CertifiedIssuers
 from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.trust_list import read_trust_list
-from counterfoil_credentials.x509 import TrustAnchors
+from counterfoil_credentials.x509 import TrustAnchors, first_subject
 
 from counterfoil_verifier.policy import AnsweredBy
 from counterfoil_verifier.trust import (
@@ -56,6 +59,8 @@ from counterfoil_verifier.trust_several import FirstTrust
 
 _MOST: Final = 100
 _MAX_PEM_BYTES: Final = 262_144
+# The first attribute's type, by its name or number; what a URL and a DID begin with is none.
+_SUBJECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*=")
 Types = Mapping[str, tuple[str, ...]]
 """The types that answer a preset, by its name."""
 
@@ -156,7 +161,10 @@ class _EachItsWay:
         return self._way(asked).authorities_behind(asked, now=now)
 
     def _way(self, asked: KeyAsked) -> Trust:
-        way = None if asked.issuer is None else self._ways.get(asked.issuer)
+        name = asked.issuer
+        if name is None and "x5c" in asked.header:
+            name = first_subject(asked.header)
+        way = None if name is None else self._ways.get(name)
         if way is None:
             raise not_trusted()
         return way
@@ -237,8 +245,18 @@ def _lists(document: JsonObject, where: str) -> tuple[ListFile, ...]:
 
 
 def _certified(issuer: str, vcts: frozenset[str], file: Path) -> CertificateTrust:
-    issuers = CertifiedIssuers(anchors=anchors_in(file), urls={issuer}, subjects=())
+    anchors = anchors_in(file)
+    issuers = (
+        CertifiedIssuers(anchors=anchors, urls=(), subjects={issuer})
+        if is_subject(issuer)
+        else CertifiedIssuers(anchors=anchors, urls={issuer}, subjects=())
+    )
     return CertificateTrust(dict.fromkeys(vcts, issuers))
+
+
+def is_subject(issuer: str) -> bool:
+    """Say whether an issuer is named by its certificate's subject (RFC 4514)."""
+    return _SUBJECT.match(issuer) is not None
 
 
 def anchors_in(file: Path) -> TrustAnchors:
