@@ -17,6 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_WITHIN_S: Final = 10
 BODY_WITHIN_S: Final = 60
+REFUSED_WITHIN_S: Final = 5
+"""How long the rest of a body is taken in whose answer is out already: it was refused."""
 READ_WITHIN_S: Final = 60
 
 
@@ -69,8 +71,12 @@ class PunctualProtocol(H11Protocol):
         state = self.conn.their_state
         if state is h11.IDLE:
             self._expect(HEAD_WITHIN_S)
+        elif state is h11.SEND_BODY:
+            # Who hangs up at once takes the answer away from whoever still sends.
+            is_answered = self.conn.our_state is h11.DONE
+            self._expect(REFUSED_WITHIN_S if is_answered else BODY_WITHIN_S)
         else:
-            self._expect(BODY_WITHIN_S if state is h11.SEND_BODY else None)
+            self._expect(None)
 
     def _expect(self, within_s: int | None) -> None:
         if within_s == self._within_s:
