@@ -280,6 +280,24 @@ class TestWhatTheShopGives:
         assert [told.get(timeout=60).is_warning for _ in range(2)] == [False, True]
         assert wallet.access_report()[0].warnings == 1
 
+    @pytest.mark.parametrize(
+        ("paths", "found"),
+        [
+            ([SERIAL, ("price",)], ["besides it price"]),
+            ([("lines", None, "gtin")], ["besides it lines[*].gtin", "it without item.serial"]),
+            (
+                [SERIAL, *((f"c{i}",) for i in range(7))],
+                ["besides it c0, c1, c2, c3, c4 and 2 more"],
+            ),
+        ],
+    )
+    def test_what_differs_is_named_as_people_read_it(
+        self, wallet: Wallet, counter: Counter, paths: list[ClaimPath], found: list[str]
+    ) -> None:
+        counter.gives(counter.signed(showing((TYPE, paths))))
+
+        assert [reason.found for reason in show(wallet, counter).reasons] == found
+
     @pytest.mark.parametrize(("bend", "code"), NOT_FOR_THIS_VISIT)
     def test_one_that_is_not_for_this_visit_is_worthless(
         self, wallet: Wallet, counter: Counter, bend: Bend, code: str
