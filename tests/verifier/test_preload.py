@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from counterfoil_credentials.encoding import JsonObject
-from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
+from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.keys import MemorySigner
@@ -235,6 +235,25 @@ def test_a_server_in_trouble_and_a_silent_one_are_left_alone_for_a_moment(
     assert ask().age_s == 0
     assert ask().age_s == 0
     assert len(network.asked) == 3
+
+
+def test_a_page_in_a_documents_place_leads_to_the_file_and_no_other_refusal_does(
+    scene: Scene, network: Network
+) -> None:
+    kept = read_preload(gather(scene, network), signed_by=scene.shop.signer.public, now=NOON)
+    fetcher = PreloadedFetcher(network.fetcher, kept, scene.clock)
+    network.fetcher.serve(ISSUER, lambda *_: Response(200, "text/html", b"<p>Back soon"))
+
+    assert fetcher.get(KEYS_URL, accept=JSON_MEDIA_TYPE).media_type == JSON_MEDIA_TYPE
+    with pytest.raises(Refused):
+        PreloadedFetcher(Forbidding(), kept, scene.clock).get(KEYS_URL, accept=JSON_MEDIA_TYPE)
+
+
+class Forbidding(MemoryFetcher):
+    """A way out that may not go there."""
+
+    def get(self, url: str, **_: object) -> Response:
+        raise Refused(Reason("fetch-not-allowed", "a public address", "another", url))
 
 
 def test_a_long_silence_is_asked_about_ever_more_seldom(

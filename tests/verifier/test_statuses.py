@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 
 import pytest
 from counterfoil_credentials.errors import Reason, Refused, Unavailable
+from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.jws import ES256_ONLY, Header, sign_jws
 from counterfoil_credentials.keys import Algorithm, Curve, MemorySigner, PublicKey
 from counterfoil_credentials.sdjwt_vc import StatusReference
-from counterfoil_credentials.token_status_list import sign_status_list
+from counterfoil_credentials.spec import STATUS_LIST_MEDIA_TYPE
+from counterfoil_credentials.token_status_list import FetchedStatusSource, sign_status_list
 from counterfoil_verifier import (
     CouldNotCheck,
     NotAccepted,
@@ -638,3 +640,26 @@ def test_a_list_from_after_the_tills_own_time_says_nothing_but_revoked(
         assert refusal(revoked) == ["revoked"]
         clock.advance(-behind * SECOND)
         assert refusal(revoked) == ["revoked"]
+
+
+def test_a_page_in_the_lists_place_is_the_servers_trouble_and_no_customers(
+    scene: Scene, clock: Clock
+) -> None:
+    """A shop window "back soon" must not turn the light red for everybody."""
+    fetcher = MemoryFetcher()
+    page = Response(200, "text/html", b"<p>Back soon")
+    answers = [page]
+
+    def brand(*_: object) -> Response:
+        return answers[0]
+
+    fetcher.serve(ISSUER, brand)
+    scene.statuses = Statuses(FetchedStatusSource(fetcher))
+    assert open_question(scene) == ["status-unreachable"]
+
+    clock.advance(RETRY_AFTER)
+    answers[0] = Response(200, STATUS_LIST_MEDIA_TYPE, scene.brand.fetch(LIST_URL).encode())
+    verify(scene)
+    answers[0] = page
+    clock.advance(MINUTE)
+    verify(scene)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from counterfoil_credentials.errors import Unavailable
+from counterfoil_credentials.errors import Refused, Unavailable
 from counterfoil_credentials.fetch import MAX_BYTES, Fetcher, Response
 from counterfoil_credentials.fetch_urls import origin_of, parse_url
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE, STATUS_LIST_MEDIA_TYPE
@@ -39,7 +39,8 @@ class PreloadedFetcher:
     """Asks the network, and the file where the network does not answer.
 
     Safe to use from several threads. What an answer of a server says stands, whatever the
-    file has: only silence, and a server's own trouble (5xx), lead to the file.
+    file has: only silence, and a server's own trouble (5xx, a page in the place of what
+    was asked for), lead to the file.
     """
 
     def __init__(
@@ -82,6 +83,11 @@ class PreloadedFetcher:
         try:
             answer = self._inner.get(url, accept=accept, headers=headers, max_bytes=max_bytes)
         except Unavailable:
+            self._remember(origin, now)
+            return kept
+        except Refused as refused:
+            if refused.codes != ["media-type-not-accepted"]:
+                raise
             self._remember(origin, now)
             return kept
         if answer.status >= 500:

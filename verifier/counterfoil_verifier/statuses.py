@@ -214,7 +214,7 @@ class Statuses:
     def _read(self, url: str, issuer_key: KeyFinder, now: datetime) -> _Kept:
         """Give the list, checked; whatever is wrong with it is told apart from the credential."""
         try:
-            token = self._source.fetch(url)
+            token = self._fetch(url)
             unverified = read_jws(
                 token, typ=STATUS_LIST_TYP, where=_WHERE, max_bytes=MAX_TOKEN_BYTES
             )
@@ -239,6 +239,15 @@ class Statuses:
         if signed.listed_at > now + _SKEW:
             raise _refused("from-the-future", "a list that is not from the future", "one that is")
         return _Kept(signed, unverified.header, key, now)
+
+    def _fetch(self, url: str) -> str:
+        try:
+            return self._source.fetch(url)
+        except Refused as refused:
+            # A page "back soon" in the list's place is no word of the brand's, for or against.
+            if refused.codes == ["media-type-not-accepted"]:
+                raise Unavailable(str(refused)) from refused
+            raise
 
     def _newest(self, fetched: _Kept, known: _Kept | None) -> _Kept:
         """Give the newer list. An older one is no news: it neither serves nor refuses anybody.
