@@ -31,12 +31,16 @@ class Papers:
 
 
 def papers(
-    *hosts: str, self_signed: bool = False, with_root: bool = False, at: datetime = NOON
+    *hosts: str,
+    self_signed: bool = False,
+    with_root: bool = False,
+    at: datetime = NOON,
+    signer: MemorySigner | None = None,
 ) -> Papers:
     """Give a certified key whose certificate names `hosts` and is good for a day around `at`."""
     start, end = at - DAY, at + DAY
     root = Party("root", extensions=authority(), starts_at=start, ends_at=end)
-    signer = MemorySigner.generate()
+    signer = signer or MemorySigner.generate()
     key = ec.derive_private_key(int.from_bytes(signer.private_bytes()), ec.SECP256R1())
     leaf = Party(
         "shop",

@@ -8,19 +8,25 @@ import base64
 import json
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from counterfoil_credentials.encoding import b64url
+from counterfoil_credentials.fetch import MemoryFetcher
+from counterfoil_credentials.fetch import Response as Fetched
 from counterfoil_credentials.key_discovery import CertifiedIssuers
 from counterfoil_service.sealing import Seal
 from counterfoil_verifier import WARRANTY, Counter, Shop, Statuses
 from counterfoil_verifier.app import create_app
 from counterfoil_verifier.requesting import Way
+from counterfoil_verifier.shop_folder import ShopFolder
+from counterfoil_verifier.shop_service import open_shop
 from counterfoil_verifier.store import MemoryStore
 from counterfoil_verifier.trust_certified import CertificateTrust
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
@@ -39,6 +45,7 @@ from tests.verifier.certificates import HASH, papers
 from tests.verifier.conformance.emulated_wallet import (
     GOOD,
     ISSUER,
+    LIST,
     TYPE,
     EmulatedIssuer,
     EmulatedWallet,
@@ -99,7 +106,7 @@ Open = Callable[..., Strict]
 
 
 @pytest.fixture
-def open_shop(clock: Clock, random_bytes: Callable[[int], bytes]) -> Generator[Open, None, None]:
+def opens(clock: Clock, random_bytes: Callable[[int], bytes]) -> Generator[Open, None, None]:
     """Give what opens a strict shop that trusts both authorities and asks under `under`."""
     opened: list[TestClient] = []
 
@@ -154,16 +161,16 @@ def _bytes(text: str) -> bytes:
 class TestSection5:
     """OpenID for Verifiable Presentations, whatever the flow."""
 
-    def test_a_certified_credential_turns_the_light_green(self, open_shop: Open) -> None:
-        shop = open_shop(TRADE)
+    def test_a_certified_credential_turns_the_light_green(self, opens: Open) -> None:
+        shop = opens(TRADE)
 
         asked, answer = shop.answered()
 
         assert answer.status_code == 200, answer.text
         assert shop.look(asked)["light"] == "green"
 
-    def test_the_response_type_is_vp_token_and_the_query_is_dcql(self, open_shop: Open) -> None:
-        shop = open_shop()
+    def test_the_response_type_is_vp_token_and_the_query_is_dcql(self, opens: Open) -> None:
+        shop = opens()
 
         request = payload(shop.token(shop.ask()))
 
@@ -172,9 +179,9 @@ class TestSection5:
         assert not {"presentation_definition", "scope"} & request.keys()
 
     def test_the_request_is_signed_by_the_certificate_that_the_client_id_hashes(
-        self, open_shop: Open
+        self, opens: Open
     ) -> None:
-        shop = open_shop()
+        shop = opens()
         asked = shop.ask()
 
         # The emulated wallet checks hash and signature for itself.
@@ -187,8 +194,8 @@ class TestSection5:
         # Neither the anchor nor a certificate that signs itself.
         assert all(one.issuer != one.subject for one in chain)
 
-    def test_the_wallet_may_take_either_cipher_and_is_told_of_both(self, open_shop: Open) -> None:
-        shop = open_shop()
+    def test_the_wallet_may_take_either_cipher_and_is_told_of_both(self, opens: Open) -> None:
+        shop = opens()
 
         for encryption in ("A128GCM", "A256GCM"):
             shop.wallet.encryption = encryption
@@ -199,8 +206,8 @@ class TestSection5:
         listed = metadata["encrypted_response_enc_values_supported"]
         assert set(listed) == {"A128GCM", "A256GCM"}
 
-    def test_each_request_has_an_encryption_key_of_its_own(self, open_shop: Open) -> None:
-        shop = open_shop()
+    def test_each_request_has_an_encryption_key_of_its_own(self, opens: Open) -> None:
+        shop = opens()
         keys: list[dict[str, Any]] = []
         for _ in range(3):
             (key,) = payload(shop.token(shop.ask()))["client_metadata"]["jwks"]["keys"]
@@ -213,8 +220,8 @@ class TestSection5:
                 *("ECDH-ES", "enc"),
             )
 
-    def test_an_answer_to_the_key_of_another_request_opens_nothing(self, open_shop: Open) -> None:
-        shop = open_shop()
+    def test_an_answer_to_the_key_of_another_request_opens_nothing(self, opens: Open) -> None:
+        shop = opens()
         asked, other = shop.ask(), shop.ask()
         request = shop.wallet.request(asked["link"])
         wrong = shop.wallet.request(other["link"])["client_metadata"]
@@ -224,8 +231,8 @@ class TestSection5:
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
         assert shop.look(asked)["state"] == "waiting"
 
-    def test_an_answer_in_the_open_is_none(self, open_shop: Open) -> None:
-        shop = open_shop()
+    def test_an_answer_in_the_open_is_none(self, opens: Open) -> None:
+        shop = opens()
         asked = shop.ask()
         request = shop.wallet.request(asked["link"])
 
@@ -234,8 +241,8 @@ class TestSection5:
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
         assert shop.look(asked)["state"] == "waiting"
 
-    def test_authorities_are_asked_for_by_their_key_identifiers(self, open_shop: Open) -> None:
-        shop = open_shop(TRADE, CRAFTS)
+    def test_authorities_are_asked_for_by_their_key_identifiers(self, opens: Open) -> None:
+        shop = opens(TRADE, CRAFTS)
 
         (query,) = payload(shop.token(shop.ask()))["dcql_query"]["credentials"]
 
@@ -244,9 +251,9 @@ class TestSection5:
         ]
 
     def test_an_issuer_under_another_authority_is_refused_whatever_the_wallet_says(
-        self, open_shop: Open
+        self, opens: Open
     ) -> None:
-        shop = open_shop(CRAFTS)
+        shop = opens(CRAFTS)
         assert shop.codes() == ["authority-not-asked-for"]
 
         shop.certify(Party("Suite", by=CRAFTS, extensions=(usage(signs=True), NAMED)))
@@ -259,8 +266,8 @@ class TestSection51:
     """With redirects: by reference, encrypted, and back to the browser that began."""
 
     @pytest.mark.parametrize("way", [Way.GET, Way.POST])
-    def test_the_request_is_fetched(self, open_shop: Open, way: Way) -> None:
-        shop = open_shop(way=way)
+    def test_the_request_is_fetched(self, opens: Open, way: Way) -> None:
+        shop = opens(way=way)
         asked = shop.ask()
 
         assert given_in(asked).keys() == {"client_id", "request_uri"} | (
@@ -268,15 +275,15 @@ class TestSection51:
         )
         assert shop.wallet.request(asked["link"])["response_mode"] == "direct_post.jwt"
 
-    def test_no_program_of_the_shop_can_ask_otherwise(self, open_shop: Open) -> None:
+    def test_no_program_of_the_shop_can_ask_otherwise(self, opens: Open) -> None:
         body = {"preset": "warranty", "way": "value"}
-        answer = open_shop().http.post("/counter/requests", json=body, headers=KEY)
+        answer = opens().http.post("/counter/requests", json=body, headers=KEY)
 
         assert answer.status_code == 400
         assert "requests that wallets fetch" in answer.text
 
-    def test_a_yes_counts_in_the_browser_that_began_and_nowhere_else(self, open_shop: Open) -> None:
-        shop = open_shop()
+    def test_a_yes_counts_in_the_browser_that_began_and_nowhere_else(self, opens: Open) -> None:
+        shop = opens()
         asked, other = (shop.ask(handback="response-code") for _ in range(2))
 
         answer = shop.wallet.answer(shop.wallet.request(asked["link"]))
@@ -291,10 +298,8 @@ class TestSection51:
 class TestSection61:
     """SD-JWT VC: who signed, by a chain to an anchor and by nothing else."""
 
-    def test_the_format_is_dc_sd_jwt_and_the_metadata_say_the_algorithms(
-        self, open_shop: Open
-    ) -> None:
-        shop = open_shop()
+    def test_the_format_is_dc_sd_jwt_and_the_metadata_say_the_algorithms(self, opens: Open) -> None:
+        shop = opens()
 
         request = payload(shop.token(shop.ask()))
 
@@ -314,15 +319,15 @@ class TestSection61:
         ids=["the anchor along", "self-signed", "another anchor of that name"],
     )
     def test_a_chain_that_is_not_as_it_must_be_is_refused(
-        self, open_shop: Open, chain: Sequence[Party], code: str
+        self, opens: Open, chain: Sequence[Party], code: str
     ) -> None:
-        shop = open_shop()
+        shop = opens()
         shop.certify(*chain)
 
         assert shop.codes() == [code]
 
-    def test_a_credential_without_a_chain_is_refused(self, open_shop: Open) -> None:
-        shop = open_shop()
+    def test_a_credential_without_a_chain_is_refused(self, opens: Open) -> None:
+        shop = opens()
         shop.issuer.chain = []
 
         assert shop.codes() == ["issuer-certificate-missing"]
@@ -337,20 +342,60 @@ class TestSection61:
         ids=["no chain", "the anchor along", "self-signed"],
     )
     def test_a_status_list_brings_a_chain_of_its_own(
-        self, open_shop: Open, chain: Sequence[Party], code: str
+        self, opens: Open, chain: Sequence[Party], code: str
     ) -> None:
-        shop = open_shop()
+        shop = opens()
         shop.issuer.list_chain = [one.x5c for one in chain]
 
         assert shop.codes() == [f"status-list-{code}"]
 
-    def test_a_bound_credential_is_shown_with_its_holders_proof(self, open_shop: Open) -> None:
-        assert open_shop().codes(Variant(leaves_binding_out=True)) == ["key-binding-missing"]
+    def test_a_bound_credential_is_shown_with_its_holders_proof(self, opens: Open) -> None:
+        assert opens().codes(Variant(leaves_binding_out=True)) == ["key-binding-missing"]
 
 
-def test_a_proof_by_p_256_and_digests_by_sha_256_are_taken(open_shop: Open) -> None:
+def test_the_settings_of_a_folder_make_a_strict_shop(tmp_path: Path, clock: Clock) -> None:
+    issuer = EmulatedIssuer(clock)
+    issuer.key, issuer.chain = JWK.from_pyca(BRAND.key), [BRAND.x5c]
+    issuer.list_chain = issuer.chain
+    folder = ShopFolder(tmp_path / "corner")
+    folder.make()
+    settings = {
+        "name": "Corner Shop",
+        "public_url": "https://till.example",
+        "trusts": {ISSUER: {"warranty": [TYPE]}},
+        "anchors": {ISSUER: "trade.pem"},
+        "client_id": "x509_hash",
+        "certificates": "certificates.pem",
+        "encrypted_answers": True,
+        "strict": True,
+        "return_to": "https://shop.example/thanks",
+    }
+    (folder.path / "shop.json").write_text(json.dumps(settings))
+    (folder.path / "trade.pem").write_bytes(TRADE.certificate.public_bytes(Encoding.PEM))
+    (folder.path / "certificates.pem").write_bytes(papers(signer=folder.signer()).pem)
+    preset = folder.path / "presets" / "warranty.json"
+    preset.write_text(json.dumps({**json.loads(preset.read_text()), "authorities": "trade.pem"}))
+    network = MemoryFetcher()
+
+    def lists(_: str, __: str, ___: object, ____: bytes) -> Fetched:
+        return Fetched(200, "application/statuslist+jwt", issuer.fetch(LIST).encode())
+
+    network.serve(ISSUER, lists)
+    with (
+        open_shop(folder, folder.url(), fetcher=network, clock=clock) as shop,
+        TestClient(create_app(shop.counter, counter_key="of-the-counter")) as http,
+    ):
+        strict = Strict(http, issuer, EmulatedWallet(http, issuer), shop.counter.shop)
+        asked, answer = strict.answered()
+        assert answer.status_code == 200, answer.text
+        assert strict.look(asked)["light"] == "green"
+        issuer.chain = []
+        assert strict.codes() == ["issuer-certificate-missing"]
+
+
+def test_a_proof_by_p_256_and_digests_by_sha_256_are_taken(opens: Open) -> None:
     """Sections 7 and 8: the emulated issuer and wallet sign by ES256 and hash by SHA-256."""
-    shop = open_shop()
+    shop = opens()
     token, _ = shop.issuer.credential(shop.wallet.holder, {})
     header, claims = (json.loads(_bytes(part)) for part in token.split(".")[:2])
     assert (header["alg"], claims["_sd_alg"]) == ("ES256", "sha-256")
