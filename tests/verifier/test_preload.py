@@ -242,7 +242,11 @@ def test_a_page_in_a_documents_place_leads_to_the_file_and_no_other_refusal_does
 ) -> None:
     kept = read_preload(gather(scene, network), signed_by=scene.shop.signer.public, now=NOON)
     fetcher = PreloadedFetcher(network.fetcher, kept, scene.clock)
-    network.fetcher.serve(ISSUER, lambda *_: Response(200, "text/html", b"<p>Back soon"))
+
+    def page(*_: object) -> Response:
+        return Response(200, "text/html", b"<p>Back soon")
+
+    network.fetcher.serve(ISSUER, page)
 
     assert fetcher.get(KEYS_URL, accept=JSON_MEDIA_TYPE).media_type == JSON_MEDIA_TYPE
     with pytest.raises(Refused):

@@ -209,9 +209,11 @@ def test_who_stands_on_a_list_says_nothing_beyond_what_the_list_is_asked_for(
     }
     token = sign_jws(listed, typ=TRUST_LIST_TYP, signer=association)
     fetcher = MemoryFetcher()
-    fetcher.serve(
-        "https://trade.example", lambda *_: Response(200, "application/jwt", token.encode())
-    )
+
+    def trade(*_: object) -> Response:
+        return Response(200, "application/jwt", token.encode())
+
+    fetcher.serve("https://trade.example", trade)
     lists: list[Json] = [{"url": LIST, "jwk": jwk(association), "presets": {"member": [vct]}}]
     found = trust(tmp_path, fetcher, trust_lists=lists)
 
