@@ -138,6 +138,23 @@ class TestAList:
         with pytest.raises(Unavailable):
             trust.key_for(asked("https://stranger.example"), now=clock())
 
+    def test_that_has_ended_is_read_again_at_once_and_then_now_and_then(
+        self, trust: ListedTrust, association: Association, clock: Clock
+    ) -> None:
+        """Who publishes the next list in the last minute stops no till for an hour."""
+        association.ends_at = NOON + 7 * DAY
+        clock.advance(7 * DAY - RETRY_AFTER)
+        trust.key_for(asked(VELO, kid="1"), now=clock())
+        clock.advance(RETRY_AFTER)
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="ended"):
+                trust.key_for(asked(VELO, kid="1"), now=clock())
+        assert association.reads == 2
+
+        association.ends_at = NOON + 14 * DAY
+        clock.advance(RETRY_AFTER)
+        assert trust.key_for(asked(VELO, kid="1"), now=clock()) == LISTED_KEY
+
     def test_never_goes_back_to_an_older_one(
         self, trust: ListedTrust, association: Association, clock: Clock
     ) -> None:

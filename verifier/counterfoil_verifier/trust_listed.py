@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from counterfoil_credentials.errors import Misuse, Unavailable
+from counterfoil_credentials.errors import Misuse, Reason, Unavailable
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.issuer_keys import fetch_issuer_keys
 from counterfoil_credentials.keys import PublicKey
@@ -25,7 +25,7 @@ from counterfoil_verifier.trust import (
     not_trusted,
     not_trusted_for_type,
 )
-from counterfoil_verifier.trust_kept import Kept
+from counterfoil_verifier.trust_kept import Kept, NotAmongThem
 
 _THE_LIST: Final = "the trust list"
 LIST_MEDIA_TYPES: Final = "application/jwt, application/jose, text/plain"
@@ -63,7 +63,10 @@ class ListedTrust:
         """
         if self._vcts is not None and asked.vct not in self._vcts:
             raise not_trusted()
-        listed = self._list.find(_THE_LIST, lambda found: _in_force(found, now), now=now)
+        try:
+            listed = self._list.find(_THE_LIST, lambda found: _in_force(found, now), now=now)
+        except NotAmongThem as ended:
+            raise Unavailable(str(ended)) from ended
         entry = None if asked.issuer is None else listed.issuers.get(asked.issuer)
         if asked.issuer is None or entry is None:
             raise not_trusted()
@@ -107,7 +110,9 @@ def fetched_list(fetcher: Fetcher, url: str) -> Callable[[], str]:
 
 def _in_force(listed: TrustList, now: datetime) -> TrustList:
     if now >= listed.ends_at:
-        raise Unavailable(f"expected a trust list in force, found one that ended {listed.ends_at}")
+        # Not in what was read, and perhaps in what may be had by now: it is read again.
+        expected, found = "a trust list in force", f"one that ended {listed.ends_at}"
+        raise NotAmongThem(Reason("trust-list-ended", expected, found, "trust_list.exp"))
     return listed
 
 
