@@ -7,7 +7,9 @@
 One process holds facts in its memory, and they are written nowhere. Where several share
 a database, the one that took the answer is mostly not the one that the till looks at, so
 what is held travels through the store, encrypted to a key that was made for this one
-question. The store, its backups and the shop's own secrets open none of it.
+question. The store, its log, its backups and the shop's own secrets open none of it: what
+opens it is the part of the question's name after the dot, which a till forgets with the
+look. A backup may hold what was shut for longer than the minute.
 """
 
 from collections.abc import Mapping
