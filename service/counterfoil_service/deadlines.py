@@ -15,6 +15,9 @@ from typing import Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+MOST_CONNECTIONS: Final = 800
+"""How many there are at once: of the 1,024 files that a process usually may open, the
+database and the fetcher need some, and each may hold half a body in memory."""
 HEAD_WITHIN_S: Final = 10
 BODY_WITHIN_S: Final = 60
 REFUSED_WITHIN_S: Final = 5
@@ -30,8 +33,11 @@ class PunctualProtocol(H11Protocol):
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a first head, for a while."""
+        """Wait for a first head, for a while; one too many is hung up on."""
         super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+            return
         self._expect(HEAD_WITHIN_S)
 
     def data_received(self, data: bytes) -> None:

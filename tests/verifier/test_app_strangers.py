@@ -35,6 +35,7 @@ from tests.verifier.scene import ASKED, answer_form
 
 pytestmark = pytest.mark.loopback
 
+MOST = 400
 STRANGERS = 300
 PATIENCE_S = 30
 MEBIBYTE = 1 << 20
@@ -49,6 +50,7 @@ def short_deadlines() -> None:
     The minute for a whole body stays: none of these may need it.
     """
     for module, name, seconds in (
+        (deadlines, "MOST_CONNECTIONS", MOST),
         (deadlines, "HEAD_WITHIN_S", 2),
         (deadlines, "REFUSED_WITHIN_S", 1),
         (deadlines, "READ_WITHIN_S", 2),
@@ -181,6 +183,34 @@ def test_slow_senders_lose_their_connections_and_keep_nobody_waiting(counter: Co
     assert set(statuses) <= {b"", b"408"}
     # The question that they did not answer is still open.
     counter.require_alive(session)
+
+
+@pytest.mark.usefixtures("resting")
+def test_so_many_connections_are_open_and_one_more_is_hung_up_on(counter: Counter) -> None:
+    # What the shop's own systems send may take its time.
+    begun = (
+        "POST /counter/requests HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {counter.key}\r\nContent-Length: 100\r\n\r\n{{"
+    ).encode()
+    with ExitStack() as stack:
+        lines = [counter.dial(stack) for _ in range(MOST)]
+        for line in lines:
+            line.sendall(begun)
+        until = time.monotonic() + PATIENCE_S
+        while counter.open_files() < MOST:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        more = [counter.dial(stack) for _ in range(50)]
+        for line in more:
+            with contextlib.suppress(ConnectionError):
+                line.sendall(begun)
+
+        assert [everything_from(line) for line in more] == [b""] * len(more)
+        assert counter.open_files() <= _AT_REST + MOST
+        for line in lines:
+            line.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                line.recv(1)
 
 
 @pytest.mark.usefixtures("resting")
