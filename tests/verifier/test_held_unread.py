@@ -7,11 +7,12 @@ from counterfoil_credentials.encoding import JsonObject, from_b64url
 from counterfoil_credentials.request_links import parse_request_link
 from counterfoil_credentials.requests import read_request
 from counterfoil_verifier.app import create_app
-from counterfoil_verifier.counter import FACTS_HELD_FOR, VERDICTS_KEPT_FOR
 from counterfoil_verifier.held import open_held
+from counterfoil_verifier.held_in_memory import FACTS_HELD_FOR
 from counterfoil_verifier.presets import PRESETS
 from counterfoil_verifier.sql_store import SqlSessionStore
 from counterfoil_verifier.tables import SESSIONS
+from counterfoil_verifier.verdict import VERDICTS_KEPT_FOR
 from sqlalchemy import select
 
 from tests.conftest import Clock
