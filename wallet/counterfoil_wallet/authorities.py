@@ -9,8 +9,9 @@ import binascii
 from collections.abc import Mapping
 
 from counterfoil_credentials.dcql import Authority, AuthorityType
-from counterfoil_credentials.encoding import Json, b64url, texts_at
+from counterfoil_credentials.encoding import Json, texts_at
 from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.key_identifiers import key_id_above
 from counterfoil_credentials.x509 import MAX_CERTIFICATE, MAX_CERTIFICATES
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -28,10 +29,9 @@ def authorities_in(header: Mapping[str, Json]) -> frozenset[Authority]:
             return frozenset()
         for text in texts:
             data = binascii.a2b_base64(text, strict_mode=True)
-            for extension in x509.load_der_x509_certificate(data).extensions:
-                named = extension.value
-                if isinstance(named, x509.AuthorityKeyIdentifier) and named.key_identifier:
-                    found.add(Authority(AuthorityType.AKI, b64url(named.key_identifier)))
+            named = key_id_above(x509.load_der_x509_certificate(data))
+            if named is not None:
+                found.add(Authority(AuthorityType.AKI, named))
     except (
         Malformed,
         ValueError,
