@@ -7,6 +7,7 @@ does otherwise; without one every step is right.
 import base64
 import hashlib
 import json
+import re
 import secrets
 import zlib
 from collections.abc import Callable
@@ -225,7 +226,8 @@ def _checked(request: Json) -> Json:
     assert request["response_mode"] in ("direct_post", "direct_post.jwt")
     assert not {"redirect_uri", "scope", "presentation_definition"} & request.keys()
     for name in ("nonce", "state"):
-        assert len(request[name]) >= 22, name
+        # 128 bits at least, in characters that are safe in a URL (section 5.2).
+        assert re.fullmatch(r"[A-Za-z0-9._~-]{22,}", request[name]), name
     formats = request["client_metadata"]["vp_formats_supported"]["dc+sd-jwt"]
     assert formats == {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]}
     [query] = request["dcql_query"]["credentials"]
