@@ -2,8 +2,10 @@
 
 import itertools
 import json
+import os
 import random
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -30,7 +32,7 @@ from counterfoil_verifier.shop_folder import ShopFolder
 from tests.verifier.running import forking
 from tests.verifier.scene import ASKED, INDEX, Brand, answer_form, warranty_claims
 
-SESSIONS_A_KILL = 20
+SESSIONS_A_KILL = 12
 COPIES = 4
 _ALL_AT_ONCE = 0.2
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -96,7 +98,7 @@ def kill_under_load(
             told = f"{left} kills before the end of seed {seed}"
             sessions = _asked(alive[0].port, key, credential, holder)
             with _load([one.port for one in alive], key, sessions) as cut:
-                time.sleep(chance.uniform(0.01, 0.3))
+                time.sleep(chance.uniform(0.01, 0.2))
                 killed = alive if chance.random() < _ALL_AT_ONCE else [chance.choice(alive)]
                 serving.kill(*killed)
             cut_off += len(cut)
@@ -112,6 +114,25 @@ def kill_under_load(
             counted = sent(line, "GET", "/counter/summary", key)
     assert counted["verdicts"] == verdicts, f"verdicts were lost or doubled: seed {seed}"
     return Survived(kills, cut_off, shown, verdicts)
+
+
+def freeze_under_load(folder: Path, brand: Brand, url: str, *, times: int, seed: int) -> None:
+    """Let one of two workers stand still under load, so often: the other serves everybody."""
+    chance = random.Random(seed)
+    holder = MemorySigner.generate()
+    credential = warranty_of(brand, url, holder)
+    key = ShopFolder(folder).counter_key()
+    with forking(folder, folder.with_suffix(".log")) as serving:
+        lives = serving.start()
+        for left in range(times, 0, -1):
+            frozen = serving.start()
+            sessions = _asked(lives.port, key, credential, holder)
+            with _load([frozen.port], key, sessions):
+                time.sleep(chance.uniform(0.05, 0.2))
+                os.kill(frozen.pid, signal.SIGSTOP)
+                told = f"{left} times before the end of seed {seed}"
+                _require_kept([lives.port], key, sessions, told)
+                serving.kill(frozen)
 
 
 def _asked(port: int, key: str, credential: SdJwt, holder: MemorySigner) -> list[Session]:

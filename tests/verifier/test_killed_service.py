@@ -12,9 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.verifier.kills import Survived, kill_under_load, serving_brand, shop_at
+from tests.verifier.kills import (
+    Survived,
+    freeze_under_load,
+    kill_under_load,
+    serving_brand,
+    shop_at,
+)
 
-FEW = 4
+FEW = 3
 MANY = 100
 SEED = int(os.environ.get("COUNTERFOIL_SOAK_SEED", "0")) or random.SystemRandom().randrange(2**32)
 
@@ -30,6 +36,12 @@ def survived(folder: Path, where: Path | str, kills: int, seed: int) -> Survived
 
 def test_a_few_kills_lose_no_verdict_and_double_none(tmp_path: Path, where: Path | str) -> None:
     assert survived(tmp_path / "shop", where, FEW, seed=1).shown > 0
+
+
+def test_a_worker_that_stands_still_stops_nobody(tmp_path: Path, postgres_url: str) -> None:
+    with serving_brand() as (brand, url):
+        shop_at(tmp_path / "shop", url, postgres_url)
+        freeze_under_load(tmp_path / "shop", brand, url, times=2, seed=1)
 
 
 @pytest.mark.soak
