@@ -39,7 +39,7 @@ from tests.credentials.authority import (
 )
 from tests.verifier.certificates import HASH, HOST, Papers, papers
 from tests.verifier.scene import INDEX, LIST_URL, Brand
-from tests.wallet.strangers import BRAND, TYPE, StrangeIssuer, StrangeShop
+from tests.wallet.strangers import BRAND, SHOP, TYPE, StrangeIssuer, StrangeShop
 from tests.wallet.town import handler_of
 
 SIGNS = (usage(signs=True), names(x509.DNSName("brand.example")))
@@ -47,6 +47,9 @@ TRADE = Party("Trade", extensions=(*authority(), key_id(b"trade")))
 CRAFTS = Party("Crafts", extensions=(*authority(), key_id(b"crafts")))
 BY_TRADE = Party("Brand", by=TRADE, extensions=(*SIGNS, named_by(b"trade")))
 BY_CRAFTS = Party("Brand", by=CRAFTS, extensions=(*SIGNS, named_by(b"crafts")))
+BY_CRAFTS_SAME_KEY = Party(
+    "Brand", by=CRAFTS, key=BY_TRADE.key, extensions=(*SIGNS, named_by(b"crafts"))
+)
 
 
 CLAIMS: JsonObject = {
@@ -146,6 +149,42 @@ def test_only_the_cards_under_the_authorities_asked_for_are_shown(street: Street
     assert fitting() == fitting(TRADE, CRAFTS) == 2
     assert fitting(TRADE) == fitting(CRAFTS) == 1
     assert fitting(Party("Guild", extensions=authority())) == 0
+
+
+def test_a_copy_under_another_authority_is_not_shown_for_the_one_that_fits(
+    street: Street,
+) -> None:
+    """A brand that changed its authority in between gives copies of one card under both."""
+    wallet = street.wallet()
+    issuer = MovedIssuer(
+        street.network, street.clock, street.random, signer=signer_of(BY_TRADE), copies=2
+    )
+    wallet.accept(issuer.link)
+    shops = [StrangeShop(street.network, street.clock) for _ in range(2)]
+    named = (AuthorityQuery("aki", (b64url(b"trade"),)),)
+    query = DcqlQuery((CredentialQuery("q", (TYPE,), (), trusted_authorities=named),))
+
+    shown: list[int] = []
+    for shop in shops:
+        shop.query = query
+        street.network.serve(SHOP, shop.handle)
+        matches = wallet.matches(shop.link)
+        shown.append(len(matches.answers["q"]))
+        if matches.answers["q"]:
+            wallet.present(matches.choose())
+
+    assert shown == [1, 0]
+
+
+@dataclass
+class MovedIssuer(StrangeIssuer):
+    """A brand whose second copy has a certificate by its next authority."""
+
+    def _credential(self, token: str) -> str:
+        party = BY_CRAFTS_SAME_KEY if self.header else BY_TRADE
+        chain: list[Json] = [party.x5c]
+        self.header = {"x5c": chain}
+        return super()._credential(token)
 
 
 @pytest.mark.parametrize(

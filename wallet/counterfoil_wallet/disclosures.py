@@ -174,7 +174,7 @@ def answers_to(
     """Give a disclosure for every credential that answers `query`: valid first, then newest."""
     answers: list[Disclosure] = []
     for credential in held:
-        ways = ways_to_show(query, _as_candidate(query, credential))
+        ways = ways_to_show(query, _as_candidate(query, credential, credential.copy))
         if not ways:
             continue
         copy, joining = chosen(credential)
@@ -224,8 +224,11 @@ def disclosure_of(
 
 
 def still_answers(query: CredentialQuery, disclosure: Disclosure) -> bool:
-    """Say whether the verifier reads in what is shown what the customer reads in the whole."""
-    whole = _as_candidate(query, disclosure.credential)
+    """Say whether the verifier reads in what is shown what the customer reads in the whole.
+
+    It also reads who certified the issuer of this very copy.
+    """
+    whole = _as_candidate(query, disclosure.credential, disclosure.copy)
     left = replace(whole, claims=read_credential(disclosure.sd_jwt).revealed.claims)
     meant, read = ways_to_show(query, whole), ways_to_show(query, left)
     # What is left of a list is numbered anew, so the values are compared, not their places.
@@ -279,12 +282,12 @@ def _least(ways: Sequence[Claims], vct: str, may_ask: MayAsk | None) -> Claims:
     return min((way for way in ways if {*way} <= {*first}), key=len)
 
 
-def _as_candidate(query: CredentialQuery, credential: HeldCredential) -> Candidate:
+def _as_candidate(query: CredentialQuery, credential: HeldCredential, copy: Copy) -> Candidate:
     # Whatever is held is bound to a key of this wallet.
     return Candidate(
         types=(credential.vct,),
         claims=credential.claims,
-        authorities=credential.authorities if query.trusted_authorities else frozenset(),
+        authorities=copy.authorities if query.trusted_authorities else frozenset(),
     )
 
 

@@ -67,6 +67,11 @@ class Copy:
         return SdJwt.parse(self.issued, _WHERE)
 
     @cached_property
+    def authorities(self) -> frozenset[Authority]:
+        """Give the authorities that the copy itself names; nobody has verified them."""
+        return authorities_in(self.parsed.header)
+
+    @cached_property
     def signer(self) -> MemorySigner:
         """Give the key that it is bound to; `Misuse` where another store keeps it."""
         if self.keeper:
@@ -129,11 +134,6 @@ class HeldCredential:
     def revealed(self) -> Revealed:
         """Give the whole credential's claims, and where each disclosure stands among them."""
         return self.copy.parsed.revealed
-
-    @cached_property
-    def authorities(self) -> frozenset[Authority]:
-        """Give the authorities that the credential itself names; nobody has verified them."""
-        return authorities_in(self.copy.parsed.header)
 
     @property
     def disclosable(self) -> Disclosable:
