@@ -240,7 +240,9 @@ def test_what_nobody_trusted_answers_is_not_asked(
 ) -> None:
     assert desk.runs("request", preset) == 1
 
-    assert "expected one of return, warranty" in only_line(capsys)
+    line = only_line(capsys)
+    assert "expected one of return, warranty" in line
+    assert "Next: `counterfoil verifier presets DIR`" in line
 
 
 def asked(desk: Desk, said: Said, *options: str) -> tuple[str, str]:
@@ -446,6 +448,30 @@ def test_verify_says_when_it_could_not_find_out(
     told = capsys.readouterr().out
     assert "    ?  Its brand has not cancelled it." in told
     assert "status-unreachable" in told
+
+
+def test_verify_looks_at_the_flags_as_the_counter_does(
+    saved: Path, desk: Desk, now: datetime, capsys: pytest.CaptureFixture[str], said: Said
+) -> None:
+    change(desk, flags={"file": "flags.json"})
+    assert verify(saved, now, "--json") == 3
+    found = said()
+    assert [one["code"] for one in found["reasons"]] == ["flags-unreachable"]
+    assert (found["checks"][-1]["check"], found["checks"][-1]["state"]) == ("item", "unknown")
+
+    feed = desk.folder.path / "flags.json"
+    feed.write_text(json.dumps(flags_json([RECALLED], at=now)))
+    assert verify(saved, now) == 1
+    told = capsys.readouterr().out
+    assert "   NO  Nothing is said against the item" in told
+    assert "recalled: This item is recalled." in told
+    feed.write_text(json.dumps(flags_json([], at=now)))
+    assert verify(saved, now) == 0
+    assert "  yes  Nothing is said against the item" in capsys.readouterr().out
+    # What was refused before is not called unflagged.
+    desk.scene.brand.listed = [1] * 16
+    assert verify(saved, now) == 1
+    assert "    -  Nothing is said against the item" in capsys.readouterr().out
 
 
 def test_verify_finds_the_shop_by_the_file_or_by_its_name(

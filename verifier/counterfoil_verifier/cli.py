@@ -46,6 +46,7 @@ from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_credentials.requests import parse_response_form, read_request
 
 from counterfoil_verifier.explaining import Told, explain
+from counterfoil_verifier.flags import judge_claims
 from counterfoil_verifier.issuer_types import offered_types, types_by_preset
 from counterfoil_verifier.looks import Light, Look, Scanning
 from counterfoil_verifier.preset_linter import lint
@@ -62,12 +63,13 @@ from counterfoil_verifier.requesting import (
 from counterfoil_verifier.shop_file import is_on_loopback, origin_of, require_issuer
 from counterfoil_verifier.shop_folder import ShopFolder
 from counterfoil_verifier.verdict import VERDICTS_KEPT_FOR
-from counterfoil_verifier.verifier import CouldNotCheck, NotAccepted
+from counterfoil_verifier.verifier import Accepted, CouldNotCheck, NotAccepted
 from counterfoil_verifier.words import words_for
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from counterfoil_verifier.flag_feed import KeptFlags
     from counterfoil_verifier.shop_service import OpenShop
 
 _DONE: Final = 0
@@ -88,6 +90,20 @@ _WARNINGS: Final = {
     "flags-unreachable": "not had",
     "flags-too-old": "too old to say that an item is in order",
     "not-done": "not had",
+}
+_NEXT: Final = {
+    "preset-unknown": "`counterfoil verifier presets DIR` tells what can be asked, and what not",
+    "request-unknown": "give the id that `request` gave, in the last 30 days",
+    "request-expired": "ask again, a request lives for two minutes",
+    "already-answered": "`counterfoil verifier result DIR ID` gives its verdict",
+    "preload-older": "take the file that was made last",
+    "preload-changed": "carry the file again, something changed it on its way",
+    "signature-invalid": "take a file of a till with the same shop-key.pem",
+    # By command, where something did not answer.
+    "init": "see that the issuer is served, or `init` without --trust and name it later",
+    "trust": "see that the issuer is served, or say its types yourself with --type",
+    "sync": "nothing is lost; send again when there is a network",
+    "preload": "try again when there is a network; what was taken along before stays",
 }
 _MARKS: Final = {"passed": "yes", "failed": "NO", "unknown": "?", "not-reached": "-"}
 
@@ -117,11 +133,11 @@ def main(
             case _:
                 return _command(given)
     except Misuse as error:
-        return _told(given.command, error, _MISUSED)
+        return _told(given, error, _MISUSED)
     except Unavailable as error:
-        return _told(given.command, error, _UNKNOWN)
+        return _told(given, error, _UNKNOWN)
     except (CounterfoilError, OSError) as error:
-        return _told(given.command, error, _REFUSED)
+        return _told(given, error, _REFUSED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -356,6 +372,8 @@ def _tell(look: Look, given: argparse.Namespace, signed: str | None = None) -> i
     print(verdict if look.as_of is None else f"{verdict}. {look.as_of.en}")
     for code, text in texts.items():
         print(f"  {code}: {text}")
+    if isinstance(look.session, Waiting):
+        print("  --wait 60 waits for an answer; the request lives for two minutes")
     if signed is not None:
         print(signed)
     return status
@@ -371,12 +389,13 @@ def _codes(look: Look) -> list[str]:
 
 
 def _verify(given: argparse.Namespace) -> int:
-    from counterfoil_verifier.shop_service import carried, shop_in, verifier_for
+    from counterfoil_verifier.shop_service import carried, flags_in, shop_in, verifier_for
 
+    data = _bytes_of(given.file)
     folder = ShopFolder(given.shop or given.file.parent)
     folder.require_made()
     at = given.at or given.clock()
-    saved = parse_object(_bytes_of(given.file), given.file.name, max_bytes=_MAX_FILE_BYTES)
+    saved = parse_object(data, given.file.name, max_bytes=_MAX_FILE_BYTES)
     vp_token = compact_json(object_at(saved, "vp_token", given.file.name)).decode()
     signed = text_at(saved, "request", given.file.name)
     client_id = shop_in(folder, folder.settings().public_url or "http://127.0.0.1").client_id
@@ -385,13 +404,17 @@ def _verify(given: argparse.Namespace) -> int:
     as_of: datetime | None = None
     is_read = False
     fetcher = carried(folder, _fetcher(folder), lambda: at)
+    flags = flags_in(folder, fetcher, lambda: at)
     try:
         request = read_request(signed, client_id=client_id, now=at)
         is_read = True
         answer = parse_response_form({"vp_token": vp_token})
         # A wrong setting is the shop's trouble: it must not look like a refused customer.
         verifier = verifier_for(folder, request.query.credentials[0].id, fetcher)
-        as_of = verifier.verify(answer, request, now=at).status_as_of
+        accepted = verifier.verify(answer, request, now=at)
+        as_of = accepted.status_as_of
+        if flags is not None:
+            _require_unflagged(accepted, flags)
         verdict, status = "accepted", _DONE
     except Refused as refused:
         verdict, status, reasons = "refused", _REFUSED, refused.reasons
@@ -401,7 +424,8 @@ def _verify(given: argparse.Namespace) -> int:
     except Unavailable as undecided:
         unknown = (Reason("could-not-check", "an answer", undecided.what, "policy"),)
         verdict, status = "unavailable", _UNKNOWN
-    checks = explain(reasons, unknown, of_request=not is_read)
+    of_the_item = flags is not None
+    checks = explain(reasons, unknown, of_request=not is_read, of_the_item=of_the_item)
     if given.json:
         told = _reasons(reasons or unknown)
         _say({"verdict": verdict, "reasons": told, "checks": _checks(checks)})
@@ -413,6 +437,16 @@ def _verify(given: argparse.Namespace) -> int:
         for reason in one.reasons:
             print(f"       {reason.code}: {words_for(reason.code).en} {reason}")
     return status
+
+
+def _require_unflagged(accepted: Accepted, flags: "KeptFlags") -> None:
+    """Return only if nothing is said of the item, as the counter does."""
+    for claims in accepted.claims.values():
+        found = judge_claims(claims, flags, now=accepted.checked_at)
+        if found.reasons:
+            raise NotAccepted(*found.reasons, status_as_of=accepted.status_as_of)
+        if found.unknown:
+            raise CouldNotCheck(*found.unknown, status_as_of=accepted.status_as_of)
 
 
 def _preload(given: argparse.Namespace) -> int:
@@ -432,7 +466,9 @@ def _preload(given: argparse.Namespace) -> int:
         documents: list[Json] = [*taken.documents]
         _say({"made_at": _text(taken.made_at), "documents": documents, "failures": failed})
     else:
-        print(f"{len(taken.documents)} documents as of {_text(taken.made_at)}")
+        print(f"taken along as of {_text(taken.made_at)}:")
+        for document in taken.documents.values():
+            print(f"  {document.url} ({_age(now - document.had_at)} old)")
         for url, failure in failures.items():
             print(f"  not had: {url}: {failure}", file=sys.stderr)
     return _UNKNOWN if failures else _DONE
@@ -622,6 +658,11 @@ def _say(value: JsonObject) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def _told(command: str, error: Exception, status: int) -> int:
-    print(f"counterfoil verifier {command}: {error}", file=sys.stderr)
+def _told(given: argparse.Namespace, error: Exception, status: int) -> int:
+    codes = error.codes if isinstance(error, Refused) else ()
+    hints = [_NEXT[code] for code in codes if code in _NEXT]
+    if not hints and isinstance(error, Unavailable) and given.command in _NEXT:
+        hints = [_NEXT[given.command]]
+    more = "".join(f". Next: {hint}" for hint in hints[:1])
+    print(f"counterfoil verifier {given.command}: {error}{more}", file=sys.stderr)
     return status

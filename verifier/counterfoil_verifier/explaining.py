@@ -126,19 +126,38 @@ CHECKS: Final = (
     ),
 )
 
+OF_THE_ITEM: Final = Check(
+    name="item",
+    words=Words(
+        "Nothing is said against the item (recalled, stolen, copied).",
+        "该商品无召回、失窃或仿冒标签的记录。",
+    ),
+    codes=("recalled", "recall-", "reported-stolen", "cloned-tag-suspect", "flags-", "item-"),
+)
+"""Looked at last, by a shop that takes a feed of flags."""
+
 
 def explain(
-    against: Sequence[Reason], unknown: Sequence[Reason] = (), *, of_request: bool = False
+    against: Sequence[Reason],
+    unknown: Sequence[Reason] = (),
+    *,
+    of_request: bool = False,
+    of_the_item: bool = False,
 ) -> list[Told]:
     """Give how each check ended, by what speaks against the answer and what stayed `unknown`.
 
     `of_request` says that the reasons are about the request, whose signature has the
-    same codes.
+    same codes; `of_the_item` that the shop looks at flags too, where all else is good.
     """
-    failed, still_open = (_by_check(each, of_request=of_request) for each in (against, unknown))
+    checks = (*CHECKS, OF_THE_ITEM) if of_the_item else CHECKS
+    failed, still_open = (
+        _by_check(each, checks, of_request=of_request) for each in (against, unknown)
+    )
     told: list[Told] = []
     is_over = False
-    for check in CHECKS:
+    for check in checks:
+        if check is OF_THE_ITEM:
+            is_over = is_over or any(each.state is not State.PASSED for each in told)
         found = (*failed.get(check, ()), *still_open.get(check, ()))
         if found:
             state = State.FAILED if check in failed else State.UNKNOWN
@@ -149,19 +168,21 @@ def explain(
     return told
 
 
-def _by_check(reasons: Sequence[Reason], *, of_request: bool) -> Mapping[Check, list[Reason]]:
+def _by_check(
+    reasons: Sequence[Reason], checks: Sequence[Check], *, of_request: bool
+) -> Mapping[Check, list[Reason]]:
     found: dict[Check, list[Reason]] = {}
     for reason in reasons:
-        check = CHECKS[0] if of_request else _check_of(reason.code)
+        check = CHECKS[0] if of_request else _check_of(reason.code, checks)
         found.setdefault(check, []).append(reason)
     return found
 
 
-def _check_of(code: str) -> Check:
+def _check_of(code: str, checks: Sequence[Check]) -> Check:
     """Give the check that a code belongs to: by the longest beginning that fits."""
     fits = [
         (len(known), check)
-        for check in CHECKS
+        for check in checks
         for known in check.codes
         if code == known or ((not known or known.endswith("-")) and code.startswith(known))
     ]
