@@ -120,6 +120,31 @@ def test_a_flag_overrides_a_yes_that_came_by_the_network(
     assert look.session.verdict.status_as_of == NOON
 
 
+def test_what_is_known_of_an_item_is_red_also_where_its_list_cannot_be_had(scene: Scene) -> None:
+    """Who brings a stolen item makes sure that the till has no network."""
+    flags = MemoryFlags(as_of=NOON)
+    flags.put(Flag(FlagKind.REPORTED_STOLEN, ALL_OF_IT), as_of=NOON)
+    scene.brand.is_reachable = False
+    session_id, codes = answer_codes(scene, scene.open_counter(flags=flags))
+
+    *_, look = [scene.counter.scan(session_id, code) for code in codes]
+
+    assert isinstance(look, Look)
+    assert (look.light, [code for code, _ in look.words]) == (Light.RED, ["reported-stolen"])
+
+
+def test_all_that_could_not_be_found_out_is_told(scene: Scene) -> None:
+    flags = MemoryFlags(as_of=NOON)
+    flags.is_reachable = scene.brand.is_reachable = False
+    session_id, codes = answer_codes(scene, scene.open_counter(flags=flags))
+
+    *_, look = [scene.counter.scan(session_id, code) for code in codes]
+
+    assert isinstance(look, Look)
+    assert look.light is Light.AMBER
+    assert [code for code, _ in look.words] == ["status-unreachable", "flags-unreachable"]
+
+
 def test_a_no_stays_a_no_whatever_is_said_of_the_item(scene: Scene, clock: Clock) -> None:
     scene.brand.listed[5] = 1
     flags = MemoryFlags(as_of=NOON)

@@ -27,7 +27,7 @@ from counterfoil_credentials.requests import VpToken
 
 from counterfoil_verifier.answering import Declined, read_answer
 from counterfoil_verifier.deciding import Decisions
-from counterfoil_verifier.flags import FlagFeed
+from counterfoil_verifier.flags import FlagFeed, policy_at
 from counterfoil_verifier.form_fields import fields_of
 from counterfoil_verifier.handback import code_digest, new_code, return_address
 from counterfoil_verifier.held import open_held
@@ -93,7 +93,11 @@ class Counter:
         self._shop = shop
         believed = CertifiedAlone(trust) if shop.is_strict else trust
         self._verifier_of: Callable[[Preset], Verifier] = lambda preset: Verifier(
-            preset.policy(), believed, statuses, algorithms=algorithms, remembered=remembered
+            policy_at(preset, flags),
+            believed,
+            statuses,
+            algorithms=algorithms,
+            remembered=remembered,
         )
         self._presets: dict[str, Preset] = {}
         self._verifiers: dict[str, Verifier] = {}
@@ -103,9 +107,7 @@ class Counter:
         self._clock = clock
         self._names = names
         self._held = HeldInMemory()
-        self._decisions = Decisions(
-            shop, store, self._held, flags=flags, clock=clock, stopwatch=stopwatch
-        )
+        self._decisions = Decisions(shop, store, self._held, clock=clock, stopwatch=stopwatch)
         self._scans = Scans()
         self._tidied_at: datetime | None = None
 

@@ -1,6 +1,6 @@
 """From what was shown to the one verdict of a session, and what its first look may take.
 
-    decisions = Decisions(shop, store, held, flags=flags, clock=clock, stopwatch=stopwatch)
+    decisions = Decisions(shop, store, held, clock=clock, stopwatch=stopwatch)
     receipt = decisions.decide(waiting, preset, verifier, vp_token)    # or raises, and it is red
 
 The store says which of several answers became the verdict; nothing of the others stays.
@@ -15,12 +15,11 @@ from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
 from counterfoil_credentials.requests import VpToken
 
-from counterfoil_verifier.flags import FlagFeed, judge_claims
 from counterfoil_verifier.handback import code_digest
 from counterfoil_verifier.held import Held, shut_held
 from counterfoil_verifier.held_in_memory import HeldInMemory
 from counterfoil_verifier.looks import Look
-from counterfoil_verifier.outcomes import Accepted, CouldNotCheck, NotAccepted
+from counterfoil_verifier.outcomes import CouldNotCheck, NotAccepted
 from counterfoil_verifier.presets import Preset
 from counterfoil_verifier.receipts import receipt_for
 from counterfoil_verifier.requesting import Answered, NotOpen, SessionId, Shop, Waiting
@@ -47,15 +46,13 @@ class Decisions:
         store: SessionStore,
         held: HeldInMemory,
         *,
-        flags: FlagFeed | None,
         clock: Callable[[], datetime],
         stopwatch: Callable[[], float],
     ) -> None:
-        """Decide for `shop`. With `flags`, what is said of an item overrides a yes."""
+        """Decide for `shop`."""
         self._shop = shop
         self._store = store
         self._held = held
-        self._flags = flags
         self._clock = clock
         self._stopwatch = stopwatch
 
@@ -77,7 +74,6 @@ class Decisions:
         request = self._shop.request(waiting, preset)
         try:
             accepted = verifier.verify(vp_token, request, now=now)
-            self._require_unflagged(accepted, preset)
         except (Malformed, Refused, Unavailable) as error:
             held, outcome, as_of = _without_a_yes(error)
             self._settle(waiting, held, self._verdict(outcome, held, as_of, now, started))
@@ -111,7 +107,6 @@ class Decisions:
         now, started = self._clock(), self._stopwatch()
         try:
             accepted = verifier.verify_shown(presentation, preset, till, now=now)
-            self._require_unflagged(accepted, preset)
         except (Malformed, Refused, Unavailable) as error:
             held, outcome, as_of = _without_a_yes(error)
         else:
@@ -132,17 +127,6 @@ class Decisions:
         held, now = Held(reasons=(reason,)), self._clock()
         verdict = self._verdict(Outcome.REFUSED, held, None, now, self._stopwatch())
         self._settle(waiting, held, verdict)
-
-    def _require_unflagged(self, accepted: Accepted, preset: Preset) -> None:
-        """Return only if nothing is said of the item that was proved, and that is known."""
-        if self._flags is None:
-            return
-        claims = accepted.claims[preset.name]
-        found = judge_claims(claims, self._flags, now=accepted.checked_at)
-        if found.reasons:
-            raise NotAccepted(*found.reasons, status_as_of=accepted.status_as_of)
-        if found.unknown:
-            raise CouldNotCheck(*found.unknown, status_as_of=accepted.status_as_of)
 
     def _verdict(
         self,

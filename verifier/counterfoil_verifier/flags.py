@@ -17,7 +17,8 @@ from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse, Reason, Unavailable
 from counterfoil_credentials.recall_selector import Concerned, Item, RecallSelector, item_in
 
-from counterfoil_verifier.policy import Judgement
+from counterfoil_verifier.policy import AllOf, Judgement, Policy, Presented
+from counterfoil_verifier.presets import Preset
 
 MAX_AGE: Final = timedelta(days=1)
 _SKEW: Final = timedelta(seconds=60)
@@ -118,6 +119,21 @@ def judge_claims(claims: JsonObject, feed: FlagFeed, *, now: datetime) -> Judgem
     if "item" in claims:
         return _unsure("item-unclear", "the product that an item is of", "none")
     return Judgement()
+
+
+@dataclass(frozen=True, slots=True)
+class NotFlagged:
+    """Accepts while nothing is said of the item in `feed`, and that is known."""
+
+    feed: FlagFeed
+
+    def judge(self, presented: Presented) -> Judgement:
+        return judge_claims(presented.credential.claims, self.feed, now=presented.now)
+
+
+def policy_at(preset: Preset, feed: FlagFeed | None) -> Policy:
+    """Give what an answer to `preset` must fulfil where `feed`, if any, is at hand."""
+    return preset.policy() if feed is None else AllOf(preset.policy(), NotFlagged(feed))
 
 
 def judge_item(
