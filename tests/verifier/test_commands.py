@@ -468,10 +468,13 @@ def test_verify_looks_at_the_flags_as_the_counter_does(
     feed.write_text(json.dumps(flags_json([], at=now)))
     assert verify(saved, now) == 0
     assert "  yes  Nothing is said against the item" in capsys.readouterr().out
-    # What was refused before is not called unflagged.
+    # All is looked at, whatever else speaks against it.
     desk.scene.brand.listed = [1] * 16
+    feed.write_text(json.dumps(flags_json([RECALLED], at=now)))
     assert verify(saved, now) == 1
-    assert "    -  Nothing is said against the item" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "   NO  Its brand has not cancelled it" in told
+    assert "   NO  Nothing is said against the item" in told
 
 
 def test_verify_finds_the_shop_by_the_file_or_by_its_name(

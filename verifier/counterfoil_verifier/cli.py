@@ -46,7 +46,6 @@ from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_credentials.requests import parse_response_form, read_request
 
 from counterfoil_verifier.explaining import Told, explain
-from counterfoil_verifier.flags import judge_claims
 from counterfoil_verifier.issuer_types import offered_types, types_by_preset
 from counterfoil_verifier.looks import Light, Look, Scanning
 from counterfoil_verifier.preset_linter import lint
@@ -63,13 +62,12 @@ from counterfoil_verifier.requesting import (
 from counterfoil_verifier.shop_file import is_on_loopback, origin_of, require_issuer
 from counterfoil_verifier.shop_folder import ShopFolder
 from counterfoil_verifier.verdict import VERDICTS_KEPT_FOR
-from counterfoil_verifier.verifier import Accepted, CouldNotCheck, NotAccepted
+from counterfoil_verifier.verifier import CouldNotCheck, NotAccepted
 from counterfoil_verifier.words import words_for
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from counterfoil_verifier.flag_feed import KeptFlags
     from counterfoil_verifier.shop_service import OpenShop
 
 _DONE: Final = 0
@@ -410,11 +408,8 @@ def _verify(given: argparse.Namespace) -> int:
         is_read = True
         answer = parse_response_form({"vp_token": vp_token})
         # A wrong setting is the shop's trouble: it must not look like a refused customer.
-        verifier = verifier_for(folder, request.query.credentials[0].id, fetcher)
-        accepted = verifier.verify(answer, request, now=at)
-        as_of = accepted.status_as_of
-        if flags is not None:
-            _require_unflagged(accepted, flags)
+        verifier = verifier_for(folder, request.query.credentials[0].id, fetcher, flags)
+        as_of = verifier.verify(answer, request, now=at).status_as_of
         verdict, status = "accepted", _DONE
     except Refused as refused:
         verdict, status, reasons = "refused", _REFUSED, refused.reasons
@@ -437,16 +432,6 @@ def _verify(given: argparse.Namespace) -> int:
         for reason in one.reasons:
             print(f"       {reason.code}: {words_for(reason.code).en} {reason}")
     return status
-
-
-def _require_unflagged(accepted: Accepted, flags: "KeptFlags") -> None:
-    """Return only if nothing is said of the item, as the counter does."""
-    for claims in accepted.claims.values():
-        found = judge_claims(claims, flags, now=accepted.checked_at)
-        if found.reasons:
-            raise NotAccepted(*found.reasons, status_as_of=accepted.status_as_of)
-        if found.unknown:
-            raise CouldNotCheck(*found.unknown, status_as_of=accepted.status_as_of)
 
 
 def _preload(given: argparse.Namespace) -> int:

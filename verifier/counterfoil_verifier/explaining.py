@@ -132,9 +132,17 @@ OF_THE_ITEM: Final = Check(
         "Nothing is said against the item (recalled, stolen, copied).",
         "该商品无召回、失窃或仿冒标签的记录。",
     ),
-    codes=("recalled", "recall-", "reported-stolen", "cloned-tag-suspect", "flags-", "item-"),
+    codes=(
+        "recalled",
+        "recall-",
+        "reported-stolen",
+        "theft-",
+        "cloned-tag-suspect",
+        "flags-",
+        "item-",
+    ),
 )
-"""Looked at last, by a shop that takes a feed of flags."""
+"""Looked at by a shop that takes a feed of flags."""
 
 
 def explain(
@@ -147,7 +155,7 @@ def explain(
     """Give how each check ended, by what speaks against the answer and what stayed `unknown`.
 
     `of_request` says that the reasons are about the request, whose signature has the
-    same codes; `of_the_item` that the shop looks at flags too, where all else is good.
+    same codes; `of_the_item` that the shop looks at flags too.
     """
     checks = (*CHECKS, OF_THE_ITEM) if of_the_item else CHECKS
     failed, still_open = (
@@ -156,8 +164,6 @@ def explain(
     told: list[Told] = []
     is_over = False
     for check in checks:
-        if check is OF_THE_ITEM:
-            is_over = is_over or any(each.state is not State.PASSED for each in told)
         found = (*failed.get(check, ()), *still_open.get(check, ()))
         if found:
             state = State.FAILED if check in failed else State.UNKNOWN

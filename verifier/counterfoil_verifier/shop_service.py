@@ -25,6 +25,7 @@ from counterfoil_service.sealing import Seal
 
 from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.flag_feed import FEED_MEDIA_TYPES, KeptFlags
+from counterfoil_verifier.flags import FlagFeed, policy_at
 from counterfoil_verifier.gathering import Gathering
 from counterfoil_verifier.identity import Identity, OwnKey, Unproved, WebDid, certified
 from counterfoil_verifier.preload import Preload, write_preload
@@ -170,8 +171,10 @@ def shop_in(folder: ShopFolder, url: str) -> Shop:
     )
 
 
-def verifier_for(folder: ShopFolder, preset_name: str, fetcher: Fetcher) -> Verifier:
-    """Give what decides about answers to one preset.
+def verifier_for(
+    folder: ShopFolder, preset_name: str, fetcher: Fetcher, flags: FlagFeed | None
+) -> Verifier:
+    """Give what decides about answers to one preset, as the counter does.
 
     Raises `Misuse` for a preset that the folder cannot ask.
     """
@@ -183,7 +186,7 @@ def verifier_for(folder: ShopFolder, preset_name: str, fetcher: Fetcher) -> Veri
         raise Misuse(f"expected {expected}, found another")
     statuses = Statuses(FetchedStatusSource(fetcher))
     believed = CertifiedAlone(trust) if settings.is_strict else trust
-    return Verifier(askable[preset_name].policy(), believed, statuses)
+    return Verifier(policy_at(askable[preset_name], flags), believed, statuses)
 
 
 def _identity(folder: ShopFolder, settings: ShopFile, url: str) -> Identity:
