@@ -28,7 +28,7 @@ _TIME_BYTES: Final = 8
 _RANDOM_BYTES: Final = 16
 _MAC_BYTES: Final = 16
 _CHARACTERS: Final = (_TIME_BYTES + _RANDOM_BYTES + _MAC_BYTES) * 4 // 3 + 1
-_SKEW: Final = timedelta(seconds=60)
+_SKEW_S: Final = 60
 
 
 class NonceUse(Enum):
@@ -74,11 +74,12 @@ def check_nonce(
     if not data or not hmac.compare_digest(mac, _mac(key, use, body)):
         raise use.refused("a nonce that this service gave for this use", "another text")
     # The MAC is good, so the time is one that this service wrote.
-    made_at = datetime.fromtimestamp(int.from_bytes(body[:_TIME_BYTES]), UTC)
-    if not made_at - _SKEW <= now < made_at + lasts:
-        seconds = int(lasts.total_seconds())
-        raise use.refused(f"a nonce of the last {seconds} seconds", "an old one; ask for another")
-    return made_at + lasts
+    made_at = int.from_bytes(body[:_TIME_BYTES])
+    lasts_s = lasts.total_seconds()
+    if not -_SKEW_S <= now.timestamp() - made_at < lasts_s:
+        expected = f"a nonce of the last {int(lasts_s)} seconds"
+        raise use.refused(expected, "an old one; ask for another")
+    return datetime.fromtimestamp(made_at + lasts_s, UTC)
 
 
 def _mac(key: bytes, use: NonceUse, body: bytes) -> bytes:

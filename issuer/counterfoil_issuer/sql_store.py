@@ -1,14 +1,15 @@
 """The issuer's state in a database; what it looks like there stands in `tables.py`."""
 
 import json
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
-from counterfoil_credentials.encoding import compact_json, parse_object
+import orjson
+from counterfoil_credentials.encoding import compact_json
 from counterfoil_service.migrations import Migrations
 from counterfoil_service.sql import Database
 from counterfoil_service.statements import Connection, Row, Statement, Value
@@ -104,9 +105,9 @@ class SqlStore:
         """How many changes this process has made."""
         return self.database.commits
 
-    async def write(self, work: Callable[["SqlHeld"], T]) -> T:
+    def write(self, work: Callable[["SqlHeld"], T]) -> Coroutine[None, None, T]:
         """Give what `work` gives, once its change is on disk, with those of others."""
-        return await self.database.write(lambda connection: work(SqlHeld(connection)))
+        return self.database.write(lambda connection: work(SqlHeld(connection)))
 
     def close(self) -> None:
         """Finish the writes that wait and close the database."""
@@ -726,7 +727,7 @@ def _dataset(row: Row) -> Dataset:
     return Dataset(
         dataset_id=DatasetId(row.dataset_id),
         type_name=row.type_name,
-        claims=None if row.claims is None else parse_object(row.claims, "datasets.claims"),
+        claims=None if row.claims is None else orjson.loads(row.claims),
         ends_at=_optional_instant(row.ends_at),
         order_number=row.order_number,
         serial=row.serial,

@@ -178,10 +178,11 @@ async def _credential(desk: WalletDesk, incoming: Incoming) -> Answer:
     # First: a proof is checked by the clock, and a slow body must not outlive that.
     body = await incoming.body()
     presented = _presented(desk, incoming, _CREDENTIAL)
+    media_type = incoming.media_type
     asked = read_credential_request(
         body,
-        incoming.media_type,
-        keys=_decryption_keys(desk, incoming),
+        media_type,
+        keys=_decryption_keys(desk, media_type),
         secrecy=desk.secrecy,
     )
     given = await desk.issuer.issue(presented, asked.content)
@@ -192,10 +193,11 @@ async def _credential(desk: WalletDesk, incoming: Incoming) -> Answer:
 async def _deferred(desk: WalletDesk, incoming: Incoming) -> Answer:
     body = await incoming.body()
     presented = _presented(desk, incoming, _DEFERRED)
+    media_type = incoming.media_type
     asked = read_deferred_request(
         body,
-        incoming.media_type,
-        keys=_decryption_keys(desk, incoming),
+        media_type,
+        keys=_decryption_keys(desk, media_type),
         secrecy=desk.secrecy,
     )
     given = await desk.issuer.deferred(presented, asked.content)
@@ -279,8 +281,8 @@ def _proof(desk: WalletDesk, incoming: Incoming, path: str, token: str) -> DpopP
     return proof
 
 
-def _decryption_keys(desk: WalletDesk, incoming: Incoming) -> Sequence[DecryptionKey]:
-    if incoming.media_type != TOKEN_MEDIA_TYPE:
+def _decryption_keys(desk: WalletDesk, media_type: str) -> Sequence[DecryptionKey]:
+    if media_type != TOKEN_MEDIA_TYPE:
         return ()
     return desk.issuer.keys.ring().decryption_keys(desk.issuer.clock())
 

@@ -35,6 +35,13 @@ MAX_GROUP: Final = 100
 """How many works share a commit. All other processes wait for the whole group."""
 
 
+QUIET_TURNS: Final = 3
+"""After so many turns of the loop without another write, nobody is on the way: a request that
+has been read takes two to come to its write."""
+
+GATHERED_S: Final = 0.005
+"""How long a write waits for others at most, where they never cease to come."""
+
 PATIENCE_S: Final = 0.02
 """How long the loop has to begin with works that it may run itself."""
 
@@ -127,10 +134,10 @@ class GroupCommit:
             raise Unavailable("expected an open database, found it closed")
         arrived = self._arriving.get(loop)
         if arrived is None:
-            # All who write in this turn of the loop go over together: handed over one by
-            # one, the first would have a commit of its own, and the others wait for it.
+            # All who are on their way go over together: handed over one by one, the first
+            # would have a commit of its own, and the others wait for it.
             arrived = self._arriving[loop] = []
-            loop.call_soon(self._hand_over, loop)
+            loop.call_soon(self._gather, loop, loop.time() + GATHERED_S, 0, 0)
         if len(self._queue) + len(arrived) >= MAX_WAITING:
             raise Unavailable(f"expected fewer than {MAX_WAITING} waiting writes")
         future: asyncio.Future[T] = loop.create_future()
@@ -149,6 +156,17 @@ class GroupCommit:
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
+
+    def _gather(
+        self, loop: asyncio.AbstractEventLoop, until: float, count: int, quiet: int
+    ) -> None:
+        """Hand over once nobody has come for some turns; there were `count` when one last came."""
+        now_count = len(self._arriving[loop])
+        quiet = quiet + 1 if now_count == count else 0
+        if quiet < QUIET_TURNS and now_count < MAX_GROUP and loop.time() < until:
+            loop.call_soon(self._gather, loop, until, now_count, quiet)
+        else:
+            self._hand_over(loop)
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         arrived = self._arriving.pop(loop)

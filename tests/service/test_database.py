@@ -18,7 +18,7 @@ from typing import TypeAlias, TypeVar
 import pytest
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Misuse, Unavailable
 from counterfoil_service import postgres_session, sql
-from counterfoil_service.group_commit import MAX_WAITING
+from counterfoil_service.group_commit import MAX_GROUP, MAX_WAITING, QUIET_TURNS
 from counterfoil_service.postgres_session import connected
 from counterfoil_service.sql import Database
 from counterfoil_service.statements import Connection, Statement
@@ -394,19 +394,48 @@ def test_a_work_that_ends_like_an_iterator_is_answered_too(database: Database) -
     assert (type(answers[0]), answers[1]) == (RuntimeError, 1)
 
 
-def test_a_loop_that_does_something_else_is_not_waited_for(database: Database) -> None:
-    def when_written() -> list[int]:
-        for _ in range(600):
-            if found := codes(database):
-                return found
-            time.sleep(0.1)
-        return []
+def test_writes_that_come_one_after_the_other_share_a_commit(database: Database) -> None:
+    async def in_turns() -> list[int]:
+        waiting: list[asyncio.Future[int]] = []
+        for number in range(1, 6):
+            waiting.append(asyncio.ensure_future(database.write(adding(number))))
+            await asyncio.sleep(0)
+        return await asyncio.gather(*waiting)
 
+    before = database.commits
+
+    assert run(in_turns()) == [1, 2, 3, 4, 5]
+    assert database.commits == before + 1
+
+
+def when_written(database: Database) -> list[int]:
+    """Give what is on disk, once something is: the loop of who asks stands still."""
+    for _ in range(600):
+        if found := codes(database):
+            return found
+        time.sleep(0.1)
+    return []
+
+
+def test_a_write_does_not_wait_until_no_other_comes(database: Database) -> None:
+    async def without_a_pause() -> list[int]:
+        waiting: list[asyncio.Future[int]] = []
+        for number in range(1, MAX_GROUP + 3):
+            waiting.append(asyncio.ensure_future(database.write(adding(number))))
+            await asyncio.sleep(0)
+        seen = when_written(database)
+        await asyncio.gather(*waiting)
+        return seen
+
+    assert run(without_a_pause())[0] == 1
+
+
+def test_a_loop_that_does_something_else_is_not_waited_for(database: Database) -> None:
     async def busy() -> list[int]:
         waiting = asyncio.ensure_future(database.write(adding(1)))
-        for _ in range(3):
+        for _ in range(QUIET_TURNS + 3):
             await asyncio.sleep(0)
-        seen = when_written()
+        seen = when_written(database)
         assert await waiting == 1
         return seen
 
