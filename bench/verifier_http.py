@@ -245,8 +245,12 @@ async def _loaded(visits: Sequence[Visit], open_before_s: float) -> Taken:
             loop.call_soon_threadsafe(begin, act)
 
     await asyncio.to_thread(keep_time)
-    async with asyncio.timeout(_PATIENCE_S):
-        await asyncio.gather(*under_way)
+    ended, waiting = await asyncio.wait(under_way, timeout=_PATIENCE_S)
+    if waiting:
+        text = f"expected {len(under_way)} answers, found {len(waiting)} that did not come"
+        raise RuntimeError(text)
+    for task in ended:
+        task.result()
     return taken
 
 
