@@ -13,16 +13,19 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from counterfoil_credentials.client_ids import ClientTrust
 from counterfoil_credentials.encoding import b64url
+from counterfoil_credentials.errors import Refused
 from counterfoil_credentials.fetch import MemoryFetcher
 from counterfoil_credentials.fetch import Response as Fetched
 from counterfoil_credentials.key_discovery import CertifiedIssuers
+from counterfoil_credentials.requests import read_request
 from counterfoil_service.sealing import Seal
 from counterfoil_verifier import WARRANTY, Counter, Shop, Statuses
 from counterfoil_verifier.app import create_app
 from counterfoil_verifier.requesting import Way
 from counterfoil_verifier.shop_folder import ShopFolder
-from counterfoil_verifier.shop_service import open_shop
+from counterfoil_verifier.shop_service import open_shop, verifier_for
 from counterfoil_verifier.store import MemoryStore
 from counterfoil_verifier.trust_certified import CertificateTrust
 from cryptography import x509
@@ -389,6 +392,18 @@ def test_the_settings_of_a_folder_make_a_strict_shop(tmp_path: Path, clock: Cloc
         asked, answer = strict.answered()
         assert answer.status_code == 200, answer.text
         assert strict.look(asked)["light"] == "green"
+        # A saved answer is judged as the till judges it.
+        token, known = strict.token(strict.ask()), ClientTrust(known=[shop.counter.shop.client_id])
+        request = read_request(
+            token, client_id=shop.counter.shop.client_id, now=clock(), trust=known
+        )
+        shown = {"warranty": (strict.wallet.presentation(payload(token)),)}
+        saved = verifier_for(folder, "warranty", network, None)
+        assert saved.verify(shown, request, now=clock()).claims["warranty"]
+        issuer.list_chain = []
+        with pytest.raises(Refused) as refused:
+            verifier_for(folder, "warranty", network, None).verify(shown, request, now=clock())
+        assert refused.value.codes == ["status-list-issuer-certificate-missing"]
         issuer.chain = []
         assert strict.codes() == ["issuer-certificate-missing"]
 
