@@ -27,11 +27,12 @@ NEVER_A_VERDICT = {"preset-unknown", "request-unknown", "state-mismatch", "polic
     "purpose-not-registered",
     "more-than-registered",
     "no-preset-answered",
-    # These are about a file for the till.
-    "flags-from-the-future",
+    # These are about a file for the till, a list of issuers, or a result to show to others.
     "preload-changed",
     "preload-from-the-future",
     "preload-older",
+    "trust-list-ended",
+    "result-of-another",
 }
 A_CODE = re.compile(
     r'(?:Reason|_refused|_no|_open|_against|_not_open|_unsure)\(\s*"([a-z]+(?:-[a-z]+)+)"'
