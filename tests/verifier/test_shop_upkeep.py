@@ -229,3 +229,22 @@ def test_a_shop_without_a_network_says_what_could_not_be_done_and_goes_on(
         codes = [one.code for one in rounds.notices()]
         assert codes == ["flags-unreachable", "not-done", "not-done"]
         assert shop.counter.ask("warranty").link
+
+
+def test_of_several_processes_one_takes_along_what_all_will_need(desk: Desk, clock: Clock) -> None:
+    change(desk.folder, preload_every_s=3_600)
+    with open_shop(desk.folder, HERE, fetcher=desk.fetcher, clock=clock) as shop:
+        one, other = (ShopRounds(shop, clock=clock, monotonic=lambda: 0.0) for _ in range(2))
+        one.run_distant()
+        first = desk.folder.preload(clock())
+        assert first is not None
+        clock.advance(timedelta(minutes=20))
+        other.run_distant()
+        assert desk.folder.preload(clock()) == first
+
+        clock.advance(timedelta(minutes=10))
+        ShopRounds(shop, clock=clock).run_distant()
+        later = desk.folder.preload(clock())
+        assert later is not None
+        assert later.made_at == clock()
+        assert not [*one.notices(), *other.notices()]

@@ -9,6 +9,9 @@ secret.key           seals what a session keeps secret    }  their owner
 counter.key          opens the counter's side             }  alone
 preload.zip          what the shop took along for when it reaches nobody
 address              where `serve` answers, for other commands and the next start
+
+And whatever files the settings name: certificates, anchors, a feed of flags, another
+service's counter key.
 """
 
 import json

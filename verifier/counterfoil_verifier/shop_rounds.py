@@ -78,8 +78,8 @@ class ShopRounds:
         if (to := upkeep.results_to) is not None:
             self.distant.append(distant("results", lambda: self._send(to), to.every_s))
         self.distant.append(distant("lists", self._read_lists, LISTS_EVERY_S))
-        if upkeep.preload_every_s is not None:
-            self.distant.append(distant("preload", self._take_along, upkeep.preload_every_s))
+        if (every_s := upkeep.preload_every_s) is not None:
+            self.distant.append(distant("preload", lambda: self._take_along(every_s), every_s))
 
     def run_local(self) -> None:
         """Do what is due and asks nobody."""
@@ -111,8 +111,12 @@ class ShopRounds:
         self._lists, failures = ends_of_lists(trusted.lists, self._shop.fetcher, self._clock())
         _require_none(failures)
 
-    def _take_along(self) -> None:
-        shop = self._shop
+    def _take_along(self, every_s: int) -> None:
+        shop, now = self._shop, self._clock()
+        kept = shop.folder.preload(now)
+        # Of several processes that serve the folder one does it, whichever comes first.
+        if kept is not None and now - kept.made_at < timedelta(seconds=every_s / 2):
+            return
         _require_none(take_along(shop.folder, shop.fetcher, self._clock)[1].values())
 
 
