@@ -8,15 +8,16 @@
 It names what was shown and holds no value of it, and nothing of who showed it: `nonce` is
 that of the request, by which the wallet finds what it answered. `kept_until` is when the
 last of what the shop keeps of it is gone; absent, nothing is kept. It is signed with the
-key that signed the request.
+key that signed the request. How many names there are, nothing bounds but the bytes of the
+whole token (`jws.MAX_TOKEN_BYTES`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from counterfoil_credentials.claims import ClaimPath, parse_path
+from counterfoil_credentials.claims import MAX_PATH_LENGTH, ClaimPath, parse_path
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
@@ -28,13 +29,13 @@ from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.jws import ES256_ONLY, Header, read_jws, sign_jws
 from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
 from counterfoil_credentials.sdjwt_vc import time_at
+from counterfoil_credentials.spec import NEVER_CONCEALED
 
-_TYP: Final = "counterfoil-presentation-receipt+jwt"
+RECEIPT_TYP: Final = "counterfoil-presentation-receipt+jwt"
 _WHERE: Final = "receipt"
-_MAX_BYTES: Final = 65_536
 _MAX_TEXT: Final = 2_000
-_MAX_SHOWN: Final = 50
-_MAX_CLAIMS: Final = 500
+# What a credential says of itself: it is in every presentation, and in no receipt.
+_OF_EVERY_CARD: Final = NEVER_CONCEALED | {"iat", "jti"}
 _SKEW: Final = timedelta(seconds=60)
 
 
@@ -44,6 +45,11 @@ class ShownNames:
 
     vct: str
     claims: tuple[ClaimPath, ...]
+
+    @staticmethod
+    def of(vct: str, claims: JsonObject) -> "ShownNames":
+        """Give what a receipt names of a card that showed these claims."""
+        return ShownNames(vct, shown_names(_leaves(claims, ())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +84,22 @@ class PresentationReceipt:
             claims["purpose"] = self.purpose
         if self.kept_until is not None:
             claims["kept_until"] = _seconds(self.kept_until)
-        return sign_jws(claims, typ=_TYP, signer=signer, header=header)
+        return sign_jws(claims, typ=RECEIPT_TYP, signer=signer, header=header)
+
+
+def shown_names(paths: Iterable[ClaimPath]) -> tuple[ClaimPath, ...]:
+    """Give the names that a receipt lists for facts at these paths, each once.
+
+    Nothing of what is in every presentation. One name stands for every element of a list:
+    how many there are is a value too. What is deeper than a path may be has the name of
+    what it is in.
+    """
+    names = (
+        tuple(None if isinstance(step, int) else step for step in path[:MAX_PATH_LENGTH])
+        for path in paths
+        if path[0] not in _OF_EVERY_CARD
+    )
+    return tuple(dict.fromkeys(names))
 
 
 def read_presentation_receipt(
@@ -96,7 +117,7 @@ def read_presentation_receipt(
     `receipt-of-another` (its `iss`), `receipt-for-another-request` and
     `receipt-from-the-future`. What it says of what was shown is for the wallet to compare.
     """
-    jws = read_jws(token, typ=_TYP, where=_WHERE, max_bytes=_MAX_BYTES)
+    jws = read_jws(token, typ=RECEIPT_TYP, where=_WHERE)
     claims = jws.verify(signed_by, algorithms)
     shown_at = time_at(claims, "iat", _WHERE)
     if shown_at is None:
@@ -123,7 +144,7 @@ def read_presentation_receipt(
         purpose=_bounded(text_at(claims, "purpose", _WHERE), "purpose")
         if "purpose" in claims
         else None,
-        shown=tuple(_shown(one) for one in _listed(claims, "shown", _MAX_SHOWN)),
+        shown=tuple(_shown(one) for one in list_at(claims, "shown", _WHERE)),
         shown_at=shown_at,
         kept_until=time_at(claims, "kept_until", _WHERE),
     )
@@ -132,18 +153,20 @@ def read_presentation_receipt(
 def _shown(value: Json) -> ShownNames:
     where = f"{_WHERE}.shown"
     obj = as_object(value, where)
-    paths = _listed(obj, "claims", _MAX_CLAIMS)
-    return ShownNames(
-        _bounded(text_at(obj, "type", where), "shown.type"),
-        tuple(parse_path(path, where) for path in paths),
-    )
+    paths = list_at(obj, "claims", where)
+    return ShownNames(text_at(obj, "type", where), tuple(parse_path(path, where) for path in paths))
 
 
-def _listed(obj: JsonObject, name: str, at_most: int) -> Sequence[Json]:
-    listed = list_at(obj, name, _WHERE)
-    if len(listed) > at_most:
-        raise Malformed(f"at most {at_most} entries", f"{len(listed)}", f"{_WHERE}.{name}")
-    return listed
+def _leaves(value: Json, path: ClaimPath) -> Iterator[ClaimPath]:
+    match value:
+        case dict():
+            for name, member in value.items():
+                yield from _leaves(member, (*path, name))
+        case list():
+            for element in value:
+                yield from _leaves(element, (*path, None))
+        case _:
+            yield path
 
 
 def _bounded(text: str, name: str) -> str:

@@ -241,7 +241,7 @@ NOT_FOR_THIS_VISIT: list[tuple[Bend, str]] = [
         lambda right: replace(right, shown_at=right.shown_at + timedelta(seconds=61)),
         "receipt-from-the-future",
     ),
-    (lambda right: replace(right, shown=right.shown * 51), "malformed"),
+    (lambda right: replace(right, name="x" * 2_001), "malformed"),
 ]
 
 
@@ -412,6 +412,33 @@ def test_a_name_is_compared_whole_however_long_it_is(name: str) -> None:
         assert ShownCard.of(TYPE, [(name,)]) != ShownCard.of(TYPE, [other])
     (kept,) = ShownCard.of(TYPE, [(name,)]).names
     assert len(kept.encode()) <= 100
+
+
+@pytest.mark.parametrize(("length", "is_given"), [(10, True), (60, False)])
+def test_a_card_of_a_thousand_facts_has_a_receipt_that_is_good_or_none(
+    length: int, *, is_given: bool
+) -> None:
+    """One that is too long to be read would warn the customer of an honest shop."""
+    chance = random.Random(7)
+    names = [f"{n:0{length}}" for n in range(1_000)]
+    card = card_of(dict.fromkeys(names, "a fact"), chance.randbytes)
+    shop = Shop(name="Shop", origin=SHOP, signer=MemorySigner.generate())
+    waiting = shop.ask(WARRANTY.accepting([TYPE]), language="en", random=chance.randbytes, now=NOON)
+    request = shop.request(waiting, WARRANTY.accepting([TYPE]))
+    disclosure = disclosure_of(card, [(name,) for name in names], query_id="warranty")
+    seen = read_credential(SdJwt.parse(str(disclosure.sd_jwt))).revealed.claims
+
+    token = receipt_for(shop, request, [seen], now=NOON, kept_until=None)
+
+    assert (token is not None) == is_given
+    visit = Visit(
+        signed_by=shop.signer.public, purpose=request.purpose, shown=(shown_card(disclosure),)
+    )
+    assert len(visit.shown[0].names) == 1_000
+    if token is not None:
+        assert check_receipt(
+            token, visit, client_id=request.client_id, nonce=request.nonce, now=NOON
+        ) == VisitReceipt(token=token)
 
 
 class TestReadOffTheScreen:

@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from counterfoil_credentials.digital_link import DigitalLink, parse_digital_link, require_gtin
 from counterfoil_credentials.encoding import from_b64url, parse_object
 from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_credentials.presentation_receipt import RECEIPT_TYP
 from counterfoil_credentials.spec import OFFER_SCHEME, REQUEST_SCHEME
 
 from counterfoil_wallet import spec
@@ -157,7 +158,7 @@ def _is_receipt(text: str) -> bool:
         header = parse_object(from_b64url(text.partition(".")[0], _WHERE), _WHERE)
     except Malformed:
         return False
-    return header.get("typ") == spec.RECEIPT_TYP
+    return header.get("typ") == RECEIPT_TYP
 
 
 def _transfer(parts: SplitResult) -> Transfer:

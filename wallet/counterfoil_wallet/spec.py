@@ -108,7 +108,6 @@ REDIRECT_URI: Final = "redirect_uri"  # OpenID4VP 1.0, section 8.2
 # Of our own, beside it; other wallets ignore them.
 MATCH_CODE: Final = "match_code"
 RECEIPT: Final = "receipt"
-RECEIPT_TYP: Final = "counterfoil-presentation-receipt+jwt"
 RESPONSE: Final = "response"  # OpenID4VP 1.0, section 8.3.1
 
 # What a link carries: OpenID4VCI 1.0, section 4.1; OpenID4VP 1.0, section 5; HAIP 1.0, sections

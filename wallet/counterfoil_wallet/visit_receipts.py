@@ -5,7 +5,7 @@
 
 A receipt is the shop's word alone. One that is wrong, forged or missing undoes nothing:
 what was shown was shown. It is said, and the history keeps it. Names are compared by their
-whole paths, an element of a list by its list's: how many there are is a value.
+whole paths, as `shown_names` lists them.
 """
 
 from collections import Counter
@@ -35,19 +35,17 @@ from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.presentation_receipt import (
+    RECEIPT_TYP,
     PresentationReceipt,
     read_presentation_receipt,
+    shown_names,
 )
 from counterfoil_credentials.sdjwt_vc import time_at
-from counterfoil_credentials.spec import NEVER_CONCEALED
 
-from counterfoil_wallet import spec
 from counterfoil_wallet.printable import printable
 from counterfoil_wallet.wire import reasons_at, reasons_json, reasons_of, refuse
 
 _WHERE: Final = "receipt"
-# What a credential says of itself: it is in every presentation, and in no receipt.
-_OF_EVERY_CARD: Final = NEVER_CONCEALED | {"iat", "jti"}
 _LONGEST_NAME: Final = 100
 _MOST_TOLD: Final = 5
 
@@ -72,12 +70,8 @@ class ShownCard:
 
     @staticmethod
     def of(vct: str, paths: Iterable[ClaimPath]) -> "ShownCard":
-        """Give it without what is in every presentation."""
-        names = (
-            _bounded(compact_json([None if isinstance(step, int) else step for step in path]))
-            for path in paths
-            if path[0] not in _OF_EVERY_CARD
-        )
+        """Give it with the names that a receipt lists for facts at these paths."""
+        names = (_bounded(compact_json([*path])) for path in shown_names(paths))
         return ShownCard(_bounded(vct.encode()), frozenset(names))
 
 
@@ -180,7 +174,7 @@ def unverified_visit(token: str) -> tuple[str, str]:
 
     Raises `Malformed`, and `Refused` with `token-type-mismatch`.
     """
-    claims = read_jws(token, typ=spec.RECEIPT_TYP, where=_WHERE).unverified_claims
+    claims = read_jws(token, typ=RECEIPT_TYP, where=_WHERE).unverified_claims
     return text_at(claims, "iss", _WHERE), text_at(claims, "nonce", _WHERE)
 
 
