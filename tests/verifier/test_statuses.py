@@ -510,8 +510,11 @@ class Slow:
     def __init__(self, brand: Brand) -> None:
         self._brand = brand
         self.go = threading.Event()
+        self.asked = threading.Event()
 
     def fetch(self, url: str) -> str:
+        if not self.go.is_set():
+            self.asked.set()
         assert self.go.wait(10)
         return self._brand.fetch(url)
 
@@ -663,3 +666,27 @@ def test_a_page_in_the_lists_place_is_the_servers_trouble_and_no_customers(
     answers[0] = page
     clock.advance(MINUTE)
     verify(scene)
+
+
+def test_nobody_waits_for_a_list_that_is_being_asked_for_while_the_kept_one_is_young_enough(
+    scene: Scene, clock: Clock
+) -> None:
+    """A brand's server that hangs must not hold every thread of the shop's service."""
+    slow = Slow(scene.brand)
+    slow.go.set()
+    scene.statuses = Statuses(slow)
+    look_up(scene)
+    slow.go.clear()
+    clock.advance(MINUTE)
+    with ThreadPoolExecutor(2) as crowd:
+        asking = crowd.submit(look_up, scene)
+        assert slow.asked.wait(10)
+
+        assert crowd.submit(look_up, scene).result(10).listed_at == NOON
+
+        assert not asking.done()
+        # Too old for the policy, it is no answer: then there is nothing but to wait.
+        waiting = crowd.submit(look_up, scene, 30 * SECOND)
+        assert not waiting.done()
+        slow.go.set()
+        assert asking.result(10).listed_at == waiting.result(10).listed_at == clock()

@@ -184,8 +184,18 @@ class Statuses:
         now: datetime,
         max_age: timedelta,
     ) -> _Kept:
-        attempts = slot.attempts
-        with slot.lock:
+        attempts, kept = slot.attempts, slot.kept
+        if not slot.lock.acquire(blocking=False):
+            # Somebody asks already. A server that hangs must not hold everybody: the others
+            # go on with a list that is due and yet not too old.
+            if (
+                kept is not None
+                and not _is_too_old(kept, now, max_age)
+                and _still_stands(kept, issuer_key)
+            ):
+                return slot.answer()
+            slot.lock.acquire()
+        try:
             if slot.kept is not None and not _still_stands(slot.kept, issuer_key):
                 slot.kept = None
             # Whoever waited while another asked takes that answer, good or bad.
@@ -195,6 +205,8 @@ class Statuses:
             cause = self._ask(place, slot, issuer_key, now)
             slot.attempts += 1
             return slot.answer(cause)
+        finally:
+            slot.lock.release()
 
     def _ask(
         self, place: _Place, slot: _Slot, issuer_key: KeyFinder, now: datetime
@@ -284,7 +296,7 @@ def _rests(slot: _Slot, now: datetime, max_age: timedelta) -> bool:
     if slot.failed is not None:
         return abs(now - slot.failed.at) < RETRY_AFTER
     kept = slot.kept
-    if kept is None or not (now - kept.signed.listed_at > max_age or _has_expired(kept, now)):
+    if kept is None or not _is_too_old(kept, now, max_age):
         return False
     return abs(now - kept.fetched_at) < RETRY_AFTER
 
@@ -295,10 +307,12 @@ def _is_due(kept: _Kept, now: datetime, max_age: timedelta) -> bool:
     lives = KEPT_WITHOUT_TTL if ttl_s is None else timedelta(seconds=min(ttl_s, at_most_s))
     return (
         # Had at a time to come, it was had by a clock that was put right since.
-        abs(now - kept.fetched_at) >= lives
-        or now - kept.signed.listed_at > max_age
-        or _has_expired(kept, now)
+        abs(now - kept.fetched_at) >= lives or _is_too_old(kept, now, max_age)
     )
+
+
+def _is_too_old(kept: _Kept, now: datetime, max_age: timedelta) -> bool:
+    return now - kept.signed.listed_at > max_age or _has_expired(kept, now)
 
 
 def _says_the_same(one: _Kept, other: _Kept) -> bool:
