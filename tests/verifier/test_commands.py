@@ -429,6 +429,9 @@ def test_verify_explains_a_refusal(
     assert "   NO  Its brand has not cancelled it." in told
     assert "revoked: The brand has cancelled this" in told
 
+    assert "         expected a credential in force, found" in told
+    assert verify(saved, now + timedelta(hours=1)) == 1
+    assert "--at judges a saved answer as of another time" in capsys.readouterr().out
     assert verify(saved, now + timedelta(hours=1), "--json") == 1
     found = said()
     assert found["verdict"] == "refused"

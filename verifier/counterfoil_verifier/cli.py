@@ -50,6 +50,7 @@ from counterfoil_verifier.issuer_types import offered_types, types_by_preset
 from counterfoil_verifier.looks import Light, Look, Scanning
 from counterfoil_verifier.preset_linter import lint
 from counterfoil_verifier.presets import PRESETS, Preset
+from counterfoil_verifier.receipts import receipt_codes
 from counterfoil_verifier.requesting import (
     Answered,
     Expired,
@@ -344,7 +345,9 @@ def _scan(shop: "OpenShop", given: argparse.Namespace) -> int:
         found = shop.counter.scan(session_id, code, till=till)
     if isinstance(found, Scanning):
         raise Malformed(f"{found.count} codes", f"{found.read}", "CODE")
-    return _tell(found or shop.counter.look(session_id, till=till), given)
+    look = found or shop.counter.look(session_id, till=till)
+    receipt = None if look.held is None else look.held.receipt
+    return _tell(look, given, receipt=() if receipt is None else receipt_codes(receipt))
 
 
 def _sync(shop: "OpenShop", given: argparse.Namespace) -> int:
@@ -359,12 +362,20 @@ def _sync(shop: "OpenShop", given: argparse.Namespace) -> int:
     return _DONE
 
 
-def _tell(look: Look, given: argparse.Namespace, signed: str | None = None) -> int:
+def _tell(
+    look: Look,
+    given: argparse.Namespace,
+    signed: str | None = None,
+    *,
+    receipt: Sequence[str] = (),
+) -> int:
     verdict, status = ("unavailable", _UNKNOWN) if look.light is None else _LIGHTS[look.light]
     texts = {code: words_for(code).en for code in _codes(look)}
     if given.json:
         reasons: list[Json] = [{"code": code, "text": text} for code, text in texts.items()]
         told: JsonObject = {"verdict": verdict, "reasons": reasons}
+        if receipt:
+            told["receipt"] = [*receipt]
         _say(told if signed is None else {**told, "signed": signed})
         return status
     print(verdict if look.as_of is None else f"{verdict}. {look.as_of.en}")
@@ -374,6 +385,8 @@ def _tell(look: Look, given: argparse.Namespace, signed: str | None = None) -> i
         print("  --wait 60 waits for an answer; the request lives for two minutes")
     if signed is not None:
         print(signed)
+    if receipt:
+        print("  The customer's receipt, as QR codes:", *receipt, sep="\n")
     return status
 
 
@@ -430,7 +443,10 @@ def _verify(given: argparse.Namespace) -> int:
     for one in checks:
         print(f"  {_MARKS[one.state]:>3}  {one.check.words.en}")
         for reason in one.reasons:
-            print(f"       {reason.code}: {words_for(reason.code).en} {reason}")
+            print(f"       {reason.code}: {words_for(reason.code).en}")
+            print(f"         {reason}")
+    if any(reason.code == "request-expired" for reason in reasons):
+        print("  --at judges a saved answer as of another time, such as that of its request")
     return status
 
 
