@@ -1,7 +1,9 @@
 """Who may say what, with which key, and for how long we believe old keys."""
 
 import json
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -322,3 +324,54 @@ def test_keys_of_a_time_to_come_serve_nobody_while_the_issuer_is_silent(
     with pytest.raises(Unavailable):
         trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock())
     trust.key_for(asked(ISSUER, WARRANTY_TYPE, kid), now=clock.advance(SECOND))
+
+
+class Hanging:
+    """A way out whose answer waits."""
+
+    def __init__(self, inner: MemoryFetcher) -> None:
+        self._inner = inner
+        self.go, self.asked, self.times = threading.Event(), threading.Event(), 0
+
+    def get(self, url: str, *, accept: str, **_: object) -> Response:
+        self.times += 1
+        self.asked.set()
+        assert self.go.wait(10)
+        return self._inner.get(url, accept=accept)
+
+    def post(self, *_: object, **__: object) -> Response:
+        raise AssertionError
+
+
+def test_nobody_waits_for_keys_that_are_being_asked_for_while_the_kept_ones_serve(
+    metadata: Metadata, clock: Clock
+) -> None:
+    """An issuer that hangs must not hold every thread of the shop's service."""
+    hanging = Hanging(metadata.fetcher)
+    trust = FetchedTrust(hanging, {ISSUER: [WARRANTY_TYPE]})
+    old = metadata.signers[0].public
+    known = asked(ISSUER, WARRANTY_TYPE, old.thumbprint())
+    with ThreadPoolExecutor(4) as crowd:
+        # For the first answer all wait, and one asks.
+        first = [crowd.submit(trust.key_for, known, now=clock()) for _ in range(4)]
+        assert hanging.asked.wait(10)
+        hanging.go.set()
+        assert {one.result(10) for one in first} == {old}
+        assert hanging.times == 1
+
+        hanging.go.clear()
+        hanging.asked.clear()
+        clock.advance(FRESH_FOR)
+        asking = crowd.submit(trust.key_for, known, now=clock())
+        assert hanging.asked.wait(10)
+        assert crowd.submit(trust.key_for, known, now=clock()).result(10) == old
+        assert not asking.done()
+
+        # What is not among the kept ones may be in what comes: that is worth the wait.
+        metadata.signers.append(MemorySigner.generate())
+        new = metadata.signers[1].public
+        newer = asked(ISSUER, WARRANTY_TYPE, new.thumbprint())
+        waiting = crowd.submit(trust.key_for, newer, now=clock())
+        hanging.go.set()
+        assert (asking.result(10), waiting.result(10)) == (old, new)
+        assert hanging.times == 2

@@ -60,6 +60,7 @@ class Kept(Generic[T]):
         self._max_age = max_age
         self._fetched: dict[str, _Fetched[T]] = {}
         self._lock = threading.Lock()
+        self._asking: dict[str, threading.Lock] = {}
 
     def find(self, name: str, pick: Callable[[T], Found], *, now: datetime) -> Found:
         """Give what `pick` finds in the value of `name`; it raises `NotAmongThem` where it is not.
@@ -68,14 +69,17 @@ class Kept(Generic[T]):
         """
         # Without the lock: a value is never changed, only put in the place of another.
         known = self._fetched.get(name)
-        if known is None or (known.age(now) >= FRESH_FOR and _may_ask(known, now)):
-            known = self._refresh(name, now)
+        if known is None:
+            known = self._asked_once(name, None, now)
+        elif known.age(now) >= FRESH_FOR and _may_ask(known, now):
+            known = self._asked_by_one(name, known, now)
         try:
             return self._pick(known, pick, now)
         except NotAmongThem:
             if not _may_ask(known, now):
                 raise
-        return self._pick(self._refresh(name, now), pick, now)
+        # What is missing may be in what comes: that is worth the wait.
+        return self._pick(self._asked_once(name, known, now), pick, now)
 
     def silent(self) -> list[tuple[str, datetime]]:
         """Give each name whose last attempt failed, and when what is kept of it serves no more."""
@@ -103,7 +107,36 @@ class Kept(Generic[T]):
             text = f"expected the newest of {self._what}, found older: {known.failure}"
             raise Unavailable(text) from unknown
 
-    def _refresh(self, name: str, now: datetime) -> _Fetched[T]:
+    def _asked_by_one(self, name: str, known: _Fetched[T], now: datetime) -> _Fetched[T]:
+        """Give what is new; to all but one who ask at a time, what there is.
+
+        A publisher that hangs must not hold everybody. Who has nothing that serves waits,
+        unless the last attempt failed.
+        """
+        if known.failure is None and known.age(now) >= self._max_age:
+            return self._asked_once(name, known, now)
+        lock = self._asking_for(name)
+        if not lock.acquire(blocking=False):
+            return known
+        try:
+            return self._newer(name, known, now)
+        finally:
+            lock.release()
+
+    def _asked_once(self, name: str, known: _Fetched[T] | None, now: datetime) -> _Fetched[T]:
+        """Give what is newer than `known`; who waited while another asked takes that answer."""
+        with self._asking_for(name):
+            return self._newer(name, known, now)
+
+    def _asking_for(self, name: str) -> threading.Lock:
+        with self._lock:
+            return self._asking.setdefault(name, threading.Lock())
+
+    def _newer(self, name: str, known: _Fetched[T] | None, now: datetime) -> _Fetched[T]:
+        newest = self._fetched.get(name)
+        return self._ask(name, now) if newest is None or newest is known else newest
+
+    def _ask(self, name: str, now: datetime) -> _Fetched[T]:
         try:
             value = self._fetch(name, now)
         except (Unavailable, Malformed, Refused) as cause:
