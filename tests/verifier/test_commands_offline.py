@@ -1,6 +1,7 @@
 """`counterfoil verifier` at a till without a network: codes out, codes in, results later."""
 
 import json
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.qr_frames import Assembler, frames
 from counterfoil_credentials.request_links import ByValue, read_request_link
 from counterfoil_credentials.requests import read_request
+from counterfoil_verifier.receipts import receipt_codes
 from counterfoil_verifier.results import parse_results
 
 from tests.verifier import test_commands
@@ -43,7 +45,10 @@ def test_a_request_and_its_answer_go_by_codes(
     assert desk.runs("scan", session_id, *codes[:-1]) == 1
     assert f"expected {len(codes)} codes, found {len(codes) - 1}" in capsys.readouterr().err
     assert desk.runs("scan", session_id, *reversed(codes)) == 0
-    assert capsys.readouterr().out == "accepted. Valid as of 2026-11-02 12:00 UTC.\n"
+    light, title, *receipt = capsys.readouterr().out.splitlines()
+    assert light == "accepted. Valid as of 2026-11-02 12:00 UTC."
+    assert title == "  The customer's receipt, as QR codes:"
+    assert all(code.startswith("CFQ1:") for code in receipt)
     assert desk.runs("scan", session_id, *codes, "--json") == 1
     assert "answered" in capsys.readouterr().err
     assert desk.runs("result", session_id, "--json") == 0
@@ -60,6 +65,16 @@ def test_codes_are_told_to_people_line_by_line(
     assert last.startswith("id: ")
 
 
+def test_a_receipt_that_would_be_too_many_codes_is_not_shown() -> None:
+    chance = random.Random(5)
+
+    def codes(characters: int) -> tuple[str, ...]:
+        return receipt_codes("".join(chance.choices("0123456789abcdef", k=characters)))
+
+    assert len(codes(40_000)) > 30
+    assert codes(65_536) == ()
+
+
 def test_a_revoked_card_is_red_with_the_lists_date(
     desk: Desk, scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,8 +83,9 @@ def test_a_revoked_card_is_red_with_the_lists_date(
 
     assert desk.runs("scan", session_id, *codes) == 1
 
-    first, *_ = capsys.readouterr().out.splitlines()
-    assert first == "refused. The brand's list is of 2026-11-02 12:00 UTC."
+    told = capsys.readouterr().out
+    assert told.splitlines()[0] == "refused. The brand's list is of 2026-11-02 12:00 UTC."
+    assert "receipt" not in told
 
 
 def test_results_are_sent_once(

@@ -6,8 +6,10 @@ from datetime import datetime
 from counterfoil_credentials.did_web import DatedKey
 from counterfoil_credentials.dids import did_jwk, key_id_of
 from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.jws import MAX_TOKEN_BYTES, Header
 from counterfoil_credentials.presentation_receipt import PresentationReceipt, ShownNames
+from counterfoil_credentials.qr_frames import frames
 from counterfoil_credentials.requests import PresentationRequest
 
 from counterfoil_verifier.identity import Certified, OwnKey, Unproved, WebDid
@@ -41,6 +43,14 @@ def receipt_for(
     )
     token = receipt.sign(shop.signer, header=header)
     return token if len(token) <= MAX_TOKEN_BYTES else None
+
+
+def receipt_codes(receipt: str) -> tuple[str, ...]:
+    """Give it as QR codes, for a customer without a network; none where they are too many."""
+    try:
+        return tuple(frames(receipt))
+    except Misuse:
+        return ()
 
 
 def signature_header(shop: Shop) -> Header | None:
