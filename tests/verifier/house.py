@@ -22,7 +22,7 @@ from tests.verifier.kills import connected, sent, shop_at
 from tests.verifier.running import Served
 from tests.verifier.scene import ASKED, INDEX, Brand, answer_form, warranty_claims
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 DAY = timedelta(days=1)
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -25,6 +25,7 @@ from tests.conftest import Clock
 from tests.verifier import test_commands
 from tests.verifier.scene import ISSUER, LIST_URL, NOON, WARRANTY_TYPE, Scene
 from tests.verifier.test_commands import HERE, Desk
+from tests.verifier.test_remembered import Checks
 
 # The fixtures of the commands' tests: a folder, and a network in which the brand answers.
 desk, empty, fetcher = test_commands.desk, test_commands.empty, test_commands.fetcher
@@ -248,3 +249,24 @@ def test_of_several_processes_one_takes_along_what_all_will_need(desk: Desk, clo
         assert later is not None
         assert later.made_at == clock()
         assert not [*one.notices(), *other.notices()]
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+def test_a_shop_remembers_signatures_only_where_its_settings_say_so(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, remembers: bool
+) -> None:
+    change(desk.folder, remember_signatures=remembers, encrypted_answers=False)
+    card, scene = desk.scene.warranty(), desk.scene
+    with open_shop(desk.folder, HERE, fetcher=desk.fetcher, clock=clock) as shop:
+
+        def answered() -> None:
+            scene.counter = shop.counter
+            shop.counter.receive(*scene.answer(shop.counter.ask("warranty"), card))
+
+        answered()
+        checks = Checks(monkeypatch)
+        answered()
+
+    brand = scene.brand.signer.public
+    assert checks.keys.count(brand) == (0 if remembers else 1)
+    assert scene.holder.public in checks.keys
