@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
-import orjson
 from counterfoil_credentials.encoding import compact_json
 from counterfoil_service.migrations import Migrations
 from counterfoil_service.sql import Database
@@ -727,7 +726,7 @@ def _dataset(row: Row) -> Dataset:
     return Dataset(
         dataset_id=DatasetId(row.dataset_id),
         type_name=row.type_name,
-        claims=None if row.claims is None else orjson.loads(row.claims),
+        claims=None if row.claims is None else json.loads(row.claims),
         ends_at=_optional_instant(row.ends_at),
         order_number=row.order_number,
         serial=row.serial,
