@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -386,6 +387,27 @@ def test_whoever_carries_the_file_can_change_nothing(scene: Scene, network: Netw
     ):
         with pytest.raises(Malformed):
             read(broken)
+
+
+def test_a_directory_larger_than_a_tills_is_refused_before_it_is_read(
+    scene: Scene, network: Network
+) -> None:
+    """A file that somebody carries could fill the till's memory with names of members."""
+    good = gather(scene, network)
+    many = io.BytesIO(good)
+    with zipfile.ZipFile(many, "a") as file:
+        for n in range(2_001):
+            file.writestr(zipfile.ZipInfo(f"{n}"), b"")
+    # In the manner of very large files the directory's size stands elsewhere.
+    end = good[-22:]
+    size, offset = struct.unpack("<II", end[12:20])
+    counts = struct.pack("<QQQQ", 4, 4, size, offset)
+    other = b"PK\6\6" + struct.pack("<QHHII", 44, 45, 45, 0, 0) + counts
+    elsewhere = good[:-22] + other + b"PK\6\7" + struct.pack("<IQI", 0, len(good) - 22, 1) + end
+
+    for data in (many.getvalue(), elsewhere, good[:-2] + b"\1\0!"):
+        with pytest.raises(Malformed, match="directory"):
+            read_preload(data, signed_by=scene.shop.signer.public, now=NOON)
 
 
 @pytest.mark.parametrize("at", range(0, 400, 7))

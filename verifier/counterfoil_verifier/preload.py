@@ -42,6 +42,8 @@ _WHERE: Final = "preload"
 _MAX_DOCUMENTS: Final = 2_000
 _MAX_MANIFEST_BYTES: Final = 2 * 1024 * 1024
 _MAX_BODIES_BYTES: Final = 128 * 1024 * 1024
+_MAX_DIRECTORY_BYTES: Final = 512 * 1024
+_END: Final = struct.Struct("<4s6xHI4xH")
 _SKEW: Final = timedelta(seconds=60)
 
 
@@ -106,6 +108,7 @@ def read_preload(
     """
     if len(data) > MAX_FILE_BYTES:
         raise Malformed(f"at most {MAX_FILE_BYTES} bytes", f"{len(data)}", _WHERE)
+    _require_small_directory(data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             return _read(file, signed_by, now, newer_than)
@@ -150,6 +153,21 @@ def _read(
             url=url, media_type=text_at(entry, "media_type", where), body=body, had_at=had_at
         )
     return Preload(made_at, documents)
+
+
+def _require_small_directory(data: bytes) -> None:
+    """Return only if the zip names no more members than a till's file has.
+
+    Python reads the whole directory to open a zip, before any signature can be checked.
+    """
+    # The end of a zip without a comment, and what precedes it in one of 64 bits.
+    end = data[-_END.size :]
+    if len(end) == _END.size:
+        mark, count, size, comment = _END.unpack(end)
+        is_ours = mark == b"PK\5\6" and not comment and data[-42:-38] != b"PK\6\7"
+        if is_ours and count <= _MAX_DOCUMENTS + 1 and size <= _MAX_DIRECTORY_BYTES:
+            return
+    raise Malformed("a zip file with a till's small directory", "another", _WHERE)
 
 
 def _member(file: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
