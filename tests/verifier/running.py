@@ -91,8 +91,9 @@ class Worker(NamedTuple):
 class Workers:
     """Serving processes of one folder; `forking` gives it."""
 
-    def __init__(self, folder: Path, process: subprocess.Popen[str]) -> None:
+    def __init__(self, folder: Path, log: Path, process: subprocess.Popen[str]) -> None:
         self._folder = folder
+        self._log = log
         self._process = process
         self._url: list[str] = []
 
@@ -118,7 +119,9 @@ class Workers:
 
     def _line(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        return dict(json.loads(self._process.stdout.readline()))
+        line = self._process.stdout.readline()
+        assert line, self._log.read_text()[-4_000:]
+        return dict(json.loads(line))
 
 
 @contextmanager
@@ -137,7 +140,7 @@ def forking(folder: Path, log: Path, **environment: str) -> Generator[Workers, N
             text=True,
         ) as process,
     ):
-        yield Workers(folder, process)
+        yield Workers(folder, log, process)
 
 
 def fork_on_demand() -> None:
