@@ -97,7 +97,16 @@ class TestBeforeTheCustomerAgrees:
             assert (matches.registered_purpose, matches.is_other_purpose) == (None, False)
 
     @pytest.mark.parametrize(
-        "claimed", ["Corner Shop", "corner  shop", "Corner Shop, till 3", "Ｃｏｒｎｅｒ Shop"]
+        "claimed",
+        [
+            "Corner Shop",
+            "corner  shop",
+            "Corner Shop, till 3",
+            "Ｃｏｒｎｅｒ Shop",
+            "C\N{CYRILLIC SMALL LETTER O}rner Shop",
+            "\N{CYRILLIC CAPITAL LETTER ES}\N{GREEK CAPITAL LETTER OMICRON}RNER SHOP",
+            "Corne\N{CYRILLIC SMALL LETTER GHE} Sho\N{GREEK SMALL LETTER RHO}, till 3",
+        ],
     )
     def test_a_stranger_in_a_known_name_is_told_apart(
         self, issuer: StrangeIssuer, shop: StrangeShop, claimed: str
@@ -112,7 +121,23 @@ class TestBeforeTheCustomerAgrees:
         careful = "Careful: nothing proves that it is what this wallet knows as Corner Shop"
         assert screen(matches)[1] == careful
 
-    @pytest.mark.parametrize("claimed", ["Corner Shops", "The Corner Shop", "", ", till 3"])
+    @pytest.mark.parametrize(
+        "claimed",
+        [
+            "Corner Shops",
+            "The Corner Shop",
+            "",
+            ", till 3",
+            "Cerner Shop",
+            "C0rner Shop",
+            "Corn\N{LATIN SMALL LETTER E WITH ACUTE}r Shop",
+            "C\N{CYRILLIC SMALL LETTER O}rner Shot",
+            "C\N{CYRILLIC SMALL LETTER O}rner",
+            # In one script each: nothing here says that they look alike.
+            "Уголок Shop",
+            "Уголок Лавк",
+        ],
+    )
     def test_another_name_is_no_known_one(
         self, issuer: StrangeIssuer, shop: StrangeShop, claimed: str
     ) -> None:

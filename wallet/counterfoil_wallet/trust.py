@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+from unicodedata import name as name_of_letter
 from unicodedata import normalize
 
 from counterfoil_credentials.claims import ClaimPath, covers
@@ -131,7 +132,7 @@ class Trust:
         # "Corner Shop, till 3" is how a shop names the till before which the customer stands.
         claims = {claimed, claimed.partition(",")[0]}
         names = (one.name for one in self.verifiers.values() if not has_ended(one.ends_at, now))
-        return next((known for known in names if _alike(known) in claims), None)
+        return next((known for known in names if _is_among(claims, _alike(known))), None)
 
     def _known(self, client_id: str, now: datetime) -> Verifier | None:
         verifier = self.verifiers.get(client_id)
@@ -139,5 +140,34 @@ class Trust:
 
 
 def _alike(name: str) -> str:
-    """Give a name as it is compared: case, width and spaces do not count; other scripts do."""
+    """Give a name as it is compared: case, width and spaces do not count."""
     return printable(normalize("NFKC", name)).casefold()
+
+
+def _is_among(claims: Collection[str], known: str) -> bool:
+    meant = known.split()
+    return any(
+        len(words) == len(meant) and all(map(_is_read_as, words, meant))
+        for words in (claimed.split() for claimed in claims)
+    )
+
+
+def _is_read_as(word: str, known: str) -> bool:
+    """Say whether a word is `known`, or mixes in letters of another script in its place.
+
+    Two scripts in one word are there to deceive (UTS 39, section 5). Python knows no table of
+    look-alikes: whatever stands for a letter of another script is taken for its double.
+    """
+    if word == known or len(word) != len(known):
+        return word == known
+    pairs = [*zip(word, known, strict=True)]
+    others = [(one, other) for one, other in pairs if one != other]
+    return any(one == other and one.isalpha() for one, other in pairs) and all(
+        one.isalpha() and other.isalpha() and _script(one) != _script(other)
+        for one, other in others
+    )
+
+
+def _script(letter: str) -> str:
+    """Give a letter's script as Unicode's names begin: `LATIN`, `CYRILLIC`, `CJK`."""
+    return name_of_letter(letter, "").partition(" ")[0]
