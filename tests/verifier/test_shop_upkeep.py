@@ -37,7 +37,8 @@ RECALLED = Flag(FlagKind.RECALLED, RecallSelector(gtin="04006381333931"))
 
 
 def parsed(**members: object) -> Any:  # noqa: ANN401
-    document = {"name": "Shop", "public_url": "https://till.example", "trusts": {}, **members}
+    document: dict[str, object] = {"name": "Shop", "public_url": "https://till.example"}
+    document |= {"trusts": {}, **members}
     return parse_shop_file(json.dumps(document).encode()).upkeep
 
 
@@ -214,7 +215,9 @@ def test_a_shop_without_a_network_says_what_could_not_be_done_and_goes_on(
     told: list[tuple[str, str]] = []
     with open_shop(desk.folder, HERE, fetcher=desk.fetcher, clock=clock) as shop:
         desk.fetcher.disconnect(ISSUER)
-        rounds = ShopRounds(shop, clock=clock, failed=lambda *what: told.append(what))
+        rounds = ShopRounds(
+            shop, clock=clock, failed=lambda name, error: told.append((name, error))
+        )
         assert [each.name for each in (*rounds.local, *rounds.distant)] == [
             "folder",
             "flags",
