@@ -12,9 +12,12 @@ from counterfoil_credentials.encoding import Json, JsonObject, int_at, list_at, 
 from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_issuer.catalogue import WARRANTY, parse_catalogue
 from counterfoil_issuer.importing import parse_orders
+from counterfoil_verifier.requesting import Handback
 from counterfoil_wallet.disclosures import Disclosure
 from counterfoil_wallet.held import HeldCredential
 from counterfoil_wallet.matching import Choice
+from counterfoil_wallet.presenting import Presented
+from counterfoil_wallet.visit_receipts import ReceiptStanding
 
 from counterfoil_demo.houses import AURICLE
 from counterfoil_demo.mallory import Answer, request_behind
@@ -190,15 +193,33 @@ def show(scene: Scene, step: Step, purchase: Purchase) -> None:
 
 
 def _answer_counter(scene: Scene, step: Step, credential: HeldCredential) -> JsonObject:
-    asked = _ask(scene, step.report.language)
+    asked = _ask(scene, step.report.language, handback=Handback.MATCH_CODE)
     matches = scene.wallet.matches(text_at(asked, "link", "asked"))
     step.say("asks", who=matches.asker.claimed_name or SHOP_NAME, purpose=matches.purpose or "")
     step.say("not-verified")
     choice = matches.choose(dict.fromkeys(matches.answers, credential.credential_id))
     for disclosure in choice.disclosures:
         _say_both_halves(step, disclosure)
-    _present(scene, choice)
-    return _look(scene, asked)
+    presented = _present(scene, choice)
+    if presented is None:
+        return _look(scene, asked)
+    _say_what_is_kept(step, presented)
+    digits = presented.match_code
+    must(digits is not None, "digits to tell at the counter", "none")
+    seen = _look(scene, asked)
+    must(seen["state"] == "awaited", "a light that waits for the digits", seen["state"])
+    step.say("tells", digits=digits)
+    return _look(scene, asked, digits)
+
+
+def _say_what_is_kept(step: Step, presented: Presented) -> None:
+    receipt = presented.receipt
+    if receipt is None or receipt.kept_until is None:
+        raise NotAsItMustBe("expected a receipt that says until when, found none")
+    must(receipt.standing is ReceiptStanding.GOOD, "a receipt of what was shown", receipt.standing)
+    until = receipt.kept_until.date().isoformat()
+    step.say("shop-keeps", who=SHOP_NAME, until=until)
+    step.note("shop_keeps_until", until)
 
 
 def _say_both_halves(step: Step, disclosure: Disclosure) -> None:
@@ -286,18 +307,21 @@ def _misdirected(scene: Scene, language: Language, proof: HeldCredential) -> Jso
 # What the steps share.
 
 
-def _ask(scene: Scene, language: Language) -> JsonObject:
-    return scene.shop.post("/counter/requests", {"preset": "warranty", "language": language})
+def _ask(scene: Scene, language: Language, handback: Handback | None = None) -> JsonObject:
+    question: JsonObject = {"preset": "warranty", "language": language, "handback": handback}
+    return scene.shop.post("/counter/requests", question)
 
 
-def _present(scene: Scene, choice: Choice) -> None:
+def _present(scene: Scene, choice: Choice) -> Presented | None:
     # The wallet hears no more than that the counter did not accept: why is for the counter to say.
     with suppress(Refused):
-        scene.wallet.present(choice)
+        return scene.wallet.present(choice)
+    return None
 
 
-def _look(scene: Scene, asked: JsonObject) -> JsonObject:
-    return scene.shop.get(f"/counter/requests/{segment(text_at(asked, 'id', 'asked'))}")
+def _look(scene: Scene, asked: JsonObject, digits: str | None = None) -> JsonObject:
+    told = "" if digits is None else f"?code={segment(digits)}"
+    return scene.shop.get(f"/counter/requests/{segment(text_at(asked, 'id', 'asked'))}{told}")
 
 
 def _codes(seen: JsonObject) -> list[str]:

@@ -54,6 +54,14 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
     },
     "would-reveal": {"en": "Goes to them: {claims}", "zh": "给对方：{claims}"},
     "stays": {"en": "Stays with you: {claims}", "zh": "留在你这里：{claims}"},
+    "shop-keeps": {
+        "en": "Receipt, signed and right: {who} keeps the verdict until {until}",
+        "zh": "回执已签名且相符：{who} 保留结论至 {until}",
+    },
+    "tells": {
+        "en": "The counter waits for the digits on your phone: {digits}",
+        "zh": "柜台等待你手机上的数字：{digits}",
+    },
     "verdict": {
         "en": "{light} {word} · {facts} · verdict in {took_ms} ms",
         "zh": "{light} {word} · {facts} · 裁决用时 {took_ms} 毫秒",

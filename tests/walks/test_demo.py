@@ -7,6 +7,7 @@ import socket
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -56,6 +57,13 @@ def test_issues_a_receipt_and_two_warranties_and_shows_one(first: Run) -> None:
     assert first.steps["a"]["credentials_issued"] == 3
     assert first.steps["a"]["datasets_issued_twice"] == 0
     assert first.steps["b"]["verdict"] == "accepted"
+
+
+def test_the_customer_hears_until_when_the_shop_keeps_what(first: Run) -> None:
+    until = date.fromisoformat(first.steps["b"]["shop_keeps_until"])
+
+    assert first.status == 0
+    assert timedelta(29) < until - datetime.now(UTC).date() < timedelta(32)
 
 
 def test_each_cheat_has_its_own_reason(first: Run) -> None:
