@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from counterfoil_credentials.errors import Misuse
-from counterfoil_credentials.recall_selector import Item, RecallSelector, SerialRange
+from counterfoil_credentials.recall_selector import Concerned, Item, RecallSelector, SerialRange
 from counterfoil_verifier.flags import (
     MAX_AGE,
     Authenticity,
@@ -138,3 +138,34 @@ def test_the_quick_answer_has_five_values() -> None:
     assert everything is Authenticity.REPORTED_STOLEN
     with pytest.raises(Misuse):
         authenticity(accepted=True, codes=["recalled"])
+
+
+CERTAIN = (FlagKind.REPORTED_STOLEN, FlagKind.RECALLED)
+UNCLEAR = {FlagKind.REPORTED_STOLEN: "theft-unclear", FlagKind.RECALLED: "recall-unclear"}
+
+
+def test_many_flags_of_one_product_say_of_each_item_what_each_of_them_would() -> None:
+    names = [SerialRange(f"A1-{n:04}", f"A1-{n:04}") for n in range(40)]
+    selectors = [
+        *(RecallSelector(gtin=GTIN, serials=(one,)) for one in names[:20]),
+        RecallSelector(gtin=GTIN, serials=tuple(names[15:25])),
+        RecallSelector(gtin=GTIN, serials=(SerialRange("A1-0024", "A1-0030"),)),
+        RecallSelector(gtin=GTIN, serials=(names[33],), lots=frozenset({"L7"})),
+        RecallSelector(gtin="04012345000009", serials=(names[35],)),
+    ]
+    several = [Flag(kind, one) for kind in FlagKind for one in selectors[kind == "recalled" :]]
+    together = feed(*several).latest()
+    assert len(together) == len(several)
+
+    serials = [None, "A1-00", *(one.first for one in names)]
+    for item in [Item(gtin=GTIN, serial=one, lot=lot) for one in serials for lot in (None, "L7")]:
+        meant = {(flag.kind, flag.selector.concerns(item)) for flag in several}
+        against = {kind for kind in CERTAIN if (kind, Concerned.YES) in meant}
+        unclear = [kind for kind in CERTAIN if (kind, Concerned.UNCLEAR) in meant]
+        unknown: set[str] = {UNCLEAR[kind] for kind in unclear}
+        copied = FlagKind.CLONED_TAG_SUSPECT
+        if not meant.isdisjoint({(copied, Concerned.YES), (copied, Concerned.UNCLEAR)}):
+            unknown.add(copied)
+        found = together.about(item)
+        assert {one.code for one in found.reasons} == against
+        assert {one.code for one in found.unknown} == unknown

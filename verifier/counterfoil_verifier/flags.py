@@ -7,7 +7,7 @@ up. A feed that cannot be had, or is old, says nothing, and then nobody can say 
 item is in order: amber. How it is written and read is in `flag_feed.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -49,21 +49,34 @@ class Flags:
     """A feed as it was at `as_of`."""
 
     def __init__(self, flags: Iterable[Flag], *, as_of: datetime) -> None:
-        """Put the flags in order, by product."""
+        """Put the flags in order, by product, and by serial number where they name some.
+
+        Of a phone that many have, tens of thousands are stolen.
+        """
         self.as_of = as_of
+        self._count = 0
         self._by_gtin: dict[str, list[Flag]] = {}
+        self._by_serial: dict[tuple[str, str], list[Flag]] = {}
+        self._one_of_each: dict[tuple[str, FlagKind], Flag] = {}
         for flag in flags:
-            self._by_gtin.setdefault(flag.selector.gtin, []).append(flag)
+            self._count += 1
+            gtin, serials = flag.selector.gtin, _serials(flag.selector)
+            if not serials:
+                self._by_gtin.setdefault(gtin, []).append(flag)
+                continue
+            self._one_of_each[gtin, flag.kind] = flag
+            for serial in serials:
+                self._by_serial.setdefault((gtin, serial), []).append(flag)
 
     def __len__(self) -> int:
         """Give the number of flags."""
-        return sum(map(len, self._by_gtin.values()))
+        return self._count
 
     def about(self, item: Item) -> Judgement:
         """Say what speaks against `item`, and what is to be found out about it first."""
         against: dict[FlagKind, Reason] = {}
         unknown: dict[str, Reason] = {}
-        for flag in self._by_gtin.get(item.gtin, ()):
+        for flag in (*self._by_gtin.get(item.gtin, ()), *self._of_serial(item)):
             concerned = flag.selector.concerns(item)
             if concerned is Concerned.NO:
                 continue
@@ -76,6 +89,13 @@ class Flags:
                 code, expected = _UNCLEAR[flag.kind], "a lot and a serial number"
                 unknown[code] = Reason(code, expected, "not both of them", "item")
         return Judgement(tuple(against.values()), tuple(unknown.values()))
+
+    def _of_serial(self, item: Item) -> Iterable[Flag]:
+        """Give the flags that name the item's serial number; one of each kind if it has none."""
+        if item.serial is not None:
+            return self._by_serial.get((item.gtin, item.serial), ())
+        named = ((item.gtin, kind) for kind in FlagKind)
+        return [self._one_of_each[each] for each in named if each in self._one_of_each]
 
 
 class FlagFeed(Protocol):
@@ -156,6 +176,13 @@ def judge_item(
         return Judgement((), (*found.unknown, *ahead.unknown))
     too_old = _unsure("flags-too-old", f"what was said within {max_age}", f"what was {age} ago")
     return Judgement((), (*found.unknown, *too_old.unknown))
+
+
+def _serials(selector: RecallSelector) -> Sequence[str]:
+    """Give the serial numbers of a selector that goes by nothing else, and by no ranges."""
+    if selector.lots or any(one.first != one.last for one in selector.serials):
+        return ()
+    return [one.first for one in selector.serials]
 
 
 class Authenticity(StrEnum):
