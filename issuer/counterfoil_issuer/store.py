@@ -10,7 +10,7 @@ they did. One transaction writes at a time, so what it has read is still true wh
 it writes. `sql_store.SqlStore` over a file in a temporary folder is what tests use.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -282,6 +282,6 @@ class Store(Protocol):
         """How many changes this process has made: while it stays, only others changed anything."""
         ...
 
-    async def write(self, work: Callable[[Held], T]) -> T:
+    def write(self, work: Callable[[Held], T]) -> Coroutine[None, None, T]:
         """Give what `work` gives, once its change is on disk; what it raises undoes it alone."""
         ...
