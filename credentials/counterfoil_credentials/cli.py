@@ -20,7 +20,10 @@ _BRINGS: Final = {"pkcs11": "hsm", "psycopg": "postgres"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status: 0 done, 1 not as it must be, 2 misused."""
+    """Run one command and give its exit status.
+
+    That is 0 done, 1 not as it must be, 2 misused, 130 stopped by Ctrl-C.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     commands = {entry.name: entry for entry in entry_points(group=GROUP)}
     if not given or given[0] in ("-h", "--help"):
@@ -45,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"Install it with:  pip install 'counterfoil[{extra}]'\n"
         )
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\ncounterfoil {name}: stopped\n")
+        return 130
     return status
 
 
