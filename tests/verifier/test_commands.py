@@ -338,8 +338,12 @@ def test_a_yes_waits_for_the_customers_digits(
 
     assert desk.runs("result", name, "--json") == 3
     assert [one["code"] for one in said()["reasons"]] == ["code-not-told-yet"]
+    assert desk.runs("result", name) == 3
+    assert "  `result --code` takes what the customer tells" in capsys.readouterr().out
     # Three wrong ones are a no: the right one comes too late.
-    for _ in range(3):
+    assert desk.runs("result", name, "--code", "none") == 3
+    assert "  that was not it; `result --code`" in capsys.readouterr().out
+    for _ in range(2):
         desk.runs("result", name, "--code", "none", "--wait", "5", "--json")
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (found["verdict"], found["reasons"][0]["code"]) == ("refused", "code-wrong")
@@ -481,13 +485,25 @@ def test_verify_looks_at_the_flags_as_the_counter_does(
 
 
 def test_verify_finds_the_shop_by_the_file_or_by_its_name(
-    saved: Path, tmp_path: Path, now: datetime
+    saved: Path, tmp_path: Path, now: datetime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     elsewhere = tmp_path / "answer.json"
     saved.rename(elsewhere)
 
     assert verify(elsewhere, now) == 2
+    assert "--shop DIR" in only_line(capsys)
     assert verify(elsewhere, now, "--shop", str(saved.parent)) == 0
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2026-03-01T12:00:00"])
+def test_verify_says_what_a_time_looks_like(
+    saved: Path, at: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["verify", str(saved), "--at", at])
+
+    assert ended.value.code == 2
+    assert "expected a time with its zone" in capsys.readouterr().err
 
 
 def test_verify_of_what_is_no_answer_names_the_place(
@@ -616,6 +632,8 @@ def test_trust_is_given_and_taken_away(
 
     assert desk.runs("trust", "--remove", "https://nobody.example") == 2
     assert "--remove" in only_line(capsys)
+    assert desk.runs("trust", "--add", did) == 2
+    assert "--type" in only_line(capsys)
     assert desk.runs("trust", "--add", did, "--type", "member") == 1
     assert desk.runs("trust", "--add", did, "--type", "hire=urn:x") == 1
 

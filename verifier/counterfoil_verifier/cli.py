@@ -11,9 +11,9 @@
     counterfoil verifier trust | presets DIR               whom it trusts; what it asks
 
 With `--json` a command prints one JSON object. Exit status: 0 done or accepted, 1 refused or
-broken, 2 misused, 3 could not be found out. Only an answer that was judged is called refused;
-what is broken is said in one line. `shop_folder.py` says what is in DIR. A saved answer is
-`{"request": "<signed request object>", "vp_token": {"warranty": ["…"]}}`.
+broken, 2 misused, 3 could not be found out, 130 stopped. Only an answer that was judged is
+called refused; what is broken is said in one line. `shop_folder.py` says what is in DIR. A
+saved answer is `{"request": "<signed request object>", "vp_token": {"warranty": ["…"]}}`.
 """
 
 import argparse
@@ -383,6 +383,10 @@ def _tell(
         print(f"  {code}: {text}")
     if isinstance(look.session, Waiting):
         print("  --wait 60 waits for an answer; the request lives for two minutes")
+    if look.light is None and isinstance(look.session, Answered):
+        was_tried = given.command == "result" and given.code is not None
+        tried = "that was not it; " if was_tried else ""
+        print(f"  {tried}`result --code` takes what the customer tells; a third wrong one is a no")
     if signed is not None:
         print(signed)
     if receipt:
@@ -404,6 +408,9 @@ def _verify(given: argparse.Namespace) -> int:
 
     data = _bytes_of(given.file)
     folder = ShopFolder(given.shop or given.file.parent)
+    if given.shop is None and not folder.is_made():
+        made = "a folder that `counterfoil verifier init` has made"
+        raise Misuse(f"expected the file in {made}, or --shop DIR, found neither")
     folder.require_made()
     at = given.at or given.clock()
     saved = parse_object(data, given.file.name, max_bytes=_MAX_FILE_BYTES)
@@ -577,6 +584,9 @@ def _answers_of(
 ) -> dict[str, tuple[str, ...]]:
     """Ask an issuer for its types, and give those that answer each preset."""
     require_issuer(issuer, develops=develops)
+    if issuer.startswith("did:"):
+        how = "counterfoil verifier trust DIR --add DID --type PRESET=VCT"
+        raise Misuse(f"expected the types of an issuer that is named by a DID, found none: `{how}`")
     here = {origin_of(issuer): origin_of(issuer)} if is_on_loopback(issuer) else {}
     fetcher = GuardedFetcher(loopback_routes_unsafely={**here, **routes})
     return types_by_preset(offered_types(fetcher, issuer), presets, issuer)
@@ -639,7 +649,11 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        expected = "a time with its zone, such as 2026-03-01T12:00:00Z"
+        raise argparse.ArgumentTypeError(f"expected {expected}, found another text") from None
     if instant.tzinfo is None:
         raise argparse.ArgumentTypeError("expected a time with its zone, found one without")
     return instant

@@ -248,8 +248,8 @@ _WORDS: Final[Mapping[str, Words]] = {
         "该产品的部分商品已被报失窃，请核对商品上的序列号。",
     ),
     "item-unclear": Words(
-        "The proof does not say which product this is, so nobody can say whether it is stolen.",
-        "该凭证未说明具体是哪种商品，因此无法确认其是否已被召回或报失窃。",
+        "The proof does not say which item this is. Look up whether it is recalled or stolen.",
+        "该凭证未说明具体是哪件商品，请查询其是否已被召回或报失窃。",
     ),
     "flags-from-the-future": Words(
         "What we know of recalls and stolen items is later than this till's clock. Set the clock.",
