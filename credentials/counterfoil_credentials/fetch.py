@@ -266,6 +266,8 @@ class _Line:
             return f"expected an answer within {self._timeout_s:g} s, found none"
         if type(cause).__name__ == "gaierror":  # by name: socket is not loaded for this
             return "expected an answer, found no address for the host's name"
+        if isinstance(cause, ConnectionRefusedError):
+            return "expected an answer, found nobody who listens there"
         return f"expected an answer, found {type(cause).__name__}"
 
     @property

@@ -414,7 +414,7 @@ def test_connects_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(socket, "getaddrinfo", resolver("93.184.215.14"))
     monkeypatch.setattr(socket, "create_connection", connect)
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="found nobody who listens there"):
         GuardedFetcher().get(f"{HERE}:8443/", accept="*/*")
     assert connected == [("93.184.215.14", 8443)]
 
