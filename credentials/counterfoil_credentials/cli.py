@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(
             f"counterfoil {name}: expected the package {missing.name!r}, found it missing.\n"
-            f"Install it with:  pip install 'counterfoil[{extra}]'\n"
+            f"Install it with:  pip install 'counterfoil[{extra}]'"
+            f"  (in a clone: pip install '.[{extra}]')\n"
         )
         return 1
     except KeyboardInterrupt:

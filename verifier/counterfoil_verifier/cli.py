@@ -104,6 +104,10 @@ _NEXT: Final = {
     "sync": "nothing is lost; send again when there is a network",
     "preload": "try again when there is a network; what was taken along before stays",
 }
+_UNANSWERED: Final = (
+    "no trusted issuer answers it; `counterfoil verifier trust DIR --add ISSUER_URL` asks one"
+    " for its types"
+)
 _MARKS: Final = {"passed": "yes", "failed": "NO", "unknown": "?", "not-reached": "-"}
 
 
@@ -565,7 +569,7 @@ def _presets(given: argparse.Namespace) -> int:
         _say({"presets": presets})
     else:
         for preset, findings in found.items():
-            nobody = "" if preset.name in askable else " (no trusted issuer answers it)"
+            nobody = "" if preset.name in askable else f" ({_UNANSWERED})"
             print(f"{preset.name}: {preset.title.en}{nobody}")
             for finding in findings:
                 print(f"  {finding.code}: {finding}")
