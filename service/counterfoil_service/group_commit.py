@@ -42,6 +42,9 @@ has been read takes two to come to its write."""
 GATHERED_S: Final = 0.005
 """How long a write waits for others at most, where they never cease to come."""
 
+CLOSING_S: Final = 1.0
+"""How long closing waits for loops to hand over what they gathered."""
+
 PATIENCE_S: Final = 0.02
 """How long the loop has to begin with works that it may run itself."""
 
@@ -118,6 +121,8 @@ class GroupCommit:
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._ended = False
+        self._gathering = 0
         self._thread: threading.Thread | None = None
         self._at_work: int | None = None
         self.commits = 0
@@ -136,7 +141,7 @@ class GroupCommit:
         if arrived is None:
             # All who are on their way go over together: handed over one by one, the first
             # would have a commit of its own, and the others wait for it.
-            arrived = self._arriving[loop] = []
+            arrived = self._arriving[loop] = self._begin_gathering()
             loop.call_soon(self._gather, loop, loop.time() + GATHERED_S, 0, 0)
         if len(self._queue) + len(arrived) >= MAX_WAITING:
             raise Unavailable(f"expected fewer than {MAX_WAITING} waiting writes")
@@ -149,13 +154,28 @@ class GroupCommit:
         """Whether the caller is a work of this group."""
         return threading.get_ident() == self._at_work
 
+    @property
+    def waiting(self) -> int:
+        """How many works wait for the thread, or for others to go over with."""
+        return len(self._queue) + sum(map(len, [*self._arriving.values()]))
+
     def close(self) -> None:
         """Take no more works, finish those that wait, and end the thread."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            # A loop that has ended, or that waits for this call, hands nothing over any more.
+            self._changed.wait_for(lambda: not self._gathering, CLOSING_S)
+            self._ended = True
+            self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
+
+    def _begin_gathering(self) -> list[_Waiting]:
+        with self._changed:
+            if self._closed:
+                raise Unavailable("expected an open database, found it closed")
+            self._gathering += 1
+        return []
 
     def _gather(
         self, loop: asyncio.AbstractEventLoop, until: float, count: int, quiet: int
@@ -171,14 +191,16 @@ class GroupCommit:
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         arrived = self._arriving.pop(loop)
         with self._changed:
-            if not self._closed:
+            self._gathering -= 1
+            if not self._ended:
                 self._queue.extend(arrived)
                 if self._thread is None:
                     thread = threading.Thread(target=self._run, name="writer", daemon=True)
                     thread.start()
                     self._thread = thread
-                self._changed.notify()
+                self._changed.notify_all()
                 return
+            self._changed.notify_all()
         for waiting in arrived:
             waiting.error = Unavailable("expected an open database, found it closed")
             waiting.deliver()
@@ -198,7 +220,7 @@ class GroupCommit:
 
     def _next_group(self) -> list[_Waiting]:
         with self._changed:
-            while not self._queue and not self._closed:
+            while not self._queue and not self._ended:
                 self._changed.wait()
             size = min(len(self._queue), MAX_GROUP)
             return [self._queue.popleft() for _ in range(size)]

@@ -144,6 +144,11 @@ class Database:
         """
         return self._group.write(work)
 
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for their commit to begin."""
+        return self._group.waiting
+
     def close(self) -> None:
         """Finish the writes that wait and close all connections."""
         self._group.close()

@@ -92,10 +92,14 @@ async def held_up(database: Database) -> AsyncGenerator[None, None]:
     with database.transaction() as connection:
         connection.rows(FIND, code=0)
         busy = asyncio.ensure_future(database.write(lambda _: True))
-        await asyncio.sleep(0.01)
+        # Until the writer has taken it, and waits for this transaction to end.
+        for _ in range(10_000):
+            await asyncio.sleep(0.001)
+            if not database.waiting:
+                break
         yield
         # Who asks in the block has handed over when it ends.
-        for _ in range(3):
+        for _ in range(QUIET_TURNS + 3):
             await asyncio.sleep(0)
     assert await busy
 
@@ -555,6 +559,37 @@ def test_closing_finishes_what_waits_and_takes_nothing_more(where: Path | str) -
     assert run(close_meanwhile()) == list(range(9))
     again = Database.open(where, METADATA)
     assert codes(again) == list(range(9))
+    again.close()
+
+
+def test_closing_finishes_what_is_still_on_its_way(where: Path | str) -> None:
+    database = Database.open(where, METADATA)
+
+    async def close_at_once() -> tuple[int, bool]:
+        first = asyncio.ensure_future(database.write(adding(1)))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(database.close)
+        return await first, first.done()
+
+    assert run(close_at_once()) == (1, True)
+    again = Database.open(where, METADATA)
+    assert codes(again) == [1]
+    again.close()
+
+
+def test_closing_in_the_very_loop_ends_too(where: Path | str) -> None:
+    database = Database.open(where, METADATA)
+
+    async def close_here() -> None:
+        first = asyncio.ensure_future(database.write(adding(1)))
+        await asyncio.sleep(0)
+        database.close()
+        with pytest.raises(Unavailable, match="found it closed"):
+            await first
+
+    run(close_here())
+    again = Database.open(where, METADATA)
+    assert codes(again) == []
     again.close()
 
 
