@@ -14,6 +14,7 @@ from bench.loopback import post
 from bench.measure import Operation, Other, Result, cpu, fixed, if_installed, measure
 
 
+@pytest.mark.once
 @pytest.mark.loopback
 @pytest.mark.parametrize("name", names())
 def test_each_bench_reports_its_operations(name: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,7 @@ def test_each_script_that_a_page_names_exists(page: str) -> None:
     assert not [name for name in named if not (ROOT / name).exists()]
 
 
+@pytest.mark.once
 def test_each_command_that_a_page_shows_exists_with_its_options() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     commands = set(project["entry-points"]["counterfoil.commands"])

@@ -156,6 +156,7 @@ def test_a_taken_port_is_replaced_and_old_credentials_stay_good(
     )
 
 
+@pytest.mark.once
 def test_a_broken_orders_file_names_each_cell_and_a_mended_one_resumes(tmp_path: Path) -> None:
     lines = sample()
     # The first order's price, and the quantity of #1005's first line.
@@ -179,6 +180,7 @@ def test_a_broken_orders_file_names_each_cell_and_a_mended_one_resumes(tmp_path:
     assert mended.steps["a"]["datasets_issued_twice"] == 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -214,6 +216,7 @@ def test_takes_no_folder_that_is_not_its_own(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"thesis.txt", "file"}
 
 
+@pytest.mark.once
 def test_a_grant_that_was_left_in_force_is_ended_by_the_next_run(
     copy_of_first: Callable[[], Path],
 ) -> None:
@@ -234,6 +237,7 @@ def test_a_grant_that_was_left_in_force_is_ended_by_the_next_run(
     assert not [*(data / "velorum" / "sealing-keys").glob("*.key")]
 
 
+@pytest.mark.once
 def test_tells_it_in_chinese_when_the_locale_is(copy_of_first: Callable[[], Path]) -> None:
     told = run_demo(copy_of_first(), "--lang", "zh")
 
