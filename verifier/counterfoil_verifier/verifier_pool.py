@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 from functools import cache
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from counterfoil_credentials.errors import Misuse, Unavailable
 from counterfoil_credentials.requests import PresentationRequest, VpToken
@@ -26,16 +26,12 @@ from counterfoil_credentials.requests import PresentationRequest, VpToken
 from counterfoil_verifier.outcomes import Decision
 from counterfoil_verifier.verifier import Verifier
 
-# Each handing over wakes threads that take the cores from those that verify; with fewer, one
-# process waits for the other at the end.
-_CHUNK: Final = 100
-
 
 class VerifierPool:
     """Processes that verify. What is shown goes through pipes, and to no file."""
 
     def __init__(self, make: Callable[[], Verifier], *, processes: int | None = None) -> None:
-        """Begin with `processes`, one for each core unless given.
+        """Begin with `processes`, this one among them; one for each core unless given.
 
         `make` is called in each of them, so it is a function of a module, or a `partial`
         of one with values that pickle.
@@ -44,6 +40,7 @@ class VerifierPool:
         if self._count < 1:
             raise Misuse(f"expected at least one process, found {self._count}")
         self._make = make
+        self._own: Verifier | None = None
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -65,9 +62,15 @@ class VerifierPool:
         Raises `Unavailable` when a process ended over it; the next call has new ones.
         """
         each = [*pairs]
-        chunks = [(each[i : i + _CHUNK], now) for i in range(0, len(each), _CHUNK)]
+        share = -(-len(each) // self._count) or 1
         try:
-            return [one for several in self._started().map(_verified, chunks) for one in several]
+            # This process does its own share: it has nothing to hand over for that.
+            others = [
+                self._started().submit(_verified, (each[i : i + share], now))
+                for i in range(share, len(each), share)
+            ]
+            outcomes = self._here().verify_each(each[:share], now=now)
+            return [*outcomes, *(one for other in others for one in other.result())]
         except BrokenProcessPool as cause:
             self.close()
             raise Unavailable("expected processes that verify, found one that ended") from cause
@@ -78,11 +81,16 @@ class VerifierPool:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
+    def _here(self) -> Verifier:
+        if self._own is None:
+            self._own = self._make()
+        return self._own
+
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
             # Not by fork: a thread of this process may hold a lock that the copy never gets.
             self._pool = ProcessPoolExecutor(
-                self._count,
+                self._count - 1,
                 multiprocessing.get_context("spawn"),
                 initializer=_begin,
                 initargs=(self._make,),
