@@ -11,14 +11,14 @@ well-known ones below it; the well-known names are inserted before the path.
 What wallets and everybody may ask is answered by `hot_routes`, before FastAPI sees it.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from counterfoil_credentials.errors import Unavailable
 from counterfoil_service.errors import LimitBodySize, install_error_handlers
-from counterfoil_service.repeating import repeating
+from counterfoil_service.repeating import Lifespan, repeating, together
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -40,9 +40,6 @@ from counterfoil_issuer.wallet_schemas import access_token_scheme, hot_path_item
 
 TIDY_EVERY_S: Final = 3_600
 JOBS_EVERY_S: Final = 1.0
-
-Lifespan: TypeAlias = Callable[[object], AbstractAsyncContextManager[None]]
-"""Something that works while the service does."""
 
 
 def create_app(
@@ -76,7 +73,7 @@ def create_app(
         works.append(_job_runner(staff.desk))
     app = FastAPI(
         title="Counterfoil issuer",
-        lifespan=_together(works),
+        lifespan=together(works),
         docs_url=None,
         redoc_url=None,
         # The request log and the metrics are ours; looking for another's costs each request.
@@ -105,17 +102,6 @@ def _job_runner(desk: JobDesk) -> Lifespan:
             desk.run_waiting()
 
     return repeating(do_jobs, JOBS_EVERY_S)
-
-
-def _together(lifespans: Sequence[Lifespan]) -> Lifespan:
-    @asynccontextmanager
-    async def lifespan(app: object) -> AsyncGenerator[None, None]:
-        async with AsyncExitStack() as stack:
-            for each in lifespans:
-                await stack.enter_async_context(each(app))
-            yield
-
-    return lifespan
 
 
 def _features(desk: WalletDesk) -> Features:

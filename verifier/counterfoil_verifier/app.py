@@ -7,14 +7,14 @@ systems, with the counter's bearer key, `counter_routes.py`. `shop_service.py` p
 webhooks, health and metrics around it.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
 from counterfoil_credentials.errors import Unavailable
 from counterfoil_service.access import BearerKey
 from counterfoil_service.errors import install_error_handlers
-from counterfoil_service.repeating import repeating
+from counterfoil_service.repeating import Lifespan, repeating, together
 from fastapi import APIRouter, FastAPI
 
 from counterfoil_verifier.counter import Counter
@@ -28,9 +28,6 @@ __all__ = ["MAX_BODY_BYTES", "READ_WITHIN_S", "create_app", "parse_form"]
 
 MAX_BODY_BYTES: Final = 524_288
 TIDY_EVERY_S: Final = 10.0
-
-Lifespan: TypeAlias = Callable[[object], AbstractAsyncContextManager[None]]
-"""Something that works while the service does."""
 
 
 def create_app(
@@ -53,7 +50,7 @@ def create_app(
 
     app = FastAPI(
         title="Counterfoil verifier",
-        lifespan=_together([repeating(tidy, TIDY_EVERY_S), *working]),
+        lifespan=together([repeating(tidy, TIDY_EVERY_S), *working]),
         docs_url=None,
         redoc_url=None,
         # OpenID4VP knows no redirects, and a wallet must not follow one.
@@ -71,14 +68,3 @@ def create_app(
     ):
         app.include_router(router)
     return app
-
-
-def _together(lifespans: Sequence[Lifespan]) -> Lifespan:
-    @asynccontextmanager
-    async def lifespan(app: object) -> AsyncGenerator[None, None]:
-        async with AsyncExitStack() as stack:
-            for each in lifespans:
-                await stack.enter_async_context(each(app))
-            yield
-
-    return lifespan

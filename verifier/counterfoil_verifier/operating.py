@@ -30,12 +30,12 @@ from counterfoil_service.logs import say
 from counterfoil_service.metrics import Metrics
 from counterfoil_service.operations import Operations
 from counterfoil_service.outbox import Webhooks
-from counterfoil_service.repeating import repeating
+from counterfoil_service.repeating import Lifespan, repeating
 from counterfoil_service.sql import Database
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import Response
 
-from counterfoil_verifier.app import Lifespan, create_app
+from counterfoil_verifier.app import create_app
 from counterfoil_verifier.counter import Counter
 from counterfoil_verifier.counter_routes import ERRORS
 from counterfoil_verifier.flag_feed import KeptFlags
