@@ -36,7 +36,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.keys import PublicKey
-from counterfoil_service.served_folder import is_loopback_origin, public_url
+from counterfoil_service.served_folder import loopback_origins, public_url
 
 FILE_NAME: Final = "issuer.json"
 DEVELOPMENT: Final = "allow_plain_http_on_loopback_for_development_only"
@@ -127,7 +127,9 @@ def parse_settings(data: bytes) -> Settings:
         may_revoke=frozenset(roles),
         staff=_staff(object_at(document, STAFF, FILE_NAME)) if STAFF in document else None,
         key_attesters=_key_attesters(document),
-        loopback_webhooks=_loopback_webhooks(document, develops=develops),
+        loopback_webhooks=loopback_origins(
+            document, LOOPBACK_WEBHOOKS, develops=develops, settings=FILE_NAME
+        ),
     )
 
 
@@ -158,18 +160,6 @@ def _key_attesters(document: JsonObject) -> frozenset[PublicKey]:
     where = f"{FILE_NAME}.{KEY_ATTESTERS}"
     keys = list_at(object_at(document, KEY_ATTESTERS, FILE_NAME), "keys", where)
     return frozenset(PublicKey.from_jwk(as_object(jwk, where), where) for jwk in keys)
-
-
-def _loopback_webhooks(document: JsonObject, *, develops: bool) -> frozenset[str]:
-    if LOOPBACK_WEBHOOKS not in document:
-        return frozenset()
-    where = f"{FILE_NAME}.{LOOPBACK_WEBHOOKS}"
-    if not develops:
-        raise Malformed("no such member outside a development set-up", "one", where)
-    origins = texts_at(document, LOOPBACK_WEBHOOKS, FILE_NAME)
-    if not all(is_loopback_origin(origin) for origin in origins):
-        raise Malformed("origins on this machine, such as http://127.0.0.1:9000", "another", where)
-    return frozenset(origins)
 
 
 def identifier(settings: Settings, *, given: str | None, listens: str | None) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from counterfoil_credentials.encoding import JsonObject, texts_at
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.key_file import load_or_create_private
 
@@ -121,3 +122,21 @@ def is_loopback_origin(origin: str) -> bool:
 
 def _fresh_key() -> bytes:
     return f"{secrets.token_urlsafe(32)}\n".encode()
+
+
+def loopback_origins(
+    document: JsonObject, name: str, *, develops: bool, settings: str
+) -> frozenset[str]:
+    """Give the origins on this machine under `name` in the file `settings`, none without it.
+
+    Raises `Malformed` outside a development set-up, and for an origin elsewhere.
+    """
+    if name not in document:
+        return frozenset()
+    where = f"{settings}.{name}"
+    if not develops:
+        raise Malformed("no such member outside a development set-up", "one", where)
+    origins = texts_at(document, name, settings)
+    if not all(map(is_loopback_origin, origins)):
+        raise Malformed("origins on this machine, such as http://127.0.0.1:9000", "another", where)
+    return frozenset(origins)
