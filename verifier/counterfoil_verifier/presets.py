@@ -44,6 +44,7 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_credentials.x509 import TrustAnchors
 
+from counterfoil_verifier.members import require_only
 from counterfoil_verifier.policy import (
     AllOf,
     AnsweredBy,
@@ -191,12 +192,12 @@ def parse_preset(data: bytes, where: str) -> Preset:
     Raises `Malformed` for a member that is missing, of another kind, or not known.
     """
     document = parse_object(data, where, max_bytes=MAX_BYTES)
-    _require_only(document, _MEMBERS, where)
+    require_only(document, _MEMBERS, where)
     name = text_at(document, "name", where)
     if not _NAME.fullmatch(name):
         raise Malformed("1 to 64 letters, digits, _ and -", "another text", f"{where}.name")
     retention = object_at(document, "retention", where)
-    _require_only(retention, ("days", "en", "zh"), f"{where}.retention")
+    require_only(retention, ("days", "en", "zh"), f"{where}.retention")
     answered_by = texts_at(document, "answered_by", where)
     if not answered_by or not all(_NAME.fullmatch(one) for one in answered_by):
         raise Malformed("names of types", "none, or another text", f"{where}.answered_by")
@@ -229,7 +230,7 @@ def _claims(
     for i, value in enumerate(list_at(document, "claims", where)):
         place = f"{where}.claims[{i}]"
         claim = as_object(value, place)
-        _require_only(claim, ("path", "why"), place)
+        require_only(claim, ("path", "why"), place)
         path = parse_path(claim.get("path"), f"{place}.path")
         if path in claims:
             raise Malformed("each claim once", "one twice", place)
@@ -253,7 +254,7 @@ def _ends(document: JsonObject, where: str) -> tuple[ClaimPath, str] | None:
     if "ends" not in document:
         return None
     ends, place = object_at(document, "ends", where), f"{where}.ends"
-    _require_only(ends, ("path", "code"), place)
+    require_only(ends, ("path", "code"), place)
     return parse_path(ends.get("path"), f"{place}.path"), _code(ends, place)
 
 
@@ -261,7 +262,7 @@ def _happened_within(document: JsonObject, where: str) -> tuple[ClaimPath, timed
     if "happened_within" not in document:
         return None
     happened, place = object_at(document, "happened_within", where), f"{where}.happened_within"
-    _require_only(happened, ("path", "days", "code"), place)
+    require_only(happened, ("path", "days", "code"), place)
     path = parse_path(happened.get("path"), f"{place}.path")
     return path, _days(happened, place), _code(happened, place)
 
@@ -270,13 +271,13 @@ def _shown_within(document: JsonObject, where: str) -> timedelta | None:
     if "holder_shown" not in document:
         return None
     shown, place = object_at(document, "holder_shown", where), f"{where}.holder_shown"
-    _require_only(shown, ("within_s",), place)
+    require_only(shown, ("within_s",), place)
     return _seconds(shown, "within_s", _MAX_SHOWN_S, place)
 
 
 def _words(document: JsonObject, name: str, where: str) -> Words:
     words, place = object_at(document, name, where), f"{where}.{name}"
-    _require_only(words, ("en", "zh"), place)
+    require_only(words, ("en", "zh"), place)
     return _words_in(words, place)
 
 
@@ -306,11 +307,6 @@ def _seconds(obj: JsonObject, name: str, most: int, where: str) -> timedelta:
     if not 1 <= seconds <= most:
         raise Malformed(f"1 to {most} seconds", f"{seconds}", f"{where}.{name}")
     return timedelta(seconds=seconds)
-
-
-def _require_only(obj: JsonObject, members: Iterable[str], where: str) -> None:
-    if unknown := sorted(obj.keys() - set(members)):
-        raise Malformed(f"only {', '.join(members)}", unknown[0], where)
 
 
 def preset_files() -> dict[str, bytes]:

@@ -38,11 +38,11 @@ from counterfoil_credentials.encoding import (
     optional_text_at,
     parse_object,
     text_at,
-    texts_at,
 )
 from counterfoil_credentials.errors import Malformed
-from counterfoil_service.served_folder import LOOPBACK, is_loopback_origin, public_url
+from counterfoil_service.served_folder import LOOPBACK, loopback_origins, public_url
 
+from counterfoil_verifier.members import require_only
 from counterfoil_verifier.requesting import Way
 from counterfoil_verifier.shop_trust import (
     TrustSettings,
@@ -164,8 +164,7 @@ def read_shop_file(directory: Path) -> ShopFile:
 def parse_shop_file(data: bytes) -> ShopFile:
     """Give the settings in the file's bytes; see `read_shop_file`."""
     document = parse_object(data, FILE_NAME, max_bytes=MAX_BYTES)
-    if unknown := sorted(document.keys() - _MEMBERS):
-        raise Malformed(f"only {', '.join(sorted(_MEMBERS))}", unknown[0], FILE_NAME)
+    require_only(document, sorted(_MEMBERS), FILE_NAME)
     develops = _flag(document, DEVELOPMENT)
     trusted = parse_trust(document, FILE_NAME)
     for issuer in trusted.trusts:
@@ -198,7 +197,9 @@ def parse_shop_file(data: bytes) -> ShopFile:
         loopback_routes_unsafely={
             name: text_at(routes, name, f"{FILE_NAME}.loopback_routes_unsafely") for name in routes
         },
-        loopback_webhooks=_webhooks(document, develops=develops),
+        loopback_webhooks=loopback_origins(
+            document, _WEBHOOKS, develops=develops, settings=FILE_NAME
+        ),
         upkeep=parse_upkeep(
             document,
             FILE_NAME,
@@ -220,18 +221,6 @@ def _require_certified(trusted: TrustSettings) -> None:
     if trusted.lists or trusted.trusts.keys() - trusted.anchors.keys():
         expected, found = "anchors for each issuer (strict)", "one known in another way"
         raise Malformed(expected, found, f"{FILE_NAME}.trusts")
-
-
-def _webhooks(document: JsonObject, *, develops: bool) -> frozenset[str]:
-    if _WEBHOOKS not in document:
-        return frozenset()
-    where = f"{FILE_NAME}.{_WEBHOOKS}"
-    if not develops:
-        raise Malformed("no such member outside a development set-up", "one", where)
-    origins = texts_at(document, _WEBHOOKS, FILE_NAME)
-    if not all(map(is_loopback_origin, origins)):
-        raise Malformed("origins on this machine, such as http://127.0.0.1:9000", "another", where)
-    return frozenset(origins)
 
 
 def _flag(document: JsonObject, name: str) -> bool:

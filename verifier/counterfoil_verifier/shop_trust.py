@@ -40,6 +40,7 @@ from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.trust_list import read_trust_list
 from counterfoil_credentials.x509 import TrustAnchors, first_subject
 
+from counterfoil_verifier.members import require_only
 from counterfoil_verifier.policy import AnsweredBy
 from counterfoil_verifier.trust import (
     Ending,
@@ -212,7 +213,7 @@ def _keys(document: JsonObject, where: str) -> dict[str, tuple[PinnedKey, ...]]:
 
 
 def _pinned(one: JsonObject, where: str) -> PinnedKey:
-    _require_only(one, ("jwk", "not_before", "not_after"), where)
+    require_only(one, ("jwk", "not_before", "not_after"), where)
     return PinnedKey(
         PublicKey.from_jwk(object_at(one, "jwk", where), f"{where}.jwk"),
         not_before=_instant(one, "not_before", where),
@@ -235,7 +236,7 @@ def _lists(document: JsonObject, where: str) -> tuple[ListFile, ...]:
     for i, value in enumerate(_few(list_at(document, "trust_lists", where), place)):
         here = f"{place}[{i}]"
         one = as_object(value, here)
-        _require_only(one, ("url", "jwk", "presets"), here)
+        require_only(one, ("url", "jwk", "presets"), here)
         url = text_at(one, "url", here)
         if not url.startswith("https://"):
             raise Malformed("an https URL", "another", f"{here}.url")
@@ -293,8 +294,3 @@ def _few(values: Sequence[Json], where: str) -> Sequence[Json]:
     if not 1 <= len(values) <= _MOST:
         raise Malformed(f"1 to {_MOST}", f"{len(values)}", where)
     return values
-
-
-def _require_only(obj: JsonObject, members: Sequence[str], where: str) -> None:
-    if unknown := sorted(obj.keys() - set(members)):
-        raise Malformed(f"only {', '.join(members)}", unknown[0], where)

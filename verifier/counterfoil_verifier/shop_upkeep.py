@@ -29,6 +29,7 @@ from counterfoil_verifier.flag_feed import (
     read_flags,
 )
 from counterfoil_verifier.flags import Flags
+from counterfoil_verifier.members import require_only
 from counterfoil_verifier.shop_trust import file_name_at
 
 MEMBERS: Final = frozenset({"flags", "results_to", "preload_every_s", "remember_signatures"})
@@ -137,7 +138,7 @@ def _in(folder: Path, name: str, max_bytes: int = MAX_FEED_BYTES) -> bytes:
 
 
 def _flags(obj: JsonObject, where: str) -> FeedFile:
-    _require_only(obj, ("url", "file", "jwk", "every_s"), where)
+    require_only(obj, ("url", "file", "jwk", "every_s"), where)
     if ("url" in obj) is ("file" in obj):
         raise Malformed("a url, or a file of the folder", "both or neither", where)
     key = None
@@ -160,7 +161,7 @@ def _flags(obj: JsonObject, where: str) -> FeedFile:
 
 
 def _results_to(obj: JsonObject, where: str) -> ResultsTo:
-    _require_only(obj, ("url", "key_file", "every_s"), where)
+    require_only(obj, ("url", "key_file", "every_s"), where)
     return ResultsTo(
         url=text_at(obj, "url", where).removesuffix("/"),
         key_file=file_name_at(obj, "key_file", where),
@@ -177,8 +178,3 @@ def _seconds(obj: JsonObject, name: str, where: str, *, least: int = 1) -> int:
     if not least <= seconds <= _LONGEST_S:
         raise Malformed(f"{least} to {_LONGEST_S} seconds", f"{seconds}", f"{where}.{name}")
     return seconds
-
-
-def _require_only(obj: JsonObject, members: tuple[str, ...], where: str) -> None:
-    if unknown := sorted(obj.keys() - set(members)):
-        raise Malformed(f"only {', '.join(members)}", unknown[0], where)
