@@ -66,7 +66,7 @@ class VerifierPool:
         try:
             # This process does its own share: it has nothing to hand over for that.
             others = [
-                self._started().submit(_verified, (each[i : i + share], now))
+                self._started().submit(_verified, each[i : i + share], now)
                 for i in range(share, len(each), share)
             ]
             outcomes = self._here().verify_each(each[:share], now=now)
@@ -114,8 +114,5 @@ def _own() -> Verifier:
     return verifier
 
 
-def _verified(
-    chunk: tuple[list[tuple[VpToken, PresentationRequest]], datetime],
-) -> list[Decision]:
-    pairs, now = chunk
+def _verified(pairs: list[tuple[VpToken, PresentationRequest]], now: datetime) -> list[Decision]:
     return _own().verify_each(pairs, now=now)
