@@ -11,8 +11,10 @@ are in `counterfoil_consent.app`, their SQL stores in `counterfoil_consent.sql_s
 """
 
 from counterfoil_consent.client import fetch_custodian
+from counterfoil_consent.completion import Completion, CompletionKind
 from counterfoil_consent.custodian import Custodian
 from counterfoil_consent.erasure import verify_erasure_receipt
+from counterfoil_consent.events import Pause, sign_end_of, sign_pause
 from counterfoil_consent.facts import Facts, IssuerTrust, StatusCheck
 from counterfoil_consent.holder import (
     Asked,
@@ -21,6 +23,7 @@ from counterfoil_consent.holder import (
     FetchedNotices,
     GrantPackage,
     NoticeSource,
+    Pausing,
     PresentationAsk,
     PresentationMaker,
     Proof,
@@ -31,11 +34,13 @@ from counterfoil_consent.holder import (
     fetch_erasure_receipt,
     grant,
     read_consent_request,
+    send_pause,
     send_withdrawal,
     withdraw,
 )
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
 from counterfoil_consent.key_folder import FileKeyFolder, KeyFolder, MemoryKeyFolder
+from counterfoil_consent.parties import AuthorityParty, CustodianParty, RecipientParty
 from counterfoil_consent.receiver import Notice, Opened, Receiver, Wish
 from counterfoil_consent.receiver_store import MemoryReceiverStore, ReceiverStore
 from counterfoil_consent.states import (
@@ -49,6 +54,8 @@ from counterfoil_consent.states import (
     Requested,
     Retained,
     State,
+    Suspended,
+    Terminated,
     Trigger,
     Withdrawn,
     state_from_json,
@@ -58,7 +65,6 @@ from counterfoil_consent.store import CustodianStore, MemoryStore
 from counterfoil_consent.terms import (
     ClaimName,
     ClaimTerm,
-    CustodianParty,
     Necessity,
     Operation,
     Purpose,
@@ -70,9 +76,12 @@ __all__ = [
     "Active",
     "Agreement",
     "Asked",
+    "AuthorityParty",
     "ClaimName",
     "ClaimTerm",
     "Completed",
+    "Completion",
+    "CompletionKind",
     "Custodian",
     "CustodianParty",
     "CustodianStore",
@@ -99,16 +108,21 @@ __all__ = [
     "NoticeSource",
     "Opened",
     "Operation",
+    "Pause",
+    "Pausing",
     "PresentationAsk",
     "PresentationMaker",
     "Proof",
     "Purpose",
     "Receiver",
     "ReceiverStore",
+    "RecipientParty",
     "Requested",
     "Retained",
     "State",
     "StatusCheck",
+    "Suspended",
+    "Terminated",
     "Terms",
     "Trigger",
     "Wish",
@@ -121,7 +135,10 @@ __all__ = [
     "fetch_erasure_receipt",
     "grant",
     "read_consent_request",
+    "send_pause",
     "send_withdrawal",
+    "sign_end_of",
+    "sign_pause",
     "state_from_json",
     "state_to_json",
     "verify_erasure_receipt",

@@ -1,6 +1,6 @@
 """HTTP faces: the custodian as a service, the receiver as routes that a brand's app mounts.
 
-    create_app(custodian)                          the custodian, five routes
+    create_app(custodian)                          the custodian, seven routes
     receiver_routes(receiver, back_office_key)     /consent/…, mounted by an app that
                                                    has installed the house's error handlers
 
@@ -75,6 +75,10 @@ def create_app(custodian: Custodian, *, sweep_every_s: float = SWEEP_EVERY_S) ->
     def lease(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer({"lease": custodian.lease(grant_id, _token(body))})
 
+    @app.post("/grants/{grant_id}/pause")
+    def pause(grant_id: str, body: RawBody) -> JSONResponse:
+        return _answer(custodian.pause(grant_id, _token(body)).to_json())
+
     @app.post("/grants/{grant_id}/end")
     def end(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer({"statement": custodian.end(grant_id, _token(body))})
@@ -134,9 +138,17 @@ def receiver_routes(
     def end(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer({"stop_notice": receiver.end(grant_id, _token(body))})
 
+    @routes.post("/grants/{grant_id}/end/pause")
+    def pause(grant_id: str, body: RawBody) -> JSONResponse:
+        return _answer(receiver.pause(grant_id, _token(body)).to_json())
+
     @routes.post("/grants/{grant_id}/complete", dependencies=staff)
     def complete(grant_id: str) -> JSONResponse:
         return _answer({"stop_notice": receiver.complete(grant_id)})
+
+    @routes.post("/grants/{grant_id}/terminate", dependencies=staff)
+    def terminate(grant_id: str) -> JSONResponse:
+        return _answer({"stop_notice": receiver.terminate(grant_id)})
 
     @routes.post("/grants/{grant_id}/read", dependencies=staff)
     def read(grant_id: str, body: ReadRequest) -> JSONResponse:

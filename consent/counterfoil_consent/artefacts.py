@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from counterfoil_credentials.dids import Did, key_of_did_jwk
+from counterfoil_credentials.dids import Did
 from counterfoil_credentials.encoding import (
     JsonObject,
     b64url,
@@ -33,6 +33,7 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.keys import Signer
 
+from counterfoil_consent.parties import did_at
 from counterfoil_consent.sealing import SealingKey, share_of
 from counterfoil_consent.spec import (
     CUSTODIAN_KEY_TYP,
@@ -123,7 +124,11 @@ class CustodianKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """The share, and all that the custodian learns: digests, two keys, one purpose, two limits."""
+    """The share, and all that the custodian learns: digests, keys, one purpose, two limits.
+
+    `completer` and `authority` may end the grant beside its holder and its receiver;
+    without a completer the receiver completes.
+    """
 
     grant_id: GrantId
     holder: Did
@@ -133,6 +138,9 @@ class Registration:
     valid_until: datetime
     max_reads: int
     share: bytes = field(repr=False)
+    completer: Did | None = None
+    authority: Did | None = None
+    is_single_use: bool = False
 
     def sign(self, signer: Signer, *, audience: str, now: datetime) -> str:
         """Sign with the pairwise key."""
@@ -147,6 +155,12 @@ class Registration:
             "max_reads": self.max_reads,
             "share": b64url(self.share),
         }
+        if self.completer is not None:
+            claims["completer"] = self.completer
+        if self.authority is not None:
+            claims["authority"] = self.authority
+        if self.is_single_use:
+            claims["single_use"] = True
         return sign_artefact(claims, typ=REGISTRATION_TYP, signer=signer)
 
     @staticmethod
@@ -158,23 +172,28 @@ class Registration:
             *("iss", "aud", "iat", "grant_id", "receiver", "grant_digest"),
             *("purpose", "valid_until", "max_reads", "share"),
         )
-        require_members(claims, members, where)
+        others = ("completer", "authority", "single_use")
+        require_members(claims, members, where, optional=others)
         _require_audience(claims, audience, where)
-        receiver = text_at(claims, "receiver", where)
-        key_of_did_jwk(receiver, f"{where}.receiver")
         reads = int_at(claims, "max_reads", where)
         if not 1 <= reads <= MAX_READS:
             raise Malformed(f"1 to {MAX_READS} reads", "another number", f"{where}.max_reads")
+        is_single_use = claims.get("single_use", False)
+        if not isinstance(is_single_use, bool) or (is_single_use and reads != 1):
+            raise Malformed("true, with one read", "another", f"{where}.single_use")
         share = from_b64url(text_at(claims, "share", where), f"{where}.share")
         return Registration(
             grant_id=_grant_id(claims, where),
             holder=Did(text_at(claims, "iss", where)),
-            receiver=Did(receiver),
+            receiver=did_at(claims, "receiver", where),
             grant_digest=_digest(claims, "grant_digest", where),
             purpose=_purpose(claims, where),
             valid_until=instant_at(claims, "valid_until", where),
             max_reads=reads,
             share=share_of(share, f"{where}.share"),
+            completer=_optional_did(claims, "completer", where),
+            authority=_optional_did(claims, "authority", where),
+            is_single_use=is_single_use,
         )
 
 
@@ -416,6 +435,10 @@ def trigger_at(claims: JsonObject, where: str) -> Trigger:
         return Trigger(text_at(claims, "trigger", where))
     except ValueError as cause:
         raise Malformed("a known trigger", "another", f"{where}.trigger") from cause
+
+
+def _optional_did(claims: JsonObject, name: str, where: str) -> Did | None:
+    return did_at(claims, name, where) if name in claims else None
 
 
 def _grant_id(claims: JsonObject, where: str) -> GrantId:

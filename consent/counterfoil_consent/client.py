@@ -15,7 +15,7 @@ from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.spec import FORM_MEDIA_TYPE, JSON_MEDIA_TYPE, TOKEN_MEDIA_TYPE
 
-from counterfoil_consent.terms import CustodianParty
+from counterfoil_consent.parties import CustodianParty
 from counterfoil_consent.wire import GrantId
 
 _MAX_ANSWER_BYTES: Final = 65_536

@@ -27,12 +27,19 @@ from counterfoil_consent.artefacts import (
     Receipt,
     Registration,
 )
-from counterfoil_consent.events import read_end
+from counterfoil_consent.events import Parties, Pause, read_end, read_pause
 from counterfoil_consent.key_folder import KeyFolder, KeyNote
+from counterfoil_consent.parties import CustodianParty
 from counterfoil_consent.sealing import OpeningKey, Role, open_share, seal_share
 from counterfoil_consent.states import Trigger
-from counterfoil_consent.store import CustodianStore, Custody, Ended, Kept, Reserved
-from counterfoil_consent.terms import CustodianParty
+from counterfoil_consent.store import (
+    CustodianStore,
+    Custody,
+    Ended,
+    Kept,
+    Reserved,
+    is_due,
+)
 from counterfoil_consent.wire import (
     SKEW,
     Clock,
@@ -130,11 +137,7 @@ class Custodian:
             self._require_opens(registration)
             self._keys.annotate(
                 grant_id,
-                KeyNote(
-                    holder=registration.holder,
-                    receiver=registration.receiver,
-                    grant_digest=registration.grant_digest,
-                ),
+                _note_of_registration(registration),
             )
             row = self._store.keep(registration)
         match row:
@@ -162,7 +165,7 @@ class Custodian:
 
         `Refused` codes: `grant-unknown`, `grant-ended`, `signed-by-another`,
         `purpose-differs`, `lease-request-not-fresh`, `receipt-missing`,
-        `reads-used-up`, `lease-request-replayed`.
+        `grant-suspended`, `reads-used-up`, `lease-request-replayed`.
         """
         kept = self._require_kept(grant_id)
         rules = kept.registration
@@ -172,6 +175,7 @@ class Custodian:
         _require_recent(asked.asked_at, now, "lease_request")
         if asked.purpose is not rules.purpose:
             raise refuse("purpose-differs", "the purpose granted", "another", "purpose")
+        self._require_running(rules.grant_id)
         key = self._key(rules.grant_id)
         counted = self._keys.reads(rules.grant_id)
         read = self._store.count_read(rules.grant_id, asked.request_id, now, counted)
@@ -179,9 +183,11 @@ class Custodian:
             raise self._why_not(rules.grant_id)
         # Beside the keys too, before the lease is given: a restored row counts on from there.
         self._keys.count_read(rules.grant_id)
+        # Once more: whoever was told "suspended" meanwhile sees no lease given after it.
+        self._require_running(rules.grant_id)
         part = open_share(rules.share, key, rules.grant_id, Role.CUSTODIAN)
         context = f"{asked.request_id} {asked.purpose.value}"
-        return Lease(
+        lease = Lease(
             grant_id=rules.grant_id,
             request_id=asked.request_id,
             purpose=asked.purpose,
@@ -190,12 +196,31 @@ class Custodian:
             expires_at=min(now + self._lease_length, rules.valid_until),
             share=seal_share(part, asked.reader, rules.grant_id, Role.READER, context),
         ).sign(self._signer)
+        if rules.is_single_use:
+            self._finish(self._complete(kept, now))
+        return lease
+
+    def pause(self, grant_id: str, token: str) -> Pause:
+        """Suspend or resume a grant by its holder's word; give the pause that holds now.
+
+        An older one than the last changes nothing: its sequence is lower. Kept beside
+        the keys, for a restored database must not resume anything.
+        """
+        kept = self._require_kept(grant_id)
+        pause = read_pause(
+            token, grant_id=kept.grant_id, holder=kept.holder, audience=self.party.origin
+        )
+        found = self._keys.pause(kept.grant_id)
+        if found is not None and found >= pause:
+            return found
+        return self._keys.add_pause(kept.grant_id, pause)
 
     def end(self, grant_id: str, token: str) -> str:
         """End a grant for ever and give the signed `KeyDestruction`.
 
-        The holder withdraws or the receiver completes; asked again, by whichever
-        of them and for whichever reason, the first statement is the answer.
+        The holder withdraws, the receiver or another whom the terms name completes or
+        terminates; asked again, by whichever of them and for whichever reason, the
+        first statement is the answer.
         """
         named = grant_id_of(grant_id, "grant_id")
         row = self._store.find(named)
@@ -206,13 +231,12 @@ class Custodian:
         event = read_end(
             token,
             grant_id=named,
-            holder=note.holder,
-            receiver=note.receiver,
+            parties=_parties_of(note),
             audience=self.party.origin,
             now=now,
         )
-        if isinstance(row, Kept) and now >= row.registration.valid_until:
-            return self._finish(self._expire(row))
+        if isinstance(row, Kept) and is_due(row, now):
+            return self._finish(self._end_due(row, now))
         if row is not None:
             return self._finish(self._store.end(named, event.trigger, whole_second(now)))
         # A restored database has forgotten the grant; what stands beside the key has not.
@@ -250,7 +274,7 @@ class Custodian:
     def _end_one(self, grant_id: GrantId, now: datetime) -> None:
         match self._store.find(grant_id):
             case Kept() as kept:
-                self._finish(self._expire(kept))
+                self._finish(self._end_due(kept, now))
             case Reserved():
                 self._finish(self._store.end(grant_id, Trigger.EXPIRED, whole_second(now)))
             case row:
@@ -303,8 +327,19 @@ class Custodian:
         self._store.state_destruction(row.grant_id, statement)
         return statement
 
-    def _expire(self, kept: Kept) -> Custody | None:
-        return self._store.end(kept.grant_id, Trigger.EXPIRED, kept.registration.valid_until)
+    def _end_due(self, kept: Kept, now: datetime) -> Custody | None:
+        ends = kept.registration.valid_until
+        if now >= ends:
+            return self._store.end(kept.grant_id, Trigger.EXPIRED, ends)
+        return self._complete(kept, now)
+
+    def _complete(self, kept: Kept, now: datetime) -> Custody | None:
+        return self._store.end(kept.grant_id, Trigger.COMPLETED, whole_second(now))
+
+    def _require_running(self, grant_id: GrantId) -> None:
+        pause = self._keys.pause(grant_id)
+        if pause is not None and pause.is_suspended:
+            raise refuse("grant-suspended", "a grant that runs", "one that is paused", "grant_id")
 
     def _require_kept(self, grant_id: str) -> Kept:
         row = self._store.find(grant_id_of(grant_id, "grant_id"))
@@ -318,8 +353,8 @@ class Custodian:
         return row
 
     def _require_not_ended(self, row: Custody, now: datetime) -> None:
-        if isinstance(row, Kept) and now >= row.registration.valid_until:
-            self._finish(self._expire(row))
+        if isinstance(row, Kept) and is_due(row, now):
+            self._finish(self._end_due(row, now))
             raise _ended_refusal()
         if isinstance(row, Ended) or self._keys.is_destroyed(row.grant_id):
             raise _ended_refusal()
@@ -365,16 +400,32 @@ class Custodian:
 def _note_of(row: Custody | None) -> KeyNote | None:
     match row:
         case Kept():
-            rules = row.registration
-            return KeyNote(
-                holder=rules.holder, receiver=rules.receiver, grant_digest=rules.grant_digest
-            )
+            return _note_of_registration(row.registration)
         case Ended():
             return KeyNote(holder=row.holder, receiver=row.receiver, grant_digest=row.grant_digest)
         case Reserved():
             return KeyNote(holder=row.holder)
         case None:
             return None
+
+
+def _note_of_registration(rules: Registration) -> KeyNote:
+    return KeyNote(
+        holder=rules.holder,
+        receiver=rules.receiver,
+        grant_digest=rules.grant_digest,
+        completer=rules.completer,
+        authority=rules.authority,
+    )
+
+
+def _parties_of(note: KeyNote) -> Parties:
+    return Parties(
+        holder=note.holder,
+        receiver=note.receiver,
+        completer=note.receiver if note.completer is None else note.completer,
+        authority=note.authority,
+    )
 
 
 def _require_holder(row: Custody, holder: Did) -> None:

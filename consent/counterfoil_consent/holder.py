@@ -50,8 +50,9 @@ from counterfoil_consent.artefacts import (
 )
 from counterfoil_consent.client import CustodianClient, post, post_form
 from counterfoil_consent.erasure import verify_erasure_receipt
-from counterfoil_consent.events import sign_end
+from counterfoil_consent.events import Pause, sign_end
 from counterfoil_consent.grant import sign_grant
+from counterfoil_consent.parties import origin_of
 from counterfoil_consent.sealing import SealingKey, seal
 from counterfoil_consent.spec import GRANT_VCT
 from counterfoil_consent.states import (
@@ -68,7 +69,6 @@ from counterfoil_consent.states import (
 from counterfoil_consent.terms import (
     ClaimName,
     Terms,
-    origin_of,
     parse_transaction_data,
 )
 from counterfoil_consent.wire import (
@@ -150,13 +150,17 @@ class Asked:
         random: Random,
         valid_until: datetime | None = None,
         max_reads: int | None = None,
+        recipients: Collection[Did] | None = None,
     ) -> "Decided":
         """Choose what to grant: these claims, and a sooner end or fewer reads if she likes.
 
-        Optional claims are off unless named. Raises `Refused` with
-        `required-claim-missing` when the receiver could not do with the rest.
+        Optional claims are off unless named, recipients all in unless some are named.
+        Raises `Refused` with `required-claim-missing` when the receiver could not do with
+        the rest.
         """
-        terms = self.terms.narrow(claims, valid_until=valid_until, max_reads=max_reads)
+        terms = self.terms.narrow(
+            claims, valid_until=valid_until, max_reads=max_reads, recipients=recipients
+        )
         if missing := terms.missing_reasons(self.terms):
             raise Refused(*missing)
         return Decided(asked=self, terms=terms, grant_id=fresh_grant_id(random), holder=holder)
@@ -300,6 +304,17 @@ class Ending:
 
     stopped_at: datetime | None
     key_destroyed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pausing:
+    """The pause that holds at each party now. None: it has not answered, send again.
+
+    A `sequence` above the one that was sent means that a later word was there before.
+    """
+
+    custodian: Pause | None
+    receiver: Pause | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -454,6 +469,9 @@ def grant(
         valid_until=terms.valid_until,
         max_reads=terms.max_reads,
         share=sealed.custodian_share,
+        completer=None if terms.completion is None else terms.completion.by,
+        authority=None if terms.authority is None else terms.authority.did,
+        is_single_use=terms.is_single_use,
     )
     return GrantPackage(
         granted=granted,
@@ -505,6 +523,26 @@ def withdraw(given: Granted, *, signer: Signer, now: datetime, random: Random) -
         raise Misuse("expected the grant's own signer, found another")
     token = sign_end(given.agreement, Trigger.WITHDRAWN, signer=signer, now=now, random=random)
     return Withdrawal(withdrawn=given.withdraw(now.replace(microsecond=0)), token=token)
+
+
+def send_pause(agreement: Agreement, token: str, *, fetcher: Fetcher) -> Pausing:
+    """Tell the custodian and the receiver of a pause or resumption (`sign_pause`).
+
+    Each whether or not the other answers. From the custodian's answer on nothing is
+    read, whatever the receiver does. A party that does not answer is None: send again.
+    """
+    terms = agreement.terms
+    held: list[Pause | None] = []
+    for url, who in (
+        (f"{terms.custodian.origin}/grants/{agreement.grant_id}/pause", "custodian"),
+        (terms.pause_url(agreement.grant_id), "receiver"),
+    ):
+        try:
+            answer = post(fetcher, url, token.encode("ascii"), media_type=TOKEN_MEDIA_TYPE, who=who)
+            held.append(Pause.from_json(answer, who))
+        except (Malformed, Refused, Unavailable):
+            held.append(None)
+    return Pausing(custodian=held[0], receiver=held[1])
 
 
 def send_withdrawal(withdrawal: Withdrawal, *, fetcher: Fetcher) -> Ending:

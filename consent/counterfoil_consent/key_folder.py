@@ -15,6 +15,7 @@ look like keys that are destroyed.
 """
 
 import os
+import re
 import secrets
 import threading
 from collections.abc import Generator
@@ -33,11 +34,13 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Misuse, Refused, Unavailable
 
+from counterfoil_consent.events import Pause, later_pause
 from counterfoil_consent.sealing import OpeningKey
 from counterfoil_consent.wire import Digest, GrantId, Random, refuse
 
 _KEY_BYTES: Final = 32
 _MARKER: Final = "in-use"
+_PAUSE: Final = re.compile(r"(\d{1,16}) ([01])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class KeyNote:
     holder: Did
     receiver: Did | None = None
     grant_digest: Digest | None = None
+    completer: Did | None = None
+    authority: Did | None = None
 
     def to_json(self) -> JsonObject:
         """Give the note for storage."""
@@ -59,19 +64,29 @@ class KeyNote:
             obj["receiver"] = self.receiver
         if self.grant_digest is not None:
             obj["grant_digest"] = self.grant_digest
+        if self.completer is not None:
+            obj["completer"] = self.completer
+        if self.authority is not None:
+            obj["authority"] = self.authority
         return obj
 
     @staticmethod
     def from_json(obj: JsonObject) -> "KeyNote":
         """Read a stored note."""
         where = "stored_note"
-        receiver = optional_text_at(obj, "receiver", where)
         digest = optional_text_at(obj, "grant_digest", where)
         return KeyNote(
             holder=Did(text_at(obj, "holder", where)),
-            receiver=None if receiver is None else Did(receiver),
+            receiver=_did(obj, "receiver", where),
             grant_digest=None if digest is None else Digest(digest),
+            completer=_did(obj, "completer", where),
+            authority=_did(obj, "authority", where),
         )
+
+
+def _did(obj: JsonObject, name: str, where: str) -> Did | None:
+    found = optional_text_at(obj, name, where)
+    return None if found is None else Did(found)
 
 
 class KeyFolder(Protocol):
@@ -103,6 +118,14 @@ class KeyFolder(Protocol):
 
     def annotate(self, name: GrantId, note: KeyNote) -> None:
         """Add receiver and digest to the note, once; `already-registered` for others."""
+        ...
+
+    def pause(self, name: GrantId) -> Pause | None:
+        """Give the pause or resumption that holds: the one with the highest sequence."""
+        ...
+
+    def add_pause(self, name: GrantId, pause: Pause) -> Pause:
+        """Add one, on disk when this returns; give the one that holds now."""
         ...
 
     def reads(self, name: GrantId) -> int:
@@ -146,6 +169,7 @@ class MemoryKeyFolder:
         self._keys: dict[GrantId, OpeningKey] = {}
         self._notes: dict[GrantId, KeyNote] = {}
         self._reads: dict[GrantId, int] = {}
+        self._pauses: dict[GrantId, Pause] = {}
         self._ended: dict[GrantId, str] = {}
         self._lock = threading.Lock()
 
@@ -179,6 +203,15 @@ class MemoryKeyFolder:
         with self._lock:
             _require_first(self._notes.get(name), note)
             self._notes[name] = note
+
+    def pause(self, name: GrantId) -> Pause | None:
+        with self._lock:
+            return self._pauses.get(name)
+
+    def add_pause(self, name: GrantId, pause: Pause) -> Pause:
+        with self._lock:
+            self._pauses[name] = later_pause(self._pauses.get(name), pause)
+            return self._pauses[name]
 
     def reads(self, name: GrantId) -> int:
         with self._lock:
@@ -272,6 +305,15 @@ class FileKeyFolder:
                 draft.replace(self._note(name))
                 self._sync()
 
+    def pause(self, name: GrantId) -> Pause | None:
+        with self._in_use():
+            return self._find_pause(name)
+
+    def add_pause(self, name: GrantId, pause: Pause) -> Pause:
+        with self._in_use():
+            self._append(self._pauses(name), f"{pause.sequence} {int(pause.is_suspended)}\n")
+            return later_pause(self._find_pause(name), pause)
+
     def reads(self, name: GrantId) -> int:
         with self._in_use():
             path = self._tally(name)
@@ -279,17 +321,7 @@ class FileKeyFolder:
 
     def count_read(self, name: GrantId) -> None:
         with self._in_use():
-            path = self._tally(name)
-            is_first = not path.exists()
-            # Appending a byte is one step whoever else counts, in this process or another.
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                os.write(descriptor, b".")
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            if is_first:
-                self._sync()
+            self._append(self._tally(name), ".")
 
     def destroy(self, name: GrantId) -> None:
         with self._in_use():
@@ -341,6 +373,29 @@ class FileKeyFolder:
             path.unlink()
             self._sync()
 
+    def _find_pause(self, name: GrantId) -> Pause | None:
+        path = self._pauses(name)
+        if not path.exists():
+            return None
+        found: Pause | None = None
+        # What follows the last line break was being written when the power went.
+        for line in path.read_text().split("\n")[:-1]:
+            if words := _PAUSE.fullmatch(line):
+                found = later_pause(found, Pause(int(words[1]), words[2] == "1"))
+        return found
+
+    def _append(self, path: Path, text: str) -> None:
+        is_first = not path.exists()
+        # Appending is one step whoever else appends, in this process or another.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(descriptor, text.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_first:
+            self._sync()
+
     def _key(self, name: GrantId) -> Path:
         return self._folder / f"{name}.key"
 
@@ -349,6 +404,9 @@ class FileKeyFolder:
 
     def _tally(self, name: GrantId) -> Path:
         return self._folder / f"{name}.reads"
+
+    def _pauses(self, name: GrantId) -> Path:
+        return self._folder / f"{name}.pauses"
 
     def _tombstone(self, name: GrantId) -> Path:
         return self._folder / f"{name}.ended"

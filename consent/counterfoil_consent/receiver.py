@@ -36,11 +36,18 @@ from counterfoil_consent.artefacts import (
     StopNotice,
 )
 from counterfoil_consent.client import CustodianClient
+from counterfoil_consent.completion import Completion
 from counterfoil_consent.erasure import ErasedSystem, ErasureReceipt, Method, System
-from counterfoil_consent.events import EndEvent, read_end, sign_end
+from counterfoil_consent.events import EndEvent, Parties, Pause, read_end, read_pause, sign_end
 from counterfoil_consent.facts import Facts, IssuerTrust, LeaseCount, StatusCheck, verify_facts
 from counterfoil_consent.grant import check_grant, grant_digest_of
 from counterfoil_consent.key_folder import KeyFolder
+from counterfoil_consent.parties import (
+    AuthorityParty,
+    CustodianParty,
+    ReceiverParty,
+    RecipientParty,
+)
 from counterfoil_consent.receiver_store import (
     Ending,
     OpenRequest,
@@ -56,14 +63,12 @@ from counterfoil_consent.sealing import (
     open_share,
 )
 from counterfoil_consent.spec import GRANT_QUERY_ID, GRANT_VCT
-from counterfoil_consent.states import Active, Erased, Granted, Requested, Trigger
+from counterfoil_consent.states import Active, Erased, Granted, Requested, Suspended, Trigger
 from counterfoil_consent.terms import (
     ClaimTerm,
-    CustodianParty,
     NoticeReference,
     Operation,
     Purpose,
-    ReceiverParty,
     Terms,
 )
 from counterfoil_consent.wire import (
@@ -102,7 +107,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a receiver wants to ask: the part of the terms that it decides anew each time."""
+    """What a receiver wants to ask: the part of the terms that it decides anew each time.
+
+    With recipients the operations include `Operation.SHARE`. A single use has one read.
+    """
 
     purpose: Purpose
     claims: Sequence[ClaimTerm]
@@ -111,6 +119,9 @@ class Wish:
     max_reads: int
     jurisdiction: str
     operations: Sequence[Operation] = (Operation.USE, Operation.STORE)
+    recipients: Sequence[RecipientParty] = ()
+    completion: Completion | None = None
+    authority: AuthorityParty | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +281,7 @@ class Receiver:
         if digest_of(bundle) != grant.state.agreement.bundle_digest:
             raise refuse("bundle-mismatch", "the bundle that the grant names", "another", "bundle")
         match grant.state:
-            case Active():
+            case Active() | Suspended():
                 return grant.state.receipt
             case Granted():
                 receipt = Receipt(
@@ -306,20 +317,25 @@ class Receiver:
             raise Unavailable("expected the sealing key, found neither key nor tombstone")
         reader = OpeningKey.generate(self._random)
         lease = self._lease(grant, purpose, reader)
-        context = f"{lease.request_id} {purpose.value}"
-        part = open_share(lease.share, reader, grant.grant_id, Role.READER, context)
-        facts = verify_facts(
-            open_bundle(SealedBundle.from_bytes(bundle), receiver_key=key, custodian_part=part),
-            grant.state.agreement,
-            trust=self._trust,
-            status=self._status,
-            lease=LeaseCount(lease.read, grant.terms.max_reads),
-            now=self._clock(),
-        )
         try:
-            yield facts
+            context = f"{lease.request_id} {purpose.value}"
+            part = open_share(lease.share, reader, grant.grant_id, Role.READER, context)
+            facts = verify_facts(
+                open_bundle(SealedBundle.from_bytes(bundle), receiver_key=key, custodian_part=part),
+                grant.state.agreement,
+                trust=self._trust,
+                status=self._status,
+                lease=LeaseCount(lease.read, grant.terms.max_reads),
+                now=self._clock(),
+            )
+            try:
+                yield facts
+            finally:
+                facts.close()
         finally:
-            facts.close()
+            # The lease is spent whatever came of it.
+            if grant.terms.is_single_use:
+                self.complete(grant.grant_id)
 
     def end(self, grant_id: str, token: str) -> str:
         """Stop and erase on a verified event, and give our signed stop notice.
@@ -332,16 +348,54 @@ class Receiver:
         event = read_end(
             token,
             grant_id=grant.grant_id,
-            holder=grant.state.agreement.holder,
-            receiver=self.party.did,
+            parties=Parties.of(grant.state.agreement),
             audience=self.party.client_id,
             now=self._clock(),
         )
         return self._conclude(grant.grant_id, event, token)
 
     def complete(self, grant_id: str) -> str:
-        """End a grant because its purpose is fulfilled; gives our signed stop notice."""
-        return self.end(grant_id, self._completion(self._grant(grant_id)))
+        """End a grant because its purpose is fulfilled; gives our signed stop notice.
+
+        Raises `Refused` with `signed-by-another` where the terms leave that to somebody else.
+        """
+        return self._end_ourselves(grant_id, Trigger.COMPLETED)
+
+    def terminate(self, grant_id: str) -> str:
+        """End a grant because we want to read no more; gives our signed stop notice."""
+        return self._end_ourselves(grant_id, Trigger.TERMINATED)
+
+    def pause(self, grant_id: str, token: str) -> Pause:
+        """Suspend or resume a grant by its holder's word; give the pause that holds now.
+
+        An older word than the last changes nothing. `Refused` with `grant-ended` after
+        the end, with `grant-not-active` before our receipt.
+        """
+        grant = self._grant(grant_id)
+        pause = read_pause(
+            token,
+            grant_id=grant.grant_id,
+            holder=grant.state.agreement.holder,
+            audience=self.party.client_id,
+        )
+
+        def paused(grant: ReceivedGrant) -> ReceivedGrant | None:
+            if isinstance(grant.state, Granted) and pause.sequence <= grant.paused:
+                return None
+            match grant.state:
+                case Active() if pause.is_suspended:
+                    return replace(grant, state=grant.state.suspend(), paused=pause.sequence)
+                case Suspended() if not pause.is_suspended:
+                    return replace(grant, state=grant.state.resume(), paused=pause.sequence)
+                case Active() | Suspended():
+                    return replace(grant, paused=pause.sequence)
+                case Granted():
+                    raise refuse("grant-not-active", "a grant with its bundle", "none", "grant")
+                case _:
+                    raise _ended()
+
+        found = self._advance(grant.grant_id, paused)
+        return Pause(found.paused, isinstance(found.state, Suspended))
 
     def erasure_receipt(self, grant_id: str) -> str:
         """Give the signed erasure receipt of an ended grant."""
@@ -382,7 +436,8 @@ class Receiver:
     def _end_one(self, grant_id: GrantId) -> None:
         grant = self._grant(grant_id)
         if isinstance(grant.state, Granted):
-            token = self._completion(grant)
+            # The custodian's clock says "expired" too; ours may be the only word it gets.
+            token = self._signed_end(grant, Trigger.TERMINATED)
             event = EndEvent(
                 grant_id=grant_id,
                 event_id=f"expired-{grant_id}",
@@ -440,13 +495,7 @@ class Receiver:
                 stopped_at=now,
                 stop_notice=notice,
             )
-            match event.trigger:
-                case Trigger.WITHDRAWN:
-                    return replace(grant, state=grant.state.withdraw(now), ending=ending)
-                case Trigger.COMPLETED:
-                    return replace(grant, state=grant.state.complete(now), ending=ending)
-                case Trigger.EXPIRED:
-                    return replace(grant, state=grant.state.expire(), ending=ending)
+            return replace(grant, state=grant.state.end(event.trigger, now), ending=ending)
 
         grant = self._advance(grant_id, stopped)
         if grant.ending is None:
@@ -514,7 +563,9 @@ class Receiver:
             after = change(before)
             if after is None:
                 return before
-            if self._store.advance(before, after, None):
+            is_live = isinstance(after.state, Granted)
+            bundle = self._store.find_bundle(grant_id) if is_live else None
+            if self._store.advance(before, after, bundle):
                 return self._grant(grant_id)
 
     def _lease(self, grant: ReceivedGrant, purpose: Purpose, reader: OpeningKey) -> Lease:
@@ -535,6 +586,8 @@ class Receiver:
         match grant.state:
             case Active():
                 pass
+            case Suspended():
+                raise refuse("grant-suspended", "a grant that runs", "one that is paused", "grant")
             case Granted():
                 raise refuse("grant-not-active", "a grant with its bundle", "none yet", "grant")
             case _:
@@ -544,10 +597,13 @@ class Receiver:
         if purpose is not grant.terms.purpose:
             raise refuse("purpose-differs", "the purpose granted", "another", "purpose")
 
-    def _completion(self, grant: ReceivedGrant) -> str:
+    def _end_ourselves(self, grant_id: str, trigger: Trigger) -> str:
+        return self.end(grant_id, self._signed_end(self._grant(grant_id), trigger))
+
+    def _signed_end(self, grant: ReceivedGrant, trigger: Trigger) -> str:
         return sign_end(
             grant.state.agreement,
-            Trigger.COMPLETED,
+            trigger,
             signer=self._signer,
             now=self._clock(),
             random=self._random,
@@ -562,6 +618,9 @@ class Receiver:
             receiver=self.party,
             custodian=self._custodian.party,
             operations=tuple(wish.operations),
+            recipients=tuple(wish.recipients),
+            completion=wish.completion,
+            authority=wish.authority,
             jurisdiction=wish.jurisdiction,
             notice=NoticeReference(
                 uri=f"{self._origin}/consent/notices/{digest}",

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from counterfoil_credentials.encoding import JsonObject, object_at, optional_text_at, text_at
+from counterfoil_credentials.encoding import (
+    JsonObject,
+    int_at,
+    object_at,
+    optional_text_at,
+    text_at,
+)
 
 from counterfoil_consent.states import (
     Granted,
@@ -82,12 +88,16 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedGrant:
-    """One grant as the receiver holds it. `revision` counts its changes."""
+    """One grant as the receiver holds it.
+
+    `revision` counts its changes, `paused` is the sequence of the last pause or resumption.
+    """
 
     request_id: GrantId
     state: State
     ending: Ending | None = None
     revision: int = 0
+    paused: int = 0
 
     @property
     def grant_id(self) -> GrantId:
@@ -117,6 +127,8 @@ class ReceivedGrant:
             if self.ending.erasure_receipt is not None:
                 ending["erasure_receipt"] = self.ending.erasure_receipt
             obj["ending"] = ending
+        if self.paused:
+            obj["paused"] = self.paused
         return obj
 
     @staticmethod
@@ -128,6 +140,7 @@ class ReceivedGrant:
             state=state_from_json(object_at(obj, "state", where), where),
             ending=_ending(object_at(obj, "ending", where)) if "ending" in obj else None,
             revision=revision,
+            paused=int_at(obj, "paused", where) if "paused" in obj else 0,
         )
 
 

@@ -23,10 +23,15 @@ EVENT_TYP: Final = "secevent+jwt"  # RFC 8417, section 2.3
 STOP_TYP: Final = "consent-stop+jwt"
 DESTRUCTION_TYP: Final = "consent-key-destruction+jwt"
 ERASURE_TYP: Final = "consent-erasure-receipt+jwt"
+USAGE_REQUEST_TYP: Final = "consent-usage-request+jwt"
+USAGE_TYP: Final = "consent-usage+jwt"
 
 # RFC 8417, section 2.2: the members of `events`.
 WITHDRAWN_EVENT: Final = "urn:counterfoil:consent:event:withdrawn:1"
 COMPLETED_EVENT: Final = "urn:counterfoil:consent:event:completed:1"
+TERMINATED_EVENT: Final = "urn:counterfoil:consent:event:terminated:1"
+SUSPENDED_EVENT: Final = "urn:counterfoil:consent:event:suspended:1"
+RESUMED_EVENT: Final = "urn:counterfoil:consent:event:resumed:1"
 
 # RFC 9180: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. The bundle
 # itself is AES-256-GCM under HKDF-SHA256 of both shares.

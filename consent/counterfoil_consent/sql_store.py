@@ -70,6 +70,9 @@ _CUSTODY: Final = Table(
     Column("valid_until", Integer, index=True),
     Column("max_reads", Integer),
     Column("share", LargeBinary),
+    Column("completer", String),
+    Column("authority", String),
+    Column("is_single_use", Integer, nullable=False, default=0),
     Column("is_receipted", Integer, nullable=False, default=0),
     Column("reads", Integer, nullable=False, default=0),
     Column("trigger", String),
@@ -161,6 +164,9 @@ class SqlCustodianStore:
                     valid_until=seconds(registration.valid_until),
                     max_reads=registration.max_reads,
                     share=registration.share,
+                    completer=registration.completer,
+                    authority=registration.authority,
+                    is_single_use=int(registration.is_single_use),
                 )
             )
             return _find(connection, registration.grant_id)
@@ -224,7 +230,11 @@ class SqlCustodianStore:
     def due(self, now: datetime, reserved_before: datetime, limit: int) -> list[GrantId]:
         column = _CUSTODY.c
         is_due = or_(
-            (column.state == "kept") & (column.valid_until <= now.timestamp()),
+            (column.state == "kept")
+            & or_(
+                column.valid_until <= now.timestamp(),
+                (column.is_single_use == 1) & (column.reads > 0),
+            ),
             (column.state == "reserved") & (column.reserved_at < seconds(reserved_before)),
             (column.state == "ended") & column.statement.is_(None),
         )
@@ -319,7 +329,7 @@ class SqlReceiverStore:
             return found
 
     def due(self, now: datetime, limit: int) -> list[GrantId]:
-        is_live = _GRANTS.c.state.in_(("granted", "active"))
+        is_live = _GRANTS.c.state.in_(("granted", "active", "suspended"))
         is_due = or_(
             is_live & (_GRANTS.c.valid_until <= now.timestamp()),
             ~is_live & (_GRANTS.c.state != "erased"),
@@ -348,7 +358,7 @@ class SqlReceiverStore:
         _checkpoint(self._engine)
 
     def summary(self) -> Summary:
-        is_live = _GRANTS.c.state.in_(("granted", "active"))
+        is_live = _GRANTS.c.state.in_(("granted", "active", "suspended"))
         with reading(self._engine) as connection:
             counted = select(func.count(), func.count(case((is_live, 1)))).select_from(_GRANTS)
             total, live = connection.execute(counted).one()
@@ -417,6 +427,9 @@ def _custody(row: Row[Any]) -> Custody:
             valid_until=_instant(row.valid_until),
             max_reads=row.max_reads,
             share=row.share,
+            completer=None if row.completer is None else Did(row.completer),
+            authority=None if row.authority is None else Did(row.authority),
+            is_single_use=bool(row.is_single_use),
         )
         return Kept(registration=registration, is_receipted=bool(row.is_receipted), reads=row.reads)
     return Ended(

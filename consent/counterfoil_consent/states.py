@@ -1,12 +1,17 @@
 """The life of a grant. Each state is a type, and no type has a way back.
 
-    Requested ─► Granted ─► Active ─┬► Withdrawn ─┐
-                    │               ├► Completed ─┼─► Erased
-                    └───────────────┴► Expired   ─┘
+                          Suspended
+                            ▲  ▼
+    Requested ─► Granted ─► Active ─┬► Withdrawn  ─┐
+                    │               ├► Completed  ─┤
+                    │               ├► Terminated ─┼─► Erased
+                    └───────────────┴► Expired    ─┘
 
 `Granted` is sealed and waits for the receiver's receipt; only `Active` can be
-read. DPV: `ConsentRequested`, `ConsentGiven`, `ConsentWithdrawn`,
-`ConsentExpired` (also for completed). A new grant is needed after an end.
+read. `Suspended` is paused by the holder, who alone goes on or ends. DPV:
+`ConsentRequested`, `ConsentGiven`, `ConsentWithdrawn`, `ConsentRevoked` (for
+terminated), `ConsentExpired` (also for completed), `ConsentUnknown` (for
+suspended). A new grant is needed after an end.
 """
 
 from dataclasses import dataclass
@@ -44,6 +49,7 @@ class Trigger(StrEnum):
     WITHDRAWN = "withdrawn"
     COMPLETED = "completed"
     EXPIRED = "expired"
+    TERMINATED = "terminated"
 
 
 class Level(IntEnum):
@@ -164,9 +170,25 @@ class Granted:
         """End the consent because the receiver has what it was for."""
         return Completed(self.agreement, at)
 
+    def terminate(self, at: datetime) -> "Terminated":
+        """End the consent because the receiver, or the authority, says so."""
+        return Terminated(self.agreement, at)
+
     def expire(self) -> "Expired":
         """End the consent because its time is over."""
         return Expired(self.agreement, self.agreement.terms.valid_until)
+
+    def end(self, trigger: Trigger, at: datetime) -> "Withdrawn":
+        """End the consent for this reason, at this time (an expiry has its own)."""
+        match trigger:
+            case Trigger.WITHDRAWN:
+                return self.withdraw(at)
+            case Trigger.COMPLETED:
+                return self.complete(at)
+            case Trigger.TERMINATED:
+                return self.terminate(at)
+            case Trigger.EXPIRED:
+                return self.expire()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +196,21 @@ class Active(Granted):
     """In force: the receiver may read under a lease. `receipt` is its signed word."""
 
     receipt: str
+
+    def suspend(self) -> "Suspended":
+        """Pause: nothing can be read until the holder resumes."""
+        return Suspended(self.agreement, self.receipt)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended(Granted):
+    """Paused by the holder: acknowledged and kept, and not to be read."""
+
+    receipt: str
+
+    def resume(self) -> "Active":
+        """Go on."""
+        return Active(self.agreement, self.receipt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +238,16 @@ class Completed(Withdrawn):
     def trigger(self) -> Trigger:
         """Give what ended the grant."""
         return Trigger.COMPLETED
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated(Withdrawn):
+    """The receiver or the authority ended it."""
+
+    @property
+    def trigger(self) -> Trigger:
+        """Give what ended the grant."""
+        return Trigger.TERMINATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +303,10 @@ class Erased:
     retained: tuple[Retained, ...] = ()
 
 
-Ended: TypeAlias = Withdrawn | Completed | Expired
-State: TypeAlias = Granted | Active | Withdrawn | Completed | Expired | Erased
+Ended: TypeAlias = Withdrawn | Completed | Terminated | Expired
+State: TypeAlias = (
+    Granted | Active | Suspended | Withdrawn | Completed | Terminated | Expired | Erased
+)
 
 
 def name_of(state: State) -> str:
@@ -269,7 +318,7 @@ def state_to_json(state: State) -> JsonObject:
     """Give a state for storage. It holds names and digests, no claim value and no key."""
     head: JsonObject = {"state": name_of(state), "agreement": state.agreement.to_json()}
     match state:
-        case Active():
+        case Active() | Suspended():
             return {**head, "receipt": state.receipt}
         case Granted():
             return head
@@ -302,10 +351,14 @@ def state_from_json(obj: JsonObject, where: str = _WHERE) -> State:
             return Granted(agreement)
         case "active":
             return Active(agreement, text_at(obj, "receipt", where))
+        case "suspended":
+            return Suspended(agreement, text_at(obj, "receipt", where))
         case "withdrawn":
             return Withdrawn(agreement, instant_at(obj, "ended_at", where))
         case "completed":
             return Completed(agreement, instant_at(obj, "ended_at", where))
+        case "terminated":
+            return Terminated(agreement, instant_at(obj, "ended_at", where))
         case "expired":
             return Expired(agreement, instant_at(obj, "ended_at", where))
         case _:
@@ -327,8 +380,10 @@ def _retained(obj: JsonObject, where: str) -> tuple[Retained, ...]:
 _MEMBERS: Final[dict[str, tuple[str, ...]]] = {
     "granted": (),
     "active": ("receipt",),
+    "suspended": ("receipt",),
     "withdrawn": ("ended_at",),
     "completed": ("ended_at",),
+    "terminated": ("ended_at",),
     "expired": ("ended_at",),
     "erased": ("trigger", "erased_at", "level"),
 }

@@ -108,7 +108,10 @@ class CustodianStore(Protocol):
         ...
 
     def due(self, now: datetime, reserved_before: datetime, limit: int) -> list[GrantId]:
-        """Give grants past their end, then ends without a statement, then stale reservations."""
+        """Give grants past their end, then ends without a statement, then stale reservations.
+
+        A single use is past its end once it was read.
+        """
         ...
 
 
@@ -188,11 +191,17 @@ class MemoryStore:
     def due(self, now: datetime, reserved_before: datetime, limit: int) -> list[GrantId]:
         with self._lock:
             rows = [*self._rows.values()]
-        kept = [r for r in rows if isinstance(r, Kept) and now >= r.registration.valid_until]
+        kept = [r for r in rows if isinstance(r, Kept) and is_due(r, now)]
         unstated = [r for r in rows if isinstance(r, Ended) and r.statement is None]
         stale = [r for r in rows if isinstance(r, Reserved) and r.reserved_at < reserved_before]
         due: list[Custody] = [*kept, *unstated, *stale]
         return [row.grant_id for row in due[:limit]]
+
+
+def is_due(kept: Kept, now: datetime) -> bool:
+    """Say whether a grant's time, or its single use, is over."""
+    rules = kept.registration
+    return now >= rules.valid_until or (rules.is_single_use and kept.reads > 0)
 
 
 def _ended(found: Kept | Reserved, trigger: Trigger, at: datetime) -> Ended:

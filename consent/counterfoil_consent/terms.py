@@ -10,9 +10,12 @@ that does not know the type must refuse the request.
                                                 necessity, retention_period in days
     pii_controllers     dpv:hasDataController   the receiver: client_id and name
     processing_method   dpv:hasProcessing       absence means forbidden
+    recipient_third_parties  dpv:hasRecipient   each by name; none when it is left out
     jurisdiction        dpv:hasJurisdiction
     privacy_notice      dpv:hasNotice           uri, language, SHA-256 of the text that was seen
     valid_until         dct:valid               mandatory
+    completion          dpv:hasDuration         what may end it sooner (completion.py)
+    authority_party     dpv:hasAuthority        who hears a complaint and may end it
     withdrawal_method   dpv:WithdrawConsent     where the withdrawal goes
 """
 
@@ -21,10 +24,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 from counterfoil_credentials.claims import ClaimPath, parse_path, path_text
-from counterfoil_credentials.dids import Did, key_of_did_jwk
+from counterfoil_credentials.dids import Did
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
@@ -40,8 +42,18 @@ from counterfoil_credentials.encoding import (
     texts_at,
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Reason
-from counterfoil_credentials.spec import DID_PREFIX
 
+from counterfoil_consent.completion import Completion
+from counterfoil_consent.parties import (
+    AuthorityParty,
+    CustodianParty,
+    ReceiverParty,
+    RecipientParty,
+    endpoint_at,
+    origin_of,
+    recipients_of,
+    url_for,
+)
 from counterfoil_consent.sealing import SealingKey
 from counterfoil_consent.spec import GRANT_QUERY_ID, TERMS_TYPE
 from counterfoil_consent.wire import (
@@ -50,14 +62,13 @@ from counterfoil_consent.wire import (
     instant_at,
     require_members,
     seconds,
+    short_text_at,
     whole_second,
 )
 
 MAX_CLAIMS: Final = 50
 MAX_READS: Final = 100_000
 MAX_RETAIN_DAYS: Final = 3_660
-_GRANT_ID: Final = "{grant_id}"
-_LONGEST_TEXT: Final = 2_000
 _WHERE: Final = "terms"
 _Kind = TypeVar("_Kind", bound=StrEnum)
 
@@ -93,12 +104,13 @@ class Necessity(StrEnum):
 
 
 class Operation(StrEnum):
-    """What may be done with the data (`dpv:hasProcessing`). Passing it on cannot be asked yet."""
+    """What may be done with the data (`dpv:hasProcessing`). `SHARE` is with named recipients."""
 
     USE = "dpv:Use"
     STORE = "dpv:Store"
     CONSULT = "dpv:Consult"
     PROFILING = "dpv:Profiling"
+    SHARE = "dpv:Share"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -132,27 +144,6 @@ class ClaimTerm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiverParty:
-    """Who receives: the OpenID4VP client id (`decentralized_identifier:did:jwk:…`), and a name."""
-
-    client_id: str
-    name: str
-
-    @property
-    def did(self) -> Did:
-        """The DID whose key signs the receiver's requests, receipts and lease requests."""
-        return Did(self.client_id.removeprefix(DID_PREFIX))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustodianParty:
-    """Who keeps the other share: the service's public origin and its DID."""
-
-    origin: str
-    did: Did
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeReference:
     """The text that the customer sees: where it is, its language, its SHA-256."""
 
@@ -182,6 +173,20 @@ class Terms:
     erasure_endpoint: str
     delivery_endpoint: str
     sealing_key: SealingKey
+    recipients: tuple[RecipientParty, ...] = ()
+    completion: Completion | None = None
+    authority: AuthorityParty | None = None
+
+    @property
+    def completer(self) -> Did:
+        """Who may say that the grant has served its purpose."""
+        named = None if self.completion is None else self.completion.by
+        return self.receiver.did if named is None else named
+
+    @property
+    def is_single_use(self) -> bool:
+        """Whether the first read is the last."""
+        return self.completion is not None and self.completion.is_single_use
 
     @property
     def claim_names(self) -> frozenset[ClaimName]:
@@ -190,15 +195,19 @@ class Terms:
 
     def delivery_url(self, grant_id: GrantId) -> str:
         """Give where the sealed bundle goes."""
-        return self.delivery_endpoint.replace(_GRANT_ID, grant_id)
+        return url_for(self.delivery_endpoint, grant_id)
 
     def withdrawal_url(self, grant_id: GrantId) -> str:
         """Give where the withdrawal goes."""
-        return self.withdrawal_endpoint.replace(_GRANT_ID, grant_id)
+        return url_for(self.withdrawal_endpoint, grant_id)
+
+    def pause_url(self, grant_id: GrantId) -> str:
+        """Give where a suspension or a resumption goes: beside the withdrawal."""
+        return f"{self.withdrawal_url(grant_id)}/pause"
 
     def erasure_url(self, grant_id: GrantId) -> str:
         """Give where the erasure receipt can be had."""
-        return self.erasure_endpoint.replace(_GRANT_ID, grant_id)
+        return url_for(self.erasure_endpoint, grant_id)
 
     def narrow(
         self,
@@ -206,8 +215,11 @@ class Terms:
         *,
         valid_until: datetime | None = None,
         max_reads: int | None = None,
+        recipients: Collection[Did] | None = None,
     ) -> "Terms":
         """Give the terms that the customer grants: these claims, and a sooner end if she likes.
+
+        `recipients` are those that she allows, all of them when it is None.
 
         Raises `Misuse` for a choice that is not narrower: the screen offered none.
         """
@@ -217,11 +229,22 @@ class Terms:
             raise Misuse("expected some of the claims asked for, found none or others")
         if ends > self.valid_until or not 1 <= reads <= self.max_reads:
             raise Misuse("expected an equal or sooner end and fewer reads, found more")
+        allowed = {party.did for party in self.recipients}
+        if recipients is not None:
+            if not set(recipients) <= allowed:
+                raise Misuse("expected some of the recipients asked for, found others")
+            allowed = set(recipients)
         return replace(
             self,
             claims=tuple(claim for claim in self.claims if claim.name in claims),
             valid_until=ends,
             max_reads=reads,
+            recipients=tuple(party for party in self.recipients if party.did in allowed),
+            operations=tuple(
+                operation
+                for operation in self.operations
+                if allowed or operation is not Operation.SHARE
+            ),
         )
 
     def widening_reasons(self, asked: "Terms") -> list[Reason]:
@@ -238,6 +261,8 @@ class Terms:
                 ("withdrawal_method", self.erasure_endpoint, asked.erasure_endpoint),
                 ("delivery_endpoint", self.delivery_endpoint, asked.delivery_endpoint),
                 ("sealing_key", self.sealing_key, asked.sealing_key),
+                ("completion", self.completion, asked.completion),
+                ("authority_party", self.authority, asked.authority),
             )
             if ours != theirs
         ]
@@ -256,6 +281,9 @@ class Terms:
                 or claim.necessity is not by_name[claim.name].necessity
             )
         ]
+        if not set(self.recipients) <= set(asked.recipients):
+            where = f"{_WHERE}.recipient_third_parties"
+            reasons.append(Reason("recipients-wider", "recipients asked for", "others", where))
         if not set(self.operations) <= set(asked.operations):
             reasons.append(
                 Reason("operations-wider", "operations asked for", "more", f"{_WHERE}.operations")
@@ -308,7 +336,7 @@ class Terms:
         return {
             "purpose": self.purpose.value,
             "pii_information": claims,
-            "pii_controllers": [{"client_id": self.receiver.client_id, "name": self.receiver.name}],
+            "pii_controllers": [self.receiver.to_json()],
             "processing_method": [operation.value for operation in self.operations],
             "jurisdiction": self.jurisdiction,
             "privacy_notice": {
@@ -318,19 +346,30 @@ class Terms:
             },
             "valid_until": seconds(self.valid_until),
             "max_reads": self.max_reads,
-            "custodian": {"origin": self.custodian.origin, "did": self.custodian.did},
+            "custodian": self.custodian.to_json(),
             "withdrawal_method": {
                 "endpoint": self.withdrawal_endpoint,
                 "erasure_receipt": self.erasure_endpoint,
             },
             "delivery_endpoint": self.delivery_endpoint,
             "sealing_key": self.sealing_key.jwk(),
+            **self._optional_json(),
         }
+
+    def _optional_json(self) -> JsonObject:
+        obj: JsonObject = {}
+        if self.recipients:
+            obj["recipient_third_parties"] = [party.to_json() for party in self.recipients]
+        if self.completion is not None:
+            obj["completion"] = self.completion.to_json()
+        if self.authority is not None:
+            obj["authority_party"] = self.authority.to_json()
+        return obj
 
     @staticmethod
     def from_json(obj: JsonObject, where: str = _WHERE) -> "Terms":
         """Parse terms strictly: every member, no other, each within its bounds."""
-        require_members(obj, _MEMBERS, where)
+        require_members(obj, _MEMBERS, where, optional=_OPTIONAL_MEMBERS)
         reads = int_at(obj, "max_reads", where)
         if not 1 <= reads <= MAX_READS:
             raise Malformed(f"1 to {MAX_READS} reads", "another number", f"{where}.max_reads")
@@ -338,19 +377,26 @@ class Terms:
         require_members(withdrawal, ("endpoint", "erasure_receipt"), f"{where}.withdrawal_method")
         key_where = f"{where}.sealing_key"
         return Terms(
-            purpose=_one_of(Purpose, text_at(obj, "purpose", where), f"{where}.purpose"),
+            purpose=one_of(Purpose, text_at(obj, "purpose", where), f"{where}.purpose"),
             claims=_claims(list_at(obj, "pii_information", where), f"{where}.pii_information"),
             receiver=_receiver(list_at(obj, "pii_controllers", where), f"{where}.pii_controllers"),
-            custodian=_custodian(object_at(obj, "custodian", where), f"{where}.custodian"),
+            custodian=CustodianParty.from_json(
+                object_at(obj, "custodian", where), f"{where}.custodian"
+            ),
             operations=_operations(obj, where),
-            jurisdiction=_short_text(obj, "jurisdiction", where),
+            jurisdiction=short_text_at(obj, "jurisdiction", where),
             notice=_notice(object_at(obj, "privacy_notice", where), f"{where}.privacy_notice"),
             valid_until=instant_at(obj, "valid_until", where),
             max_reads=reads,
-            withdrawal_endpoint=_endpoint(withdrawal, "endpoint", f"{where}.withdrawal_method"),
-            erasure_endpoint=_endpoint(withdrawal, "erasure_receipt", f"{where}.withdrawal_method"),
-            delivery_endpoint=_endpoint(obj, "delivery_endpoint", where),
+            withdrawal_endpoint=endpoint_at(withdrawal, "endpoint", f"{where}.withdrawal_method"),
+            erasure_endpoint=endpoint_at(
+                withdrawal, "erasure_receipt", f"{where}.withdrawal_method"
+            ),
+            delivery_endpoint=endpoint_at(obj, "delivery_endpoint", where),
             sealing_key=SealingKey.from_jwk(object_at(obj, "sealing_key", where), key_where),
+            recipients=_recipients(obj, where),
+            completion=_completion(obj, where, reads),
+            authority=_authority(obj, where),
         )
 
     def to_transaction_data(self) -> str:
@@ -379,24 +425,9 @@ def parse_transaction_data(
 def claim_name_of(obj: JsonObject, where: str) -> ClaimName:
     """Parse a claim's name from `pii_type` and `pii_attribute_id`."""
     path = parse_path(list_at(obj, "pii_attribute_id", where), f"{where}.pii_attribute_id")
-    return ClaimName(_short_text(obj, "pii_type", where), path)
+    return ClaimName(short_text_at(obj, "pii_type", where), path)
 
 
-def origin_of(url: str, where: str) -> str:
-    """Give the origin of an https URL; http is for loopback addresses alone."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as cause:
-        raise Malformed("a URL", "another text", where) from cause
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
-        raise Malformed("an https URL", "another text", where)
-    if not host or parts.username is not None or parts.fragment:
-        raise Malformed("a URL of host and path", "another text", where)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost"})
 _MEMBERS: Final = (
     "purpose",
     "pii_information",
@@ -426,7 +457,7 @@ def _claims(values: list[Json], where: str) -> tuple[ClaimTerm, ...]:
         days = int_at(obj, "retention_period", place)
         if not 0 <= days <= MAX_RETAIN_DAYS:
             raise Malformed(f"0 to {MAX_RETAIN_DAYS} days", "another number", place)
-        necessity = _one_of(Necessity, text_at(obj, "necessity", place), f"{place}.necessity")
+        necessity = one_of(Necessity, text_at(obj, "necessity", place), f"{place}.necessity")
         name = claim_name_of(obj, place)
         claims.append(ClaimTerm(name=name, necessity=necessity, retain_days=days))
     if len({claim.name for claim in claims}) != len(claims):
@@ -437,29 +468,41 @@ def _claims(values: list[Json], where: str) -> tuple[ClaimTerm, ...]:
 def _receiver(values: list[Json], where: str) -> ReceiverParty:
     if len(values) != 1:
         raise Malformed("one controller", f"{len(values)}", where)
-    place = f"{where}[0]"
-    obj = as_object(values[0], place)
-    require_members(obj, ("client_id", "name"), place)
-    client_id = text_at(obj, "client_id", place)
-    if not client_id.startswith(DID_PREFIX):
-        raise Malformed(f"the prefix {DID_PREFIX}", "another", f"{place}.client_id")
-    key_of_did_jwk(client_id.removeprefix(DID_PREFIX), f"{place}.client_id")
-    return ReceiverParty(client_id=client_id, name=_short_text(obj, "name", place))
+    return ReceiverParty.from_json(as_object(values[0], f"{where}[0]"), f"{where}[0]")
 
 
-def _custodian(obj: JsonObject, where: str) -> CustodianParty:
-    require_members(obj, ("origin", "did"), where)
-    origin, did = text_at(obj, "origin", where), text_at(obj, "did", where)
-    if origin_of(origin, f"{where}.origin") != origin:
-        raise Malformed("an origin without a path", "another text", f"{where}.origin")
-    key_of_did_jwk(did, f"{where}.did")
-    return CustodianParty(origin=origin, did=Did(did))
+_OPTIONAL_MEMBERS: Final = ("recipient_third_parties", "completion", "authority_party")
+
+
+def _recipients(obj: JsonObject, where: str) -> tuple[RecipientParty, ...]:
+    name = "recipient_third_parties"
+    shares = Operation.SHARE in texts_at(obj, "processing_method", where)
+    if shares is not (name in obj):
+        expected = f"{Operation.SHARE} and the recipients, or neither"
+        raise Malformed(expected, "one of them", f"{where}.{name}")
+    return recipients_of(list_at(obj, name, where), f"{where}.{name}") if name in obj else ()
+
+
+def _completion(obj: JsonObject, where: str, reads: int) -> Completion | None:
+    if "completion" not in obj:
+        return None
+    found = Completion.from_json(object_at(obj, "completion", where), f"{where}.completion")
+    if found.is_single_use and reads != 1:
+        raise Malformed("one read for a single use", f"{reads}", f"{where}.max_reads")
+    return found
+
+
+def _authority(obj: JsonObject, where: str) -> AuthorityParty | None:
+    name = "authority_party"
+    if name not in obj:
+        return None
+    return AuthorityParty.from_json(object_at(obj, name, where), f"{where}.{name}")
 
 
 def _operations(obj: JsonObject, where: str) -> tuple[Operation, ...]:
     place = f"{where}.processing_method"
     named = texts_at(obj, "processing_method", where)
-    operations = tuple(_one_of(Operation, name, place) for name in named)
+    operations = tuple(one_of(Operation, name, place) for name in named)
     if not operations or len(set(operations)) != len(operations):
         raise Malformed("each operation once, and at least one", "none, or one twice", place)
     return operations
@@ -467,32 +510,18 @@ def _operations(obj: JsonObject, where: str) -> tuple[Operation, ...]:
 
 def _notice(obj: JsonObject, where: str) -> NoticeReference:
     require_members(obj, ("uri", "language", "sha-256"), where)
-    uri = _short_text(obj, "uri", where)
+    uri = short_text_at(obj, "uri", where)
     origin_of(uri, f"{where}.uri")
     digest = text_at(obj, "sha-256", where)
     if len(from_b64url(digest, f"{where}.sha-256")) != 32:
         raise Malformed("a SHA-256 in base64url", "another size", f"{where}.sha-256")
     return NoticeReference(
-        uri=uri, language=_short_text(obj, "language", where), sha256=Digest(digest)
+        uri=uri, language=short_text_at(obj, "language", where), sha256=Digest(digest)
     )
 
 
-def _endpoint(obj: JsonObject, name: str, where: str) -> str:
-    url = _short_text(obj, name, where)
-    origin_of(url, f"{where}.{name}")
-    if url.count(_GRANT_ID) != 1 or _GRANT_ID not in urlsplit(url).path:
-        raise Malformed("a URL with {grant_id} once in its path", "another", f"{where}.{name}")
-    return url
-
-
-def _short_text(obj: JsonObject, name: str, where: str) -> str:
-    text = text_at(obj, name, where)
-    if not 1 <= len(text) <= _LONGEST_TEXT:
-        raise Malformed(f"1 to {_LONGEST_TEXT} characters", f"{len(text)}", f"{where}.{name}")
-    return text
-
-
-def _one_of(kind: type[_Kind], text: str, where: str) -> _Kind:
+def one_of(kind: type[_Kind], text: str, where: str) -> _Kind:
+    """Give the member of a closed list that `text` spells."""
     try:
         return kind(text)
     except ValueError as cause:

@@ -18,6 +18,7 @@ Random: TypeAlias = Callable[[int], bytes]
 Clock: TypeAlias = Callable[[], datetime]
 
 SKEW: Final = timedelta(seconds=60)
+_LONGEST_TEXT: Final = 2_000
 _ID_BYTES: Final = 16
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]\Z")
 _LATEST: Final = 253_402_300_799  # the last second of the year 9999
@@ -57,6 +58,14 @@ def instant_at(obj: Mapping[str, Json], name: str, where: str) -> datetime:
     if not 0 <= value <= _LATEST:
         raise Malformed("seconds since 1970", "a number out of range", f"{where}.{name}")
     return datetime.fromtimestamp(value, UTC)
+
+
+def short_text_at(obj: Mapping[str, Json], name: str, where: str) -> str:
+    """Give a member's text, of 1 to 2,000 characters."""
+    text = text_at(obj, name, where)
+    if not 1 <= len(text) <= _LONGEST_TEXT:
+        raise Malformed(f"1 to {_LONGEST_TEXT} characters", f"{len(text)}", f"{where}.{name}")
+    return text
 
 
 def require_members(
