@@ -20,6 +20,8 @@ RECEIPT_TYP: Final = "consent-receipt+jwt"
 LEASE_REQUEST_TYP: Final = "consent-lease-request+jwt"
 LEASE_TYP: Final = "consent-lease+jwt"
 EVENT_TYP: Final = "secevent+jwt"  # RFC 8417, section 2.3
+POLL_TYP: Final = "consent-set-poll+jwt"
+STREAM_TYP: Final = "consent-set-stream+jwt"
 STOP_TYP: Final = "consent-stop+jwt"
 DESTRUCTION_TYP: Final = "consent-key-destruction+jwt"
 ERASURE_TYP: Final = "consent-erasure-receipt+jwt"
@@ -32,6 +34,11 @@ COMPLETED_EVENT: Final = "urn:counterfoil:consent:event:completed:1"
 TERMINATED_EVENT: Final = "urn:counterfoil:consent:event:terminated:1"
 SUSPENDED_EVENT: Final = "urn:counterfoil:consent:event:suspended:1"
 RESUMED_EVENT: Final = "urn:counterfoil:consent:event:resumed:1"
+
+# RFC 8935, section 2.1, and how OpenID SSF 1.0 (section 7.1) names the two ways.
+SET_MEDIA_TYPE: Final = "application/secevent+jwt"
+PUSH_METHOD: Final = "urn:ietf:rfc:8935"
+POLL_METHOD: Final = "urn:ietf:rfc:8936"
 
 # RFC 9180: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. The bundle
 # itself is AES-256-GCM under HKDF-SHA256 of both shares.
