@@ -79,6 +79,10 @@ def create_app(custodian: Custodian, *, sweep_every_s: float = SWEEP_EVERY_S) ->
     def pause(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer(custodian.pause(grant_id, _token(body)).to_json())
 
+    @app.post("/grants/{grant_id}/usage")
+    def usage(grant_id: str, body: RawBody) -> JSONResponse:
+        return _answer({"usage": custodian.usage(grant_id, _token(body))})
+
     @app.post("/grants/{grant_id}/end")
     def end(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer({"statement": custodian.end(grant_id, _token(body))})

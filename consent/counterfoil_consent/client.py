@@ -44,6 +44,10 @@ class CustodianClient:
         """Ask for one read; gives the signed `Lease`."""
         return text_at(self._post(f"/grants/{grant_id}/leases", token), "lease", "custodian")
 
+    def usage(self, grant_id: GrantId, token: str) -> str:
+        """Ask how the grant was used; gives the signed `Usage`."""
+        return text_at(self._post(f"/grants/{grant_id}/usage", token), "usage", "custodian")
+
     def end(self, grant_id: GrantId, token: str) -> str:
         """End the grant; gives the signed `KeyDestruction`."""
         return text_at(self._post(f"/grants/{grant_id}/end", token), "statement", "custodian")

@@ -40,6 +40,7 @@ from counterfoil_consent.store import (
     Reserved,
     is_due,
 )
+from counterfoil_consent.usage import Custodial, Usage, UsageRequest
 from counterfoil_consent.wire import (
     SKEW,
     Clock,
@@ -214,6 +215,36 @@ class Custodian:
         if found is not None and found >= pause:
             return found
         return self._keys.add_pause(kept.grant_id, pause)
+
+    def usage(self, grant_id: str, token: str) -> str:
+        """Say how often a grant was read, to its holder alone; gives the signed `Usage`.
+
+        `Refused` codes: `grant-unknown`, `signed-by-another`, `audience-mismatch`,
+        `grant-mismatch`, `usage-request-not-fresh`.
+        """
+        named = grant_id_of(grant_id, "grant_id")
+        row = self._store.find(named)
+        note = self._note(named, row)
+        if note is None:
+            raise refuse("grant-unknown", "a grant registered here", "none", "grant_id")
+        asked = UsageRequest.read(token, audience=self.party.origin, holder=note.holder)
+        self._require_path(asked.grant_id, grant_id)
+        now = self._clock()
+        _require_recent(asked.asked_at, now, "usage_request")
+        if isinstance(row, Kept) and is_due(row, now):
+            row = self._end_due(row, now)
+        pause = self._keys.pause(named)
+        state = _standing(row, is_suspended=pause is not None and pause.is_suspended)
+        counted = row if isinstance(row, Kept | Ended) else None
+        return Usage(
+            grant_id=named,
+            state=state,
+            reads=max(0 if counted is None else counted.reads, self._keys.reads(named)),
+            last_read_at=None if counted is None else counted.last_read_at,
+            at=now,
+            ended_by=row.trigger if isinstance(row, Ended) else None,
+            ended_at=row.ended_at if isinstance(row, Ended) else None,
+        ).sign(self._signer)
 
     def end(self, grant_id: str, token: str) -> str:
         """End a grant for ever and give the signed `KeyDestruction`.
@@ -426,6 +457,16 @@ def _parties_of(note: KeyNote) -> Parties:
         completer=note.receiver if note.completer is None else note.completer,
         authority=note.authority,
     )
+
+
+def _standing(row: Custody | None, *, is_suspended: bool) -> Custodial:
+    match row:
+        case Ended():
+            return Custodial.ENDED
+        case Kept() if row.is_receipted:
+            return Custodial.SUSPENDED if is_suspended else Custodial.ACTIVE
+        case _:
+            return Custodial.REGISTERED
 
 
 def _require_holder(row: Custody, holder: Did) -> None:

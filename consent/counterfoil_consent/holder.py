@@ -300,10 +300,15 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """Who has answered the withdrawal so far. None means: not yet, send it again."""
+    """Who has answered the withdrawal so far. None means: not yet, send it again.
+
+    `stop_notice` and `destruction` are the signed papers that say so.
+    """
 
     stopped_at: datetime | None
     key_destroyed_at: datetime | None
+    stop_notice: str | None = field(default=None, repr=False)
+    destruction: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -555,6 +560,7 @@ def send_withdrawal(withdrawal: Withdrawal, *, fetcher: Fetcher) -> Ending:
     agreement = withdrawal.withdrawn.agreement
     terms = agreement.terms
     key_destroyed_at = stopped_at = None
+    notice = statement = None
     try:
         statement = CustodianClient(terms.custodian, fetcher).end(
             agreement.grant_id, withdrawal.token
@@ -563,7 +569,7 @@ def send_withdrawal(withdrawal: Withdrawal, *, fetcher: Fetcher) -> Ending:
             statement, custodian=terms.custodian.did, grant_id=agreement.grant_id
         ).destroyed_at
     except (Malformed, Refused, Unavailable):
-        key_destroyed_at = None
+        key_destroyed_at = statement = None
     try:
         answer = post(
             fetcher,
@@ -577,8 +583,13 @@ def send_withdrawal(withdrawal: Withdrawal, *, fetcher: Fetcher) -> Ending:
             notice, receiver=terms.receiver.did, grant_id=agreement.grant_id
         ).stopped_at
     except (Malformed, Refused, Unavailable):
-        stopped_at = None
-    return Ending(stopped_at=stopped_at, key_destroyed_at=key_destroyed_at)
+        stopped_at = notice = None
+    return Ending(
+        stopped_at=stopped_at,
+        key_destroyed_at=key_destroyed_at,
+        stop_notice=notice,
+        destruction=statement,
+    )
 
 
 def fetch_erasure_receipt(agreement: Agreement, *, fetcher: Fetcher, now: datetime) -> Proof:

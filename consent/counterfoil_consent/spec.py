@@ -27,6 +27,8 @@ DESTRUCTION_TYP: Final = "consent-key-destruction+jwt"
 ERASURE_TYP: Final = "consent-erasure-receipt+jwt"
 USAGE_REQUEST_TYP: Final = "consent-usage-request+jwt"
 USAGE_TYP: Final = "consent-usage+jwt"
+USAGE_REQUEST_TYP: Final = "consent-usage-request+jwt"
+USAGE_TYP: Final = "consent-usage+jwt"
 
 # RFC 8417, section 2.2: the members of `events`.
 WITHDRAWN_EVENT: Final = "urn:counterfoil:consent:event:withdrawn:1"

@@ -75,6 +75,7 @@ _CUSTODY: Final = Table(
     Column("is_single_use", Integer, nullable=False, default=0),
     Column("is_receipted", Integer, nullable=False, default=0),
     Column("reads", Integer, nullable=False, default=0),
+    Column("last_read_at", Integer),
     Column("trigger", String),
     Column("ended_at", Integer),
     Column("statement", String),
@@ -197,7 +198,7 @@ class SqlCustodianStore:
                     & (reads < _CUSTODY.c.max_reads)
                     & (_CUSTODY.c.valid_until > now.timestamp())
                 )
-                .values(reads=reads + 1)
+                .values(reads=reads + 1, last_read_at=seconds(now))
             )
             if changed.rowcount != 1:
                 return None
@@ -431,7 +432,12 @@ def _custody(row: Row[Any]) -> Custody:
             authority=None if row.authority is None else Did(row.authority),
             is_single_use=bool(row.is_single_use),
         )
-        return Kept(registration=registration, is_receipted=bool(row.is_receipted), reads=row.reads)
+        return Kept(
+            registration=registration,
+            is_receipted=bool(row.is_receipted),
+            reads=row.reads,
+            last_read_at=_maybe_instant(row.last_read_at),
+        )
     return Ended(
         grant_id=grant_id,
         holder=holder,
@@ -441,6 +447,7 @@ def _custody(row: Row[Any]) -> Custody:
         ended_at=_instant(row.ended_at),
         reads=row.reads,
         statement=row.statement,
+        last_read_at=_maybe_instant(row.last_read_at),
     )
 
 
@@ -468,6 +475,10 @@ def _changing(grant: ReceivedGrant, revision: int) -> dict[str, Any]:
         "has_statement": int(has_statement),
         "body": canonical_json(grant.to_json()),
     }
+
+
+def _maybe_instant(value: int | None) -> datetime | None:
+    return None if value is None else _instant(value)
 
 
 def _instant(value: int) -> datetime:

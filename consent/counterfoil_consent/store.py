@@ -14,7 +14,7 @@ from counterfoil_credentials.dids import Did
 
 from counterfoil_consent.artefacts import Registration
 from counterfoil_consent.states import Trigger
-from counterfoil_consent.wire import Digest, GrantId
+from counterfoil_consent.wire import Digest, GrantId, whole_second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,7 @@ class Kept:
     registration: Registration = field(repr=False)
     is_receipted: bool
     reads: int
+    last_read_at: datetime | None = None
 
     @property
     def grant_id(self) -> GrantId:
@@ -57,6 +58,7 @@ class Ended:
     ended_at: datetime
     reads: int
     statement: str | None
+    last_read_at: datetime | None = None
 
 
 Custody: TypeAlias = Reserved | Kept | Ended
@@ -167,7 +169,8 @@ class MemoryStore:
             if (grant_id, request_id) in self._requests:
                 return None
             self._requests.add((grant_id, request_id))
-            self._rows[grant_id] = replace(found, reads=reads + 1)
+            read_at = whole_second(now)
+            self._rows[grant_id] = replace(found, reads=reads + 1, last_read_at=read_at)
             return reads + 1
 
     def end(self, grant_id: GrantId, trigger: Trigger, at: datetime) -> Custody | None:
@@ -215,4 +218,5 @@ def _ended(found: Kept | Reserved, trigger: Trigger, at: datetime) -> Ended:
         ended_at=at,
         reads=found.reads if isinstance(found, Kept) else 0,
         statement=None,
+        last_read_at=found.last_read_at if isinstance(found, Kept) else None,
     )
