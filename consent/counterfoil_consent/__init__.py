@@ -13,7 +13,7 @@ are in `counterfoil_consent.app`, their SQL stores in `counterfoil_consent.sql_s
 from counterfoil_consent.client import fetch_custodian
 from counterfoil_consent.completion import Completion, CompletionKind
 from counterfoil_consent.custodian import Custodian
-from counterfoil_consent.erasure import verify_erasure_receipt
+from counterfoil_consent.erasure_proof import verify_erasure_receipt
 from counterfoil_consent.events import Pause, sign_end_of, sign_pause
 from counterfoil_consent.facts import Facts, IssuerTrust, StatusCheck
 from counterfoil_consent.holder import (

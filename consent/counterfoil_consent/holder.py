@@ -49,7 +49,7 @@ from counterfoil_consent.artefacts import (
     StopNotice,
 )
 from counterfoil_consent.client import CustodianClient, post, post_form
-from counterfoil_consent.erasure import verify_erasure_receipt
+from counterfoil_consent.erasure_proof import verify_erasure_receipt
 from counterfoil_consent.events import Pause, sign_end
 from counterfoil_consent.grant import sign_grant
 from counterfoil_consent.parties import origin_of

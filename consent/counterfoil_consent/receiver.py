@@ -37,7 +37,13 @@ from counterfoil_consent.artefacts import (
 )
 from counterfoil_consent.client import CustodianClient
 from counterfoil_consent.completion import Completion
-from counterfoil_consent.erasure import ErasedSystem, ErasureReceipt, Method, System
+from counterfoil_consent.erasure import (
+    ErasedSystem,
+    ErasureReceipt,
+    Method,
+    RecipientAnswer,
+    System,
+)
 from counterfoil_consent.events import EndEvent, Parties, Pause, read_end, read_pause, sign_end
 from counterfoil_consent.facts import Facts, IssuerTrust, LeaseCount, StatusCheck, verify_facts
 from counterfoil_consent.grant import check_grant, grant_digest_of
@@ -63,7 +69,15 @@ from counterfoil_consent.sealing import (
     open_share,
 )
 from counterfoil_consent.spec import GRANT_QUERY_ID, GRANT_VCT
-from counterfoil_consent.states import Active, Erased, Granted, Requested, Suspended, Trigger
+from counterfoil_consent.states import (
+    Active,
+    Erased,
+    Granted,
+    Level,
+    Requested,
+    Suspended,
+    Trigger,
+)
 from counterfoil_consent.terms import (
     ClaimTerm,
     NoticeReference,
@@ -530,6 +544,10 @@ class Receiver:
                 stopped_at=before.stopped_at,
                 erased_at=before.erased_at or now,
                 systems=_SYSTEMS,
+                level=Level.E1 if statement is None else Level.E2,
+                recipients=tuple(
+                    RecipientAnswer(did=party.did, receipt=None) for party in grant.terms.recipients
+                ),
                 destruction=None if statement is None else statement.token,
             )
             ending = replace(

@@ -30,6 +30,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed
 
+from counterfoil_consent.laws import ClaimKind, kind_of
 from counterfoil_consent.terms import ClaimName, Terms, claim_name_of
 from counterfoil_consent.wire import (
     Digest,
@@ -262,9 +263,13 @@ class Expired(Withdrawn):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retained:
-    """What the receiver must keep, under which law (laws.py), until when."""
+    """What the receiver must keep, under which law (laws.py), until when.
+
+    `kind` is what the claims are about: a law speaks of some kinds only.
+    """
 
     claims: tuple[ClaimName, ...]
+    kind: ClaimKind
     law: str
     until: datetime
 
@@ -272,6 +277,7 @@ class Retained:
         """Give the item as it stands in receipts."""
         return {
             "claims": [name.to_json() for name in self.claims],
+            "kind": self.kind.value,
             "law": self.law,
             "until": seconds(self.until),
         }
@@ -279,21 +285,55 @@ class Retained:
     @staticmethod
     def from_json(obj: JsonObject, where: str) -> "Retained":
         """Read one item."""
-        require_members(obj, ("claims", "law", "until"), where)
+        require_members(obj, ("claims", "kind", "law", "until"), where)
         names = tuple(
             claim_name_of(as_object(name, where), where) for name in list_at(obj, "claims", where)
         )
         law = text_at(obj, "law", where)
         if not names or not law:
             raise Malformed("claims and the law", "none", where)
-        return Retained(claims=names, law=law, until=instant_at(obj, "until", where))
+        return Retained(
+            claims=names,
+            kind=kind_of(text_at(obj, "kind", where), f"{where}.kind"),
+            law=law,
+            until=instant_at(obj, "until", where),
+        )
+
+
+class Missing(StrEnum):
+    """What keeps an erasure receipt from a higher level."""
+
+    STATEMENT = "custodian-statement"
+    LEASE_LOG = "closed-lease-log"
+    RECIPIENT = "recipient-receipt"
+    GOOD_RECIPIENT = "good-recipient-receipt"
+    ATTESTATION = "trusted-attestation"
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """One thing that a receipt does not prove, and whose paper it is: a recipient's name."""
+
+    what: Missing
+    party: str = ""
+
+    def to_json(self) -> JsonObject:
+        """Give the lack for storage."""
+        return {"what": self.what.value, "party": self.party}
+
+    @staticmethod
+    def from_json(obj: JsonObject, where: str) -> "Lack":
+        """Read a stored lack."""
+        require_members(obj, ("what", "party"), where)
+        return Lack(Missing(text_at(obj, "what", where)), text_at(obj, "party", where))
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
     """Ciphertext and keys are gone, proved at `level`. The id is a tombstone for ever.
 
-    `retained` is what the receiver says a law makes it keep: show it beside the level.
+    `retained` is what the receiver says a law makes it keep: show it beside the level,
+    as well as what the proof `lacks` for a higher one.
     """
 
     agreement: Agreement
@@ -301,6 +341,7 @@ class Erased:
     erased_at: datetime
     level: Level
     retained: tuple[Retained, ...] = ()
+    lacks: tuple[Lack, ...] = ()
 
 
 Ended: TypeAlias = Withdrawn | Completed | Terminated | Expired
@@ -326,12 +367,14 @@ def state_to_json(state: State) -> JsonObject:
             return {**head, "ended_at": seconds(state.ended_at)}
         case Erased():
             kept: JsonObject = {"retained": [item.to_json() for item in state.retained]}
+            lacks: JsonObject = {"lacks": [lack.to_json() for lack in state.lacks]}
             return {
                 **head,
                 "trigger": state.trigger.value,
                 "erased_at": seconds(state.erased_at),
                 "level": state.level.value,
                 **(kept if state.retained else {}),
+                **(lacks if state.lacks else {}),
             }
         case _:
             assert_never(state)
@@ -343,7 +386,7 @@ def state_from_json(obj: JsonObject, where: str = _WHERE) -> State:
     members = _MEMBERS.get(name)
     if members is None:
         raise Malformed("a grant's state", "another text", f"{where}.state")
-    optional = ("retained",) if name == "erased" else ()
+    optional = ("retained", "lacks") if name == "erased" else ()
     require_members(obj, ("state", "agreement", *members), where, optional=optional)
     agreement = Agreement.from_json(object_at(obj, "agreement", where), f"{where}.agreement")
     match name:
@@ -368,6 +411,7 @@ def state_from_json(obj: JsonObject, where: str = _WHERE) -> State:
                 instant_at(obj, "erased_at", where),
                 Level(int_at(obj, "level", where)),
                 _retained(obj, where),
+                _lacks(obj, where),
             )
 
 
@@ -375,6 +419,12 @@ def _retained(obj: JsonObject, where: str) -> tuple[Retained, ...]:
     place = f"{where}.retained"
     listed = list_at(obj, "retained", where) if "retained" in obj else []
     return tuple(Retained.from_json(as_object(item, place), place) for item in listed)
+
+
+def _lacks(obj: JsonObject, where: str) -> tuple[Lack, ...]:
+    place = f"{where}.lacks"
+    listed = list_at(obj, "lacks", where) if "lacks" in obj else []
+    return tuple(Lack.from_json(as_object(item, place), place) for item in listed)
 
 
 _MEMBERS: Final[dict[str, tuple[str, ...]]] = {

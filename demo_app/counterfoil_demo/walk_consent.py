@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil_consent.client import fetch_custodian
-from counterfoil_consent.erasure import verify_erasure_receipt
+from counterfoil_consent.erasure_proof import verify_erasure_receipt
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
 from counterfoil_consent.key_folder import FileKeyFolder
 from counterfoil_consent.receiver import Receiver

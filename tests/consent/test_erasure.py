@@ -1,12 +1,11 @@
 """An erasure receipt is worth what its evidence proves, not what it says."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from counterfoil_consent import (
     Agreement,
-    ClaimName,
     Level,
     Retained,
     Trigger,
@@ -23,6 +22,7 @@ from counterfoil_consent.erasure import (
     System,
     retained_in,
 )
+from counterfoil_consent.laws import ClaimKind
 from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.wire import Digest, digest_of
 from counterfoil_credentials.encoding import JsonObject
@@ -147,7 +147,7 @@ def test_a_changed_receipt_is_refused(ended: Ended) -> None:
     [
         ({"grant": {"id": "A" * 22, "sha-256": "x"}}, "grant-mismatch"),
         ({"claims": [FRAME.to_json()]}, "claims-missing"),
-        ({"recipients": ["a data broker"]}, "recipients-unknown"),
+        ({"recipients": [{"did": "did:jwk:e30"}]}, "recipients-unknown"),
         ({"tombstone": False}, "tombstone-missing"),
         ({"systems": []}, "sealing-key-kept"),
         ({"erased_at": 4_000_000_000}, "times-out-of-order"),
@@ -197,7 +197,8 @@ def test_a_statement_that_the_receiver_made_itself_spoils_the_receipt(ended: End
 
 
 def test_what_is_kept_is_named_with_law_and_end(ended: Ended) -> None:
-    kept = Retained(claims=(PRODUCT,), law="DE AO §147", until=ended.now + timedelta(days=3_650))
+    until = ended.now + timedelta(days=2_920)
+    kept = Retained(claims=(PRODUCT,), kind=ClaimKind.PURCHASE, law="DE AO §147", until=until)
     token = ErasureReceipt(
         agreement=ended.agreement,
         trigger=Trigger.WITHDRAWN,
@@ -205,6 +206,7 @@ def test_what_is_kept_is_named_with_law_and_end(ended: Ended) -> None:
         stopped_at=ended.now,
         erased_at=ended.now,
         systems=(ErasedSystem(system=System.SEALING_KEY, method=Method.KEY_DESTROYED),),
+        level=Level.E1,
         retained=(kept,),
     ).sign(ended.street.receiver_signer)
 
@@ -225,49 +227,92 @@ def test_an_erasure_stored_before_retention_was_noted_still_loads(ended: Ended) 
 
 
 @pytest.mark.parametrize(
-    ("law", "days", "claim", "code"),
+    ("changes", "codes"),
     [
-        ("x", 1, PRODUCT, "law-unknown"),
-        ("DE AO §147", 11 * 366 + 1, PRODUCT, "retained-too-long"),
-        ("CN E-Commerce Law Art. 31", 3 * 366 + 1, PRODUCT, "retained-too-long"),
-        ("DE AO §147", 1, BIRTHDAY, "claims-unknown"),
+        ({}, []),
+        ({"law": "x"}, ["law-unknown"]),
+        ({"law": "CN Tax Collection Rules Art. 29"}, ["law-elsewhere"]),
+        ({"kind": "contact"}, ["kind-not-kept"]),
+        ({"until": 1}, []),
+        ({"until": 9 * 366 * 86_400}, ["retained-too-long"]),
+        ({"claims": [BIRTHDAY.to_json()]}, ["claims-unknown"]),
     ],
+    ids=["good", "law", "place", "kind", "past", "time", "claim"],
 )
 def test_a_law_excuses_no_more_than_it_asks_for(
-    ended: Ended, law: str, days: int, claim: ClaimName, code: str
+    ended: Ended, changes: dict[str, object], codes: list[str]
 ) -> None:
-    until = int((ended.now + timedelta(days=days)).timestamp())
-    item = {"claims": [claim.to_json()], "law": law, "until": until}
+    item: dict[str, object] = {
+        "claims": [PRODUCT.to_json()],
+        "kind": "purchase",
+        "law": "DE AO §147",
+        "until": 86_400,
+        **changes,
+    }
+    item["until"] = int(ended.now.timestamp()) + int(str(item["until"]))
+    token = ended.signed(retained=[item])
 
-    assert ended.codes(ended.signed(retained=[item])) == [code]
+    if codes:
+        assert ended.codes(token) == codes
+    else:
+        assert verify_erasure_receipt(token, agreement=ended.agreement, now=ended.now).retained
+
+
+@pytest.mark.parametrize(("more_s", "codes"), [(0, []), (1, ["retained-too-long"])])
+def test_a_period_ends_with_its_last_second(ended: Ended, more_s: int, codes: list[str]) -> None:
+    # Eight years from the end of this calendar year.
+    until = datetime(ended.now.year + 9, 1, 1, tzinfo=UTC) + timedelta(seconds=more_s)
+    item = {
+        "claims": [PRODUCT.to_json()],
+        "kind": "purchase",
+        "law": "DE AO §147",
+        "until": int(until.timestamp()),
+    }
+    token = ended.signed(retained=[item])
+
+    if codes:
+        assert ended.codes(token) == codes
+    else:
+        assert verify_erasure_receipt(token, agreement=ended.agreement, now=ended.now).retained
 
 
 @pytest.mark.parametrize(
-    ("systems", "codes"),
+    "systems",
     [
-        ([{"class": "sealing-key", "method": "deleted"}], ["sealing-key-kept"]),
-        ([{"class": "live-database", "method": "deleted"}], ["sealing-key-kept"]),
-        ([{"class": "nothing", "method": "none"}], ["systems-unknown", "sealing-key-kept"]),
-        (
-            [
-                {"class": "sealing-key", "method": "key-destroyed"},
-                {"class": "live-database", "method": "forgotten"},
-            ],
-            ["systems-unknown"],
-        ),
-        (
-            [
-                {"class": "sealing-key", "method": "key-destroyed"},
-                {"class": "sealing-key", "method": "deleted"},
-            ],
-            ["sealing-key-kept"],
-        ),
+        [{"class": "sealing-key", "method": "deleted"}],
+        [{"class": "live-database", "method": "deleted"}],
+        [
+            {"class": "sealing-key", "method": "key-destroyed"},
+            {"class": "sealing-key", "method": "deleted", "name": "another"},
+        ],
     ],
 )
 def test_a_receipt_says_that_the_sealing_key_was_destroyed(
-    ended: Ended, systems: list[dict[str, str]], codes: list[str]
+    ended: Ended, systems: list[dict[str, str]]
 ) -> None:
-    assert ended.codes(ended.signed(systems=systems)) == codes
+    assert ended.codes(ended.signed(systems=systems)) == ["sealing-key-kept"]
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        {"class": "nothing", "method": "deleted"},
+        {"class": "caches", "method": "forgotten"},
+        {"class": "caches", "method": "deleted", "name": ""},
+        {"class": "caches", "method": "deleted", "extra": "x"},
+        {"class": "sealing-key", "method": "key-destroyed"},
+    ],
+    ids=["class", "method", "name", "member", "twice"],
+)
+def test_a_list_of_systems_that_cannot_be_right_is_malformed(
+    ended: Ended, system: dict[str, str]
+) -> None:
+    key = {"class": "sealing-key", "method": "key-destroyed"}
+
+    with pytest.raises(Malformed):
+        verify_erasure_receipt(
+            ended.signed(systems=[key, system]), agreement=ended.agreement, now=ended.now
+        )
 
 
 @pytest.mark.parametrize("trigger", ["completed", "expired"])
