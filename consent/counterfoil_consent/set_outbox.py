@@ -30,7 +30,8 @@ class Letter:
     """One event for one destination (a DID, or the custodian's origin).
 
     Without an `endpoint` it goes where the destination's stream says, or waits for a
-    poll. Of the pauses of a grant only the last is kept.
+    poll. `rank` is 0 for an end; of the pauses of a grant only the one with the highest
+    rank is kept.
     """
 
     destination: str
@@ -38,7 +39,7 @@ class Letter:
     grant_id: GrantId
     token: str = field(repr=False)
     endpoint: str | None = None
-    is_pause: bool = False
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class OutboxCounts:
 class SetOutbox(Protocol):
     """Where letters live. Every method is one transaction."""
 
-    def put(self, letters: Sequence[Letter], now: datetime) -> None:
+    def put(self, letters: Sequence[Letter]) -> None:
         """Add letters at the end of their queues; one that is there already is left alone."""
         ...
 
@@ -185,15 +186,15 @@ class MemorySetOutbox:
         self._requests: dict[tuple[str, str], datetime] = {}
         self._lock = threading.RLock()
 
-    def put(self, letters: Sequence[Letter], now: datetime) -> None:
+    def put(self, letters: Sequence[Letter]) -> None:
         with self._lock:
             for letter in letters:
-                self._destinations.setdefault(letter.destination, _Destination(next_at=now))
+                self._destinations.setdefault(letter.destination, _Destination())
                 key = (letter.destination, letter.event_id)
                 if key in self._letters:
                     continue
-                if letter.is_pause:
-                    self._drop_pauses(letter)
+                if letter.rank and not self._drop_lower(letter):
+                    continue
                 self._letters[key] = _Kept(letter=letter)
 
     def set_endpoint(self, destination: str, endpoint: str | None) -> bool:
@@ -352,7 +353,15 @@ class MemorySetOutbox:
             if kept.state is LetterState.DEAD:
                 self._letters[key] = replace(kept, state=LetterState.WAITING)
 
-    def _drop_pauses(self, letter: Letter) -> None:
-        for key, kept in self._of(letter.destination):
-            if kept.letter.is_pause and kept.letter.grant_id == letter.grant_id:
-                del self._letters[key]
+    def _drop_lower(self, letter: Letter) -> bool:
+        """Make room for a pause; False when one that holds more is there."""
+        pauses = [
+            (key, kept.letter.rank)
+            for key, kept in self._of(letter.destination)
+            if kept.letter.rank and kept.letter.grant_id == letter.grant_id
+        ]
+        if any(rank > letter.rank for _, rank in pauses):
+            return False
+        for key, _ in pauses:
+            del self._letters[key]
+        return True

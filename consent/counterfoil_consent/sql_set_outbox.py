@@ -2,7 +2,7 @@
 
     with database.transaction() as connection:
         ...                                       the end of a grant
-        put_letters(connection, letters, now)     and who must be told of it
+        put_letters(connection, letters)     and who must be told of it
     outbox = SqlSetOutbox(database)
 
 Times are whole seconds since 1970; a lease and a retry may so come a second early.
@@ -58,7 +58,7 @@ LETTERS: Final = Table(
     Column("grant_id", String, nullable=False),
     Column("token", String, nullable=False),
     Column("endpoint", String),
-    Column("is_pause", Integer, nullable=False),
+    Column("rank", BigInteger, nullable=False),
     Column("state", String, nullable=False),
     Column("failure", String, nullable=False),
     Column("died_at", BigInteger, nullable=False),
@@ -87,7 +87,7 @@ REQUESTS: Final = Table(
 
 _LETTER: Final = (
     *("destination", "event_id", "grant_id", "token", "endpoint"),
-    *("is_pause", "state", "failure", "died_at"),
+    *("rank", "state", "failure", "died_at"),
 )
 _IS_ITS: Final = LETTERS.c.destination == bindparam("where_to")
 _IS_LETTER: Final = _IS_ITS & (LETTERS.c.event_id == bindparam("event"))
@@ -97,11 +97,9 @@ _ADD: Final = Statement(
     columns=_LETTER,
 )
 _KNOWN: Final = Statement(select(LETTERS.c.sequence).where(_IS_LETTER))
-_DROP_PAUSES: Final = Statement(
-    delete(LETTERS).where(
-        _IS_ITS & (LETTERS.c.is_pause == 1) & (LETTERS.c.grant_id == bindparam("grant"))
-    )
-)
+_IS_PAUSE: Final = _IS_ITS & (LETTERS.c.rank > 0) & (LETTERS.c.grant_id == bindparam("grant"))
+_HIGHEST: Final = Statement(select(func.max(LETTERS.c.rank)).where(_IS_PAUSE))
+_DROP_PAUSES: Final = Statement(delete(LETTERS).where(_IS_PAUSE))
 _ADD_DESTINATION: Final = Statement(
     insert(DESTINATIONS).on_conflict_do_nothing(index_elements=["destination"])
 )
@@ -191,14 +189,17 @@ def add_tables(metadata: MetaData) -> None:
         table.to_metadata(metadata)
 
 
-def put_letters(connection: Connection, letters: Sequence[Letter], now: datetime) -> None:
+def put_letters(connection: Connection, letters: Sequence[Letter]) -> None:
     """Write letters within the transaction of what they tell. See `SetOutbox.put`."""
     for letter in letters:
-        _add_destination(connection, letter.destination, seconds(now))
-        if letter.is_pause:
+        _add_destination(connection, letter.destination)
+        if letter.rank:
             if connection.row(_KNOWN, where_to=letter.destination, event=letter.event_id):
                 continue
-            connection.change(_DROP_PAUSES, where_to=letter.destination, grant=letter.grant_id)
+            pauses = {"where_to": letter.destination, "grant": letter.grant_id}
+            if (connection.value(_HIGHEST, **pauses) or 0) > letter.rank:
+                continue
+            connection.change(_DROP_PAUSES, **pauses)
         connection.change(
             _ADD,
             destination=letter.destination,
@@ -206,7 +207,7 @@ def put_letters(connection: Connection, letters: Sequence[Letter], now: datetime
             grant_id=letter.grant_id,
             token=letter.token,
             endpoint=letter.endpoint,
-            is_pause=int(letter.is_pause),
+            rank=letter.rank,
             state=LetterState.WAITING.value,
             failure="",
             died_at=0,
@@ -219,16 +220,16 @@ class SqlSetOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, letters: Sequence[Letter], now: datetime) -> None:
+    def put(self, letters: Sequence[Letter]) -> None:
         with self._database.transaction() as connection:
-            put_letters(connection, letters, now)
+            put_letters(connection, letters)
 
     def set_endpoint(self, destination: str, endpoint: str | None) -> bool:
         with self._database.transaction() as connection:
             if connection.row(_FIND_DESTINATION, where_to=destination) is None:
                 if connection.value(_COUNT_DESTINATIONS) >= MAX_STREAMS:
                     return False
-                _add_destination(connection, destination, 0)
+                _add_destination(connection, destination)
             connection.change(_SET_ENDPOINT, where_to=destination, url=endpoint)
             _send_again(connection, destination)
             return True
@@ -355,13 +356,13 @@ class SqlSetOutbox:
         )
 
 
-def _add_destination(connection: Connection, destination: str, next_at: int) -> None:
+def _add_destination(connection: Connection, destination: str) -> None:
     connection.change(
         _ADD_DESTINATION,
         destination=destination,
         endpoint=None,
         attempts=0,
-        next_at=next_at,
+        next_at=0,
         lease=None,
         lease_ends_at=0,
     )
@@ -385,5 +386,5 @@ def _letter(row: Row) -> Letter:
         grant_id=GrantId(row.grant_id),
         token=row.token,
         endpoint=row.endpoint,
-        is_pause=bool(row.is_pause),
+        rank=row.rank,
     )

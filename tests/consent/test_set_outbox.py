@@ -29,13 +29,13 @@ def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SetOutbox
     database.close()
 
 
-def letter(number: int, to: str = SHOP, *, grant: int = 0, is_pause: bool = False) -> Letter:
+def letter(number: int, to: str = SHOP, *, grant: int = 0, rank: int = 0) -> Letter:
     return Letter(
         destination=to,
         event_id=f"event-{number}",
         grant_id=GrantId(f"{grant:021}A"),
         token=f"token-{number}",
-        is_pause=is_pause,
+        rank=rank,
     )
 
 
@@ -59,7 +59,7 @@ def names(letters: "list[Letter] | tuple[Letter, ...]") -> list[str]:
 
 
 def test_a_letter_without_an_endpoint_waits_for_a_poll(outbox: SetOutbox, clock: Clock) -> None:
-    outbox.put([letter(1), letter(2)], clock())
+    outbox.put([letter(1), letter(2)])
 
     assert take(outbox, clock) is None
     assert names(outbox.waiting(SHOP, 10)) == ["event-1", "event-2"]
@@ -70,7 +70,7 @@ def test_a_letter_without_an_endpoint_waits_for_a_poll(outbox: SetOutbox, clock:
 def test_a_stream_makes_its_letters_ready_for_a_push_in_their_order(
     outbox: SetOutbox, clock: Clock
 ) -> None:
-    outbox.put([letter(2), letter(1)], clock())
+    outbox.put([letter(2), letter(1)])
     assert outbox.set_endpoint(SHOP, DOOR)
 
     round_ = taken(outbox, clock)
@@ -80,26 +80,28 @@ def test_a_stream_makes_its_letters_ready_for_a_push_in_their_order(
     assert (round_.destination, round_.attempts) == (SHOP, 0)
 
 
-def test_a_letter_put_twice_is_there_once(outbox: SetOutbox, clock: Clock) -> None:
+def test_a_letter_put_twice_is_there_once(outbox: SetOutbox) -> None:
     for _ in range(2):
-        outbox.put([letter(1)], clock())
+        outbox.put([letter(1)])
 
     assert names(outbox.waiting(SHOP, 10)) == ["event-1"]
 
 
-def test_of_the_pauses_of_a_grant_the_last_is_kept(outbox: SetOutbox, clock: Clock) -> None:
-    outbox.put([letter(1, is_pause=True), letter(2, grant=1, is_pause=True)], clock())
-    outbox.put([letter(3, is_pause=True), letter(4, OTHER, is_pause=True)], clock())
-    outbox.put([letter(3, is_pause=True)], clock())
+def test_of_the_pauses_of_a_grant_the_one_that_holds_is_kept(
+    outbox: SetOutbox, clock: Clock
+) -> None:
+    outbox.put([letter(1, rank=3), letter(2, grant=1, rank=9)])
+    outbox.put([letter(3, rank=5), letter(4, OTHER, rank=2)])
+    outbox.put([letter(3, rank=5), letter(5, rank=4), letter(6)])
 
-    assert names(outbox.waiting(SHOP, 10)) == ["event-2", "event-3"]
+    assert names(outbox.waiting(SHOP, 10)) == ["event-2", "event-3", "event-6"]
     assert names(outbox.waiting(OTHER, 10)) == ["event-4"]
 
 
 def test_two_never_hold_one_destination_until_the_lease_ends(
     outbox: SetOutbox, clock: Clock
 ) -> None:
-    outbox.put([letter(1)], clock())
+    outbox.put([letter(1)])
     outbox.set_endpoint(SHOP, DOOR)
     first = taken(outbox, clock)
 
@@ -119,7 +121,7 @@ def test_two_never_hold_one_destination_until_the_lease_ends(
 
 
 def test_what_was_delivered_is_gone_and_the_rest_goes_on(outbox: SetOutbox, clock: Clock) -> None:
-    outbox.put([letter(number) for number in range(25)], clock())
+    outbox.put([letter(number) for number in range(25)])
     outbox.set_endpoint(SHOP, DOOR)
     round_ = taken(outbox, clock)
     assert len(round_.letters) == 20
@@ -134,13 +136,13 @@ def test_what_was_delivered_is_gone_and_the_rest_goes_on(outbox: SetOutbox, cloc
 def test_one_that_fails_waits_its_time_and_stands_behind_those_that_answer(
     outbox: SetOutbox, clock: Clock
 ) -> None:
-    outbox.put([letter(1)], clock())
+    outbox.put([letter(1)])
     outbox.set_endpoint(SHOP, DOOR)
     outbox.put_off(taken(outbox, clock), clock() + timedelta(seconds=5))
     assert take(outbox, clock) is None
 
     clock.advance(timedelta(seconds=5))
-    outbox.put([letter(1, OTHER)], clock())
+    outbox.put([letter(1, OTHER)])
     outbox.set_endpoint(OTHER, DOOR)
 
     assert taken(outbox, clock).destination == OTHER
@@ -152,7 +154,7 @@ def test_one_that_fails_waits_its_time_and_stands_behind_those_that_answer(
 def test_what_is_dead_is_seen_is_polled_and_lives_again_when_its_destination_does(
     outbox: SetOutbox, clock: Clock
 ) -> None:
-    outbox.put([letter(1), letter(2)], clock())
+    outbox.put([letter(1), letter(2)])
     outbox.set_endpoint(SHOP, DOOR)
     outbox.give_up(taken(outbox, clock), "status 500", clock(), clock() + LEASE)
 
@@ -165,7 +167,7 @@ def test_what_is_dead_is_seen_is_polled_and_lives_again_when_its_destination_doe
     clock.advance(LEASE)
     assert take(outbox, clock) is None
 
-    outbox.put([letter(3)], clock())
+    outbox.put([letter(3)])
     round_ = taken(outbox, clock)
     assert names(round_.letters) == ["event-3"]
     assert outbox.delivered(round_, "event-3", clock(), clock() + LEASE)
@@ -177,7 +179,7 @@ def test_what_is_dead_is_seen_is_polled_and_lives_again_when_its_destination_doe
 
 @pytest.mark.parametrize("how", ["again", "stream"])
 def test_the_dead_are_sent_again_on_request(outbox: SetOutbox, clock: Clock, how: str) -> None:
-    outbox.put([letter(1)], clock())
+    outbox.put([letter(1)])
     outbox.set_endpoint(SHOP, DOOR)
     outbox.give_up(taken(outbox, clock), "no answer", clock(), clock() + timedelta(days=1))
 
@@ -191,7 +193,7 @@ def test_the_dead_are_sent_again_on_request(outbox: SetOutbox, clock: Clock, how
 
 
 def test_a_letter_that_is_refused_is_kept_for_people_alone(outbox: SetOutbox, clock: Clock) -> None:
-    outbox.put([letter(number) for number in range(3)], clock())
+    outbox.put([letter(number) for number in range(3)])
     outbox.set_endpoint(SHOP, DOOR)
     round_ = taken(outbox, clock)
 
@@ -206,12 +208,12 @@ def test_a_letter_that_is_refused_is_kept_for_people_alone(outbox: SetOutbox, cl
     outbox.send_again(SHOP)
     assert outbox.counts().refused == 2
     # A second time it is not even put.
-    outbox.put([letter(0)], clock())
+    outbox.put([letter(0)])
     assert outbox.waiting(SHOP, 10) == []
 
 
 def test_nobody_acknowledges_the_letters_of_another(outbox: SetOutbox, clock: Clock) -> None:
-    outbox.put([letter(1)], clock())
+    outbox.put([letter(1)])
 
     outbox.acknowledge(OTHER, ["event-1"], {"event-1": "no"}, clock())
 
@@ -231,15 +233,15 @@ def test_a_request_is_taken_once_while_it_is_remembered(outbox: SetOutbox, clock
 def test_a_poll_alone_again_pushes_nothing(outbox: SetOutbox, clock: Clock) -> None:
     outbox.set_endpoint(SHOP, DOOR)
     outbox.set_endpoint(SHOP, None)
-    outbox.put([letter(1)], clock())
+    outbox.put([letter(1)])
 
     assert take(outbox, clock) is None
 
 
-def test_letters_outlast_their_process(tmp_path: Path, clock: Clock) -> None:
+def test_letters_outlast_their_process(tmp_path: Path) -> None:
     where = tmp_path / "outbox.sqlite3"
     database = Database.open(where, METADATA)
-    SqlSetOutbox(database).put([letter(1)], clock())
+    SqlSetOutbox(database).put([letter(1)])
     database.close()
 
     again = Database.open(where, METADATA)
