@@ -185,6 +185,19 @@ def _pypi_verify(request: Request) -> Json:
     return claims
 
 
+def _pypi_paper(request: Request) -> Json:
+    """Read a signed paper: an SD-JWT in which nothing is concealed."""
+
+    def signed_with(_issuer: str, header: Request) -> object:
+        if header["typ"] != request["typ"]:
+            text = f"expected the type {request['typ']}, found another"
+            raise ValueError(text)
+        return JWK(**request["key"])
+
+    claims: Json = SDJWTVerifier(f"{request['token']}~", signed_with).get_verified_payload()
+    return claims
+
+
 DOINGS: dict[tuple[str, str], Callable[[Request], Any]] = {
     ("openvc-core", "issue"): _openvc_issue,
     ("openvc-core", "present"): _openvc_present,
@@ -194,6 +207,7 @@ DOINGS: dict[tuple[str, str], Callable[[Request], Any]] = {
     ("sd-jwt", "issue"): _pypi_issue,
     ("sd-jwt", "present"): _pypi_present,
     ("sd-jwt", "verify"): _pypi_verify,
+    ("sd-jwt", "paper"): _pypi_paper,
 }
 
 
