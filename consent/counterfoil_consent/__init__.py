@@ -7,7 +7,8 @@
     withdrawal = withdraw(active, signer=signer, now=..., random=...)
 
 The receiver's side is `Receiver`, the custodian's `Custodian`; their HTTP faces
-are in `counterfoil_consent.app`, their SQL stores in `counterfoil_consent.sql_store`.
+are in `counterfoil_consent.app`, their SQL stores in `counterfoil_consent.sql_custodian_store`
+and `counterfoil_consent.sql_receiver_store`.
 """
 
 from counterfoil_consent.client import fetch_custodian

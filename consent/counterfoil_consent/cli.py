@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _back_up(folder: Path, target: Path) -> int:
-    from counterfoil_consent.sql_store import back_up
+    from counterfoil_consent.sqlite_file import back_up
 
     # Nothing is made before it is known that there is something to copy.
     signing_key = (folder / SIGNING_KEY).read_bytes()
@@ -70,7 +70,7 @@ def _serve(folder: Path, port: int | None, public_url: str | None) -> int:
     from counterfoil_service.serving import bind, serve
 
     from counterfoil_consent.app import create_app
-    from counterfoil_consent.sql_store import SqlCustodianStore
+    from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with bind(port) as listener:

@@ -15,7 +15,7 @@ from counterfoil_consent.client import fetch_custodian
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
 from counterfoil_consent.key_folder import FileKeyFolder
 from counterfoil_consent.receiver import Receiver
-from counterfoil_consent.sql_store import SqlReceiverStore
+from counterfoil_consent.sql_receiver_store import SqlReceiverStore
 from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_credentials.token_status_list import FetchedStatusSource
 from counterfoil_issuer.app import create_app

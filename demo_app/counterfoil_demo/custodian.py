@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from counterfoil_consent.app import create_app
 from counterfoil_consent.custodian import Custodian
 from counterfoil_consent.key_folder import FileKeyFolder
-from counterfoil_consent.sql_store import SqlCustodianStore
+from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_service.serving import AsgiApp
 

@@ -14,7 +14,7 @@ from counterfoil_consent.erasure_proof import verify_erasure_receipt
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
 from counterfoil_consent.key_folder import FileKeyFolder
 from counterfoil_consent.receiver import Receiver
-from counterfoil_consent.sql_store import SqlReceiverStore
+from counterfoil_consent.sql_receiver_store import SqlReceiverStore
 from counterfoil_consent.states import Level
 from counterfoil_consent.terms import Purpose
 from counterfoil_credentials.encoding import JsonObject, int_at, object_at, text_at

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 from typing import Protocol
 
 from counterfoil_consent import (
@@ -39,7 +39,8 @@ from counterfoil_consent import (
 from counterfoil_consent.app import create_app, receiver_routes
 from counterfoil_consent.holder import Asked
 from counterfoil_consent.receiver import Opened
-from counterfoil_consent.sql_store import SqlCustodianStore, SqlReceiverStore
+from counterfoil_consent.sql_custodian_store import SqlCustodianStore
+from counterfoil_consent.sql_receiver_store import SqlReceiverStore
 from counterfoil_consent.store import CustodianStore
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.dids import did_jwk
@@ -54,6 +55,8 @@ from counterfoil_credentials.sdjwt_vc import StatusReference, VerifiedCredential
 from counterfoil_service.errors import install_error_handlers
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+
+from tests.consent.dumps import dump, put_back
 
 CUSTODIAN = "https://custodian.example"
 VELO = "https://velo.example"
@@ -156,11 +159,18 @@ class Street:
     """The three parties and the network between them."""
 
     def __init__(
-        self, clock: MovingClock, random: Random, folder: Path | None, lease_s: int = 60
+        self,
+        clock: MovingClock,
+        random: Random,
+        folder: Path | None,
+        lease_s: int = 60,
+        servers: Mapping[str, str] | None = None,
     ) -> None:
+        """Without a folder all is in memory; `servers` are PostgreSQL URLs, by party."""
         self.clock = clock
         self.random = random
         self.folder = folder
+        self.servers = servers
         self.fetcher = MemoryFetcher()
         self.issuer = MemorySigner.generate()
         self.custodian_signer = MemorySigner.generate()
@@ -178,8 +188,8 @@ class Street:
         """Start, or restart, both services over what they have stored."""
         self.close()
         if self.folder is not None:
-            self.custodian_store = SqlCustodianStore(self.folder / "custodian" / "db.sqlite3")
-            self.receiver_store = SqlReceiverStore(self.folder / "receiver" / "db.sqlite3")
+            self.custodian_store = SqlCustodianStore(self.place("custodian"))
+            self.receiver_store = SqlReceiverStore(self.place("receiver"))
             self.custodian_keys = FileKeyFolder(self.folder / "custodian-keys")
             self.receiver_keys = FileKeyFolder(self.folder / "receiver-keys")
         self.custodian = Custodian(
@@ -224,13 +234,32 @@ class Street:
             if isinstance(store, SqlCustodianStore | SqlReceiverStore):
                 store.close()
 
+    def place(self, what: str) -> Path | str:
+        """Give where one party's rows are."""
+        assert self.folder is not None
+        return self.servers[what] if self.servers else self.folder / what / "db.sqlite3"
+
     def back_up(self, what: str, where: Path) -> Path:
-        """Copy one party's database folder, as a backup does."""
+        """Copy one party's database, as a backup does."""
         assert self.folder is not None
         self.close()
-        copytree(self.folder / what, where)
+        if self.servers:
+            dump(self.servers[what], where)
+        else:
+            copytree(self.folder / what, where)
         self.start()
         return where
+
+    def restore(self, what: str, backup: Path) -> None:
+        """Put one party's database back as it was, and start again over it."""
+        assert self.folder is not None
+        self.close()
+        if self.servers:
+            put_back(self.servers[what], backup)
+        else:
+            rmtree(self.folder / what)
+            copytree(backup, self.folder / what)
+        self.start()
 
     def ask(self, **changes: object) -> Opened:
         return self.receiver.request(wish(**changes))

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from shutil import copytree, rmtree
 
 import pytest
 from counterfoil_consent import (
@@ -254,20 +253,16 @@ def test_an_ended_grant_is_never_delivered_again(street: Street) -> None:
 
 
 def test_a_restored_custodian_database_brings_nothing_back(
-    street_on_disk: Street, tmp_path: Path
+    street_stored: Street, tmp_path: Path
 ) -> None:
-    street = street_on_disk
+    street = street_stored
     package, signer = street.packed()
     active = deliver(package, fetcher=street.fetcher)
-    assert street.folder is not None
     backup = street.back_up("custodian", tmp_path / "yesterday")
     lease(street, lease_request(street, active))
     statement = street.custodian.end(package.grant_id, withdrawal_of(street, active, signer))
 
-    street.close()
-    rmtree(street.folder / "custodian")
-    copytree(backup, street.folder / "custodian")
-    street.start()
+    street.restore("custodian", backup)
 
     with pytest.raises(Refused) as refusal:
         lease(street, lease_request(street, active))
@@ -281,17 +276,13 @@ def test_a_restored_custodian_database_brings_nothing_back(
     )
 
 
-def test_a_restored_receiver_database_opens_nothing(street_on_disk: Street, tmp_path: Path) -> None:
-    street = street_on_disk
+def test_a_restored_receiver_database_opens_nothing(street_stored: Street, tmp_path: Path) -> None:
+    street = street_stored
     active, signer = street.granted()
-    assert street.folder is not None
     backup = street.back_up("receiver", tmp_path / "yesterday")
     street.receiver.end(active.agreement.grant_id, withdrawal_of(street, active, signer))
 
-    street.close()
-    rmtree(street.folder / "receiver")
-    copytree(backup, street.folder / "receiver")
-    street.start()
+    street.restore("receiver", backup)
 
     with (
         pytest.raises(Refused) as refusal,

@@ -1,12 +1,13 @@
-"""What both kinds of custodian store promise by themselves, whoever calls them."""
+"""What every kind of custodian store promises by itself, whoever calls them."""
 
 import sqlite3
 from datetime import datetime, timedelta
 
 import pytest
 from counterfoil_consent import Active, Trigger
-from counterfoil_consent.sql_store import SqlCustodianStore
+from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_consent.store import Ended, Kept, Reserved
+from counterfoil_credentials.encoding import b64url
 
 from tests.consent.street import Street
 
@@ -56,26 +57,27 @@ def test_the_share_is_gone_from_the_table(street_on_disk: Street, now: datetime)
     _, row = kept(street)
     path = street.folder / "custodian" / "db.sqlite3"
 
-    def shares() -> list[bytes | None]:
+    def shares() -> list[str | None]:
         with sqlite3.connect(path) as connection:
             found = [share for (share,) in connection.execute("SELECT share FROM custodian_grants")]
         connection.close()
         return found
 
-    assert shares() == [row.registration.share]
+    share = b64url(row.registration.share)
+    assert shares() == [share]
+    assert share.encode() in path.with_name("db.sqlite3-wal").read_bytes()
     street.custodian_store.end(row.grant_id, Trigger.WITHDRAWN, now)
 
     assert shares() == [None]
     street.close()
     # SQLite overwrites what is deleted, and closing folds the log into the file.
-    assert row.registration.share not in path.read_bytes()
+    assert share[:-2].encode() not in path.read_bytes()
 
 
-def test_two_stores_over_one_file_count_together(street_on_disk: Street, now: datetime) -> None:
-    street = street_on_disk
-    assert street.folder is not None
+def test_two_stores_over_one_database_count_together(street_stored: Street, now: datetime) -> None:
+    street = street_stored
     _, row = kept(street)
-    other = SqlCustodianStore(street.folder / "custodian" / "db.sqlite3")
+    other = SqlCustodianStore(street.place("custodian"))
 
     counted = [
         store.count_read(row.grant_id, f"{i}", now, 0)

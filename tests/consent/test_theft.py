@@ -10,7 +10,8 @@ import pytest
 from counterfoil_consent import FileKeyFolder, send_withdrawal, withdraw
 from counterfoil_consent.key_folder import KeyFolder
 from counterfoil_consent.sealing import OpeningKey, Role, SealedBundle, open_bundle, open_share
-from counterfoil_consent.sql_store import SqlCustodianStore, SqlReceiverStore
+from counterfoil_consent.sql_custodian_store import SqlCustodianStore
+from counterfoil_consent.sql_receiver_store import SqlReceiverStore
 from counterfoil_consent.store import Kept
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.errors import Refused
