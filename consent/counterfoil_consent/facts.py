@@ -8,7 +8,7 @@ empty once the block is left. Python may keep freed text in memory for a while,
 and nobody can stop a program from copying a value on purpose: see docs/consent.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NoReturn, Protocol
@@ -59,13 +59,23 @@ class LeaseCount:
 
 
 class Facts:
-    """Values by claim, open inside one `with` block; `lease` says which read this is."""
+    """Values by claim, open inside one `with` block and while its lease lasts.
 
-    __slots__ = ("_values", "lease")
+    `lease` says which read this is. Later they are `Refused` with `lease-expired`.
+    """
 
-    def __init__(self, values: Mapping[ClaimName, list[Json]], lease: LeaseCount) -> None:
-        """Hold `values`; `close` forgets them."""
+    __slots__ = ("_is_over", "_values", "lease")
+
+    def __init__(
+        self,
+        values: Mapping[ClaimName, list[Json]],
+        lease: LeaseCount,
+        *,
+        is_over: Callable[[], bool],
+    ) -> None:
+        """Hold `values` until `is_over` says that the lease is; `close` forgets them."""
         self._values: dict[ClaimName, list[Json]] | None = dict(values)
+        self._is_over = is_over
         self.lease = lease
 
     @property
@@ -96,6 +106,10 @@ class Facts:
     def _open(self) -> dict[ClaimName, list[Json]]:
         if self._values is None:
             raise Misuse("expected facts inside their with block, found them outside")
+        # A block that is never left must not outlive the grant by more than its lease.
+        if self._is_over():
+            self._values.clear()
+            raise refuse("lease-expired", "a lease in force", "an old one", "facts")
         return self._values
 
     def __repr__(self) -> str:
@@ -114,6 +128,7 @@ def verify_facts(
     trust: IssuerTrust,
     status: StatusCheck,
     lease: LeaseCount,
+    is_over: Callable[[], bool],
     now: datetime,
 ) -> Facts:
     """Give the granted facts in freshly opened presentations, verified anew.
@@ -141,7 +156,7 @@ def verify_facts(
                 reasons.append(Reason("claim-missing", str(claim.name), "nothing", "bundle"))
     if reasons:
         raise Refused(*reasons)
-    return Facts(values, lease)
+    return Facts(values, lease, is_over=is_over)
 
 
 def _verified(

@@ -269,6 +269,8 @@ class Receiver:
             raise refuse("grant-missing", "the grant alone", "something else", "vp_token")
         presentation = vp_token[GRANT_QUERY_ID][0]
         now = self._clock()
+        if self._keys.is_destroyed(request.request_id):
+            raise _ended()
         if request.answered_by is None:
             granted = check_grant(presentation, request.requested, now=now)
             if now >= request.requested.expires_at:
@@ -289,6 +291,9 @@ class Receiver:
         same receipt is the answer.
         """
         grant = self._grant(grant_id)
+        # A database from before the end does not know of it; the tombstone does.
+        if self._keys.is_destroyed(grant.request_id):
+            raise _ended()
         sealed = SealedBundle.from_bytes(bundle)
         if sealed.grant_id != grant.grant_id:
             raise refuse("grant-mismatch", "the grant in the path", "another", "bundle.grant_id")
@@ -340,6 +345,7 @@ class Receiver:
                 trust=self._trust,
                 status=self._status,
                 lease=LeaseCount(lease.read, grant.terms.max_reads),
+                is_over=lambda: self._clock() >= lease.expires_at,
                 now=self._clock(),
             )
             try:

@@ -206,6 +206,18 @@ def test_facts_are_gone_when_the_block_fails(street: Street) -> None:
         kept[0].one(FRAME)
 
 
+def test_facts_are_gone_when_their_lease_is_over_though_the_block_is_not(street: Street) -> None:
+    active, _ = street.granted()
+    with street.receiver.read(active.agreement.grant_id, BENEFITS) as facts:
+        street.clock.advance(timedelta(seconds=59))
+        assert facts.one(FRAME) == FRAME_VALUE
+        street.clock.advance(timedelta(seconds=1))
+        for _ in range(2):
+            with pytest.raises(Refused) as refusal:
+                facts.one(FRAME)
+            assert refusal.value.codes == ["lease-expired"]
+
+
 def test_facts_do_not_serialise_copy_or_print(street: Street) -> None:
     active, _ = street.granted()
     with street.receiver.read(active.agreement.grant_id, BENEFITS) as facts:

@@ -138,6 +138,28 @@ def test_a_grant_registered_after_the_backup_ends_with_the_same_proof(
     assert (statement.leases, statement.grant_digest) == (1, active.agreement.grant_digest)
 
 
+def test_a_restored_receiver_takes_no_ended_grant_in_again(
+    street_on_disk: Street, tmp_path: Path
+) -> None:
+    street = street_on_disk
+    package, signer = street.packed()
+    asked = street.back_up("receiver", tmp_path / "asked")
+    active = deliver(package, fetcher=street.fetcher)
+    granted = street.back_up("receiver", tmp_path / "granted")
+    # The custodian has not heard of the end: the receiver is alone with what it knows.
+    street.fetcher.disconnect(CUSTODIAN)
+    street.receiver.end(
+        package.grant_id,
+        withdraw(active, signer=signer, now=street.clock(), random=street.random).token,
+    )
+
+    for backup in (asked, granted):
+        restore(street, backup, "receiver")
+        with pytest.raises(Refused) as refusal:
+            deliver(package, fetcher=street.fetcher)
+        assert refusal.value.codes == ["grant-ended"]
+
+
 @pytest.mark.parametrize("is_key_left", [True, False], ids=["key", "tombstone"])
 def test_a_stolen_share_is_not_registered_again_by_the_thief(
     street_stored: Street, tmp_path: Path, *, is_key_left: bool
