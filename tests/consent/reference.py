@@ -1,0 +1,239 @@
+"""What may become of one grant, said a second time and as plainly as possible: for test_model.py.
+
+Each side is a `row`, which a restored database forgets, and what stands beside its
+keys, which nothing forgets. Every method says whether the party says yes.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from counterfoil_consent import Pause, Trigger
+
+SKEW = timedelta(seconds=60)
+LEASE_REQUEST_AGE = timedelta(minutes=2)
+GRANT_AGE = timedelta(minutes=30)
+RESERVATION = timedelta(hours=24)
+REQUEST_KEPT = timedelta(hours=1)
+NEVER_PAUSED = Pause(0, is_suspended=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What was agreed. `completer` is a party's name."""
+
+    limit: int
+    ends_at: datetime
+    is_single_use: bool
+    completer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustodianRow:
+    """One row of the custodian's database; `answered` are the lease requests answered."""
+
+    state: str
+    reserved_at: datetime
+    is_receipted: bool = False
+    reads: int = 0
+    answered: frozenset[str] = frozenset()
+
+
+@dataclass(kw_only=True)
+class CustodianSide:
+    """The custodian and one grant."""
+
+    rules: Rules
+    row: CustodianRow | None
+    is_destroyed: bool = False
+    is_registered: bool = False
+    reads: int = 0
+    pause: Pause = NEVER_PAUSED
+
+    def register(self, now: datetime) -> bool:
+        if self.row is None or not self._is_in_force(now):
+            return False
+        if self.row.state == "reserved":
+            if now >= self.rules.ends_at:
+                return False
+            self.row = replace(self.row, state="kept")
+            self.is_registered = True
+        return True
+
+    def acknowledge(self, now: datetime) -> bool:
+        row = self._kept(now)
+        if row is None:
+            return False
+        self.row = replace(row, is_receipted=True)
+        return True
+
+    def lease(self, request_id: str, asked_at: datetime, now: datetime) -> bool:
+        row = self._kept(now)
+        if row is None or self.pause.is_suspended or not row.is_receipted:
+            return False
+        if not now - LEASE_REQUEST_AGE <= asked_at <= now + SKEW:
+            return False
+        read = max(row.reads, self.reads) + 1
+        if read > self.rules.limit or request_id in row.answered:
+            return False
+        self.row = replace(row, reads=read, answered=row.answered | {request_id})
+        self.reads += 1
+        if self.rules.is_single_use:
+            self._end()
+        return True
+
+    def pause_by(self, word: Pause, by: str, now: datetime) -> bool:
+        if self._kept(now) is None or by != "holder":
+            return False
+        self.pause = max(self.pause, word)
+        return True
+
+    def end(self, trigger: Trigger, by: str) -> bool:
+        if by not in self._may(trigger):
+            return False
+        self._end()
+        return True
+
+    def sweep(self, now: datetime) -> None:
+        if self.row is None:
+            return
+        is_stale = self.row.state == "reserved" and self.row.reserved_at < now - RESERVATION
+        if is_stale or self.row.state == "ended":
+            self._end()
+        self._kept(now)
+
+    def start(self) -> None:
+        if self.row is None or self.row.state == "ended":
+            self.is_destroyed = True
+
+    @property
+    def count(self) -> int:
+        return max(self.reads, 0 if self.row is None else self.row.reads)
+
+    def _may(self, trigger: Trigger) -> set[str]:
+        if trigger is Trigger.WITHDRAWN:
+            return {"holder"}
+        if not self.is_registered:
+            return set()
+        return {self.rules.completer} if trigger is Trigger.COMPLETED else {"receiver", "authority"}
+
+    def _kept(self, now: datetime) -> CustodianRow | None:
+        if not self._is_in_force(now) or self.row is None:
+            return None
+        return self.row if self.row.state == "kept" else None
+
+    def _is_in_force(self, now: datetime) -> bool:
+        if self.row is None:
+            return False
+        is_used_up = self.rules.is_single_use and self.row.reads > 0
+        if self.row.state == "kept" and (now >= self.rules.ends_at or is_used_up):
+            self._end()
+        return self.row.state != "ended" and not self.is_destroyed
+
+    def _end(self) -> None:
+        self.is_destroyed = True
+        if self.row is not None:
+            self.row = replace(self.row, state="ended")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceiverRow:
+    """The rows of one request and its grant in the receiver's database.
+
+    `state` is "asked" until the grant is there; `ending` is what is said to the custodian.
+    """
+
+    state: str
+    paused: int = 0
+    ending: tuple[Trigger, str] | None = None
+    has_statement: bool = False
+
+
+LIVE = frozenset({"granted", "active", "suspended"})
+
+
+@dataclass(kw_only=True)
+class ReceiverSide:
+    """The receiver and one grant; `row` is None once the request is forgotten."""
+
+    rules: Rules
+    custodian: CustodianSide
+    asked_until: datetime
+    made_at: datetime
+    row: ReceiverRow | None = field(default_factory=lambda: ReceiverRow(state="asked"))
+    is_destroyed: bool = False
+
+    @property
+    def state(self) -> str:
+        return "forgotten" if self.row is None else self.row.state
+
+    def receive(self, now: datetime) -> bool:
+        if self.row is None:
+            return False
+        if self.row.state == "asked":
+            is_fresh = self.made_at - SKEW <= now <= self.made_at + GRANT_AGE
+            if not is_fresh or now >= min(self.asked_until, self.rules.ends_at):
+                return False
+            if self.is_destroyed:
+                return False
+            self.row = replace(self.row, state="granted")
+        return self.row.state in LIVE
+
+    def accept_bundle(self) -> bool:
+        if self.row is None or self.is_destroyed:
+            return False
+        if self.row.state == "granted":
+            self.row = replace(self.row, state="active")
+        return self.row.state in LIVE
+
+    def may_ask_for_a_lease(self, now: datetime) -> bool:
+        return self.state == "active" and not self.is_destroyed and now < self.rules.ends_at
+
+    def pause_by(self, word: Pause, by: str) -> bool:
+        if self.row is None or by != "holder" or self.row.state not in ("active", "suspended"):
+            return False
+        if word.sequence > self.row.paused:
+            state = "suspended" if word.is_suspended else "active"
+            self.row = replace(self.row, state=state, paused=word.sequence)
+        return True
+
+    def end(self, trigger: Trigger, by: str, *, is_custodian_there: bool) -> bool:
+        may = {
+            Trigger.WITHDRAWN: {"holder"},
+            Trigger.COMPLETED: {self.rules.completer},
+            Trigger.TERMINATED: {"receiver", "authority"},
+        }[trigger]
+        if self.row is None or self.row.state == "asked" or by not in may:
+            return False
+        if self.row.state in LIVE:
+            self.row = replace(self.row, state="ended", ending=(trigger, by))
+        self._finish(is_custodian_there=is_custodian_there)
+        return True
+
+    def sweep(self, now: datetime, *, is_custodian_there: bool) -> None:
+        if self.row is None:
+            return
+        if self.row.state == "asked":
+            if now >= self.asked_until + REQUEST_KEPT:
+                self.row, self.is_destroyed = None, True
+            return
+        if self.row.state in LIVE:
+            if now < self.rules.ends_at:
+                return
+            # The receiver cannot sign for the clock: it tells the custodian that it stops.
+            ending = (Trigger.TERMINATED, "receiver")
+            self.row = replace(self.row, state="ended", ending=ending)
+        self._finish(is_custodian_there=is_custodian_there)
+
+    def start(self) -> None:
+        if self.row is None or self.row.state == "ended":
+            self.is_destroyed = True
+
+    def _finish(self, *, is_custodian_there: bool) -> None:
+        assert self.row is not None
+        self.is_destroyed = True
+        if self.row.has_statement or not is_custodian_there:
+            return
+        assert self.row.ending is not None
+        # A statement that names no digest, of a grant never registered, is none.
+        is_stated = self.custodian.end(*self.row.ending) and self.custodian.is_registered
+        self.row = replace(self.row, has_statement=is_stated)
