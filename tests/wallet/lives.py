@@ -5,7 +5,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from counterfoil_wallet import Kind, MemoryStore, Record, Store
+from counterfoil_wallet import AskingPolicy, Kind, MemoryStore, Record, Store
 from counterfoil_wallet.contents import Contents
 from counterfoil_wallet.recovery import split
 
@@ -38,6 +38,8 @@ def live(town: Town, store: Store) -> None:
     wallet.withdraw(wallet.grant(asked.choose()).grant_id)
     asked = wallet.asked_terms(town.receiver.request(town.wish()).link)
     wallet.grant(asked.choose())
+    wallet.consent.defer(wallet.asked_terms(town.receiver.request(town.wish()).link))
+    wallet.consent.set_policy(AskingPolicy(adult_from=NOON.date()))
     wallet.secret("points")
     recovery, _ = split(["Mei", "Jun"], 2, random=town.random, at=NOON)
     store.put(recovery.to_record(), Record(Kind.CREDENTIAL, "unreadable", "", b"\xff\x00"))

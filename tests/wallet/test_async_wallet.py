@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 import pytest
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.fetch import MemoryFetcher, Response
-from counterfoil_wallet import Act, AsyncWallet, MemoryStore, Wallet
+from counterfoil_wallet import Act, AsyncWallet, ConsentDesk, MemoryStore, Wallet
+from counterfoil_wallet.async_wallet import AsyncConsentDesk
 
 from tests.conftest import Clock
 from tests.wallet.strangers import StrangeIssuer, StrangeShop
@@ -16,7 +17,7 @@ from tests.wallet.strangers import StrangeIssuer, StrangeShop
 # How a wallet comes to be, and what the loop's side has instead.
 NOT_AWAITED = {
     *("create", "open", "in_memory", "exists", "restore", "salvage", "key_of"),
-    *("points", "listen"),
+    *("points", "listen", "consent"),
 }
 
 
@@ -24,14 +25,20 @@ def public(of: type) -> set[str]:
     return {name for name in vars(of) if not name.startswith("_")}
 
 
-def test_each_verb_of_the_wallet_can_be_awaited_with_the_same_arguments() -> None:
-    verbs = public(Wallet) - NOT_AWAITED
+@pytest.mark.parametrize(
+    ("plain", "awaiting", "others"),
+    [(Wallet, AsyncWallet, {"events", "consent"}), (ConsentDesk, AsyncConsentDesk, set[str]())],
+)
+def test_each_verb_of_the_wallet_can_be_awaited_with_the_same_arguments(
+    plain: type, awaiting: type, others: set[str]
+) -> None:
+    verbs = public(plain) - NOT_AWAITED
 
-    assert public(AsyncWallet) == verbs | {"events"}
+    assert public(awaiting) == verbs | others
     for verb in verbs:
-        awaited = getattr(AsyncWallet, verb)
+        awaited = getattr(awaiting, verb)
         assert inspect.iscoroutinefunction(awaited), verb
-        assert inspect.signature(awaited) == inspect.signature(getattr(Wallet, verb)), verb
+        assert inspect.signature(awaited) == inspect.signature(getattr(plain, verb)), verb
         assert awaited.__doc__, verb
 
 
@@ -99,3 +106,12 @@ def test_what_was_begun_ends_although_its_task_is_cancelled(
     asyncio.run(cancel())
 
     assert len(plain.credentials()) == 1
+
+
+def test_the_desk_is_awaited_too(clock: Clock) -> None:
+    async def look() -> None:
+        async with AsyncWallet(Wallet.in_memory(fetcher=MemoryFetcher(), clock=clock)) as wallet:
+            assert await wallet.consent.all() == ()
+            assert await wallet.consent.check() == ()
+
+    asyncio.run(look())

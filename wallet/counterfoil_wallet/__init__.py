@@ -14,7 +14,8 @@ Trash       remove, removed, take_back, empty_trash
 Requests    matches, choose, present, or decline; understand for transactions
 Counter     showable, show: codes that change, when neither side is online; hand_over: an
             answer as codes, to a request that came as codes; take_receipt
-Consent     asked_terms, choose, grant; grants, withdraw
+Consent     asked_terms, choose, grant; grants, withdraw; consent: who has what, how it was
+            used, suspend, refuse, defer, complain
 Safety      backup, restore, split_recovery_key, recovery; export, import_from
 Damage      check, damaged, salvage
 History     history, listen; access_report: who has seen what; export_receipt
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from counterfoil_wallet.access_report import (
         Access,
     )
+    from counterfoil_wallet.asked_terms import (
+        AskedTerms,
+        GrantChoice,
+    )
     from counterfoil_wallet.async_wallet import (
         AsyncWallet,
     )
@@ -56,14 +61,30 @@ if TYPE_CHECKING:
     from counterfoil_wallet.card_keys import (
         KeyStore,
     )
-    from counterfoil_wallet.consents import (
-        AskedTerms,
-        GrantChoice,
+    from counterfoil_wallet.complaining import (
+        verify_pack,
+    )
+    from counterfoil_wallet.consent_desk import (
+        ConsentDesk,
+        WithdrawalPreview,
+    )
+    from counterfoil_wallet.consent_reminders import (
+        ConsentReminder,
+        Notable,
+    )
+    from counterfoil_wallet.consent_words import (
+        Language,
     )
     from counterfoil_wallet.counter_codes import (
         Code,
         CounterCodes,
         CounterPreset,
+    )
+    from counterfoil_wallet.dashboard import (
+        Consent,
+        ConsentState,
+        FactHolder,
+        PartyView,
     )
     from counterfoil_wallet.disclosures import (
         Disclosure,
@@ -118,6 +139,15 @@ if TYPE_CHECKING:
     from counterfoil_wallet.passphrase import (
         FileKey,
     )
+    from counterfoil_wallet.pausing import (
+        Standby,
+        read_standby_file,
+    )
+    from counterfoil_wallet.policy import (
+        AskingPolicy,
+        Concern,
+        Excess,
+    )
     from counterfoil_wallet.presenting import (
         Declined,
         Presented,
@@ -128,6 +158,9 @@ if TYPE_CHECKING:
     from counterfoil_wallet.recovery import (
         Recovery,
         RecoveryShare,
+    )
+    from counterfoil_wallet.refusing import (
+        RefusalClass,
     )
     from counterfoil_wallet.reminders import (
         Reminder,
@@ -195,6 +228,7 @@ __all__ = [
     "Act",
     "AskedTerms",
     "Asker",
+    "AskingPolicy",
     "AsyncWallet",
     "Authorizing",
     "CardStatus",
@@ -202,6 +236,11 @@ __all__ = [
     "Client",
     "Code",
     "Collecting",
+    "Concern",
+    "Consent",
+    "ConsentDesk",
+    "ConsentReminder",
+    "ConsentState",
     "CopiesLeft",
     "Copy",
     "CopyId",
@@ -216,6 +255,8 @@ __all__ = [
     "Dropped",
     "Ending",
     "Event",
+    "Excess",
+    "FactHolder",
     "FileKey",
     "Finished",
     "GrantChoice",
@@ -231,15 +272,18 @@ __all__ = [
     "KeyStore",
     "Kind",
     "KnownIssuer",
+    "Language",
     "Lost",
     "Matches",
     "MemoryStore",
     "NoFreshCopy",
+    "Notable",
     "Notifying",
     "Offer",
     "Offered",
     "Offerer",
     "Outcome",
+    "PartyView",
     "Points",
     "Presented",
     "Proved",
@@ -250,6 +294,7 @@ __all__ = [
     "Recovery",
     "RecoveryShare",
     "Redeeming",
+    "RefusalClass",
     "Reminder",
     "Removed",
     "Request",
@@ -257,6 +302,7 @@ __all__ = [
     "RevealedClaim",
     "Salvaged",
     "Showing",
+    "Standby",
     "Standing",
     "Status",
     "Store",
@@ -273,22 +319,30 @@ __all__ = [
     "Waiting",
     "Wallet",
     "WalletAttester",
+    "WithdrawalPreview",
     "offerer_of",
     "printable",
+    "read_standby_file",
     "read_trust_list",
     "recognise",
     "reminders_of",
+    "verify_pack",
 ]
 
 # Where each name lives; a test holds this, `__all__` and the imports above to each other.
 _SHELVES = """\
 acceptance: Acceptance Authorizing Collecting Dropped Finished Notifying Redeeming Waiting
 access_report: Access
+asked_terms: AskedTerms GrantChoice
 async_wallet: AsyncWallet
 attesting: Client DevelopmentAttester KeyAttester WalletAttester
 card_keys: KeyStore
-consents: AskedTerms GrantChoice
+complaining: verify_pack
+consent_desk: ConsentDesk WithdrawalPreview
+consent_reminders: ConsentReminder Notable
+consent_words: Language
 counter_codes: Code CounterCodes CounterPreset
+dashboard: Consent ConsentState FactHolder PartyView
 disclosures: Disclosure Joining RevealedClaim
 exporting: Imported
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved
@@ -301,9 +355,12 @@ matching: Choice Matches
 memory_store: MemoryStore
 offered: Offered
 passphrase: FileKey
+pausing: Standby read_standby_file
+policy: AskingPolicy Concern Excess
 presenting: Declined Presented
 reading: Stuck
 recovery: Recovery RecoveryShare
+refusing: RefusalClass
 reminders: Reminder reminders_of
 routing: Offer Receipt Recognised Request Transfer recognise
 salvaging: Lost Salvaged

@@ -88,6 +88,17 @@ class Asking:
             https_url(request.response_uri, f"{_WHERE}.response_uri")
         return SignedRequest(request, proved)
 
+    def read_again(self, client_id: str, token: str) -> SignedRequest:
+        """Give a request that `fetch` gave before, proved anew from the request object kept.
+
+        Raises `Refused` with `request-expired` once it is over, and what `fetch` raises.
+        """
+        clients = self.trust.clients(resolver(self.fetcher), now=self.clock())
+        proved = self._prove(client_id, token, clients)
+        request = proved.read(self.clock())
+        https_url(request.response_uri, f"{_WHERE}.response_uri")
+        return SignedRequest(request, proved)
+
     @contextmanager
     def telling(self, proved: ProvedRequest) -> Generator[None, None, None]:
         """Tell whoever asks when the request turns out, inside, `Malformed` or `Refused`."""

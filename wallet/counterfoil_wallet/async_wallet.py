@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from counterfoil_wallet.consent_desk import ConsentDesk
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.wallet import Wallet
 
@@ -34,6 +35,18 @@ def _in_thread(
     return awaited
 
 
+def _at_desk(
+    verb: Callable[Concatenate[ConsentDesk, _Given], _Result],
+) -> Callable[Concatenate["AsyncConsentDesk", _Given], Coroutine[None, None, _Result]]:
+    @wraps(verb)
+    async def awaited(
+        self: "AsyncConsentDesk", /, *arguments: _Given.args, **named: _Given.kwargs
+    ) -> _Result:
+        return await asyncio.to_thread(verb, self.desk, *arguments, **named)
+
+    return awaited
+
+
 class AsyncWallet:
     """A wallet whose verbs are awaited. Each is documented at `Wallet`."""
 
@@ -46,6 +59,11 @@ class AsyncWallet:
 
     async def __aexit__(self, *_: object) -> None:
         await self.lock()
+
+    @property
+    def consent(self) -> "AsyncConsentDesk":
+        """What the customer sees of her grants and does about them, to await."""
+        return AsyncConsentDesk(self.wallet.consent)
 
     about = _in_thread(Wallet.about)
     accept = _in_thread(Wallet.accept)
@@ -99,6 +117,34 @@ class AsyncWallet:
             yield events
         finally:
             await asyncio.to_thread(stop)
+
+
+class AsyncConsentDesk:
+    """A consent desk whose verbs are awaited. Each is documented at `ConsentDesk`."""
+
+    def __init__(self, desk: ConsentDesk) -> None:
+        """Take the desk of an open wallet."""
+        self.desk = desk
+
+    all = _at_desk(ConsentDesk.all)
+    by_party = _at_desk(ConsentDesk.by_party)
+    check = _at_desk(ConsentDesk.check)
+    come_back = _at_desk(ConsentDesk.come_back)
+    complaint = _at_desk(ConsentDesk.complaint)
+    defer = _at_desk(ConsentDesk.defer)
+    forget_lapsed = _at_desk(ConsentDesk.forget_lapsed)
+    hide = _at_desk(ConsentDesk.hide)
+    one = _at_desk(ConsentDesk.one)
+    policy = _at_desk(ConsentDesk.policy)
+    preview = _at_desk(ConsentDesk.preview)
+    refuse = _at_desk(ConsentDesk.refuse)
+    reminders = _at_desk(ConsentDesk.reminders)
+    resume = _at_desk(ConsentDesk.resume)
+    set_policy = _at_desk(ConsentDesk.set_policy)
+    stand_by = _at_desk(ConsentDesk.stand_by)
+    suspend = _at_desk(ConsentDesk.suspend)
+    waiting = _at_desk(ConsentDesk.waiting)
+    who_has = _at_desk(ConsentDesk.who_has)
 
 
 class Events:

@@ -18,6 +18,7 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed, Unavailable
 from counterfoil_credentials.qr_frames import is_frame
 
+from counterfoil_wallet.asked_terms import AskedTerms
 from counterfoil_wallet.cli_forms import (
     Told,
     event_json,
@@ -37,7 +38,6 @@ from counterfoil_wallet.cli_screen import (
     matches_lines,
     presented_lines,
 )
-from counterfoil_wallet.consents import AskedTerms
 from counterfoil_wallet.counter_codes import CounterPreset
 from counterfoil_wallet.handing import collected
 from counterfoil_wallet.presenting import Declined

@@ -38,6 +38,8 @@ _ACTS: Final = {
     Act.DECLINED: "declined, asked by",
     Act.GRANTED: "granted to",
     Act.WITHDRAWN: "withdrawn from",
+    Act.PAUSED: "paused for",
+    Act.RESUMED: "resumed for",
     Act.ERASED: "erased by",
     Act.REMOVED: "removed, a card of",
     Act.TAKEN_BACK: "taken back, a card of",

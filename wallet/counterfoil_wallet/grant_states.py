@@ -3,8 +3,9 @@
     Deciding ─► Delivering ─► InForce ─► Ending ─► Proved
         └─► Abandoned  └──────────────────┘
 
-`Deciding` and `Delivering` hold what makes the same request again; `Ending` is
-over for the customer, whoever has heard of it yet; `Proved` holds the receipt.
+`Deciding` and `Delivering` hold what makes the same request again; `InForce` may be
+paused; `Ending` is over for the customer, whoever has heard of it yet; `Proved` holds
+the receipt.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeAlias, assert_never
 
+from counterfoil_consent.events import Pause
 from counterfoil_consent.holder import Decided, GrantPackage, Withdrawal
 from counterfoil_consent.holder import Ending as Answers
 from counterfoil_consent.states import Active, Erased, Level, state_from_json, state_to_json
@@ -22,6 +24,7 @@ from counterfoil_credentials.encoding import (
     b64url,
     compact_json,
     from_b64url,
+    int_at,
     object_at,
     parse_object,
     text_at,
@@ -32,7 +35,7 @@ from counterfoil_credentials.sdjwt_vc import time_at
 
 from counterfoil_wallet.held import CredentialId
 from counterfoil_wallet.store import Kind, Record
-from counterfoil_wallet.wire import reasons_at, reasons_json
+from counterfoil_wallet.wire import reasons_at, reasons_json, required_time_at
 
 _WHERE: Final = "grant"
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -80,11 +83,37 @@ class Delivering:
 
 
 @dataclass(frozen=True, slots=True)
+class LastPause:
+    """Her last word on pausing, signed in `token`, and which of the two parties has heard it."""
+
+    pause: Pause
+    token: str = field(repr=False)
+    at: datetime
+    custodian_heard: bool = False
+    receiver_heard: bool = False
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether both parties have answered."""
+        return self.custodian_heard and self.receiver_heard
+
+
+@dataclass(frozen=True, slots=True)
 class InForce:
-    """The receiver acknowledged it and may read, within the terms."""
+    """The receiver acknowledged it and may read, within the terms, unless it is paused.
+
+    `standby` is the sequence of the suspension that a second device holds; 0 for none.
+    """
 
     active: Active
     signer: MemorySigner = field(repr=False, compare=False)
+    pause: LastPause | None = None
+    standby: int = 0
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether her last word was to suspend, whoever has heard it yet."""
+        return self.pause is not None and self.pause.pause.is_suspended
 
     @property
     def grant_id(self) -> GrantId:
@@ -202,7 +231,9 @@ def from_record(record: Record) -> HeldGrant:
             active = state_from_json(object_at(obj, "active", _WHERE))
             if not isinstance(active, Active):
                 raise Malformed("a grant in force", "another state", _WHERE)
-            return InForce(active, _signer(obj))
+            pause = _pause(object_at(obj, "pause", _WHERE)) if "pause" in obj else None
+            standby = int_at(obj, "standby", _WHERE) if "standby" in obj else 0
+            return InForce(active, _signer(obj), pause, standby)
         case "ending":
             return Ending(
                 Withdrawal.from_json(object_at(obj, "withdrawal", _WHERE)),
@@ -233,7 +264,10 @@ def _to_json(state: HeldGrant) -> JsonObject:
         case Delivering():
             return {"package": state.package.to_json(), "key": _key(state.signer)}
         case InForce():
-            return {"active": state_to_json(state.active), "key": _key(state.signer)}
+            body: JsonObject = {"active": state_to_json(state.active), "key": _key(state.signer)}
+            if state.pause is not None:
+                body["pause"] = _pause_json(state.pause)
+            return {**body, "standby": state.standby} if state.standby else body
         case Ending():
             times = {"stopped_at": state.stopped_at, "key_destroyed_at": state.key_destroyed_at}
             return {
@@ -247,6 +281,28 @@ def _to_json(state: HeldGrant) -> JsonObject:
             return {"terms": state.terms.to_json(), "reasons": reasons_json(state.reasons)}
         case _:
             assert_never(state)
+
+
+def _pause_json(last: LastPause) -> JsonObject:
+    return {
+        "sequence": last.pause.sequence,
+        "is_suspended": last.pause.is_suspended,
+        "token": last.token,
+        "at": int(last.at.timestamp()),
+        "custodian_heard": last.custodian_heard,
+        "receiver_heard": last.receiver_heard,
+    }
+
+
+def _pause(obj: JsonObject) -> LastPause:
+    where = f"{_WHERE}.pause"
+    return LastPause(
+        Pause(int_at(obj, "sequence", where), obj.get("is_suspended") is True),
+        text_at(obj, "token", where),
+        required_time_at(obj, "at", where),
+        custodian_heard=obj.get("custodian_heard") is True,
+        receiver_heard=obj.get("receiver_heard") is True,
+    )
 
 
 def _key(signer: MemorySigner) -> str:

@@ -44,6 +44,8 @@ class Act(StrEnum):
     DECLINED = "declined"
     GRANTED = "granted"
     WITHDRAWN = "withdrawn"
+    PAUSED = "paused"
+    RESUMED = "resumed"
     ERASED = "erased"
     REMOVED = "removed"
     TAKEN_BACK = "taken-back"

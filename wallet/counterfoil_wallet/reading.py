@@ -9,7 +9,9 @@ from counterfoil_credentials.errors import CounterfoilError, Malformed, Reason
 from counterfoil_wallet import acceptance_records, grant_states
 from counterfoil_wallet.held import HeldCredential, whole
 from counterfoil_wallet.history import Event
+from counterfoil_wallet.papers import Papers
 from counterfoil_wallet.store import Kind, Record, Store
+from counterfoil_wallet.waiting import Waiting
 from counterfoil_wallet.wire import reasons_of
 
 _Value = TypeVar("_Value")
@@ -24,6 +26,8 @@ _READERS: Final[dict[Kind, Callable[[Record], object]]] = {
     Kind.ACCEPTANCE: acceptance_records.from_record,
     Kind.GRANT: grant_states.from_record,
     Kind.EVENT: Event.from_record,
+    Kind.PAPERS: Papers.from_record,
+    Kind.WAITING: Waiting.from_record,
 }
 
 

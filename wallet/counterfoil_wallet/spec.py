@@ -100,6 +100,7 @@ CREDENTIAL_FAILURE: Final = "credential_failure"
 
 # Errors: RFC 6749, section 5.2; OpenID4VP 1.0, section 8.5.
 ERROR: Final = "error"
+ERROR_DESCRIPTION: Final = "error_description"
 ACCESS_DENIED: Final = "access_denied"
 INVALID_REQUEST: Final = "invalid_request"
 INVALID_TRANSACTION_DATA: Final = "invalid_transaction_data"

@@ -36,6 +36,9 @@ class Kind(StrEnum):
     EVENT = "event"
     SECRET = "secret"
     RECOVERY = "recovery"
+    PAPERS = "papers"
+    WAITING = "waiting"
+    SETTING = "setting"
 
 
 @dataclass(frozen=True, slots=True)

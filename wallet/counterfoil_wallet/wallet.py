@@ -40,11 +40,13 @@ from counterfoil_wallet.acceptance import UNDER_WAY as ACCEPTANCES_UNDER_WAY
 from counterfoil_wallet.acceptance_records import from_record as acceptance_from
 from counterfoil_wallet.accepting import Acceptor, End
 from counterfoil_wallet.access_report import Access, access_report
+from counterfoil_wallet.asked_terms import AskedTerms, GrantChoice
 from counterfoil_wallet.asking import Asking, SignedRequest
 from counterfoil_wallet.attesting import ANONYMOUS, Client
 from counterfoil_wallet.authorizing import login_of
 from counterfoil_wallet.card_keys import CardKeys
-from counterfoil_wallet.consents import AskedTerms, Consents, GrantChoice
+from counterfoil_wallet.consent_desk import ConsentDesk
+from counterfoil_wallet.consents import Consents
 from counterfoil_wallet.counter_codes import CounterCodes, CounterPreset, show, showable
 from counterfoil_wallet.disclosures import Disclosure
 from counterfoil_wallet.grant_states import UNDER_WAY as GRANTS_UNDER_WAY
@@ -160,6 +162,15 @@ class Wallet:
         self._asking = Asking(self._fetcher, clock, random, self._trust)
         self._presenter = Presenter(store, self._fetcher, clock, self._keys)
         self._consents = Consents(store, self._fetcher, clock, random, self._trust, keys=self._keys)
+        self._consent = ConsentDesk(
+            store,
+            self._fetcher,
+            clock,
+            consents=self._consents,
+            asking=self._asking,
+            presenter=self._presenter,
+            only_one=self._only_one,
+        )
         self._statuses = StatusChecks(store, self._fetcher, clock, random)
         self._trash = Trash(store, clock, random, self._keys)
         # A lock for each walk under way, gone when nobody holds it or waits.
@@ -496,13 +507,15 @@ class Wallet:
             raise refuse("not-a-consent-request", expected, found, "request")
         return self._asked_terms(signed)
 
-    def grant(self, choice: GrantChoice) -> InForce:
+    def grant(self, choice: GrantChoice, *, screen: str | None = None) -> InForce:
         """Grant what was chosen: seal it, sign it, deliver it.
 
+        `screen` is what the app calls the place where she agreed, for her to know later.
         `Unavailable` leaves it under way: `resume` goes on. Raises `Refused` or
         `Malformed` with the other side's word; then nothing is in force.
         """
-        deciding = self._consents.decide(choice)
+        with self._only_one(answer_id(choice.signed.request)):
+            deciding = self._consents.decide(choice, screen)
         with self._only_one(deciding.grant_id):
             return self._consents.deliver(deciding)
 
@@ -513,7 +526,12 @@ class Wallet:
 
     def grants(self) -> list[HeldGrant]:
         """Give every grant that can be read, oldest first; `damaged` names the rest."""
-        return self._consents.all()
+        return self._consents.book.all()
+
+    @property
+    def consent(self) -> ConsentDesk:
+        """What the customer sees of her grants and does about them: see `ConsentDesk`."""
+        return self._consent
 
     # The desk.
 
@@ -620,6 +638,7 @@ class Wallet:
         left and its issuer gives a way to, more are asked for.
         """
         self._trash.empty()
+        self._consent.forget_lapsed()
 
         def go_on_accepting(record: Record) -> Acceptance:
             with self._only_one(record.key):
@@ -629,7 +648,7 @@ class Wallet:
 
         def go_on_granting(record: Record) -> HeldGrant:
             with self._only_one(record.key):
-                return self._consents.resume(self._consents.state(GrantId(record.key)))
+                return self._consents.resume(self._consents.book.state(GrantId(record.key)))
 
         acceptances, stuck = read_each(
             self._store.find(Kind.ACCEPTANCE, ACCEPTANCES_UNDER_WAY), go_on_accepting

@@ -1,0 +1,401 @@
+"""What the customer sees of her grants, with the real receiver and custodian behind it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from counterfoil_consent import Purpose, Trigger
+from counterfoil_consent.completion import Completion, CompletionKind
+from counterfoil_consent.laws import ClaimKind
+from counterfoil_consent.parties import AuthorityParty, RecipientParty
+from counterfoil_consent.states import Erased, Level, Retained
+from counterfoil_consent.terms import Operation
+from counterfoil_credentials.dids import did_jwk
+from counterfoil_credentials.errors import Refused, Unavailable
+from counterfoil_credentials.fetch import Response
+from counterfoil_credentials.keys import MemorySigner
+from counterfoil_wallet import MemoryStore, Trust, Verifier, Wallet
+from counterfoil_wallet.consent_reminders import Notable
+from counterfoil_wallet.consent_words import (
+    Language,
+    concern_text,
+    end_text,
+    notable_text,
+    operation_text,
+    purpose_text,
+    state_text,
+)
+from counterfoil_wallet.dashboard import Consent, ConsentState, consent_of
+from counterfoil_wallet.grant_states import InForce, Proved
+from counterfoil_wallet.policy import Concern
+
+from tests.wallet.town import CUSTODIAN, SERIAL, VALID_UNTIL, VELO, Town
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def wallet(town: Town) -> Wallet:
+    """Give a wallet that holds the receipt and the warranty of one order."""
+    wallet = town.wallet(MemoryStore())
+    offer = town.offer()
+    wallet.accept(offer.link, tx_code=offer.tx_code)
+    return wallet
+
+
+def granted(town: Town, wallet: Wallet, **changes: object) -> InForce:
+    wish = replace(town.wish(), **changes)  # type: ignore[arg-type]  # the tests name fields of Wish
+    asked = wallet.asked_terms(town.receiver.request(wish).link)
+    return wallet.grant(asked.choose(), screen="offer page")
+
+
+def read(town: Town, grant: InForce) -> None:
+    with town.receiver.read(grant.grant_id, grant.terms.purpose):
+        pass
+
+
+def the_one(wallet: Wallet) -> Consent:
+    (one,) = wallet.consent.all()
+    return one
+
+
+def test_a_grant_shows_what_it_is_for_and_why_it_is_there(town: Town, wallet: Wallet) -> None:
+    asked_at = town.clock()
+    granted(town, wallet)
+    town.clock.advance(5 * DAY)
+
+    one = the_one(wallet)
+
+    assert (one.state, one.dpv_state) == (ConsentState.ACTIVE, "dpv:ConsentGiven")
+    assert (one.receiver, one.known_as, one.name) == ("Velo", None, "Velo")
+    assert (one.claims, one.purpose) == ((SERIAL,), Purpose.PERSONALISED_BENEFITS)
+    assert (one.asked_at, one.granted_at, one.screen) == (asked_at, asked_at, "offer page")
+    assert (one.days_left, one.ends_soon, one.end) == (25, False, None)
+
+
+def test_the_receiver_s_known_name_is_shown(town: Town, wallet: Wallet) -> None:
+    granted(town, wallet)
+    knowing = Wallet(
+        wallet._store,  # noqa: SLF001  # the same file, opened by an app that knows the shop
+        fetcher=town.network,
+        clock=town.clock,
+        trust=Trust(verifiers={town.receiver.party.client_id: Verifier(name="Velo of Berlin")}),
+    )
+
+    assert the_one(knowing).name == "Velo of Berlin"
+
+
+def test_last_used_and_how_often_come_from_the_custodian(town: Town, wallet: Wallet) -> None:
+    grant = granted(town, wallet)
+    assert the_one(wallet).usage is None
+
+    town.clock.advance(DAY)
+    read(town, grant)
+    last = town.clock()
+    town.clock.advance(DAY)
+    (one,) = wallet.consent.check()
+
+    assert one.usage is not None
+    assert (one.usage.reads, one.usage.last_read_at, one.usage.at) == (1, last, town.clock())
+    assert one.max_reads == 5
+
+
+def test_without_the_custodian_what_was_known_stands(town: Town, wallet: Wallet) -> None:
+    read(town, granted(town, wallet))
+    wallet.consent.check()
+    town.network.disconnect(CUSTODIAN)
+
+    (one,) = wallet.consent.check()
+
+    assert one.usage is not None
+    assert one.usage.reads == 1
+
+
+def test_who_has_a_fact_lists_grants_until_the_erasure_is_proved(
+    town: Town, wallet: Wallet
+) -> None:
+    grant = granted(town, wallet)
+    (holder,) = wallet.consent.who_has("serial")
+    assert (holder.name, [one.grant_id for one in holder.consents]) == ("Velo", [grant.grant_id])
+    assert wallet.consent.who_has("item.serial") == wallet.consent.who_has("serial")
+    assert wallet.consent.who_has("rial") == ()
+    assert wallet.consent.who_has("valid_until") == ()
+
+    town.network.disconnect(VELO)
+    wallet.withdraw(grant.grant_id)
+    assert len(wallet.consent.who_has("serial")) == 1
+
+    town.connect()
+    wallet.resume()
+    assert wallet.consent.who_has("serial") == ()
+
+
+def test_who_has_a_fact_lists_whom_it_was_shown_too(town: Town, wallet: Wallet) -> None:
+    matches = wallet.matches(town.counter.ask("warranty").link)
+    choice = matches.choose()
+    wallet.present(choice)
+    fact = choice.disclosures[0].names[0]
+
+    (holder,) = wallet.consent.who_has(fact)
+
+    assert holder.party == matches.asker.client_id
+    assert (holder.consents, holder.shown_at) == ((), (town.clock(),))
+
+
+def test_grants_of_one_party_stand_together(town: Town, wallet: Wallet) -> None:
+    first, second = granted(town, wallet), granted(town, wallet, max_reads=1)
+
+    (party,) = wallet.consent.by_party()
+
+    assert [one.grant_id for one in party.consents] == [second.grant_id, first.grant_id]
+    assert party.facts == {SERIAL}
+
+
+def test_a_grant_without_a_receipt_is_unacknowledged_after_five_minutes(
+    town: Town, wallet: Wallet
+) -> None:
+    asked = wallet.asked_terms(town.receiver.request(town.wish()).link)
+    town.network.disconnect(VELO)
+    with pytest.raises(Unavailable):
+        wallet.grant(asked.choose())
+    assert the_one(wallet).state is ConsentState.WAITING
+
+    town.clock.advance(timedelta(minutes=5))
+    assert the_one(wallet).state is ConsentState.WAITING
+    town.clock.advance(timedelta(seconds=1))
+    assert the_one(wallet).state is ConsentState.UNACKNOWLEDGED
+    assert [one.notable for one in wallet.consent.reminders()] == [Notable.RECEIPT_MISSING]
+
+    town.connect()
+    wallet.resume()
+    assert the_one(wallet).state is ConsentState.ACTIVE
+    assert wallet.consent.reminders() == ()
+
+
+def test_an_erasure_that_is_owed_counts_down_and_becomes_overdue(
+    town: Town, wallet: Wallet
+) -> None:
+    grant = granted(town, wallet)
+    town.network.disconnect(VELO)
+    wallet.withdraw(grant.grant_id)
+
+    pending = the_one(wallet)
+    assert (pending.state, pending.dpv_state) == (
+        ConsentState.ERASURE_PENDING,
+        "dpv:ConsentWithdrawn",
+    )
+    # The receipt promised a day.
+    assert pending.erasure_left == DAY
+    assert not pending.may_complain
+    town.clock.advance(DAY - timedelta(seconds=1))
+    assert the_one(wallet).erasure_left == timedelta(seconds=1)
+
+    town.clock.advance(timedelta(seconds=1))
+    overdue = the_one(wallet)
+    assert (overdue.state, overdue.erasure_left, overdue.may_complain) == (
+        ConsentState.OVERDUE,
+        None,
+        True,
+    )
+    assert [one.notable for one in wallet.consent.reminders()] == [Notable.ERASURE_OVERDUE]
+
+    town.connect()
+    wallet.resume()
+    erased = the_one(wallet)
+    assert (erased.state, erased.level) == (ConsentState.ERASED, Level.E2)
+    assert erased.receipt is not None
+
+
+@pytest.mark.parametrize(
+    ("end", "dpv"),
+    [
+        (Trigger.COMPLETED, "dpv:ConsentExpired"),
+        (Trigger.TERMINATED, "dpv:ConsentRevoked"),
+        (Trigger.EXPIRED, "dpv:ConsentExpired"),
+    ],
+)
+def test_an_end_by_somebody_else_is_found_out_and_its_proof_fetched(
+    town: Town, wallet: Wallet, end: Trigger, dpv: str
+) -> None:
+    grant = granted(town, wallet)
+    if end is Trigger.COMPLETED:
+        town.receiver.complete(grant.grant_id)
+    elif end is Trigger.TERMINATED:
+        town.receiver.terminate(grant.grant_id)
+    else:
+        town.clock.advance(30 * DAY)
+        town.receiver.end_due()
+
+    (one,) = wallet.consent.check()
+
+    assert one.end is not None
+    assert (one.state, one.end.trigger, one.dpv_state) == (ConsentState.ERASED, end, dpv)
+    assert one.level is Level.E2
+
+
+def test_an_end_that_the_receiver_does_not_prove_is_pending(town: Town, wallet: Wallet) -> None:
+    grant = granted(town, wallet)
+    town.receiver.complete(grant.grant_id)
+    town.network.disconnect(VELO)
+
+    (one,) = wallet.consent.check()
+
+    assert one.end is not None
+    assert (one.state, one.end.trigger) == (ConsentState.ERASURE_PENDING, Trigger.COMPLETED)
+
+
+def test_a_single_use_has_ended_after_its_read(town: Town, wallet: Wallet) -> None:
+    single = Completion(kind=CompletionKind.SINGLE_USE)
+    read(town, granted(town, wallet, completion=single, max_reads=1))
+
+    (one,) = wallet.consent.check()
+
+    assert one.end is not None
+    assert one.end.trigger is Trigger.COMPLETED
+
+
+def test_what_a_law_makes_them_keep_is_shown_with_its_end(town: Town, wallet: Wallet) -> None:
+    grant = granted(town, wallet)
+    now = town.clock()
+    law, until = "DE AO §147", now + 400 * DAY
+    kept = Retained(claims=(SERIAL,), kind=ClaimKind.PURCHASE, law=law, until=until)
+    erased = Erased(grant.active.agreement, Trigger.WITHDRAWN, now, Level.E2, (kept,))
+
+    one = consent_of(Proved(erased, "its receipt"), None, known_as=None, now=now)
+    assert (one.state, one.retained) == (ConsentState.ERASED_IN_PART, (kept,))
+
+    later = consent_of(Proved(erased, "its receipt"), None, known_as=None, now=kept.until)
+    assert later.state is ConsentState.ERASED
+
+
+def test_a_grant_that_ends_within_a_week_ends_soon(town: Town, wallet: Wallet) -> None:
+    granted(town, wallet)
+    town.clock.advance(23 * DAY - timedelta(seconds=1))
+    assert not the_one(wallet).ends_soon
+
+    town.clock.advance(timedelta(seconds=1))
+
+    assert the_one(wallet).ends_soon
+    assert [one.notable for one in wallet.consent.reminders()] == [Notable.ENDING_SOON]
+
+
+def long(town: Town, wallet: Wallet) -> InForce:
+    claims = [replace(claim, retain_days=200) for claim in town.wish().claims]
+    return granted(town, wallet, valid_for=200 * DAY, claims=claims)
+
+
+def test_a_grant_that_nobody_used_for_sixty_days_is_told(town: Town, wallet: Wallet) -> None:
+    grant = long(town, wallet)
+    town.clock.advance(10 * DAY)
+    read(town, grant)
+    town.clock.advance(60 * DAY - timedelta(seconds=1))
+    wallet.consent.check()
+    assert wallet.consent.reminders() == ()
+
+    town.clock.advance(timedelta(seconds=1))
+    wallet.consent.check()
+
+    (told,) = wallet.consent.reminders()
+    assert (told.notable, told.grant_id) == (Notable.UNUSED, grant.grant_id)
+
+
+def test_what_the_custodian_said_long_ago_does_not_prove_disuse(town: Town, wallet: Wallet) -> None:
+    long(town, wallet)
+    wallet.consent.check()
+    town.clock.advance(90 * DAY)
+
+    assert wallet.consent.reminders() == ()
+
+
+def test_a_notice_that_was_changed_is_told_until_it_is_as_before(
+    town: Town, wallet: Wallet
+) -> None:
+    grant = granted(town, wallet)
+    url = grant.terms.notice.uri
+    text = town.network.get(url, accept="text/plain")
+    town.network.serve(VELO, lambda *_: Response(200, "text/plain", b"Other words.", {}))
+
+    (one,) = wallet.consent.check()
+    assert one.notice_differs_since == town.clock()
+    assert [told.notable for told in wallet.consent.reminders()] == [Notable.NOTICE_CHANGED]
+
+    town.network.serve(VELO, lambda *_: text)
+    (one,) = wallet.consent.check()
+    assert one.notice_differs_since is None
+
+
+def test_a_new_recipient_that_is_asked_for_is_told(town: Town, wallet: Wallet) -> None:
+    carrier = RecipientParty(
+        did=did_jwk(MemorySigner.generate().public),
+        name="Carrier",
+        endpoint="https://carrier.example/ends/{grant_id}",
+    )
+    grant = granted(town, wallet)
+    wish = replace(town.wish(), recipients=(carrier,), operations=(Operation.USE, Operation.SHARE))
+    wallet.consent.defer(wallet.asked_terms(town.receiver.request(wish).link))
+
+    (told,) = wallet.consent.reminders()
+
+    assert (told.notable, told.grant_id) == (Notable.NEW_RECIPIENT, grant.grant_id)
+    assert told.recipients == (carrier,)
+
+
+def test_the_authority_that_the_terms_name_is_shown(town: Town, wallet: Wallet) -> None:
+    authority = AuthorityParty(did=did_jwk(MemorySigner.generate().public), name="Data Office")
+    granted(town, wallet, authority=authority)
+
+    assert the_one(wallet).authority == authority
+
+
+def test_a_grant_that_was_refused_by_the_other_side_is_shown_as_none(
+    town: Town, wallet: Wallet
+) -> None:
+    opened = town.receiver.request(town.wish())
+    asked = wallet.asked_terms(opened.link)
+    wallet.grant(asked.choose())
+    with pytest.raises(Refused):
+        wallet.grant(asked.choose())
+
+    first, second = wallet.consent.all()
+
+    assert first.state is ConsentState.ACTIVE
+    assert second.state in (ConsentState.ERASURE_PENDING, ConsentState.NOT_GRANTED)
+    assert second.usage is None
+
+
+@pytest.mark.parametrize("language", Language)
+def test_everything_is_said_in_each_language(language: Language) -> None:
+    said = [
+        *(purpose_text(one, language) for one in Purpose),
+        *(operation_text(one, language) for one in Operation),
+        *(state_text(one, language) for one in ConsentState),
+        *(end_text(one, language) for one in Trigger),
+        *(notable_text(one, language) for one in Notable),
+        *(concern_text(one, language) for one in Concern),
+    ]
+
+    assert all(said)
+    assert len(set(said)) == len(said)
+    is_chinese = [any("\u4e00" <= letter <= "\u9fff" for letter in text) for text in said]
+    assert set(is_chinese) == {language is Language.CHINESE}
+
+
+@pytest.mark.parametrize(
+    ("tag", "language"),
+    [
+        ("zh-Hans-CN", Language.CHINESE),
+        ("zh_TW", Language.CHINESE),
+        ("ZH", Language.CHINESE),
+        ("en-GB", Language.ENGLISH),
+        ("zha", Language.ENGLISH),
+        ("", Language.ENGLISH),
+    ],
+)
+def test_the_language_is_that_of_the_tag_or_english(tag: str, language: Language) -> None:
+    assert Language.of(tag) is language
+
+
+def test_optional_claims_are_not_shown_as_granted(town: Town, wallet: Wallet) -> None:
+    granted(town, wallet)
+
+    assert VALID_UNTIL not in the_one(wallet).claims

@@ -1,0 +1,109 @@
+"""What was signed about one grant, kept word for word, and how the grant came about.
+
+Nothing here is needed to go on with a grant: it is what the customer can show when
+somebody does not keep to it. No paper holds a claim value or a private key; whom each
+is signed by, and by which key, anybody can check without this wallet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from counterfoil_consent.wire import GrantId
+from counterfoil_credentials.encoding import (
+    JsonObject,
+    compact_json,
+    object_at,
+    optional_text_at,
+    parse_object,
+    text_at,
+    texts_at,
+)
+from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.sdjwt_vc import time_at
+
+from counterfoil_wallet.printable import shortened
+from counterfoil_wallet.store import Kind, Record
+from counterfoil_wallet.wire import required_time_at
+
+MAX_ACCESSES: Final = 1_000
+_MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+_WHERE: Final = "papers"
+
+
+class Paper(StrEnum):
+    """A signed paper, in the order in which it comes to be."""
+
+    REQUEST = "request"
+    GRANT = "grant"
+    RECEIPT = "receipt"
+    USAGE = "usage"
+    PAUSE = "pause"
+    END = "end"
+    STOP_NOTICE = "stop_notice"
+    KEY_DESTRUCTION = "key_destruction"
+    ERASURE_RECEIPT = "erasure_receipt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Papers:
+    """The papers of one grant. `screen` is what the app calls the place where she agreed.
+
+    `notice` is the text that she saw. `accesses` are the receiver's signed access
+    events, oldest first. `notice_differs_since` says since when another text stands
+    where the notice was.
+    """
+
+    grant_id: GrantId
+    asked_at: datetime
+    screen: str | None
+    notice: str = field(repr=False)
+    tokens: Mapping[Paper, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    accesses: tuple[str, ...] = field(default=(), repr=False)
+    notice_differs_since: datetime | None = None
+
+    def token(self, paper: Paper) -> str | None:
+        """Give one paper, or None where it never came."""
+        return self.tokens.get(paper)
+
+    def filing(self, paper: Paper, token: str | None) -> "Papers":
+        """Give the papers with this one among them; None leaves what is there."""
+        if token is None:
+            return self
+        return replace(self, tokens=MappingProxyType({**self.tokens, paper: token}))
+
+    def to_record(self) -> Record:
+        """Give the record to store."""
+        body: JsonObject = {
+            "asked_at": int(self.asked_at.timestamp()),
+            "notice": self.notice,
+            "tokens": {paper.value: token for paper, token in self.tokens.items()},
+            "accesses": [*self.accesses],
+        }
+        if self.screen is not None:
+            body["screen"] = shortened(self.screen)
+        if self.notice_differs_since is not None:
+            body["notice_differs_since"] = int(self.notice_differs_since.timestamp())
+        return Record(Kind.PAPERS, self.grant_id, "", compact_json(body))
+
+    @staticmethod
+    def from_record(record: Record) -> "Papers":
+        """Read stored papers."""
+        body = parse_object(record.body, _WHERE, max_bytes=_MAX_BODY_BYTES)
+        tokens = object_at(body, "tokens", _WHERE)
+        if not set(tokens) <= {paper.value for paper in Paper}:
+            raise Malformed("known papers", "another", f"{_WHERE}.tokens")
+        return Papers(
+            grant_id=GrantId(record.key),
+            asked_at=required_time_at(body, "asked_at", _WHERE),
+            screen=optional_text_at(body, "screen", _WHERE),
+            notice=text_at(body, "notice", _WHERE),
+            tokens=MappingProxyType(
+                {Paper(name): text_at(tokens, name, _WHERE) for name in tokens}
+            ),
+            accesses=tuple(texts_at(body, "accesses", _WHERE)),
+            notice_differs_since=time_at(body, "notice_differs_since", _WHERE),
+        )
