@@ -27,7 +27,7 @@ from counterfoil_consent.custodian import Custodian
 from counterfoil_consent.facts import Facts
 from counterfoil_consent.receiver import Receiver
 from counterfoil_consent.schemas import NewRequest, ReadRequest, purpose_of
-from counterfoil_consent.spec import SUITE
+from counterfoil_consent.spec import REFUSAL_CLASSES, SUITE
 from counterfoil_consent.states import name_of
 
 SWEEP_EVERY_S: Final = 5.0
@@ -131,7 +131,12 @@ def receiver_routes(
 
     @routes.post("/responses/{request_id}")
     def respond(request_id: str, body: RawBody) -> JSONResponse:
-        receiver.receive(request_id, parse_response_form(_form(body)))
+        form = _form(body)
+        if "error" in form:
+            receiver.refused(request_id)
+            _LOG.info("a request was refused: %s", _refusal_class(form))
+        else:
+            receiver.receive(request_id, parse_response_form(form))
         return _answer({})
 
     @routes.post("/grants/{grant_id}/bundle")
@@ -192,6 +197,12 @@ def _form(body: bytes) -> dict[str, str]:
     if any(len(values) != 1 for values in fields.values()):
         raise Malformed("each field once", "one twice", "body")
     return {name: values[0] for name, values in fields.items()}
+
+
+def _refusal_class(form: dict[str, str]) -> str:
+    # A stranger's text: only a word of the list reaches a log.
+    why = form.get("error_description", "")
+    return why if why in REFUSAL_CLASSES else "no reason given"
 
 
 def _sweeping(

@@ -284,6 +284,18 @@ class Receiver:
             raise _ended()
         return kept
 
+    def refused(self, request_id: str) -> None:
+        """Take a customer's no: the request is over, and its sealing key destroyed.
+
+        One that was answered with a grant stays: a no that comes later, or that somebody
+        else sends, ends nothing. `Refused` with `request-unknown`.
+        """
+        request = self._request(request_id)
+        # The row first: a crash between leaves a key that the next start destroys.
+        self._store.drop_request(request.request_id)
+        if self._store.find_request(request.request_id) is None:
+            self._keys.forbid(request.request_id)
+
     def accept_bundle(self, grant_id: str, bundle: bytes) -> str:
         """Keep the sealed bundle that the grant names, and give our signed receipt.
 

@@ -43,6 +43,10 @@ SET_MEDIA_TYPE: Final = "application/secevent+jwt"
 PUSH_METHOD: Final = "urn:ietf:rfc:8935"
 POLL_METHOD: Final = "urn:ietf:rfc:8936"
 
+# Why a customer refuses, as much as a receiver learns (OpenID4VP 1.0, section 8.5,
+# `error_description` beside `access_denied`).
+REFUSAL_CLASSES: Final = ("purpose", "claims", "recipients", "duration", "operations")
+
 # RFC 9180: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. The bundle
 # itself is AES-256-GCM under HKDF-SHA256 of both shares.
 SUITE: Final = "x25519-hkdf-sha256-aes256gcm"

@@ -26,7 +26,7 @@ _WHERE: Final = "response endpoint"
 
 
 class RefusalClass(StrEnum):
-    """Why she refuses, as much as a receiver learns: a closed list, and none needed."""
+    """Why she refuses, as much as a receiver learns: `REFUSAL_CLASSES`; none is needed."""
 
     PURPOSE = "purpose"
     CLAIMS = "claims"
