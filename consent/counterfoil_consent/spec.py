@@ -22,6 +22,7 @@ LEASE_TYP: Final = "consent-lease+jwt"
 EVENT_TYP: Final = "secevent+jwt"  # RFC 8417, section 2.3
 POLL_TYP: Final = "consent-set-poll+jwt"
 STREAM_TYP: Final = "consent-set-stream+jwt"
+ACCESS_TYP: Final = "consent-access+jwt"
 STOP_TYP: Final = "consent-stop+jwt"
 DESTRUCTION_TYP: Final = "consent-key-destruction+jwt"
 ERASURE_TYP: Final = "consent-erasure-receipt+jwt"
