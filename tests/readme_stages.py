@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from counterfoil_consent import Active, GrantId
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.jws import sign_jws
@@ -19,9 +20,11 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.requests import PresentationRequest, VpToken, parse_response_form
 from counterfoil_verifier.requesting import Handback
 from counterfoil_wallet import MemoryStore, Trust
+from counterfoil_wallet.grant_states import InForce
+from fastapi import FastAPI
 
 from tests.issuer.brand import AUDIO
-from tests.wallet.town import CUSTODIAN, WARRANTY_TYPE, Killed, Town, Wire
+from tests.wallet.town import CUSTODIAN, VELO, WARRANTY_TYPE, Killed, Town, Wire
 
 
 class _Now:
@@ -115,6 +118,43 @@ def phone(tmp_path: Path) -> Mapping[str, object]:
     }
 
 
+def two_facts(tmp_path: Path) -> Mapping[str, object]:
+    """Give a folder, a network with a brand and a custodian on it, and a customer of theirs."""
+    town = Town(_Now(), secrets.token_bytes, tmp_path / "brand")
+    customer = Customer(town)
+    return {
+        "folder": tmp_path / "velo",
+        "fetcher": town.network,
+        "back_office_key": "a key that staff carry in these tests",
+        "customer": customer,
+        "active": customer.grant(town.receiver.request(town.wish()).link),
+    }
+
+
+class Customer:
+    """A customer with a warranty, who grants what is asked and takes it back."""
+
+    def __init__(self, town: Town) -> None:
+        self._town, self._wallet = town, town.wallet(MemoryStore())
+        offer = town.offer()
+        self._wallet.accept(offer.link, tx_code=offer.tx_code)
+
+    def grants(self, link: str, *, at: FastAPI) -> GrantId:
+        """Grant what the receiver whose app is `at` asks for; give the grant's id."""
+        self._town.serve(VELO, at)
+        return self.grant(link).agreement.grant_id
+
+    def grant(self, link: str) -> Active:
+        """Grant what is asked for by `link`."""
+        granted = self._wallet.grant(self._wallet.asked_terms(link).choose())
+        assert isinstance(granted, InForce)
+        return granted.active
+
+    def withdraws(self, grant_id: GrantId) -> None:
+        """Take it back."""
+        self._wallet.withdraw(grant_id)
+
+
 def _turned(key: bytes) -> bytes:
     """Stand in for a key service, whose sealing is not what the page is about."""
     return key[::-1]
@@ -125,4 +165,5 @@ STAGES: dict[str, Callable[[Path], Mapping[str, object]]] = {
     "README.md": street,
     "README.zh-CN.md": street,
     "docs/wallet.md": app,
+    "docs/consent.md": two_facts,
 }

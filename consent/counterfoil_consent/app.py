@@ -1,6 +1,7 @@
 """HTTP faces: the custodian as a service, the receiver as routes that a brand's app mounts.
 
     create_app(custodian)                          the custodian, seven routes
+    receiver_app(receiver, back_office_key)        a receiver that is a service of its own
     receiver_routes(receiver, back_office_key)     /consent/…, mounted by an app that
                                                    has installed the house's error handlers
 
@@ -87,6 +88,16 @@ def create_app(custodian: Custodian, *, sweep_every_s: float = SWEEP_EVERY_S) ->
     def end(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer({"statement": custodian.end(grant_id, _token(body))})
 
+    return app
+
+
+def receiver_app(
+    receiver: Receiver, back_office_key: str, *, sweep_every_s: float = SWEEP_EVERY_S
+) -> FastAPI:
+    """Give an app with a receiver's routes alone."""
+    app = FastAPI(title="Counterfoil receiver", docs_url=None, redoc_url=None)
+    install_error_handlers(app)
+    app.include_router(receiver_routes(receiver, back_office_key, sweep_every_s=sweep_every_s))
     return app
 
 

@@ -1,0 +1,105 @@
+"""A receiver over one folder: its keys and its rows, and safe ways to everything else.
+
+    receiver = open_receiver(
+        Path("velo-consent"),
+        origin="https://velo.example",
+        name="Velo",
+        custodian="https://custodian.example",
+        issuers={"https://audio.example/types/warranty": ["https://audio.example"]},
+    )
+
+The folder holds `receiver-key.pem`, `custodian.json`, `consent.sqlite3` (unless the rows are
+in PostgreSQL) and the folder `sealing-keys`, which nothing may ever copy. What a receiver asks,
+for how long and for what, is decided by each `Wish`: there is no default for any of it.
+"""
+
+import os
+import secrets
+import weakref
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from counterfoil_credentials.encoding import compact_json, parse_object
+from counterfoil_credentials.errors import Misuse
+from counterfoil_credentials.fetch import Fetcher, GuardedFetcher
+from counterfoil_credentials.key_file import load_or_create_signer
+from counterfoil_credentials.token_status_list import FetchedStatusSource
+
+from counterfoil_consent.client import fetch_custodian
+from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
+from counterfoil_consent.key_folder import FileKeyFolder
+from counterfoil_consent.parties import CustodianParty
+from counterfoil_consent.receiver import Receiver
+from counterfoil_consent.sql_receiver_store import SqlReceiverStore
+
+DATABASE: Final = "consent.sqlite3"
+SIGNING_KEY: Final = "receiver-key.pem"
+SEALING_KEYS: Final = "sealing-keys"
+CUSTODIAN: Final = "custodian.json"
+
+
+def open_receiver(
+    folder: Path,
+    *,
+    origin: str,
+    name: str,
+    custodian: str,
+    issuers: Mapping[str, Collection[str]],
+    database: str | None = None,
+    fetcher: Fetcher | None = None,
+) -> Receiver:
+    """Give the receiver of `folder`, which is made when it is not there.
+
+    `custodian` is its origin. It is asked once who it is, and believed from then on: later the
+    receiver starts, and ends grants, also while the custodian is away. `issuers` says whom
+    to believe by credential type (`vct` to issuer URLs), with the keys that they publish;
+    a credential that they have revoked is not read. `database` is a `postgresql://` URL for
+    rows that several processes share. Without `fetcher`, public HTTPS addresses alone are
+    reached.
+
+    Raises `Misuse` for another custodian than the folder's, `Unavailable` when the custodian
+    cannot be asked the first time, or as `Receiver` does.
+    """
+    network = GuardedFetcher() if fetcher is None else fetcher
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    trust = FetchedIssuerKeys(network, {vct: tuple(urls) for vct, urls in issuers.items()})
+    party = _custodian(folder / CUSTODIAN, custodian, network)
+    store = SqlReceiverStore(folder / DATABASE if database is None else database)
+    try:
+        receiver = Receiver(
+            origin=origin,
+            name=name,
+            signer=load_or_create_signer(folder / SIGNING_KEY),
+            custodian=party,
+            store=store,
+            keys=FileKeyFolder(folder / SEALING_KEYS),
+            fetcher=network,
+            trust=trust,
+            status=ListedStatus(FetchedStatusSource(network), trust),
+            clock=lambda: datetime.now(UTC),
+            random=secrets.token_bytes,
+        )
+    except BaseException:
+        store.close()
+        raise
+    # Whoever holds the receiver holds the database: it closes when the last one lets go.
+    weakref.finalize(receiver, store.close)
+    return receiver
+
+
+def _custodian(path: Path, origin: str, fetcher: Fetcher) -> CustodianParty:
+    if path.exists():
+        known = CustodianParty.from_json(parse_object(path.read_bytes(), path.name), path.name)
+        if known.origin != origin:
+            raise Misuse(f"expected the custodian of this folder, {known.origin}, found another")
+        return known
+    party = fetch_custodian(fetcher, origin)
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        file.write(compact_json(party.to_json()))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return party
