@@ -180,6 +180,10 @@ class ReceiverStore(Protocol):
         """
         ...
 
+    def grant_ids(self, after: GrantId | None, limit: int) -> list[GrantId]:
+        """Give the ids of all grants that follow `after`, in the store's own order."""
+        ...
+
     def find_grant(self, grant_id: GrantId) -> ReceivedGrant | None:
         """Give a grant."""
         ...
@@ -254,6 +258,10 @@ class MemoryReceiverStore:
             self._requests[request_id] = replace(request, answered_by=grant_id)
             self._grants[grant_id] = ReceivedGrant(request_id=request_id, state=granted)
             return self._grants[grant_id]
+
+    def grant_ids(self, after: GrantId | None, limit: int) -> list[GrantId]:
+        with self._lock:
+            return sorted(name for name in self._grants if after is None or name > after)[:limit]
 
     def find_grant(self, grant_id: GrantId) -> ReceivedGrant | None:
         with self._lock:

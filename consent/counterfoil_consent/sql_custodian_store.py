@@ -39,6 +39,12 @@ _is_ended: Final = GRANTS.c.state == "ended"
 
 _ANY: Final = Statement(select(GRANTS.c.grant_id).limit(1))
 _FIND: Final = Statement(select(GRANTS).where(_this))
+_AFTER: Final = Statement(
+    select(GRANTS.c.grant_id)
+    .where(GRANTS.c.grant_id > bindparam("after"))
+    .order_by(GRANTS.c.grant_id)
+    .limit(bindparam("at_most"))
+)
 _WAITING: Final = Statement(select(func.count()).select_from(GRANTS).where(_is_reserved))
 _RESERVE: Final = Statement(
     insert(GRANTS),
@@ -165,6 +171,11 @@ class SqlCustodianStore:
                 is_single_use=int(registration.is_single_use),
             )
             return _find(connection, registration.grant_id)
+
+    def grant_ids(self, after: GrantId | None, limit: int) -> list[GrantId]:
+        with self.database.reading() as connection:
+            rows = connection.rows(_AFTER, after=after or "", at_most=limit)
+        return [GrantId(row.grant_id) for row in rows]
 
     def find(self, grant_id: GrantId) -> Custody | None:
         with self.database.reading() as connection:

@@ -63,6 +63,12 @@ _ADD_GRANT: Final = Statement(
 _FIND_GRANT: Final = Statement(
     select(GRANTS.c.request_id, GRANTS.c.revision, GRANTS.c.body).where(_this_grant)
 )
+_AFTER: Final = Statement(
+    select(GRANTS.c.grant_id)
+    .where(GRANTS.c.grant_id > bindparam("after"))
+    .order_by(GRANTS.c.grant_id)
+    .limit(bindparam("at_most"))
+)
 _FIND_BUNDLE: Final = Statement(select(GRANTS.c.bundle).where(_this_grant))
 _ADVANCE: Final = Statement(
     update(GRANTS)
@@ -155,6 +161,11 @@ class SqlReceiverStore:
                 **_changing(grant, 0),
             )
         return grant
+
+    def grant_ids(self, after: GrantId | None, limit: int) -> list[GrantId]:
+        with self.database.reading() as connection:
+            rows = connection.rows(_AFTER, after=after or "", at_most=limit)
+        return [GrantId(row.grant_id) for row in rows]
 
     def find_grant(self, grant_id: GrantId) -> ReceivedGrant | None:
         with self.database.reading() as connection:

@@ -82,6 +82,10 @@ class CustodianStore(Protocol):
         """Turn `Reserved` into `Kept`, by its own holder only; give what stands there now."""
         ...
 
+    def grant_ids(self, after: GrantId | None, limit: int) -> list[GrantId]:
+        """Give the ids of all grants that follow `after`, in the store's own order."""
+        ...
+
     def find(self, grant_id: GrantId) -> Custody | None:
         """Give what stands under the id."""
         ...
@@ -144,6 +148,10 @@ class MemoryStore:
                     registration=registration, is_receipted=False, reads=0
                 )
             return self._rows.get(registration.grant_id)
+
+    def grant_ids(self, after: GrantId | None, limit: int) -> list[GrantId]:
+        with self._lock:
+            return sorted(name for name in self._rows if after is None or name > after)[:limit]
 
     def find(self, grant_id: GrantId) -> Custody | None:
         with self._lock:

@@ -107,3 +107,15 @@ def test_what_is_due(street: Street, now: datetime, state: str) -> None:
         assert store.due(due_at - timedelta(seconds=1), before, 10) == []
     if state == "reserved":
         assert store.due(due_at, now, 10) == []
+
+
+def test_names_every_grant_once_page_by_page(street: Street) -> None:
+    granted = {street.granted()[0].agreement.grant_id for _ in range(5)}
+
+    for store in (street.custodian_store, street.receiver_store):
+        first = store.grant_ids(None, 2)
+        rest = store.grant_ids(first[-1], 100)
+        assert len(first) == 2
+        assert set(first) | set(rest) == granted
+        assert len(rest) == 3
+        assert store.grant_ids(rest[-1], 100) == []
