@@ -259,7 +259,7 @@ def test_everything_on_a_card_is_too_much_until_she_names_it(town: Town, wallet:
     ],
 )
 def test_longer_than_the_purpose_takes_is_too_much(
-    town: Town, wallet: Wallet, purpose: Purpose, days: int, is_long: bool
+    town: Town, wallet: Wallet, *, purpose: Purpose, days: int, is_long: bool
 ) -> None:
     claims = [replace(claim, retain_days=300) for claim in town.wish().claims]
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Final
 
 from counterfoil_consent.artefacts import KeyDestruction, Receipt, StopNotice
-from counterfoil_consent.erasure import retained_in
+from counterfoil_consent.erasure_proof import verify_erasure_receipt
 from counterfoil_consent.events import Parties, audience_of, read_end, read_pause
 from counterfoil_consent.states import Agreement
 from counterfoil_consent.usage import Usage
@@ -123,7 +123,7 @@ def complaint_pack(
     return compact_json(pack)
 
 
-def verify_pack(raw: bytes) -> tuple[Agreement, tuple[Paper, ...]]:
+def verify_pack(raw: bytes, *, now: datetime) -> tuple[Agreement, tuple[Paper, ...]]:
     """Check each paper of a pack by its own signature; give what it is about and what is there.
 
     Raises `Refused` for a paper that somebody else signed or that is about another grant,
@@ -143,12 +143,12 @@ def verify_pack(raw: bytes) -> tuple[Agreement, tuple[Paper, ...]]:
             paper = Paper(name)
         except ValueError as cause:
             raise Malformed("a known paper", "another", f"{_WHERE}.papers") from cause
-        _verify(paper, token, agreement)
+        _verify(paper, token, agreement, now)
         found.append(paper)
     return agreement, tuple(found)
 
 
-def _verify(paper: Paper, token: str, agreement: Agreement) -> None:
+def _verify(paper: Paper, token: str, agreement: Agreement, now: datetime) -> None:
     terms, grant_id = agreement.terms, agreement.grant_id
     receiver, custodian = terms.receiver.did, terms.custodian.did
     match paper:
@@ -175,14 +175,14 @@ def _verify(paper: Paper, token: str, agreement: Agreement) -> None:
                 grant_id=grant_id,
                 parties=Parties.of(agreement),
                 audience=audience_of(agreement)[0],
-                now=terms.valid_until,
+                now=now,
             )
         case Paper.STOP_NOTICE:
             StopNotice.read(token, receiver=receiver, grant_id=grant_id)
         case Paper.KEY_DESTRUCTION:
             KeyDestruction.read(token, custodian=custodian, grant_id=grant_id)
         case Paper.ERASURE_RECEIPT:
-            retained_in(token, agreement=agreement)
+            verify_erasure_receipt(token, agreement=agreement, now=now)
 
 
 def _require_digest(text: str, digest: Digest) -> None:
