@@ -28,7 +28,7 @@ from counterfoil_credentials.sdjwt_vc import (
 
 from counterfoil_consent.states import Agreement
 from counterfoil_consent.terms import ClaimName
-from counterfoil_consent.wire import refuse
+from counterfoil_consent.wire import GrantId, refuse
 
 # The presentation is made just before the grant is signed.
 _MAX_AGE: Final = timedelta(minutes=10)
@@ -64,16 +64,18 @@ class Facts:
     `lease` says which read this is. Later they are `Refused` with `lease-expired`.
     """
 
-    __slots__ = ("_is_over", "_values", "lease")
+    __slots__ = ("_is_over", "_values", "grant_id", "lease")
 
     def __init__(
         self,
         values: Mapping[ClaimName, list[Json]],
         lease: LeaseCount,
+        grant_id: GrantId,
         *,
         is_over: Callable[[], bool],
     ) -> None:
-        """Hold `values` until `is_over` says that the lease is; `close` forgets them."""
+        """Hold `values` of a grant until `is_over` says that the lease is; `close` forgets them."""
+        self.grant_id = grant_id
         self._values: dict[ClaimName, list[Json]] | None = dict(values)
         self._is_over = is_over
         self.lease = lease
@@ -156,7 +158,7 @@ def verify_facts(
                 reasons.append(Reason("claim-missing", str(claim.name), "nothing", "bundle"))
     if reasons:
         raise Refused(*reasons)
-    return Facts(values, lease, is_over=is_over)
+    return Facts(values, lease, agreement.grant_id, is_over=is_over)
 
 
 def _verified(

@@ -7,16 +7,21 @@ the custodian's share, which comes one read at a time and not at all after the e
 """
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.dcql import CredentialQuery, DcqlQuery
-from counterfoil_credentials.dids import did_jwk
+from counterfoil_credentials.dids import Did, did_jwk
 from counterfoil_credentials.encoding import b64url
-from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused, Unavailable
+from counterfoil_credentials.errors import (
+    CounterfoilError,
+    Misuse,
+    Refused,
+    Unavailable,
+)
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.key_binding import transaction_data_hash
 from counterfoil_credentials.keys import Signer
@@ -28,8 +33,8 @@ from counterfoil_credentials.requests import (
     sign_request,
 )
 
+from counterfoil_consent.accesses import Access, Accesses
 from counterfoil_consent.artefacts import (
-    KeyDestruction,
     Lease,
     LeaseRequest,
     Receipt,
@@ -37,16 +42,13 @@ from counterfoil_consent.artefacts import (
 )
 from counterfoil_consent.client import CustodianClient
 from counterfoil_consent.completion import Completion
-from counterfoil_consent.erasure import (
-    ErasedSystem,
-    ErasureReceipt,
-    Method,
-    RecipientAnswer,
-    System,
-)
+from counterfoil_consent.ending import Ending
+from counterfoil_consent.erasing import Eraser, FetchedReceipts, RecipientCalls
+from counterfoil_consent.erasure import Released
 from counterfoil_consent.events import EndEvent, Parties, Pause, read_end, read_pause, sign_end
 from counterfoil_consent.facts import Facts, IssuerTrust, LeaseCount, StatusCheck, verify_facts
 from counterfoil_consent.grant import check_grant, grant_digest_of
+from counterfoil_consent.handover import HandedOver, Handover, seal_handover
 from counterfoil_consent.key_folder import KeyFolder
 from counterfoil_consent.parties import (
     AuthorityParty,
@@ -55,16 +57,17 @@ from counterfoil_consent.parties import (
     RecipientParty,
 )
 from counterfoil_consent.receiver_store import (
-    Ending,
     OpenRequest,
     ReceivedGrant,
     ReceiverStore,
     Summary,
 )
+from counterfoil_consent.retention import Duty, open_kept, require_room, seal_kept
 from counterfoil_consent.sealing import (
     OpeningKey,
     Role,
     SealedBundle,
+    SealingKey,
     open_bundle,
     open_share,
 )
@@ -75,10 +78,13 @@ from counterfoil_consent.states import (
     Granted,
     Level,
     Requested,
+    Retained,
     Suspended,
     Trigger,
 )
+from counterfoil_consent.systems import RegisteredSystem
 from counterfoil_consent.terms import (
+    ClaimName,
     ClaimTerm,
     NoticeReference,
     Operation,
@@ -104,11 +110,6 @@ REQUEST_KEPT: Final = timedelta(hours=1)
 
 _ENDED_AT_ONCE: Final = 100
 _LOG: Final = logging.getLogger("counterfoil.consent")
-_SYSTEMS: Final = (
-    ErasedSystem(system=System.LIVE_DATABASE, method=Method.DELETED),
-    ErasedSystem(system=System.SEALING_KEY, method=Method.KEY_DESTROYED),
-    ErasedSystem(system=System.BACKUPS, method=Method.KEY_DESTROYED),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +148,6 @@ class Opened:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Statement:
-    token: str
-    trigger: Trigger
-
-
 class Receiver:
     """One receiver: its public origin and name, its keys, its rows, and its custodian."""
 
@@ -170,8 +165,18 @@ class Receiver:
         status: StatusCheck,
         clock: Clock,
         random: Random,
+        systems: Sequence[RegisteredSystem] = (),
+        recipients: RecipientCalls | None = None,
+        accesses: Accesses | None = None,
+        kept_keys: KeyFolder | None = None,
+        attestors: Collection[Did] = (),
     ) -> None:
         """Start over what is stored.
+
+        `systems` erase at an end too; `recipients` are told over HTTPS unless said
+        otherwise. Without `accesses` no read is logged and no receipt reaches E3;
+        without `kept_keys`, a folder beside `keys` and like it, nothing can be kept
+        under a law. `attestors` are whose word makes E4 here.
 
         Raises `Unavailable` when there are rows and the key folder is not the one
         that was in use: without it nobody may say which keys are destroyed.
@@ -186,6 +191,17 @@ class Receiver:
         self._status = status
         self._clock = clock
         self._random = random
+        self._accesses = accesses
+        self._kept_keys = kept_keys
+        self._eraser = Eraser(
+            signer=signer,
+            custodian=self._custodian,
+            recipients=recipients or FetchedReceipts(fetcher),
+            systems=systems,
+            accesses=accesses,
+            attestors=attestors,
+            clock=clock,
+        )
         self._keys.begin(is_new=store.is_empty())
         self._destroy_left_over()
 
@@ -429,6 +445,90 @@ class Receiver:
         found = self._advance(grant.grant_id, paused)
         return Pause(found.paused, isinstance(found.state, Suspended))
 
+    def keep(self, facts: Facts, duty: Duty) -> Retained:
+        """Keep some of the facts just read under a law, sealed, beyond the end of the grant.
+
+        Give what the receipt will say of it. Raises `Refused` with the codes of
+        `Duty.item`, or `grant-ended`, and `Misuse` outside the facts' block, for a
+        law under which something is kept already, and without a folder for the keys.
+        """
+        keys = self._require_kept_keys()
+        grant = self._grant(facts.grant_id)
+        item = duty.item(grant.state.agreement, self._clock())
+        require_room(grant.kept, item.law)
+        keys.begin(is_new=True)
+        key_id = fresh_grant_id(self._random)
+        key = keys.create(key_id, self._random)
+
+        def kept(newest: ReceivedGrant) -> ReceivedGrant:
+            if not isinstance(newest.state, Granted):
+                raise _ended()
+            require_room(newest.kept, item.law)
+            return replace(newest, kept=(*newest.kept, subset))
+
+        try:
+            subset = seal_kept(facts, item, key_id=key_id, key=key)
+            self._advance(grant.grant_id, kept)
+        except CounterfoilError:
+            keys.destroy(key_id)
+            raise
+        return item
+
+    @contextmanager
+    def read_kept(self, grant_id: str, law: str, purpose: Purpose) -> Generator[Facts, None, None]:
+        """Open what is kept under `law`, for `dpv:LegalCompliance` alone and until its date.
+
+        Raises `Refused` (`not-kept`, `purpose-differs`, `duty-over`) or `Unavailable`.
+        """
+        grant = self._grant(grant_id)
+        found = [subset for subset in grant.kept if subset.item.law == law]
+        keys = self._require_kept_keys()
+        if not found or keys.is_destroyed(found[0].key_id):
+            raise refuse("not-kept", "something kept under this law", "nothing", "law")
+        key = keys.find(found[0].key_id)
+        if key is None:
+            raise Unavailable("expected the key of what is kept, found neither key nor tombstone")
+        facts = open_kept(found[0], grant.grant_id, purpose, key=key, clock=self._clock)
+        try:
+            yield facts
+        finally:
+            facts.close()
+
+    def hand_over(
+        self, facts: Facts, to: Did, key: SealingKey, claims: Sequence[ClaimName]
+    ) -> HandedOver:
+        """Give what a recipient is sent: our signed word, and `claims` sealed to its `key`.
+
+        Raises `Refused` with `recipient-not-named` for a recipient that the terms do
+        not name, `grant-ended`, and `Misuse` outside the facts' block.
+        """
+        grant = self._grant(facts.grant_id)
+        if not isinstance(grant.state, Granted):
+            raise _ended()
+        if to not in {party.did for party in grant.terms.recipients}:
+            raise refuse("recipient-not-named", "a recipient of the terms", "another", "recipient")
+        handover = Handover.of(grant.state.agreement, to, tuple(claims))
+        sealed = seal_handover(facts, handover, key)
+        return HandedOver(token=handover.sign(self._signer, self._clock()), sealed=sealed)
+
+    def attest(self, grant_id: str, token: str) -> Level:
+        """Put a third party's attestation into the erasure receipt; give the level it has now.
+
+        Raises `Refused` with the codes of `Attestation.read`, or `not-erased`.
+        """
+        receipt = self.erasure_receipt(grant_id)
+        grant = self._grant(grant_id)
+        self._eraser.require_attested(receipt, token, grant.state.agreement)
+
+        def attested(newest: ReceivedGrant) -> ReceivedGrant | None:
+            if not isinstance(newest.state, Erased) or newest.ending is None:
+                return None
+            ending = replace(newest.ending, attestation=token)
+            return self._eraser.sign(newest, ending, newest.state.trigger)
+
+        state = self._advance(grant.grant_id, attested).state
+        return state.level if isinstance(state, Erased) else Level.E0
+
     def erasure_receipt(self, grant_id: str) -> str:
         """Give the signed erasure receipt of an ended grant."""
         ending = self._grant(grant_id).ending
@@ -466,8 +566,11 @@ class Receiver:
         return ended
 
     def _end_one(self, grant_id: GrantId) -> None:
+        self._release(grant_id)
         grant = self._grant(grant_id)
         if isinstance(grant.state, Granted):
+            if self._clock() < grant.terms.valid_until:
+                return
             # The custodian's clock says "expired" too; ours may be the only word it gets.
             token = self._signed_end(grant, Trigger.TERMINATED)
             event = EndEvent(
@@ -478,6 +581,36 @@ class Receiver:
             )
             self._stop(grant_id, event, token)
         self._finish(grant_id)
+
+    def _release(self, grant_id: GrantId) -> None:
+        """Erase what was kept under a law until now, and sign a second receipt that says so."""
+        now = whole_second(self._clock())
+        over = {kept.key_id for kept in self._grant(grant_id).kept if kept.item.until <= now}
+        if not over:
+            return
+        keys = self._require_kept_keys()
+        for key_id in over:
+            keys.destroy(key_id)
+
+        def released(newest: ReceivedGrant) -> ReceivedGrant | None:
+            gone = [kept.item for kept in newest.kept if kept.key_id in over]
+            left = replace(newest, kept=tuple(k for k in newest.kept if k.key_id not in over))
+            ending = newest.ending
+            if not gone:
+                return None
+            if ending is None or not isinstance(newest.state, Erased):
+                return left
+            said = tuple(Released(item=item, erased_at=now) for item in gone)
+            ending = replace(ending, released=(*ending.released, *said))
+            return self._eraser.sign(left, ending, newest.state.trigger)
+
+        self._advance(grant_id, released)
+        self._store.scrub()
+
+    def _require_kept_keys(self) -> KeyFolder:
+        if self._kept_keys is None:
+            raise Misuse("expected a key folder for what a law makes us keep, found none")
+        return self._kept_keys
 
     def _drop_request(self, request_id: GrantId) -> None:
         self._keys.forbid(request_id)
@@ -535,60 +668,15 @@ class Receiver:
         return grant.ending.stop_notice
 
     def _finish(self, grant_id: GrantId) -> None:
-        """Destroy our key, ask for the custodian's statement, sign what can be said."""
+        """Destroy our key, ask whoever has not answered, sign what can be said."""
         grant = self._grant(grant_id)
         self._keys.destroy(grant.request_id)
-        if grant.ending is None or grant.ending.destruction is not None:
+        if grant.ending is None or (grant.ending.erasure_receipt and grant.has_all_papers):
             return
-        statement = self._statement(grant, grant.ending)
+        gathered = self._eraser.gather(grant, grant.ending)
         # The receipt says "deleted": also from the journal that the database writes first.
         self._store.scrub()
-
-        def erased(grant: ReceivedGrant) -> ReceivedGrant | None:
-            before = grant.ending
-            if isinstance(grant.state, Granted) or before is None:
-                return None
-            if before.destruction is not None:
-                return None
-            if before.erasure_receipt is not None and statement is None:
-                return None
-            now = whole_second(self._clock())
-            # Where two ended it at once, the custodian saw which was first.
-            trigger = grant.state.trigger if statement is None else statement.trigger
-            receipt = ErasureReceipt(
-                agreement=grant.state.agreement,
-                trigger=trigger,
-                requested_at=before.requested_at,
-                stopped_at=before.stopped_at,
-                erased_at=before.erased_at or now,
-                systems=_SYSTEMS,
-                level=Level.E1 if statement is None else Level.E2,
-                recipients=tuple(
-                    RecipientAnswer(did=party.did, receipt=None) for party in grant.terms.recipients
-                ),
-                destruction=None if statement is None else statement.token,
-            )
-            ending = replace(
-                before,
-                erased_at=before.erased_at or now,
-                destruction=receipt.destruction,
-                erasure_receipt=receipt.sign(self._signer),
-            )
-            state = Erased(grant.state.agreement, trigger, receipt.erased_at, receipt.level)
-            return replace(grant, state=state, ending=ending)
-
-        self._advance(grant_id, erased)
-
-    def _statement(self, grant: ReceivedGrant, ending: Ending) -> _Statement | None:
-        try:
-            statement = self._custodian.end(grant.grant_id, ending.event)
-            read = KeyDestruction.read(
-                statement, custodian=self._custodian.party.did, grant_id=grant.grant_id
-            )
-        except (Malformed, Refused, Unavailable):
-            return None
-        matches = read.grant_digest == grant.state.agreement.grant_digest
-        return _Statement(statement, read.trigger) if matches else None
+        self._advance(grant_id, lambda newest: self._eraser.conclude(newest, gathered))
 
     def _advance(
         self, grant_id: GrantId, change: Callable[[ReceivedGrant], ReceivedGrant | None]
@@ -613,10 +701,21 @@ class Receiver:
             asked_at=self._clock(),
         )
         party = self._custodian.party
+        if self._accesses is not None:
+            entry = Access(
+                grant_id=grant.grant_id,
+                request_id=asked.request_id,
+                purpose=purpose,
+                asked_at=asked.asked_at,
+            )
+            self._accesses.ask(entry)
         token = self._custodian.lease(
             grant.grant_id, asked.sign(self._signer, audience=party.origin)
         )
-        return Lease.of_token(token, custodian=party.did, asked=asked, now=self._clock())
+        lease = Lease.of_token(token, custodian=party.did, asked=asked, now=self._clock())
+        if self._accesses is not None:
+            self._accesses.answer(grant.grant_id, asked.request_id, lease.read)
+        return lease
 
     def _require_readable(self, grant: ReceivedGrant, purpose: Purpose) -> None:
         match grant.state:

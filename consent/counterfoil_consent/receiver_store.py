@@ -2,18 +2,23 @@
 
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Final, Protocol
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final, Protocol, TypeVar
 
 from counterfoil_credentials.encoding import (
     JsonObject,
+    as_object,
     int_at,
+    list_at,
     object_at,
-    optional_text_at,
     text_at,
 )
 
+from counterfoil_consent.ending import Ending
+from counterfoil_consent.retention import KeptSubset
 from counterfoil_consent.states import (
+    Erased,
     Granted,
     Requested,
     State,
@@ -24,7 +29,8 @@ from counterfoil_consent.terms import Terms, parse_transaction_data
 from counterfoil_consent.wire import Digest, GrantId, grant_id_of, instant_at, seconds
 
 STATEMENT_PATIENCE: Final = timedelta(days=30)
-"""How long after its term an ended grant still asks the custodian for its statement."""
+"""How long after its term an ended grant still asks for papers that are missing."""
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,24 +79,11 @@ class OpenRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """The papers of an end: the event, our stop notice, and the times of the receipt."""
-
-    event_id: str
-    event: str = field(repr=False)
-    requested_at: datetime
-    stopped_at: datetime
-    stop_notice: str = field(repr=False)
-    erased_at: datetime | None = None
-    destruction: str | None = field(default=None, repr=False)
-    erasure_receipt: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedGrant:
     """One grant as the receiver holds it.
 
     `revision` counts its changes, `paused` is the sequence of the last pause or resumption.
+    `kept` is what a law makes the receiver keep, sealed (retention.py).
     """
 
     request_id: GrantId
@@ -98,6 +91,7 @@ class ReceivedGrant:
     ending: Ending | None = None
     revision: int = 0
     paused: int = 0
+    kept: tuple[KeptSubset, ...] = ()
 
     @property
     def grant_id(self) -> GrantId:
@@ -109,26 +103,36 @@ class ReceivedGrant:
         """The terms granted."""
         return self.state.agreement.terms
 
+    @property
+    def has_all_papers(self) -> bool:
+        """Whether the custodian and every recipient have answered the end."""
+        if self.ending is None or self.ending.destruction is None:
+            return False
+        return {party.did for party in self.terms.recipients} <= self.ending.recipients.keys()
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the receiver has something to do for it: an end, a paper, a duty that is over."""
+        dates = [kept.item.until for kept in self.kept]
+        if isinstance(self.state, Granted):
+            dates.append(self.terms.valid_until)
+        elif self.ending is None or self.ending.erasure_receipt is None:
+            dates.append(_next_try(self.ending))
+        elif not self.has_all_papers:
+            next_try_at = _next_try(self.ending)
+            if next_try_at < self.terms.valid_until + STATEMENT_PATIENCE:
+                dates.append(next_try_at)
+        return min(dates, default=None)
+
     def to_json(self) -> JsonObject:
         """Give everything but the bundle for storage: names, digests and signed papers."""
         obj: JsonObject = {"state": state_to_json(self.state)}
         if self.ending is not None:
-            ending: JsonObject = {
-                "event_id": self.ending.event_id,
-                "event": self.ending.event,
-                "requested_at": seconds(self.ending.requested_at),
-                "stopped_at": seconds(self.ending.stopped_at),
-                "stop_notice": self.ending.stop_notice,
-            }
-            if self.ending.erased_at is not None:
-                ending["erased_at"] = seconds(self.ending.erased_at)
-            if self.ending.destruction is not None:
-                ending["destruction"] = self.ending.destruction
-            if self.ending.erasure_receipt is not None:
-                ending["erasure_receipt"] = self.ending.erasure_receipt
-            obj["ending"] = ending
+            obj["ending"] = self.ending.to_json()
         if self.paused:
             obj["paused"] = self.paused
+        if self.kept:
+            obj["kept"] = [subset.to_json() for subset in self.kept]
         return obj
 
     @staticmethod
@@ -138,9 +142,13 @@ class ReceivedGrant:
         return ReceivedGrant(
             request_id=request_id,
             state=state_from_json(object_at(obj, "state", where), where),
-            ending=_ending(object_at(obj, "ending", where)) if "ending" in obj else None,
+            ending=Ending.from_json(object_at(obj, "ending", where)) if "ending" in obj else None,
             revision=revision,
             paused=int_at(obj, "paused", where) if "paused" in obj else 0,
+            kept=tuple(
+                KeptSubset.from_json(as_object(item, where), where)
+                for item in (list_at(obj, "kept", where) if "kept" in obj else [])
+            ),
         )
 
 
@@ -150,6 +158,36 @@ class Summary:
 
     live: int
     ended: int
+
+
+_Row = TypeVar("_Row", OpenRequest, ReceivedGrant)
+
+
+class Listing(StrEnum):
+    """Which grants somebody at the desk asks for."""
+
+    LIVE = "live"
+    PENDING = "pending"  # ended, and not erased everywhere
+    UNPROVED = "unproved"  # erased, and a paper is missing
+    KEEPING = "keeping"  # something is kept under a law
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page begins: behind this row. Rows are in the order of their end, then of their id.
+
+    `at_s` is in seconds since 1970.
+    """
+
+    at_s: int = -1
+    name: str = ""
+
+    @staticmethod
+    def behind(row: "ReceivedGrant | OpenRequest") -> "Cursor":
+        """Give the cursor for the page that follows this row."""
+        if isinstance(row, OpenRequest):
+            return Cursor(seconds(row.requested.expires_at), row.request_id)
+        return Cursor(seconds(row.terms.valid_until), row.grant_id)
 
 
 class ReceiverStore(Protocol):
@@ -197,7 +235,7 @@ class ReceiverStore(Protocol):
         ...
 
     def due(self, now: datetime, limit: int) -> list[GrantId]:
-        """Give grants past their end, then ended ones that still lack a paper."""
+        """Give grants whose `due_at` has come: those in force first."""
         ...
 
     def unanswered(self, expired_by: datetime, limit: int) -> list[GrantId]:
@@ -210,6 +248,14 @@ class ReceiverStore(Protocol):
 
     def scrub(self) -> None:
         """Leave nothing on disk of what was deleted before; `Unavailable` if it cannot be now."""
+        ...
+
+    def page(self, listing: Listing, after: Cursor, limit: int) -> list[ReceivedGrant]:
+        """Give the grants of a listing behind `after`, those that end first at the front."""
+        ...
+
+    def waiting(self, now: datetime, after: Cursor, limit: int) -> list[OpenRequest]:
+        """Give requests that still wait for their answer, those that expire first at the front."""
         ...
 
     def summary(self) -> Summary:
@@ -306,6 +352,21 @@ class MemoryReceiverStore:
     def scrub(self) -> None:
         """Nothing is on disk."""
 
+    def page(self, listing: Listing, after: Cursor, limit: int) -> list[ReceivedGrant]:
+        with self._lock:
+            rows = [row for row in self._grants.values() if _is_listed(row, listing)]
+        return _following(rows, after, limit)
+
+    def waiting(self, now: datetime, after: Cursor, limit: int) -> list[OpenRequest]:
+        with self._lock:
+            rows = [
+                request
+                for request in self._requests.values()
+                if request.answered_by is None
+                and seconds(request.requested.expires_at) > seconds(now)
+            ]
+        return _following(rows, after, limit)
+
     def summary(self) -> Summary:
         with self._lock:
             live = sum(isinstance(row.state, Granted) for row in self._grants.values())
@@ -313,24 +374,30 @@ class MemoryReceiverStore:
 
 
 def is_due(grant: ReceivedGrant, now: datetime) -> bool:
-    """Say whether a grant waits for its end, or an ended one for a paper."""
-    if isinstance(grant.state, Granted):
-        return now >= grant.terms.valid_until
-    if grant.ending is None or grant.ending.erasure_receipt is None:
-        return True
-    lacks_statement = grant.ending.destruction is None
-    return lacks_statement and now < grant.terms.valid_until + STATEMENT_PATIENCE
+    """Say whether the receiver has something to do for a grant now."""
+    return grant.due_at is not None and now >= grant.due_at
 
 
-def _ending(obj: JsonObject) -> Ending:
-    where = "stored_grant.ending"
-    return Ending(
-        event_id=text_at(obj, "event_id", where),
-        event=text_at(obj, "event", where),
-        requested_at=instant_at(obj, "requested_at", where),
-        stopped_at=instant_at(obj, "stopped_at", where),
-        stop_notice=text_at(obj, "stop_notice", where),
-        erased_at=instant_at(obj, "erased_at", where) if "erased_at" in obj else None,
-        destruction=optional_text_at(obj, "destruction", where),
-        erasure_receipt=optional_text_at(obj, "erasure_receipt", where),
-    )
+def _is_listed(grant: ReceivedGrant, listing: Listing) -> bool:
+    match listing:
+        case Listing.LIVE:
+            return isinstance(grant.state, Granted)
+        case Listing.PENDING:
+            return not isinstance(grant.state, Granted | Erased)
+        case Listing.UNPROVED:
+            return isinstance(grant.state, Erased) and not grant.has_all_papers
+        case Listing.KEEPING:
+            return bool(grant.kept)
+
+
+def _following(rows: list[_Row], after: Cursor, limit: int) -> list[_Row]:
+    def place(row: _Row) -> tuple[int, str]:
+        cursor = Cursor.behind(row)
+        return (cursor.at_s, cursor.name)
+
+    behind = [row for row in rows if place(row) > (after.at_s, after.name)]
+    return sorted(behind, key=place)[:limit]
+
+
+def _next_try(ending: Ending | None) -> datetime:
+    return _EPOCH if ending is None or ending.next_try_at is None else ending.next_try_at

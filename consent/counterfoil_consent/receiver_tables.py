@@ -54,7 +54,11 @@ GRANTS: Final = Table(
     Column("revision", Integer, nullable=False),
     Column("state", String, nullable=False),
     Column("valid_until", BigInteger, nullable=False, index=True),
-    Column("has_statement", Integer, nullable=False),
+    Column("has_papers", Integer, nullable=False),
+    # When there is something to do for it; nothing any more when it is NULL.
+    Column("due_at", BigInteger, index=True),
+    # Whether something of it is kept under a law.
+    Column("keeps", Integer, nullable=False),
     Column("body", String, nullable=False),
     # Ciphertext, in base64url; gone with the end.
     Column("bundle", String),

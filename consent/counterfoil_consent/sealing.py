@@ -56,6 +56,8 @@ class Role(StrEnum):
     RECEIVER = "receiver"
     CUSTODIAN = "custodian"
     READER = "reader"
+    KEPT = "kept"
+    RECIPIENT = "recipient"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ def open_bundle(
 def seal_share(
     part: bytes, to: SealingKey, grant_id: GrantId, role: Role, context: str = ""
 ) -> bytes:
-    """Give `part` sealed to `to`, 80 bytes. `context` binds it further, to one lease say.
+    """Give `part` sealed to `to`, 48 bytes longer. `context` binds it further, to one lease say.
 
     Raises `Malformed` for a key of small order, which would seal to everybody.
     """

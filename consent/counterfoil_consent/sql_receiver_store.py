@@ -12,13 +12,14 @@ from counterfoil_credentials.encoding import b64url, canonical_json, from_b64url
 from counterfoil_service.migrations import Migrations
 from counterfoil_service.sql import Database
 from counterfoil_service.statements import Connection, Row, Statement, Value
-from sqlalchemy import bindparam, case, delete, func, or_, select, update
+from sqlalchemy import bindparam, case, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from counterfoil_consent import sql_set_outbox
+from counterfoil_consent import sql_accesses, sql_set_outbox
 from counterfoil_consent.receiver_migrations import FOLDER, HEAD
 from counterfoil_consent.receiver_store import (
-    STATEMENT_PATIENCE,
+    Cursor,
+    Listing,
     OpenRequest,
     ReceivedGrant,
     Summary,
@@ -30,8 +31,9 @@ from counterfoil_consent.wire import Digest, GrantId, seconds
 
 __all__ = ["MIGRATIONS", "SqlReceiverStore"]
 
-for table in sql_set_outbox.METADATA.sorted_tables:
-    table.to_metadata(METADATA)
+for tables in (sql_set_outbox.METADATA, sql_accesses.METADATA):
+    for table in tables.sorted_tables:
+        table.to_metadata(METADATA)
 
 MIGRATIONS: Final = Migrations(METADATA, folder=FOLDER, head=HEAD)
 
@@ -39,7 +41,6 @@ _this_request: Final = REQUESTS.c.request_id == bindparam("this")
 _this_grant: Final = GRANTS.c.grant_id == bindparam("this")
 _is_open: Final = REQUESTS.c.answered_by.is_(None)
 _is_live: Final = or_(*(GRANTS.c.state == state for state in LIVE))
-_is_erased: Final = GRANTS.c.state == "erased"
 
 # Every grant has its request.
 _ANY: Final = Statement(select(REQUESTS.c.request_id).limit(1))
@@ -57,7 +58,7 @@ _ADD_GRANT: Final = Statement(
     insert(GRANTS),
     columns=(
         *("grant_id", "request_id", "valid_until"),
-        *("revision", "state", "has_statement", "body"),
+        *("revision", "state", "has_papers", "due_at", "keeps", "body"),
     ),
 )
 _FIND_GRANT: Final = Statement(
@@ -75,18 +76,16 @@ _ADVANCE: Final = Statement(
     .where(_this_grant, GRANTS.c.revision == bindparam("before"))
     .values(
         bundle=bindparam("sealed"),
-        **{name: bindparam(name) for name in ("revision", "state", "has_statement", "body")},
+        **{
+            name: bindparam(name)
+            for name in ("revision", "state", "has_papers", "due_at", "keeps", "body")
+        },
     )
-)
-_is_due: Final = or_(
-    _is_live & (GRANTS.c.valid_until <= bindparam("now")),
-    ~_is_live & ~_is_erased,
-    _is_erased & (GRANTS.c.has_statement == 0) & (GRANTS.c.valid_until > bindparam("since")),
 )
 # What must end comes before what only lacks a paper.
 _DUE: Final = Statement(
     select(GRANTS.c.grant_id)
-    .where(_is_due)
+    .where(GRANTS.c.due_at <= bindparam("now"))
     .order_by(case((_is_live, 0), else_=1))
     .limit(bindparam("at_most"))
 )
@@ -96,6 +95,32 @@ _UNANSWERED: Final = Statement(
     .limit(bindparam("at_most"))
 )
 _DROP: Final = Statement(delete(REQUESTS).where(_this_request, _is_open))
+_position: Final = tuple_(GRANTS.c.valid_until, GRANTS.c.grant_id)
+_PAGES: Final = {
+    listing: Statement(
+        select(GRANTS.c.request_id, GRANTS.c.revision, GRANTS.c.body)
+        .where(is_listed, _position > tuple_(bindparam("after"), bindparam("after_id")))
+        .order_by(GRANTS.c.valid_until, GRANTS.c.grant_id)
+        .limit(bindparam("at_most"))
+    )
+    for listing, is_listed in (
+        (Listing.LIVE, _is_live),
+        (Listing.PENDING, ~_is_live & (GRANTS.c.state != "erased")),
+        (Listing.UNPROVED, (GRANTS.c.state == "erased") & (GRANTS.c.has_papers == 0)),
+        (Listing.KEEPING, GRANTS.c.keeps == 1),
+    )
+}
+_WAITING: Final = Statement(
+    select(REQUESTS)
+    .where(
+        _is_open,
+        REQUESTS.c.expires_at > bindparam("now"),
+        tuple_(REQUESTS.c.expires_at, REQUESTS.c.request_id)
+        > tuple_(bindparam("after"), bindparam("after_id")),
+    )
+    .order_by(REQUESTS.c.expires_at, REQUESTS.c.request_id)
+    .limit(bindparam("at_most"))
+)
 _COUNT: Final = Statement(
     select(func.count().label("total"), func.count(case((_is_live, 1))).label("live")).select_from(
         GRANTS
@@ -188,9 +213,8 @@ class SqlReceiverStore:
         return None if found is None else from_b64url(found, "stored_bundle")
 
     def due(self, now: datetime, limit: int) -> list[GrantId]:
-        since = seconds(now - STATEMENT_PATIENCE)
         with self.database.reading() as connection:
-            rows = connection.rows(_DUE, now=seconds(now), since=since, at_most=limit)
+            rows = connection.rows(_DUE, now=seconds(now), at_most=limit)
         return [GrantId(row.grant_id) for row in rows]
 
     def unanswered(self, expired_by: datetime, limit: int) -> list[GrantId]:
@@ -208,6 +232,20 @@ class SqlReceiverStore:
         if self._file is not None:
             fold_in(self._file)
 
+    def page(self, listing: Listing, after: Cursor, limit: int) -> list[ReceivedGrant]:
+        with self.database.reading() as connection:
+            rows = connection.rows(
+                _PAGES[listing], after=after.at_s, after_id=after.name, at_most=limit
+            )
+        return [_read_grant(row) for row in rows]
+
+    def waiting(self, now: datetime, after: Cursor, limit: int) -> list[OpenRequest]:
+        with self.database.reading() as connection:
+            rows = connection.rows(
+                _WAITING, now=seconds(now), after=after.at_s, after_id=after.name, at_most=limit
+            )
+        return [request for request in map(_request, rows) if request is not None]
+
     def summary(self) -> Summary:
         with self.database.reading() as connection:
             ((total, live),) = connection.rows(_COUNT)
@@ -223,17 +261,21 @@ def _request(row: Row | None) -> OpenRequest | None:
 
 def _grant(connection: Connection, grant_id: GrantId) -> ReceivedGrant | None:
     row = connection.row(_FIND_GRANT, this=grant_id)
-    if row is None:
-        return None
+    return None if row is None else _read_grant(row)
+
+
+def _read_grant(row: Row) -> ReceivedGrant:
     body = parse_object(row.body, "stored_grant")
     return ReceivedGrant.from_json(body, GrantId(row.request_id), row.revision)
 
 
 def _changing(grant: ReceivedGrant, revision: int) -> dict[str, Value]:
-    has_statement = grant.ending is not None and grant.ending.destruction is not None
+    due_at = grant.due_at
     return {
         "revision": revision,
         "state": name_of(grant.state),
-        "has_statement": int(has_statement),
+        "has_papers": int(grant.has_all_papers),
+        "due_at": None if due_at is None else seconds(due_at),
+        "keeps": int(bool(grant.kept)),
         "body": canonical_json(grant.to_json()).decode(),
     }

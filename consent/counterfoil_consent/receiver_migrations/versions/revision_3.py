@@ -1,7 +1,8 @@
 """Bodies and bundles are texts, so that the tables are the same on every database.
 
 A moment has 64 bits, and two constraints say what the code relied on. What others must
-be told waits in tables of its own.
+be told waits in tables of its own. A grant says beside its body when there is something
+to do for it, and whether something of it is kept under a law; reads are logged.
 """
 
 from collections.abc import Callable
@@ -17,14 +18,16 @@ down_revision = "2"
 
 _COLUMNS = {
     "consent_requests": "request_id, notice_sha256, expires_at, body, answered_by",
-    "consent_grants": "grant_id, request_id, revision, state, valid_until, has_statement, body,"
-    " bundle",
+    "consent_grants": "grant_id, request_id, revision, state, valid_until, {papers}, body, bundle",
 }
+_LIVE = ("granted", "active", "suspended")
 # Each gives the number of rows that the schema before has no place for.
 _NEW = (
     "SELECT count(*) FROM set_letters",
     "SELECT count(*) FROM set_destinations",
     """SELECT count(*) FROM consent_grants WHERE state IN ('suspended', 'terminated')""",
+    "SELECT count(*) FROM consent_grants WHERE keeps = 1",
+    "SELECT count(*) FROM consent_accesses",
 )
 
 
@@ -32,8 +35,11 @@ def upgrade() -> None:
     """Make the tables anew, with every row."""
     _keep_aside()
     _make(sa.String, sa.BigInteger, is_new=True)
-    _bring_back(lambda body: bytes(body).decode(), lambda bundle: b64url(bytes(bundle)))
+    _bring_back(
+        lambda body: bytes(body).decode(), lambda bundle: b64url(bytes(bundle)), is_new=True
+    )
     _make_letters()
+    _make_accesses()
 
 
 def downgrade() -> None:
@@ -42,11 +48,11 @@ def downgrade() -> None:
     unheld = sum(connection.scalar(sa.text(rows)) or 0 for rows in _NEW)
     if unheld:
         raise Misuse(f"expected only what revision 2 can hold, found {unheld} rows more")
-    for name in ("set_letters", "set_destinations", "set_requests"):
+    for name in ("set_letters", "set_destinations", "set_requests", "consent_accesses"):
         op.drop_table(name)
     _keep_aside()
     _make(sa.LargeBinary, sa.Integer, is_new=False)
-    _bring_back(str.encode, lambda bundle: from_b64url(bundle, "stored_bundle"))
+    _bring_back(str.encode, lambda bundle: from_b64url(bundle, "stored_bundle"), is_new=False)
 
 
 def _keep_aside() -> None:
@@ -56,17 +62,33 @@ def _keep_aside() -> None:
         op.drop_table(name)
 
 
-def _bring_back(body: Callable[[Any], object], bundle: Callable[[Any], object]) -> None:
+def _bring_back(
+    body: Callable[[Any], object], bundle: Callable[[Any], object], *, is_new: bool
+) -> None:
     connection = op.get_bind()
-    for name, columns in _COLUMNS.items():
+    papers = "has_statement" if is_new else "has_papers"
+    for name, template in _COLUMNS.items():
+        columns = template.format(papers=papers)
         made = sa.Table(name, sa.MetaData(), autoload_with=connection, resolve_fks=False)
         found = connection.execute(sa.text(f"SELECT {columns} FROM was_{name}"))  # noqa: S608
         for row in found.mappings():
             values = {**row, "body": body(row["body"])}
             if values.get("bundle") is not None:
                 values["bundle"] = bundle(values["bundle"])
+            if papers in values:
+                values |= _papers(values, is_new=is_new)
+                del values[papers]
             connection.execute(sa.insert(made), values)
         op.drop_table(f"was_{name}")
+
+
+def _papers(row: dict[str, Any], *, is_new: bool) -> dict[str, object]:
+    if not is_new:
+        return {"has_statement": row["has_papers"]}
+    has_papers = row["has_statement"]
+    # What is over and lacks a paper is looked at in the first round.
+    due_at = row["valid_until"] if row["state"] in _LIVE else None if has_papers else 0
+    return {"has_papers": has_papers, "due_at": due_at, "keeps": 0}
 
 
 def _make(content: type[Any], moment: type[Any], *, is_new: bool) -> None:
@@ -103,12 +125,37 @@ def _make(content: type[Any], moment: type[Any], *, is_new: bool) -> None:
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("state", sa.String, nullable=False),
         sa.Column("valid_until", moment, nullable=False),
-        sa.Column("has_statement", sa.Integer, nullable=False),
+        *(_new_columns() if is_new else (sa.Column("has_statement", sa.Integer, nullable=False),)),
         sa.Column("body", content, nullable=False),
         sa.Column("bundle", content),
         *(constraints if is_new else ()),
     )
+    if is_new:
+        op.create_index("ix_consent_grants_due_at", "consent_grants", ["due_at"])
     op.create_index("ix_consent_grants_valid_until", "consent_grants", ["valid_until"])
+
+
+def _new_columns() -> tuple[sa.Column[Any], ...]:
+    return (
+        sa.Column("has_papers", sa.Integer, nullable=False),
+        sa.Column("due_at", sa.BigInteger),
+        sa.Column("keeps", sa.Integer, nullable=False),
+    )
+
+
+def _make_accesses() -> None:
+    op.create_table(
+        "consent_accesses",
+        sa.Column("place", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+        sa.Column("grant_id", sa.String, nullable=False),
+        sa.Column("request_id", sa.String, nullable=False),
+        sa.Column("purpose", sa.String, nullable=False),
+        sa.Column("asked_at", sa.BigInteger, nullable=False),
+        sa.Column("read", sa.BigInteger),
+        sa.UniqueConstraint("grant_id", "request_id", name="an_access_is_logged_once"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("consent_accesses_of_grant", "consent_accesses", ["grant_id", "place"])
 
 
 def _make_letters() -> None:
