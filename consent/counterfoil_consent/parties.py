@@ -100,7 +100,7 @@ class RecipientParty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorityParty:
-    """Who hears the customer's complaint (`dpv:SupervisoryAuthority`), and may end the grant."""
+    """Who hears the customer's complaint (`dpv:Authority`), and may end the grant."""
 
     did: Did
     name: str

@@ -27,13 +27,13 @@ from counterfoil_consent import (
 )
 from counterfoil_consent.export import (
     CONTEXT,
-    GDPR_PLACES,
     ConsentEvent,
     ConsentHistory,
     ConsentStatus,
     consent_receipt,
     consent_record,
 )
+from counterfoil_consent.export_terms import GDPR_PLACES
 from counterfoil_consent.laws import ClaimKind
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import Json, JsonObject, compact_json
@@ -368,6 +368,21 @@ def test_every_term_of_an_export_exists_in_dpv(street_in_memory: Street, active:
     assert len(used) > 80
     assert used <= listed()
     assert "dpv:ConsentTerminated" not in listed()
+
+
+def test_every_term_that_our_source_and_pages_name_exists_in_dpv() -> None:
+    root = FOLDER.parents[2]
+    pages = [*root.glob("consent/**/*.py"), *root.glob("consent/*.md"), *root.glob("docs/**/*.md")]
+    named = {
+        name
+        for page in pages
+        for name in re.findall(
+            r"\b(?:dpv|dpv-27560|eu-gdpr|loc):[A-Za-z][\w-]*", page.read_text(encoding="utf-8")
+        )
+    }
+
+    assert "dpv:DirectMarketing" in named
+    assert named <= listed()
 
 
 def test_every_prefix_of_an_export_is_declared_inside_it(active: Active) -> None:
