@@ -23,9 +23,11 @@ from counterfoil_credentials.fetch import GuardedFetcher
 
 from counterfoil_wallet import cli_asking as asks
 from counterfoil_wallet import cli_commands as does
+from counterfoil_wallet import cli_consents as consents
 from counterfoil_wallet import cli_keeping as keeps
 from counterfoil_wallet.cli_forms import Told, line, reasons_json, say
 from counterfoil_wallet.cli_hints import next_step
+from counterfoil_wallet.refusing import RefusalClass
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.trust_file import read_trust_file
 from counterfoil_wallet.wallet import Wallet
@@ -100,16 +102,20 @@ def _with_passphrase(
 
 
 def _open(given: argparse.Namespace) -> Wallet:
-    routes: dict[str, str] = {}
-    for route in given.loopback_unsafely:
-        origin, _, target = str(route).partition("=")
-        routes[origin] = target or origin
     trust = Trust() if given.trust is None else read_trust_file(Path(given.trust))
-    fetcher = GuardedFetcher(loopback_routes_unsafely=routes)
+    fetcher = _fetcher(given)
     if not Wallet.exists(given.folder):
         raise refuse("wallet-missing", "a wallet", "none", given.folder)
     given.passphrase = _passphrase()
     return Wallet.open(given.folder, given.passphrase, fetcher=fetcher, trust=trust)
+
+
+def _fetcher(given: argparse.Namespace) -> GuardedFetcher:
+    routes: dict[str, str] = {}
+    for route in given.loopback_unsafely:
+        origin, _, target = str(route).partition("=")
+        routes[origin] = target or origin
+    return GuardedFetcher(loopback_routes_unsafely=routes)
 
 
 def _passphrase(*, is_new: bool = False) -> str:
@@ -137,6 +143,20 @@ def _opened(run: Command) -> Callable[[argparse.Namespace], Told]:
     return opened
 
 
+def _reaches(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--loopback-unsafely",
+        action="append",
+        default=[],
+        metavar="ORIGIN[=LOOPBACK_ORIGIN]",
+        help="reach an origin on this machine, without TLS, for development",
+    )
+
+
+def _suspend_all(given: argparse.Namespace) -> Told:
+    return consents.suspend_all(_fetcher(given), given)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="counterfoil wallet", description="A customer's wallet in a folder."
@@ -157,13 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         for argument, what in arguments.items():
             command.add_argument(argument, metavar=argument.upper(), help=what)
         command.add_argument("--trust", metavar="FILE", help="whom to trust; see docs/wallet.md")
-        command.add_argument(
-            "--loopback-unsafely",
-            action="append",
-            default=[],
-            metavar="ORIGIN[=LOOPBACK_ORIGIN]",
-            help="reach an origin on this machine, without TLS, for development",
-        )
+        _reaches(command)
         return command
 
     create = plain("create", _create, _create.__doc__)
@@ -211,6 +225,8 @@ def _parser() -> argparse.ArgumentParser:
     grant = add("grant", asks.grant, link=link)
     grant.add_argument("--optional", action="append", default=[], help="an optional claim to grant")
     grant.add_argument("--max-reads", type=int, help="fewer reads than asked for")
+    grant.add_argument("--days", type=int, help="a sooner end than asked for")
+    grant.add_argument("--recipient", action="append", help="whom alone it may be handed to")
     grant.add_argument("--yes", action="store_true", help="grant it without asking")
     for command in (present, show, grant):
         command.add_argument(
@@ -219,7 +235,27 @@ def _parser() -> argparse.ArgumentParser:
             help="show a copy that another verifier has seen, when no other is left",
         )
     add("grants", asks.grants)
-    add("withdraw", asks.withdraw, id="the grant's id")
+    withdraw = add("withdraw", consents.withdraw, id="the grant's id")
+    seen = add("consents", consents.consents)
+    seen.add_argument("--check", action="store_true", help="ask how each was used, first")
+    seen.add_argument("--fact", help="who has this one, such as phone_number")
+    preview = add("preview", consents.preview, id="the grant's id")
+    suspend = add("suspend", consents.suspend, id="the grant's id")
+    go_on = add("go-on", consents.go_on, id="the paused grant's id")
+    add("stand-by", consents.stand_by, file="the file to write")
+    away = plain("suspend-all", _suspend_all, consents.suspend_all.__doc__)
+    away.add_argument("file", metavar="FILE", help="what stand-by wrote")
+    _reaches(away)
+    refuse_it = add("refuse", consents.refuse, link=link)
+    refuse_it.add_argument("--why", choices=[*RefusalClass], help="the class of the reason")
+    add("defer", consents.defer, link=link)
+    add("waiting", consents.waiting)
+    waited = add("grant-waiting", consents.grant_waiting, id="the request's id")
+    waited.add_argument("--yes", action="store_true", help="grant it without asking")
+    complaint = add("complaint", consents.complaint, id="the grant's id", file="the file to write")
+    add("consent-log", consents.log, file="the file to write")
+    for command in (withdraw, seen, preview, suspend, go_on, complaint):
+        command.add_argument("--language", default="en", help="en or zh")
 
     add("backup", keeps.backup, file="the file to write")
     restore = plain("restore", _with_passphrase(keeps.restore), keeps.restore.__doc__)

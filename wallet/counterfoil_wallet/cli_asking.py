@@ -3,10 +3,11 @@
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
-from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.dcql import parse_dcql
+from counterfoil_credentials.dids import Did
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
@@ -38,6 +39,7 @@ from counterfoil_wallet.cli_screen import (
     matches_lines,
     presented_lines,
 )
+from counterfoil_wallet.consent_words import Language, concern_text
 from counterfoil_wallet.counter_codes import CounterPreset
 from counterfoil_wallet.handing import collected
 from counterfoil_wallet.presenting import Declined
@@ -50,7 +52,7 @@ _PRESET = "preset"
 
 def ask(wallet: Wallet, given: Namespace) -> Told:
     """Show what a request would reveal. Nothing is sent."""
-    matches = wallet.matches(_request_link(given.link))
+    matches = wallet.matches(request_link(given.link))
     firsts = [fitting[0] for fitting in matches.answers.values() if fitting]
     lines = matches_lines(matches, firsts)
     lines += [f"No card here answers what it calls {name}" for name in matches.unanswered]
@@ -59,9 +61,9 @@ def ask(wallet: Wallet, given: Namespace) -> Told:
 
 def present(wallet: Wallet, given: Namespace) -> Told:
     """Answer a request, after showing what it would reveal."""
-    matches = wallet.matches(_request_link(given.link))
+    matches = wallet.matches(request_link(given.link))
     choice = matches.choose(reuse_that_links=given.reuse_that_links)
-    if not given.yes and not _agrees(matches_lines(matches, choice.disclosures), "Show this?"):
+    if not given.yes and not agrees(matches_lines(matches, choice.disclosures), "Show this?"):
         if given.codes:
             return {"presented": False}, ["Declined. Nothing was shown."]
         return {"presented": False}, [_declined(wallet.decline(matches))]
@@ -88,7 +90,7 @@ def take_receipt(wallet: Wallet, given: Namespace) -> Told:
 
 def decline(wallet: Wallet, given: Namespace) -> Told:
     """Say no to a request."""
-    matches = wallet.matches(_request_link(given.link))
+    matches = wallet.matches(request_link(given.link))
     declined = wallet.decline(matches)
     result: JsonObject = {
         "declined": True,
@@ -104,7 +106,7 @@ def _declined(declined: Declined) -> str:
     return f"Declined. Nothing was shown.{heard}"
 
 
-def _request_link(text: str) -> str:
+def request_link(text: str) -> str:
     """Give the link of a request, in whichever form it was scanned."""
     found = recognise(collected(text) if is_frame(text.strip()) else text)
     if not isinstance(found, Request):
@@ -120,7 +122,7 @@ def show(wallet: Wallet, given: Namespace) -> Told:
         raise refuse("nothing-answers", "a credential that fits", "none", preset.query.id)
     lines = [f"For whoever knows the preset {preset.name or preset.preset_id}"]
     lines += disclosure_lines(fitting[0], "A counter")
-    if not given.yes and not _agrees(lines, "Show this?"):
+    if not given.yes and not agrees(lines, "Show this?"):
         return {"code": None}, ["Nothing was shown."]
     code = wallet.show(preset, fitting[0], reuse_that_links=given.reuse_that_links).code()
     until = f"Good until {code.until:%H:%M:%S}Z. Draw it as a QR code:"
@@ -146,27 +148,31 @@ def _preset(path: Path) -> CounterPreset:
 
 def grant(wallet: Wallet, given: Namespace) -> Told:
     """Grant what is asked, after showing it."""
-    asked = wallet.asked_terms(_request_link(given.link))
+    asked = wallet.asked_terms(request_link(given.link))
     if unknown := {*given.optional} - {str(term.name) for term in asked.terms.claims}:
         raise refuse(
             "claim-not-asked", "claims that are asked for", f"{len(unknown)}", "--optional"
         )
     optional = [term.name for term in asked.terms.claims if str(term.name) in given.optional]
     choice = asked.choose(
-        optional, max_reads=given.max_reads, reuse_that_links=given.reuse_that_links
+        optional,
+        recipients=_recipients(asked, given.recipient),
+        valid_until=None if given.days is None else asked.at + timedelta(days=given.days),
+        max_reads=given.max_reads,
+        reuse_that_links=given.reuse_that_links,
     )
-    lines = _terms_lines(asked)
+    lines = terms_lines(asked)
     for disclosure in choice.disclosures:
         lines += disclosure_lines(disclosure, "It")
-    if not given.yes and not _agrees(lines, "Grant this?"):
+    if not given.yes and not agrees(lines, "Grant this?"):
         return {"granted": None}, ["Not granted. Nothing was sent."]
-    in_force = wallet.grant(choice)
+    in_force = wallet.grant(choice, screen="command line")
     return {"granted": grant_json(in_force)}, [f"Granted: {grant_line(in_force)}"]
 
 
 def terms(wallet: Wallet, given: Namespace) -> Told:
     """Show what a grant would allow. Nothing is sent."""
-    asked = wallet.asked_terms(_request_link(given.link))
+    asked = wallet.asked_terms(request_link(given.link))
     claims: list[Json] = [
         {
             "claim": str(term.name),
@@ -183,7 +189,7 @@ def terms(wallet: Wallet, given: Namespace) -> Told:
         "valid_until": asked.terms.valid_until.isoformat(),
         "max_reads": asked.terms.max_reads,
         "notice": asked.notice,
-    }, _terms_lines(asked)
+    }, terms_lines(asked)
 
 
 def grants(wallet: Wallet, _: Namespace) -> Told:
@@ -193,23 +199,33 @@ def grants(wallet: Wallet, _: Namespace) -> Told:
     return {"grants": listed}, [*map(grant_line, held)] or ["No grants yet."]
 
 
-def withdraw(wallet: Wallet, given: Namespace) -> Told:
-    """End a grant for good."""
-    end = wallet.withdraw(GrantId(given.id))
-    return {"withdrawn": grant_json(end)}, [f"Withdrawn: {grant_line(end)}"]
+def _recipients(asked: AskedTerms, names: Sequence[str] | None) -> frozenset[Did] | None:
+    if names is None:
+        return None
+    allowed = {party.did for party in asked.terms.recipients if party.name in names}
+    if len(allowed) != len(set(names)):
+        expected = "recipients that are asked for"
+        raise refuse("recipient-not-asked", expected, "another", "--recipient")
+    return frozenset(allowed)
 
 
-def _terms_lines(asked: AskedTerms) -> list[str]:
+def terms_lines(asked: AskedTerms) -> list[str]:
+    """Give what a grant would allow, with what the policy finds too much."""
     purpose = asked.terms.purpose.name.lower().replace("_", " ")
     said = [*asker_lines(asked.asker), f"For {purpose}"]
     for term in asked.terms.claims:
         need = "required" if term.is_required else "optional, off"
         said.append(f"  {need}: {term.name}, kept for {term.retain_days} days")
+    said += [f"  to be handed to {party.name}" for party in asked.terms.recipients]
     said.append(f"Until {asked.terms.valid_until:%Y-%m-%d}, at most {asked.terms.max_reads} reads")
+    for one in asked.judgement.excess:
+        named = f" ({', '.join(map(str, one.claims))})" if one.claims else ""
+        said.append(f"Careful: {concern_text(one.concern, Language.ENGLISH)}{named}")
     return [*said, "It writes:", *(f"  {text}" for text in asked.notice.splitlines())]
 
 
-def _agrees(lines: Sequence[str], question: str) -> bool:
+def agrees(lines: Sequence[str], question: str) -> bool:
+    """Say what is meant, ask, and give whether the answer was yes."""
     for text in lines:
         say(text)
     sys.stderr.write(f"{question} [y/N] ")

@@ -4,6 +4,7 @@
     answer    refuse, hide, defer; waiting and come_back to what was put off
     change    suspend, resume; stand_by for a second device; preview before withdrawing
     complain  complaint, for the authority
+    take      records in JSON-LD; export_log, encrypted, for another wallet
 
 To withdraw is `Wallet.withdraw`, one call with the grant's id and no question asked.
 """
@@ -12,15 +13,19 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from counterfoil_consent.export import ConsentHistory, consent_record
+from counterfoil_consent.export_log import seal_log, transactions_of
 from counterfoil_consent.laws import LAWS, Law
 from counterfoil_consent.parties import RecipientParty
 from counterfoil_consent.terms import ClaimName
 from counterfoil_consent.wire import Digest, GrantId
+from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.fetch import Fetcher
 
 from counterfoil_wallet.asked_terms import AskedTerms
 from counterfoil_wallet.asking import Asking
 from counterfoil_wallet.complaining import complaint_pack
+from counterfoil_wallet.consent_history import consent_history
 from counterfoil_wallet.consent_reminders import ConsentReminder, consent_reminders
 from counterfoil_wallet.consent_words import Language
 from counterfoil_wallet.consents import Consents
@@ -44,7 +49,7 @@ from counterfoil_wallet.reading import readable
 from counterfoil_wallet.refusing import RefusalClass, Refuser, require_unanswered
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.waiting import Waiting
-from counterfoil_wallet.wire import Clock, refuse
+from counterfoil_wallet.wire import Clock, Random, refuse
 
 OnlyOne = Callable[[str], AbstractContextManager[None]]
 
@@ -74,6 +79,7 @@ class ConsentDesk:
         store: Store,
         fetcher: Fetcher,
         clock: Clock,
+        random: Random,
         *,
         consents: Consents,
         asking: Asking,
@@ -82,6 +88,7 @@ class ConsentDesk:
     ) -> None:
         self._store = store
         self._clock = clock
+        self._random = random
         self._consents = consents
         self._asking = asking
         self._presenter = presenter
@@ -255,6 +262,24 @@ class ConsentDesk:
         return complaint_pack(
             self._seen(state), agreement, papers, language=language, at=self._clock()
         )
+
+    # Take away.
+
+    def records(self) -> tuple[JsonObject, ...]:
+        """Give each grant as a consent record of ISO/IEC TS 27560, in JSON-LD."""
+        return tuple(consent_record(one) for one in self._histories())
+
+    def export_log(self, passphrase: str) -> str:
+        """Give what happened to the grants, encrypted, for another wallet: EUDI TS10.
+
+        Names of claims are in it, never values. `Misuse` for an empty passphrase.
+        """
+        entries = [entry for one in self._histories() for entry in transactions_of(one)]
+        return seal_log(entries, passphrase, random=self._random)
+
+    def _histories(self) -> list[ConsentHistory]:
+        events = readable(self._store.find(Kind.EVENT), Event.from_record)
+        return [consent_history(grant, events) for grant in self._consents.book.all()]
 
     def _seen(self, state: HeldGrant) -> Consent:
         book = self._consents.book

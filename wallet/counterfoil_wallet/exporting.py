@@ -21,6 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from counterfoil_consent.export import consent_record
 from counterfoil_credentials.encoding import Json, JsonObject, b64url, compact_json
 from counterfoil_credentials.errors import CounterfoilError, Reason, Refused
 from counterfoil_credentials.keys import MemorySigner
@@ -28,7 +29,7 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_wallet import grant_states
 from counterfoil_wallet.access_report import access_report
 from counterfoil_wallet.backup import read_backup, recovery_of
-from counterfoil_wallet.consent_records import consent_record
+from counterfoil_wallet.consent_history import consent_history
 from counterfoil_wallet.contents import Contents, WholeCard
 from counterfoil_wallet.envelope import seal
 from counterfoil_wallet.held import Copy
@@ -143,11 +144,12 @@ def _open_files(contents: Contents) -> Iterator[tuple[str, bytes]]:
         for copy in whole.copies:
             yield _file_of(copy), copy.issued.encode()
     yield "credentials.json", _json([_described(whole) for whole in contents.cards])
-    grants = [record for record in contents.records if record.kind is Kind.GRANT]
-    for grant in readable(grants, grant_states.from_record):
-        yield f"consents/{_safe(grant.grant_id)}.jsonld", _json(consent_record(grant))
     events = [record for record in contents.records if record.kind is Kind.EVENT]
     history = readable(events, Event.from_record)
+    grants = [record for record in contents.records if record.kind is Kind.GRANT]
+    for grant in readable(grants, grant_states.from_record):
+        record = consent_record(consent_history(grant, history))
+        yield f"consents/{_safe(grant.grant_id)}.jsonld", _json(record)
     yield "history.json", _json([_event(event) for event in history])
     for event in history:
         if (receipt := _receipt(event)) is not None:

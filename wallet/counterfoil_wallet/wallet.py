@@ -166,6 +166,7 @@ class Wallet:
             store,
             self._fetcher,
             clock,
+            random,
             consents=self._consents,
             asking=self._asking,
             presenter=self._presenter,
