@@ -13,6 +13,7 @@ and `counterfoil_consent.sql_receiver_store`.
 
 from counterfoil_consent.client import fetch_custodian
 from counterfoil_consent.completion import Completion, CompletionKind
+from counterfoil_consent.confirmation import confirm_grant
 from counterfoil_consent.custodian import Custodian
 from counterfoil_consent.erasure_proof import verify_erasure_receipt
 from counterfoil_consent.events import Pause, sign_end_of, sign_pause
@@ -130,6 +131,7 @@ __all__ = [
     "Withdrawal",
     "Withdrawn",
     "asks_for_consent",
+    "confirm_grant",
     "deliver",
     "fetch_custodian",
     "fetch_custodian_key",

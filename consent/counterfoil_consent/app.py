@@ -56,7 +56,8 @@ def create_app(custodian: Custodian, *, sweep_every_s: float = SWEEP_EVERY_S) ->
     @app.get("/custodian")
     def identity() -> JSONResponse:
         party = custodian.party
-        return _answer({"origin": party.origin, "did": party.did, "suite": SUITE})
+        named: JsonObject = {"origin": party.origin, "did": party.did, "suite": SUITE}
+        return _answer({**named, "journal": custodian.journal_name})
 
     @app.post("/grants/{grant_id}/key")
     def key(grant_id: str, body: RawBody) -> JSONResponse:
@@ -79,6 +80,11 @@ def create_app(custodian: Custodian, *, sweep_every_s: float = SWEEP_EVERY_S) ->
     @app.post("/grants/{grant_id}/pause")
     def pause(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer(custodian.pause(grant_id, _token(body)).to_json())
+
+    @app.post("/grants/{grant_id}/confirmation")
+    def confirm(grant_id: str, body: RawBody) -> JSONResponse:
+        custodian.confirm(grant_id, _token(body))
+        return _answer({"state": "confirmed"})
 
     @app.post("/grants/{grant_id}/usage")
     def usage(grant_id: str, body: RawBody) -> JSONResponse:

@@ -23,10 +23,12 @@ from counterfoil_credentials.key_file import load_or_create_signer
 
 from counterfoil_consent.custodian import Custodian
 from counterfoil_consent.key_folder import FileKeyFolder
+from counterfoil_consent.tombstone_journal import FileTombstoneJournal
 
 DATABASE: Final = "custodian.sqlite3"
 SIGNING_KEY: Final = "signing-key.pem"
 KEY_FOLDER: Final = "one-time-keys"
+JOURNAL: Final = "tombstones.journal"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,6 +83,7 @@ def _serve(folder: Path, port: int | None, public_url: str | None) -> int:
             signer=load_or_create_signer(folder / SIGNING_KEY),
             store=store,
             keys=FileKeyFolder(folder / KEY_FOLDER),
+            journal=FileTombstoneJournal(folder / JOURNAL),
             clock=lambda: datetime.now(UTC),
             random=secrets.token_bytes,
         )

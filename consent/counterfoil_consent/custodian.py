@@ -6,8 +6,9 @@ It sees digests, pairwise keys, a purpose and two limits: never data, never who
 the customer is. Its own clock ends grants, so that nobody's silence prolongs one.
 Every refusal fails closed; only `end` is accepted at any time, and it is final.
 
-The rows may come back from yesterday's backup, the key folder never does: what
-must not be forgotten (the holder, the count, the tombstone) stands beside the keys.
+The rows may come back from yesterday's backup, the key folder and the journal never
+do: what must not be forgotten (the holder, the count) stands beside the keys, and each
+end in the journal, before anybody is told of it.
 """
 
 import logging
@@ -27,9 +28,11 @@ from counterfoil_consent.artefacts import (
     Receipt,
     Registration,
 )
+from counterfoil_consent.confirmation import Confirmation
 from counterfoil_consent.events import Parties, Pause, read_end, read_pause
 from counterfoil_consent.key_folder import KeyFolder, KeyNote
 from counterfoil_consent.parties import CustodianParty
+from counterfoil_consent.replaying import replay
 from counterfoil_consent.sealing import OpeningKey, Role, open_share, seal_share
 from counterfoil_consent.states import Trigger
 from counterfoil_consent.store import (
@@ -40,6 +43,7 @@ from counterfoil_consent.store import (
     Reserved,
     is_due,
 )
+from counterfoil_consent.tombstone_journal import Tombstone, TombstoneJournal
 from counterfoil_consent.usage import Custodial, Usage, UsageRequest
 from counterfoil_consent.wire import (
     SKEW,
@@ -72,6 +76,7 @@ class Custodian:
         signer: Signer,
         store: CustodianStore,
         keys: KeyFolder,
+        journal: TombstoneJournal,
         clock: Clock,
         random: Random,
         lease_length: timedelta = LEASE_LENGTH,
@@ -80,17 +85,20 @@ class Custodian:
         """Start over what is stored.
 
         Raises `Unavailable` when there are rows and the key folder is not the one
-        that was in use: without it nobody may say which keys are destroyed.
+        that was in use: without it nobody may say which keys are destroyed. Without
+        the journal that was in use, no grant is lent before its holder confirms it.
         """
         self.party = CustodianParty(origin=origin, did=did_jwk(signer.public))
         self._signer = signer
         self._store = store
         self._keys = keys
+        self._journal = journal
         self._clock = clock
         self._random = random
         self._lease_length = lease_length
         self._max_reservations = max_reservations
         self._keys.begin(is_new=store.is_empty())
+        self.journal_name = replay(journal, store, keys, custodian=self.party.did, random=random)
         self._destroy_left_over()
 
     def issue_key(self, grant_id: str, token: str) -> str:
@@ -166,7 +174,7 @@ class Custodian:
 
         `Refused` codes: `grant-unknown`, `grant-ended`, `signed-by-another`,
         `purpose-differs`, `lease-request-not-fresh`, `receipt-missing`,
-        `grant-suspended`, `reads-used-up`, `lease-request-replayed`.
+        `confirmation-missing`, `grant-suspended`, `reads-used-up`, `lease-request-replayed`.
         """
         kept = self._require_kept(grant_id)
         rules = kept.registration
@@ -176,6 +184,8 @@ class Custodian:
         _require_recent(asked.asked_at, now, "lease_request")
         if asked.purpose is not rules.purpose:
             raise refuse("purpose-differs", "the purpose granted", "another", "purpose")
+        if not kept.is_confirmed:
+            raise _confirmation_missing()
         self._require_running(rules.grant_id)
         key = self._key(rules.grant_id)
         counted = self._keys.reads(rules.grant_id)
@@ -215,6 +225,23 @@ class Custodian:
         if found is not None and found >= pause:
             return found
         return self._keys.add_pause(kept.grant_id, pause)
+
+    def confirm(self, grant_id: str, token: str) -> None:
+        """Lend a grant again that its holder says is in force, after the journal was lost.
+
+        `Refused` codes: `grant-unknown`, `grant-ended`, `signed-by-another`,
+        `audience-mismatch`, `grant-mismatch`, `confirmation-not-fresh`, `journal-differs`.
+        """
+        kept = self._require_kept(grant_id)
+        said = Confirmation.read(
+            token, audience=self.party.origin, holder=kept.holder, grant_id=kept.grant_id
+        )
+        _require_recent(said.confirmed_at, self._clock(), "confirmation")
+        if said.journal != self.journal_name:
+            raise refuse("journal-differs", "the journal in use", "another", "journal")
+        if said.grant_digest != kept.registration.grant_digest:
+            raise refuse("grant-mismatch", "the grant registered here", "another", "grant_digest")
+        self._store.confirm(kept.grant_id)
 
     def usage(self, grant_id: str, token: str) -> str:
         """Say how often a grant was read, to its holder alone; gives the signed `Usage`.
@@ -355,6 +382,9 @@ class Custodian:
         # The first statement is inscribed beside the keys, outside the database: two
         # that finish at once, or a database restored from before, give the same one.
         statement = self._keys.inscribe(row.grant_id, statement)
+        # Nobody is told of an end that the journal, outside every backup, does not say.
+        mark = self._journal.append(Tombstone(row.grant_id, statement))
+        self._store.set_journal_mark(mark)
         self._store.state_destruction(row.grant_id, statement)
         return statement
 
@@ -416,6 +446,8 @@ class Custodian:
         match row:
             case Kept() if not row.is_receipted:
                 return refuse("receipt-missing", "the receiver's receipt first", "none", "grant")
+            case Kept() if not row.is_confirmed:
+                return _confirmation_missing()
             case Kept() if max(row.reads, self._keys.reads(grant_id)) >= row.registration.max_reads:
                 return refuse("reads-used-up", "a read left", "none", "max_reads")
             case Kept() if self._clock() < row.registration.valid_until:
@@ -478,6 +510,11 @@ def _require_recent(at: datetime, now: datetime, where: str) -> None:
     if not now - MAX_REQUEST_AGE <= at <= now + SKEW:
         code = f"{where.replace('_', '-')}-not-fresh"
         raise refuse(code, f"a request within {MAX_REQUEST_AGE}", "another time", f"{where}.iat")
+
+
+def _confirmation_missing() -> Refused:
+    expected = "the holder's confirmation, since the journal was lost"
+    return refuse("confirmation-missing", expected, "none", "grant_id")
 
 
 def _ended_refusal() -> Refused:

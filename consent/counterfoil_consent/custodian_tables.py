@@ -39,6 +39,8 @@ GRANTS: Final = Table(
     Column("authority", String),
     Column("is_single_use", Integer, nullable=False),
     Column("is_receipted", Integer, nullable=False),
+    # 0 after the journal was lost, until the holder has confirmed the grant.
+    Column("is_confirmed", Integer, nullable=False),
     Column("reads", BigInteger, nullable=False),
     Column("last_read_at", BigInteger),
     Column("trigger", String),
@@ -56,4 +58,14 @@ READS: Final = Table(
     Column("grant_id", String, ForeignKey("custodian_grants.grant_id"), nullable=False),
     Column("request_id", String, nullable=False),
     PrimaryKeyConstraint("grant_id", "request_id"),
+)
+
+JOURNAL: Final = Table(
+    "custodian_journal",
+    METADATA,
+    # One row: how far the journal of tombstones is taken in.
+    Column("name", String, primary_key=True),
+    Column("lines", BigInteger, nullable=False),
+    Column("chain", String, nullable=False),
+    CheckConstraint("name = 'journal'", name="there_is_one_journal"),
 )

@@ -112,6 +112,10 @@ class KeyFolder(Protocol):
         """Give the name of every key that lies here."""
         ...
 
+    def tombstones(self) -> list[GrantId]:
+        """Give every name that stands on a tombstone."""
+        ...
+
     def note(self, name: GrantId) -> KeyNote | None:
         """Give the note of a key, destroyed or not."""
         ...
@@ -194,6 +198,10 @@ class MemoryKeyFolder:
     def names(self) -> list[GrantId]:
         with self._lock:
             return list(self._keys)
+
+    def tombstones(self) -> list[GrantId]:
+        with self._lock:
+            return list(self._ended)
 
     def note(self, name: GrantId) -> KeyNote | None:
         with self._lock:
@@ -291,6 +299,12 @@ class FileKeyFolder:
     def names(self) -> list[GrantId]:
         with self._in_use():
             return [GrantId(path.stem) for path in self._folder.glob("*.key")]
+
+    def tombstones(self) -> list[GrantId]:
+        with self._in_use():
+            # A name that begins with a dot is a draft.
+            found = [path.stem for path in self._folder.glob("*.ended")]
+            return [GrantId(name) for name in found if not name.startswith(".")]
 
     def note(self, name: GrantId) -> KeyNote | None:
         with self._in_use():

@@ -31,6 +31,7 @@ HANDOVER_TYP: Final = "consent-handover+jwt"
 ATTESTATION_TYP: Final = "consent-attestation+jwt"
 USAGE_REQUEST_TYP: Final = "consent-usage-request+jwt"
 USAGE_TYP: Final = "consent-usage+jwt"
+CONFIRMATION_TYP: Final = "consent-confirmation+jwt"
 
 # RFC 8417, section 2.2: the members of `events`.
 WITHDRAWN_EVENT: Final = "urn:counterfoil:consent:event:withdrawn:1"

@@ -19,10 +19,11 @@ from sqlalchemy.dialects.postgresql import insert
 from counterfoil_consent import sql_set_outbox
 from counterfoil_consent.artefacts import Registration
 from counterfoil_consent.custodian_migrations import FOLDER, HEAD
-from counterfoil_consent.custodian_tables import GRANTS, METADATA, READS
+from counterfoil_consent.custodian_tables import GRANTS, JOURNAL, METADATA, READS
 from counterfoil_consent.states import Trigger
 from counterfoil_consent.store import Custody, Ended, Kept, Reserved
 from counterfoil_consent.terms import Purpose
+from counterfoil_consent.tombstone_journal import Mark
 from counterfoil_consent.wire import Digest, GrantId, seconds
 
 __all__ = ["MIGRATIONS", "SqlCustodianStore"]
@@ -55,6 +56,7 @@ _RESERVE: Final = Statement(
         "reserved_at",
         "is_single_use",
         "is_receipted",
+        "is_confirmed",
         "reads",
     ),
 )
@@ -84,6 +86,7 @@ _COUNT: Final = Statement(
         _this,
         _is_kept,
         GRANTS.c.is_receipted == 1,
+        GRANTS.c.is_confirmed == 1,
         _reads < GRANTS.c.max_reads,
         # Ends are whole seconds, so the second that runs decides.
         GRANTS.c.valid_until > bindparam("now"),
@@ -116,6 +119,17 @@ _DUE: Final = Statement(
     .order_by(case((_is_kept, 0), (_is_ended, 1), else_=2))
     .limit(bindparam("at_most"))
 )
+_MARK: Final = Statement(select(JOURNAL.c.lines, JOURNAL.c.chain))
+_add_mark: Final = insert(JOURNAL)
+_SET_MARK: Final = Statement(
+    _add_mark.on_conflict_do_update(
+        index_elements=["name"],
+        set_={"lines": _add_mark.excluded.lines, "chain": _add_mark.excluded.chain},
+    ),
+    columns=("name", "lines", "chain"),
+)
+_UNCONFIRM: Final = Statement(update(GRANTS).where(_is_kept).values(is_confirmed=0))
+_CONFIRM: Final = Statement(update(GRANTS).where(_this, _is_kept).values(is_confirmed=1))
 
 
 class SqlCustodianStore:
@@ -150,6 +164,7 @@ class SqlCustodianStore:
                 reserved_at=seconds(reserved.reserved_at),
                 is_single_use=0,
                 is_receipted=0,
+                is_confirmed=1,
                 reads=0,
             )
             return _find(connection, reserved.grant_id)
@@ -214,6 +229,23 @@ class SqlCustodianStore:
             )
         return [GrantId(row.grant_id) for row in rows]
 
+    def journal_mark(self) -> Mark | None:
+        with self.database.reading() as connection:
+            row = connection.row(_MARK)
+        return None if row is None else Mark(row.lines, Digest(row.chain))
+
+    def set_journal_mark(self, mark: Mark) -> None:
+        with self.database.transaction() as connection:
+            connection.change(_SET_MARK, name="journal", lines=mark.lines, chain=mark.chain)
+
+    def require_confirmations(self) -> int:
+        with self.database.transaction() as connection:
+            return connection.change(_UNCONFIRM)
+
+    def confirm(self, grant_id: GrantId) -> None:
+        with self.database.transaction() as connection:
+            connection.change(_CONFIRM, this=grant_id)
+
 
 def _find(connection: Connection, grant_id: GrantId) -> Custody | None:
     row = connection.row(_FIND, this=grant_id)
@@ -244,6 +276,7 @@ def _custody(row: Row) -> Custody:
                 is_receipted=bool(row.is_receipted),
                 reads=row.reads,
                 last_read_at=_maybe_instant(row.last_read_at),
+                is_confirmed=bool(row.is_confirmed),
             )
         case _:
             return Ended(

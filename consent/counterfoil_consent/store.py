@@ -14,6 +14,7 @@ from counterfoil_credentials.dids import Did
 
 from counterfoil_consent.artefacts import Registration
 from counterfoil_consent.states import Trigger
+from counterfoil_consent.tombstone_journal import Mark
 from counterfoil_consent.wire import Digest, GrantId, whole_second
 
 
@@ -28,12 +29,16 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A share in keeping. `is_receipted`: the receiver has acknowledged, reads may begin."""
+    """A share in keeping. `is_receipted`: the receiver has acknowledged, reads may begin.
+
+    One that is not `is_confirmed` waits for its holder: the journal was lost since.
+    """
 
     registration: Registration = field(repr=False)
     is_receipted: bool
     reads: int
     last_read_at: datetime | None = None
+    is_confirmed: bool = True
 
     @property
     def grant_id(self) -> GrantId:
@@ -99,7 +104,7 @@ class CustodianStore(Protocol):
     ) -> int | None:
         """Count one read and give its number, at least `counted` + 1.
 
-        None when the row is not receipted, has ended, has no read left, is past
+        None when the row is not receipted or not confirmed, has ended, has no read left, is past
         its end at `now`, or has answered this request before. Atomic: of any
         number of callers at once, never more than the limit get a number.
         """
@@ -120,12 +125,29 @@ class CustodianStore(Protocol):
         """
         ...
 
+    def journal_mark(self) -> Mark | None:
+        """Give how far the journal of tombstones is taken in; None where none ever was."""
+        ...
+
+    def set_journal_mark(self, mark: Mark) -> None:
+        """Remember it."""
+        ...
+
+    def require_confirmations(self) -> int:
+        """Let every `Kept` row wait for its holder; give how many there are."""
+        ...
+
+    def confirm(self, grant_id: GrantId) -> None:
+        """Let a `Kept` row wait no longer; anything else stays as it is."""
+        ...
+
 
 class MemoryStore:
     """The in-memory twin."""
 
     def __init__(self) -> None:
         self._rows: dict[GrantId, Custody] = {}
+        self._mark: Mark | None = None
         self._requests: set[tuple[GrantId, str]] = set()
         self._lock = threading.Lock()
 
@@ -168,7 +190,7 @@ class MemoryStore:
     ) -> int | None:
         with self._lock:
             found = self._rows.get(grant_id)
-            if not isinstance(found, Kept) or not found.is_receipted:
+            if not isinstance(found, Kept) or not (found.is_receipted and found.is_confirmed):
                 return None
             rules = found.registration
             reads = max(found.reads, counted)
@@ -207,6 +229,26 @@ class MemoryStore:
         stale = [r for r in rows if isinstance(r, Reserved) and r.reserved_at < reserved_before]
         due: list[Custody] = [*kept, *unstated, *stale]
         return [row.grant_id for row in due[:limit]]
+
+    def journal_mark(self) -> Mark | None:
+        with self._lock:
+            return self._mark
+
+    def set_journal_mark(self, mark: Mark) -> None:
+        with self._lock:
+            self._mark = mark
+
+    def require_confirmations(self) -> int:
+        with self._lock:
+            kept = [row for row in self._rows.values() if isinstance(row, Kept)]
+            self._rows.update({row.grant_id: replace(row, is_confirmed=False) for row in kept})
+            return len(kept)
+
+    def confirm(self, grant_id: GrantId) -> None:
+        with self._lock:
+            found = self._rows.get(grant_id)
+            if isinstance(found, Kept):
+                self._rows[grant_id] = replace(found, is_confirmed=True)
 
 
 def is_due(kept: Kept, now: datetime) -> bool:

@@ -8,6 +8,7 @@ from counterfoil_consent.app import create_app
 from counterfoil_consent.custodian import Custodian
 from counterfoil_consent.key_folder import FileKeyFolder
 from counterfoil_consent.sql_custodian_store import SqlCustodianStore
+from counterfoil_consent.tombstone_journal import FileTombstoneJournal
 from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_service.serving import AsgiApp
 
@@ -27,6 +28,7 @@ def build(place: Place) -> AsgiApp:
             # Kept apart from the database: a share whose key is gone stays closed,
             # whatever copy of the database turns up later.
             keys=FileKeyFolder(place.folder / ONE_TIME_KEYS),
+            journal=FileTombstoneJournal(place.folder / "tombstones.journal"),
             clock=lambda: datetime.now(UTC),
             random=secrets.token_bytes,
         )

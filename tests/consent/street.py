@@ -42,6 +42,11 @@ from counterfoil_consent.receiver import Opened
 from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_consent.sql_receiver_store import SqlReceiverStore
 from counterfoil_consent.store import CustodianStore
+from counterfoil_consent.tombstone_journal import (
+    FileTombstoneJournal,
+    MemoryTombstoneJournal,
+    TombstoneJournal,
+)
 from counterfoil_credentials.claims import ClaimPath
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import JsonObject
@@ -182,6 +187,7 @@ class Street:
         self.receiver_store: ReceiverStore = MemoryReceiverStore()
         self.custodian_keys: KeyFolder = MemoryKeyFolder()
         self.receiver_keys: KeyFolder = MemoryKeyFolder()
+        self.journal: TombstoneJournal = MemoryTombstoneJournal()
         self.start()
 
     def start(self) -> None:
@@ -192,11 +198,13 @@ class Street:
             self.receiver_store = SqlReceiverStore(self.place("receiver"))
             self.custodian_keys = FileKeyFolder(self.folder / "custodian-keys")
             self.receiver_keys = FileKeyFolder(self.folder / "receiver-keys")
+            self.journal = FileTombstoneJournal(self.folder / "tombstones.journal")
         self.custodian = Custodian(
             origin=CUSTODIAN,
             signer=self.custodian_signer,
             store=self.custodian_store,
             keys=self.custodian_keys,
+            journal=self.journal,
             clock=self.clock,
             random=self.random,
             lease_length=timedelta(seconds=self._lease_s),

@@ -21,6 +21,7 @@ from counterfoil_consent.sealing import OpeningKey, Role, seal_share
 from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_consent.states import Agreement
 from counterfoil_consent.store import CustodianStore, Kept, Reserved
+from counterfoil_consent.tombstone_journal import MemoryTombstoneJournal
 from counterfoil_consent.wire import GrantId, digest_of, fresh_grant_id
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.errors import Refused
@@ -83,6 +84,7 @@ class Booth:
             signer=self.signer,
             store=cast("CustodianStore", Watched(self.store, self.scheduler)),
             keys=cast("KeyFolder", Watched(self.keys, self.scheduler)),
+            journal=MemoryTombstoneJournal(),
             clock=self.clock,
             random=self.random.randbytes,
         )

@@ -398,6 +398,7 @@ def test_keys_that_wait_for_their_registration_are_bounded(street: Street) -> No
         signer=street.custodian_signer,
         store=street.custodian_store,
         keys=street.custodian_keys,
+        journal=street.journal,
         clock=street.clock,
         random=street.random,
         max_reservations=2,

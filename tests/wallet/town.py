@@ -27,6 +27,7 @@ from counterfoil_consent import (
 from counterfoil_consent import MemoryStore as CustodianStore
 from counterfoil_consent.app import create_app as create_custodian_app
 from counterfoil_consent.app import receiver_routes
+from counterfoil_consent.tombstone_journal import MemoryTombstoneJournal
 from counterfoil_credentials.fetch import (
     MAX_BYTES,
     Fetcher,
@@ -153,6 +154,7 @@ class Town:
             signer=MemorySigner.generate(),
             store=CustodianStore(),
             keys=MemoryKeyFolder(),
+            journal=MemoryTombstoneJournal(),
             clock=clock,
             random=random,
         )

@@ -1,7 +1,8 @@
 """Who else may end a grant, when it was last read; limits that the schema itself keeps.
 
 Shares are texts and moments have 64 bits, so that the tables are the same on every
-database. What others must be told waits in tables of its own.
+database. How far the journal of tombstones is taken in has a table, and what others
+must be told.
 """
 
 from collections.abc import Callable
@@ -19,10 +20,12 @@ down_revision = "1"
 
 _SHARED = """grant_id, state, holder, reserved_at, receiver, grant_digest, purpose, valid_until,
     max_reads, is_receipted, reads, trigger, ended_at, statement"""
+_PLAIN: dict[str, object] = {"is_single_use": 0, "is_confirmed": 1}
 # Each gives the number of rows that the first schema has no place for.
 _NEW = (
     """SELECT count(*) FROM custodian_grants WHERE completer IS NOT NULL
-        OR authority IS NOT NULL OR is_single_use <> 0 OR last_read_at IS NOT NULL""",
+        OR authority IS NOT NULL OR is_single_use <> 0 OR last_read_at IS NOT NULL
+        OR is_confirmed <> 1""",
     "SELECT count(*) FROM set_letters",
     "SELECT count(*) FROM set_destinations",
 )
@@ -47,6 +50,7 @@ def upgrade() -> None:
         sa.Column("authority", sa.String),
         sa.Column("is_single_use", sa.Integer, nullable=False),
         sa.Column("is_receipted", sa.Integer, nullable=False),
+        sa.Column("is_confirmed", sa.Integer, nullable=False),
         sa.Column("reads", sa.BigInteger, nullable=False),
         sa.Column("last_read_at", sa.BigInteger),
         sa.Column("trigger", sa.String),
@@ -67,8 +71,15 @@ def upgrade() -> None:
     op.create_index("ix_custodian_grants_valid_until", "custodian_grants", ["valid_until"])
     connection = op.get_bind()
     found = connection.execute(sa.text(f"SELECT {_SHARED}, share FROM was_grants"))  # noqa: S608
-    _insert([_with_share(row, b64url) | {"is_single_use": 0} for row in found.mappings()])
+    _insert([_with_share(row, b64url) | _PLAIN for row in found.mappings()])
     _bring_reads_back()
+    op.create_table(
+        "custodian_journal",
+        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("lines", sa.BigInteger, nullable=False),
+        sa.Column("chain", sa.String, nullable=False),
+        sa.CheckConstraint("name = 'journal'", name="there_is_one_journal"),
+    )
     _make_letters()
 
 
@@ -78,7 +89,8 @@ def downgrade() -> None:
     unheld = sum(connection.scalar(sa.text(rows)) or 0 for rows in _NEW)
     if unheld:
         raise Misuse(f"expected only what revision 1 can hold, found {unheld} rows more")
-    for name in ("set_letters", "set_destinations", "set_requests"):
+    # The journal itself is no table: what it says stays said.
+    for name in ("custodian_journal", "set_letters", "set_destinations", "set_requests"):
         op.drop_table(name)
     _keep_aside()
     revision_1.upgrade()
