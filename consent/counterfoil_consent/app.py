@@ -25,6 +25,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from counterfoil_consent.custodian import Custodian
+from counterfoil_consent.desk_routes import desk_routes
 from counterfoil_consent.facts import Facts
 from counterfoil_consent.receiver import Receiver
 from counterfoil_consent.schemas import NewRequest, ReadRequest, purpose_of
@@ -145,6 +146,8 @@ def receiver_routes(
     def summary() -> JSONResponse:
         counted = receiver.summary()
         return _answer({"live": counted.live, "ended": counted.ended})
+
+    routes.include_router(desk_routes(receiver.desk()), dependencies=staff)
 
     @routes.post("/responses/{request_id}")
     def respond(request_id: str, body: RawBody) -> JSONResponse:

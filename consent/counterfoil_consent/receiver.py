@@ -42,6 +42,7 @@ from counterfoil_consent.artefacts import (
 )
 from counterfoil_consent.client import CustodianClient
 from counterfoil_consent.completion import Completion
+from counterfoil_consent.desk import Desk
 from counterfoil_consent.ending import Ending
 from counterfoil_consent.erasing import Eraser, FetchedReceipts, RecipientCalls
 from counterfoil_consent.erasure import Released
@@ -549,6 +550,16 @@ class Receiver:
         ended = self._each(self._end_one, grants)
         self._each(self._drop_request, requests)
         return ended
+
+    def desk(self) -> Desk:
+        """Give the queries of those who work with the grants."""
+        return Desk(
+            controller=self.party.name,
+            store=self._store,
+            accesses=self._accesses,
+            erase_within=ERASE_WITHIN,
+            clock=self._clock,
+        )
 
     def summary(self) -> Summary:
         """Give how many grants are in force here, and how many have ended."""
