@@ -1,7 +1,7 @@
 """The ports of facts.py over the network: issuers' keys and status lists, fetched when needed."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,6 +12,7 @@ from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.sdjwt_vc import VerifiedCredential
 from counterfoil_credentials.token_status_list import (
     VALID,
+    SignedStatusList,
     StatusSource,
     read_status_list,
     status_list_key_id,
@@ -20,6 +21,7 @@ from counterfoil_credentials.token_status_list import (
 from counterfoil_consent.wire import refuse
 
 MAX_LIST_AGE: Final = timedelta(days=1)
+_MOST_LISTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +42,53 @@ class FetchedIssuerKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class _Kept:
+    listed: SignedStatusList
+    fetched_at: datetime
+
+    def serves(self, now: datetime) -> bool:
+        # Token Status List, section 5.1: `ttl`, and `exp` where that comes first.
+        ends_at = self.fetched_at + timedelta(seconds=self.listed.ttl_s or 0)
+        if self.listed.expires_at is not None:
+            ends_at = min(ends_at, self.listed.expires_at)
+        return self.fetched_at <= now < ends_at
+
+
+@dataclass(frozen=True, slots=True)
 class ListedStatus:
     """Reads the credential's entry in the issuer's signed status list.
 
-    A credential without a status entry cannot be revoked and counts as valid.
+    A list that was fetched serves as long as its `ttl` says, whoever's credential is
+    read: an issuer that is asked at each read would learn when its customers' facts are
+    read. A credential without a status entry cannot be revoked and counts as valid.
     """
 
     source: StatusSource
     keys: FetchedIssuerKeys
     max_age: timedelta = MAX_LIST_AGE
+    _kept: dict[tuple[str, str], _Kept] = field(default_factory=dict, repr=False)
 
     def require_valid(self, credential: VerifiedCredential, *, now: datetime) -> None:
         """Return only if the entry reads valid in a list that is young enough."""
         if credential.status is None:
             return
-        token = self.source.fetch(credential.status.url)
-        key = self.keys.key_of(
-            issuer=credential.issuer, vct=credential.vct, key_id=status_list_key_id(token)
-        )
-        listed = read_status_list(token, url=credential.status.url, issuer_key=key, now=now)
+        listed = self._listed(credential, credential.status.url, now)
         if now - listed.listed_at > self.max_age:
             raise Unavailable(f"expected a status list younger than {self.max_age}, found an older")
         if listed.status_at(credential.status.index) != VALID:
             raise refuse("credential-not-in-force", "a credential in force", "another", "status")
+
+    def _listed(self, credential: VerifiedCredential, url: str, now: datetime) -> SignedStatusList:
+        place = (credential.issuer, url)
+        kept = self._kept.get(place)
+        if kept is not None and kept.serves(now):
+            return kept.listed
+        token = self.source.fetch(url)
+        key = self.keys.key_of(
+            issuer=credential.issuer, vct=credential.vct, key_id=status_list_key_id(token)
+        )
+        listed = read_status_list(token, url=url, issuer_key=key, now=now)
+        if len(self._kept) >= _MOST_LISTS:
+            self._kept.clear()
+        self._kept[place] = _Kept(listed, now)
+        return listed

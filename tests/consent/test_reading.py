@@ -254,7 +254,7 @@ def test_reads_nothing_before_the_bundle_is_there(street: Street) -> None:
 # The ports over the network.
 
 
-def audio(street: Street, status: int, listed_at: datetime) -> None:
+def audio(street: Street, status: int, listed_at: datetime, ttl_s: int | None = None) -> None:
     url = f"{AUDIO}/status-lists/1"
     token = sign_status_list(
         pack([status, VALID]),
@@ -263,7 +263,7 @@ def audio(street: Street, status: int, listed_at: datetime) -> None:
         signer=street.issuer,
         issued_at=listed_at,
         expires_at=None,
-        ttl_s=None,
+        ttl_s=ttl_s,
     )
     keys = compact_json(issuer_keys_document(AUDIO, [street.issuer.public]))
 
