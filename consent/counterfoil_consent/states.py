@@ -303,6 +303,7 @@ class Retained:
 class Missing(StrEnum):
     """What keeps an erasure receipt from a higher level."""
 
+    RECEIPT = "receiver-receipt"
     STATEMENT = "custodian-statement"
     LEASE_LOG = "closed-lease-log"
     RECIPIENT = "recipient-receipt"
