@@ -205,6 +205,7 @@ class Receiver:
         )
         self._keys.begin(is_new=store.is_empty())
         self._destroy_left_over()
+        self._stop_restored()
 
     def request(self, wish: Wish) -> Opened:
         """Sign a request for `wish` and give the link to it.
@@ -364,7 +365,13 @@ class Receiver:
             # Not found is not destroyed: the key may come back with its disk.
             raise Unavailable("expected the sealing key, found neither key nor tombstone")
         reader = OpeningKey.generate(self._random)
-        lease = self._lease(grant, purpose, reader)
+        try:
+            lease = self._lease(grant, purpose, reader)
+        except Refused as refusal:
+            if "grant-ended" in refusal.codes:
+                # Whatever backup it came from: what nobody may read is not kept either.
+                self._conclude(grant.grant_id, *self._end_elsewhere(grant))
+            raise
         try:
             context = f"{lease.request_id} {purpose.value}"
             part = open_share(lease.share, reader, grant.grant_id, Role.READER, context)
@@ -641,6 +648,29 @@ class Receiver:
                     self._keys.destroy(request_id)
             except CounterfoilError as trouble:
                 _LOG.warning("a key could not be destroyed now: %s", type(trouble).__name__)
+
+    def _stop_restored(self) -> None:
+        """Stop each grant in force whose sealing key is destroyed: its row is from a backup.
+
+        `end_due` does the rest, and the custodian's statement says who ended it.
+        """
+        for request_id in self._keys.tombstones():
+            request = self._store.find_request(request_id)
+            if request is None or request.answered_by is None:
+                continue
+            grant = self._grant(request.answered_by)
+            if isinstance(grant.state, Granted):
+                self._stop(grant.grant_id, *self._end_elsewhere(grant))
+
+    def _end_elsewhere(self, grant: ReceivedGrant) -> tuple[EndEvent, str]:
+        """Give our own event for an end whose event we do not have, and its token."""
+        event = EndEvent(
+            grant_id=grant.grant_id,
+            event_id=f"restored-{grant.grant_id}",
+            trigger=Trigger.TERMINATED,
+            ended_at=whole_second(self._clock()),
+        )
+        return event, self._signed_end(grant, Trigger.TERMINATED)
 
     def _conclude(self, grant_id: GrantId, event: EndEvent, token: str) -> str:
         notice = self._stop(grant_id, event, token)

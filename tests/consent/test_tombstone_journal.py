@@ -8,7 +8,15 @@ from pathlib import Path
 from shutil import copy, copytree, rmtree
 
 import pytest
-from counterfoil_consent import Active, FileKeyFolder, Trigger, send_withdrawal, withdraw
+from counterfoil_consent import (
+    Active,
+    FileKeyFolder,
+    Level,
+    Trigger,
+    fetch_erasure_receipt,
+    send_withdrawal,
+    withdraw,
+)
 from counterfoil_consent.confirmation import Confirmation, confirm_grant
 from counterfoil_consent.custodian_tables import JOURNAL
 from counterfoil_consent.sql_custodian_store import SqlCustodianStore
@@ -380,6 +388,50 @@ def test_a_journal_that_somebody_changed_stops_the_start(street_stored: Street) 
 
     with pytest.raises(Unavailable, match="unbroken journal"):
         street.start()
+
+
+def test_a_restored_receiver_holds_no_ciphertext_of_what_has_ended(
+    street_stored: Street, tmp_path: Path
+) -> None:
+    street = street_stored
+    ended, signer = street.granted()
+    live, _ = street.granted()
+    backup = street.back_up("receiver", tmp_path / "yesterday")
+    end(street, ended, signer)
+
+    street.restore("receiver", backup)
+
+    grant_id = ended.agreement.grant_id
+    assert street.receiver_store.find_bundle(grant_id) is None
+    assert codes(street, ended) == ["grant-ended"]
+    assert street.receiver.end_due() == 1
+    # The custodian knows who ended it, and its word is in the receipt.
+    proof = fetch_erasure_receipt(ended.agreement, fetcher=street.fetcher, now=street.clock())
+    assert (proof.erased.level, proof.erased.trigger) == (Level.E2, Trigger.WITHDRAWN)
+    assert read(street, live) == FRAME_VALUE
+
+
+def test_a_receiver_that_got_its_keys_back_too_erases_at_the_first_refusal(
+    street_stored: Street, tmp_path: Path
+) -> None:
+    street = street_stored
+    assert street.folder is not None
+    ended, signer = street.granted()
+    backup = street.back_up("receiver", tmp_path / "yesterday")
+    keys = copytree(street.folder / "receiver-keys", tmp_path / "keys")
+    end(street, ended, signer)
+    rmtree(street.folder / "receiver-keys")
+    copytree(keys, street.folder / "receiver-keys")
+    street.restore("receiver", backup)
+
+    grant_id = ended.agreement.grant_id
+    assert street.receiver_store.find_bundle(grant_id) is not None
+    assert codes(street, ended) == ["grant-ended"]
+
+    assert street.receiver_store.find_bundle(grant_id) is None
+    assert not list((street.folder / "receiver-keys").glob("*.key"))
+    proof = fetch_erasure_receipt(ended.agreement, fetcher=street.fetcher, now=street.clock())
+    assert (proof.erased.level, proof.erased.trigger) == (Level.E2, Trigger.WITHDRAWN)
 
 
 def test_the_journal_is_its_owners_alone(tmp_path: Path) -> None:
