@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from counterfoil_consent import Active, GrantId
+from counterfoil_consent import Active, GrantId, Level
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.jws import sign_jws
@@ -20,7 +20,7 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.requests import PresentationRequest, VpToken, parse_response_form
 from counterfoil_verifier.requesting import Handback
 from counterfoil_wallet import MemoryStore, Trust
-from counterfoil_wallet.grant_states import InForce
+from counterfoil_wallet.grant_states import InForce, Proved
 from fastapi import FastAPI
 
 from tests.issuer.brand import AUDIO
@@ -150,9 +150,11 @@ class Customer:
         assert isinstance(granted, InForce)
         return granted.active
 
-    def withdraws(self, grant_id: GrantId) -> None:
-        """Take it back."""
-        self._wallet.withdraw(grant_id)
+    def withdraws(self, grant_id: GrantId) -> Level:
+        """Take it back; give how well that is proved."""
+        proved = self._wallet.withdraw(grant_id)
+        assert isinstance(proved, Proved)
+        return proved.level
 
 
 def _turned(key: bytes) -> bytes:

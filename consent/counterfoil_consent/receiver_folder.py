@@ -9,14 +9,15 @@
     )
 
 The folder holds `receiver-key.pem`, `custodian.json`, `consent.sqlite3` (unless the rows are
-in PostgreSQL) and the folder `sealing-keys`, which nothing may ever copy. What a receiver asks,
-for how long and for what, is decided by each `Wish`: there is no default for any of it.
+in PostgreSQL) and the folders `sealing-keys` and `kept-keys`, which nothing may ever copy.
+What a receiver asks, for how long and for what, each `Wish` decides: there is no default
+for any of it.
 """
 
 import os
 import secrets
 import weakref
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -32,11 +33,14 @@ from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
 from counterfoil_consent.key_folder import FileKeyFolder
 from counterfoil_consent.parties import CustodianParty
 from counterfoil_consent.receiver import Receiver
+from counterfoil_consent.sql_accesses import SqlAccesses
 from counterfoil_consent.sql_receiver_store import SqlReceiverStore
+from counterfoil_consent.systems import RegisteredSystem
 
 DATABASE: Final = "consent.sqlite3"
 SIGNING_KEY: Final = "receiver-key.pem"
 SEALING_KEYS: Final = "sealing-keys"
+KEPT_KEYS: Final = "kept-keys"
 CUSTODIAN: Final = "custodian.json"
 
 
@@ -49,6 +53,7 @@ def open_receiver(
     issuers: Mapping[str, Collection[str]],
     database: str | None = None,
     fetcher: Fetcher | None = None,
+    systems: Sequence[RegisteredSystem] = (),
 ) -> Receiver:
     """Give the receiver of `folder`, which is made when it is not there.
 
@@ -57,7 +62,8 @@ def open_receiver(
     to believe by credential type (`vct` to issuer URLs), with the keys that they publish;
     a credential that they have revoked is not read. `database` is a `postgresql://` URL for
     rows that several processes share. Without `fetcher`, public HTTPS addresses alone are
-    reached.
+    reached. `systems` are where else facts lie in your house, and erase at an end too. Each
+    read is logged beside the rows.
 
     Raises `Misuse` for another custodian than the folder's, `Unavailable` when the custodian
     cannot be asked the first time, or as `Receiver` does.
@@ -80,6 +86,9 @@ def open_receiver(
             status=ListedStatus(FetchedStatusSource(network), trust),
             clock=lambda: datetime.now(UTC),
             random=secrets.token_bytes,
+            systems=systems,
+            accesses=SqlAccesses(store.database),
+            kept_keys=FileKeyFolder(folder / KEPT_KEYS),
         )
     except BaseException:
         store.close()
