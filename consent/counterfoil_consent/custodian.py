@@ -495,6 +495,8 @@ def _standing(row: Custody | None, *, is_suspended: bool) -> Custodial:
     match row:
         case Ended():
             return Custodial.ENDED
+        case Kept() if row.is_receipted and not row.is_confirmed:
+            return Custodial.UNCONFIRMED
         case Kept() if row.is_receipted:
             return Custodial.SUSPENDED if is_suspended else Custodial.ACTIVE
         case _:

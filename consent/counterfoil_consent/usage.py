@@ -37,9 +37,13 @@ _WHERE: Final = "usage"
 
 
 class Custodial(StrEnum):
-    """Where a grant stands at its custodian."""
+    """Where a grant stands at its custodian.
+
+    `UNCONFIRMED`: its journal was lost, and the holder is to confirm (`confirmation.py`).
+    """
 
     REGISTERED = "registered"
+    UNCONFIRMED = "unconfirmed"
     ACTIVE = "active"
     SUSPENDED = "suspended"
     ENDED = "ended"

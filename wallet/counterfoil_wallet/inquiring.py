@@ -7,8 +7,9 @@ out now leaves what was known.
 from dataclasses import replace
 from datetime import datetime
 
+from counterfoil_consent.confirmation import confirm_grant
 from counterfoil_consent.holder import FetchedNotices
-from counterfoil_consent.usage import Custodial, fetch_usage
+from counterfoil_consent.usage import Custodial, Usage, fetch_usage
 from counterfoil_consent.wire import digest_of
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
@@ -43,21 +44,39 @@ class Inquirer:
                 return state
 
     def _ask_in_force(self, state: InForce) -> HeldGrant:
-        agreement, now = state.active.agreement, self._clock()
+        now = self._clock()
         has_ended = now >= state.terms.valid_until
-        try:
-            usage, token = fetch_usage(
-                agreement, signer=state.signer, fetcher=self._fetcher, now=now
-            )
-        except (Refused, Malformed, Unavailable):
-            pass
-        else:
-            self._consents.book.keep(state, usage=token)
-            has_ended = has_ended or usage.state is Custodial.ENDED
+        usage = self._usage(state)
+        if usage is not None and usage.state is Custodial.UNCONFIRMED and not has_ended:
+            # The custodian lost its journal: the wallet has not forgotten what is in force.
+            usage = self._confirm(state) or usage
+        has_ended = has_ended or (usage is not None and usage.state is Custodial.ENDED)
         if has_ended:
             return self._consents.prove(state) or state
         self._compare_notice(state, now)
         return state
+
+    def _usage(self, state: InForce) -> Usage | None:
+        try:
+            usage, token = fetch_usage(
+                state.active.agreement,
+                signer=state.signer,
+                fetcher=self._fetcher,
+                now=self._clock(),
+            )
+        except (Refused, Malformed, Unavailable):
+            return None
+        self._consents.book.keep(state, usage=token)
+        return usage
+
+    def _confirm(self, state: InForce) -> Usage | None:
+        try:
+            confirm_grant(
+                state.active, signer=state.signer, fetcher=self._fetcher, now=self._clock()
+            )
+        except (Refused, Malformed, Unavailable):
+            return None
+        return self._usage(state)
 
     def _compare_notice(self, state: InForce, now: datetime) -> None:
         papers = self._consents.book.papers(state.grant_id)
