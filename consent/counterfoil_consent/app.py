@@ -163,6 +163,10 @@ def receiver_routes(
     def bundle(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer({"receipt": receiver.accept_bundle(grant_id, body)})
 
+    @routes.post("/grants/{grant_id}/access-events")
+    def access_events(grant_id: str, body: RawBody) -> JSONResponse:
+        return _answer({"access_events": [*receiver.access_events(grant_id, _token(body))]})
+
     @routes.post("/grants/{grant_id}/end")
     def end(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer({"stop_notice": receiver.end(grant_id, _token(body))})

@@ -21,6 +21,7 @@ from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.keys import Signer
 from counterfoil_credentials.spec import TOKEN_MEDIA_TYPE
 
+from counterfoil_consent.access_log import AccessChain
 from counterfoil_consent.accesses import Accesses, closed
 from counterfoil_consent.artefacts import KeyDestruction
 from counterfoil_consent.attestation import Attestation
@@ -99,6 +100,7 @@ class Eraser:
         recipients: RecipientCalls,
         systems: Sequence[RegisteredSystem],
         accesses: Accesses | None,
+        chain: AccessChain | None,
         attestors: Collection[Did],
         clock: Clock,
     ) -> None:
@@ -109,6 +111,7 @@ class Eraser:
         self._recipients = recipients
         self._systems = tuple(systems)
         self._accesses = accesses
+        self._chain = chain
         self._attestors = frozenset(attestors)
         self._clock = clock
 
@@ -175,6 +178,7 @@ class Eraser:
             access_log=self._closed_log(grant.grant_id),
             destruction=ending.destruction,
             attestation=ending.attestation,
+            access_log_head=None if self._chain is None else self._chain.head(grant.grant_id),
         )
         # What we state of it is what whoever checks it will find.
         proved = self._verified(receipt.sign(self._signer, now), agreement, max(now, erased_at))

@@ -130,7 +130,8 @@ class ErasureReceipt:
 
     `destruction` is the custodian's token as received, or None when it could not
     be had. `attestation` is a third party's token. `level` is what the receiver
-    believes that all this proves. No claim value stands anywhere.
+    believes that all this proves, `access_log_head` the digest that stands for each time it
+    opened facts (access_log.py). No claim value stands anywhere.
     """
 
     agreement: Agreement
@@ -146,6 +147,7 @@ class ErasureReceipt:
     access_log: AccessLog | None = None
     destruction: str | None = None
     attestation: str | None = None
+    access_log_head: Digest | None = None
 
     def sign(self, signer: Signer, now: datetime | None = None) -> str:
         """Sign with the receiver's key, at `now` (when it was erased, if left out)."""
@@ -175,6 +177,8 @@ class ErasureReceipt:
             claims["released"] = [item.to_json() for item in self.released]
         if self.access_log is not None:
             claims["access_log"] = self.access_log.to_json()
+        if self.access_log_head is not None:
+            claims["access_log_head"] = self.access_log_head
         if self.destruction is not None:
             claims["destruction"] = self.destruction
         if self.attestation is not None:

@@ -314,4 +314,6 @@ _MEMBERS: Final = (
     *("iss", "iat", "grant", "trigger", "requested_at", "stopped_at", "erased_at"),
     *("controller", "systems", "claims", "recipients", "retained", "tombstone", "level"),
 )
-_OPTIONAL_MEMBERS: Final = ("released", "access_log", "destruction", "attestation")
+_OPTIONAL_MEMBERS: Final = (
+    *("released", "access_log", "access_log_head", "destruction", "attestation"),
+)

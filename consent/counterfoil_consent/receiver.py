@@ -33,12 +33,16 @@ from counterfoil_credentials.requests import (
     sign_request,
 )
 
+from counterfoil_consent.access_log import AccessChain, AccessEvents
 from counterfoil_consent.accesses import Access, Accesses
+from counterfoil_consent.anchor_tree import Tag
+from counterfoil_consent.anchoring import Anchoring
 from counterfoil_consent.artefacts import (
     Lease,
     LeaseRequest,
     Receipt,
     StopNotice,
+    require_grant,
 )
 from counterfoil_consent.client import CustodianClient
 from counterfoil_consent.completion import Completion
@@ -92,7 +96,9 @@ from counterfoil_consent.terms import (
     Purpose,
     Terms,
 )
+from counterfoil_consent.usage import UsageRequest
 from counterfoil_consent.wire import (
+    SKEW,
     Clock,
     Digest,
     GrantId,
@@ -106,6 +112,7 @@ from counterfoil_consent.wire import (
 
 REQUEST_LENGTH: Final = timedelta(minutes=15)
 ERASE_WITHIN: Final = timedelta(days=1)
+MAX_REQUEST_AGE: Final = timedelta(minutes=2)
 REQUEST_KEPT: Final = timedelta(hours=1)
 """How long an expired request without an answer can still be looked up."""
 
@@ -169,6 +176,8 @@ class Receiver:
         systems: Sequence[RegisteredSystem] = (),
         recipients: RecipientCalls | None = None,
         accesses: Accesses | None = None,
+        access_events: AccessEvents | None = None,
+        anchoring: Anchoring | None = None,
         kept_keys: KeyFolder | None = None,
         attestors: Collection[Did] = (),
     ) -> None:
@@ -177,7 +186,9 @@ class Receiver:
         `systems` erase at an end too; `recipients` are told over HTTPS unless said
         otherwise. Without `accesses` no read is logged and no receipt reaches E3;
         without `kept_keys`, a folder beside `keys` and like it, nothing can be kept
-        under a law. `attestors` are whose word makes E4 here.
+        under a law. `attestors` are whose word makes E4 here. With `access_events` each
+        opening of facts is written down before it happens, for the customer and for an
+        auditor; `anchoring` puts the heads of that log where they cannot be changed.
 
         Raises `Unavailable` when there are rows and the key folder is not the one
         that was in use: without it nobody may say which keys are destroyed.
@@ -194,12 +205,15 @@ class Receiver:
         self._random = random
         self._accesses = accesses
         self._kept_keys = kept_keys
+        self._anchoring = anchoring
+        self._chain = None if access_events is None else AccessChain(access_events, signer=signer)
         self._eraser = Eraser(
             signer=signer,
             custodian=self._custodian,
             recipients=recipients or FetchedReceipts(fetcher),
             systems=systems,
             accesses=accesses,
+            chain=self._chain,
             attestors=attestors,
             clock=clock,
         )
@@ -348,8 +362,12 @@ class Receiver:
                 raise _ended()
 
     @contextmanager
-    def read(self, grant_id: str, purpose: Purpose) -> Generator[Facts, None, None]:
+    def read(
+        self, grant_id: str, purpose: Purpose, *, role: str = "service"
+    ) -> Generator[Facts, None, None]:
         """Open the facts for `purpose`, for the length of the block, under one lease.
+
+        `role` says in the access event who reads: a desk or a service, never a person.
 
         Raises `Refused` (`grant-ended`, `grant-not-active`, `purpose-differs`, the
         custodian's reasons, or those of `verify_facts`) or `Unavailable`: without
@@ -385,6 +403,7 @@ class Receiver:
                 now=self._clock(),
             )
             try:
+                self._write_down(grant, lease, role)
                 yield facts
             finally:
                 facts.close()
@@ -536,6 +555,22 @@ class Receiver:
 
         state = self._advance(grant.grant_id, attested).state
         return state.level if isinstance(state, Erased) else Level.E0
+
+    def access_events(self, grant_id: str, token: str) -> list[str]:
+        """Give the signed events of a grant's log to its holder alone (`UsageRequest`).
+
+        `Refused` codes: `signed-by-another`, `audience-mismatch`, `grant-mismatch`,
+        `usage-request-not-fresh`.
+        """
+        grant = self._grant(grant_id)
+        holder = grant.state.agreement.holder
+        asked = UsageRequest.read(token, audience=self.party.client_id, holder=holder)
+        require_grant(asked.grant_id, grant.grant_id, "usage_request")
+        now = self._clock()
+        if not now - MAX_REQUEST_AGE <= asked.asked_at <= now + SKEW:
+            expected, where = f"a request within {MAX_REQUEST_AGE}", "usage_request.iat"
+            raise refuse("usage-request-not-fresh", expected, "another time", where)
+        return [] if self._chain is None else self._chain.of_grant(grant.grant_id)
 
     def erasure_receipt(self, grant_id: str) -> str:
         """Give the signed erasure receipt of an ended grant."""
@@ -712,6 +747,10 @@ class Receiver:
         """Destroy our key, ask whoever has not answered, sign what can be said."""
         grant = self._grant(grant_id)
         self._keys.destroy(grant.request_id)
+        if self._chain is not None:
+            self._chain.close(grant_id)
+        if self._anchoring is not None:
+            self._anchoring.forget(grant_id)
         if grant.ending is None or (grant.ending.erasure_receipt and grant.has_all_papers):
             return
         gathered = self._eraser.gather(grant, grant.ending)
@@ -732,6 +771,16 @@ class Receiver:
             bundle = self._store.find_bundle(grant_id) if is_live else None
             if self._store.advance(before, after, bundle):
                 return self._grant(grant_id)
+
+    def _write_down(self, grant: ReceivedGrant, lease: Lease, role: str) -> None:
+        if self._chain is None:
+            return
+        agreement = grant.state.agreement
+        token = self._chain.append(agreement, lease, role=role, now=self._clock())
+        if self._anchoring is not None:
+            self._anchoring.add(grant.grant_id, Tag.ACCESS_LOG, digest_of(token))
+        # Once more: whoever was told "stopped" meanwhile sees nothing opened after it.
+        self._require_readable(self._grant(grant.grant_id), lease.purpose)
 
     def _lease(self, grant: ReceivedGrant, purpose: Purpose, reader: OpeningKey) -> Lease:
         asked = LeaseRequest(

@@ -36,6 +36,9 @@ from counterfoil_consent import (
     grant,
     read_consent_request,
 )
+from counterfoil_consent.access_log import AccessEvents
+from counterfoil_consent.accesses import Accesses
+from counterfoil_consent.anchoring import Anchoring
 from counterfoil_consent.app import create_app, receiver_routes
 from counterfoil_consent.holder import Asked
 from counterfoil_consent.receiver import Opened
@@ -188,6 +191,10 @@ class Street:
         self.custodian_keys: KeyFolder = MemoryKeyFolder()
         self.receiver_keys: KeyFolder = MemoryKeyFolder()
         self.journal: TombstoneJournal = MemoryTombstoneJournal()
+        # Off unless a test sets them and starts again.
+        self.accesses: Accesses | None = None
+        self.access_events: AccessEvents | None = None
+        self.anchoring: Anchoring | None = None
         self.start()
 
     def start(self) -> None:
@@ -225,6 +232,9 @@ class Street:
             status=self.statuses,
             clock=self.clock,
             random=self.random,
+            accesses=self.accesses,
+            access_events=self.access_events,
+            anchoring=self.anchoring,
         )
 
     def connect(self) -> None:

@@ -7,7 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from counterfoil_consent import Active, Purpose
+from counterfoil_consent import (
+    Active,
+    Purpose,
+    fetch_erasure_receipt,
+    send_withdrawal,
+    withdraw,
+)
 from counterfoil_consent.access_log import (
     AccessChain,
     AccessEvent,
@@ -16,13 +22,16 @@ from counterfoil_consent.access_log import (
     head_of,
     read_chain,
 )
+from counterfoil_consent.anchoring import Anchoring, MemoryAnchor, MemorySalts
 from counterfoil_consent.artefacts import Lease
+from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.sql_access_log import SqlAccessEvents
-from counterfoil_consent.wire import digest_of
-from counterfoil_credentials.errors import Refused
+from counterfoil_consent.usage import UsageRequest
+from counterfoil_consent.wire import GrantId, digest_of, read_artefact
+from counterfoil_credentials.errors import Refused, Unavailable
 from counterfoil_credentials.keys import MemorySigner
 
-from tests.consent.street import BENEFITS, CANARIES, FRAME, PRODUCT, Street
+from tests.consent.street import BENEFITS, CANARIES, CUSTODIAN, FRAME, PRODUCT, Street
 
 
 @pytest.fixture
@@ -161,3 +170,89 @@ def test_those_who_read_at_the_same_moment_make_one_chain(
     assert sorted(kept) == sorted(tokens)
     read_back = read_chain(kept, receiver=agreement.terms.receiver.did, grant_id=agreement.grant_id)
     assert sorted(event.read for event in read_back) == list(range(1, 25))
+
+
+def test_a_receiver_writes_a_read_down_before_it_gives_the_facts(
+    street: Street, events: AccessEvents
+) -> None:
+    street.access_events = events
+    street.start()
+    active, signer = street.granted()
+    agreement = active.agreement
+
+    with street.receiver.read(agreement.grant_id, BENEFITS, role="fitting") as facts:
+        (token,) = events.of_grant(agreement.grant_id)
+        assert facts.one(FRAME)
+
+    event = AccessEvent.read_token(
+        token, receiver=agreement.terms.receiver.did, grant_id=agreement.grant_id
+    )
+    assert (event.role, event.read, event.purpose) == ("fitting", 1, BENEFITS)
+    asked = UsageRequest(
+        grant_id=agreement.grant_id, holder=agreement.holder, asked_at=street.clock()
+    )
+    client_id = agreement.terms.receiver.client_id
+    path = f"/consent/grants/{agreement.grant_id}/access-events"
+    answer = street.brand.post(path, content=asked.sign(signer, audience=client_id))
+    assert answer.json() == {"access_events": [token]}
+    # Nobody else learns it, and another party's request is not good here.
+    for stranger in (
+        asked.sign(signer, audience=CUSTODIAN),
+        asked.sign(MemorySigner.generate(), audience=client_id),
+    ):
+        assert street.brand.post(path, content=stranger).status_code == 400
+
+
+def test_no_fact_is_given_when_the_log_cannot_be_written(street: Street) -> None:
+    class FullDisk(MemoryAccessEvents):
+        def append(self, grant_id: GrantId, number: int, token: str) -> bool:
+            raise Unavailable("expected room on the disk, found none")
+
+    street.access_events = FullDisk()
+    street.start()
+    active, _ = street.granted()
+
+    with pytest.raises(Unavailable), street.receiver.read(active.agreement.grant_id, BENEFITS):
+        pytest.fail("the facts were given")
+
+
+def test_the_erasure_receipt_states_the_head_of_the_closed_log(
+    street: Street, events: AccessEvents
+) -> None:
+    street.access_events = events
+    street.start()
+    active, signer = street.granted()
+    agreement = active.agreement
+    with street.receiver.read(agreement.grant_id, BENEFITS):
+        pass
+
+    withdrawal = withdraw(active, signer=signer, now=street.clock(), random=street.random)
+    send_withdrawal(withdrawal, fetcher=street.fetcher)
+
+    proof = fetch_erasure_receipt(agreement, fetcher=street.fetcher, now=street.clock())
+    claims = read_artefact(
+        proof.receipt, typ=ERASURE_TYP, by=agreement.terms.receiver.did, where="receipt"
+    )
+    assert claims["access_log_head"] == digest_of(events.of_grant(agreement.grant_id)[-1])
+    assert events.has_ended(agreement.grant_id)
+
+
+def test_the_salts_of_a_log_live_as_long_as_its_grant(street: Street, events: AccessEvents) -> None:
+    salts = MemorySalts()
+    street.access_events = events
+    street.anchoring = Anchoring(MemoryAnchor(), salts, clock=street.clock, random=street.random)
+    street.start()
+    active, signer = street.granted()
+    grant_id = active.agreement.grant_id
+    with street.receiver.read(grant_id, BENEFITS):
+        pass
+    street.clock.advance(timedelta(hours=1))
+    street.anchoring.publish_due()
+    (ticket,) = salts.find(grant_id)
+    assert ticket.digest == digest_of(events.of_grant(grant_id)[-1])
+    assert street.anchoring.number_of(ticket) == ticket.number
+
+    withdrawal = withdraw(active, signer=signer, now=street.clock(), random=street.random)
+    send_withdrawal(withdrawal, fetcher=street.fetcher)
+
+    assert salts.find(grant_id) == []
