@@ -37,7 +37,6 @@ from counterfoil_consent import (
     read_consent_request,
 )
 from counterfoil_consent.access_log import AccessEvents
-from counterfoil_consent.accesses import Accesses
 from counterfoil_consent.anchoring import Anchoring
 from counterfoil_consent.app import create_app, receiver_routes
 from counterfoil_consent.holder import Asked
@@ -192,7 +191,6 @@ class Street:
         self.receiver_keys: KeyFolder = MemoryKeyFolder()
         self.journal: TombstoneJournal = MemoryTombstoneJournal()
         # Off unless a test sets them and starts again.
-        self.accesses: Accesses | None = None
         self.access_events: AccessEvents | None = None
         self.anchoring: Anchoring | None = None
         self.start()
@@ -232,7 +230,6 @@ class Street:
             status=self.statuses,
             clock=self.clock,
             random=self.random,
-            accesses=self.accesses,
             access_events=self.access_events,
             anchoring=self.anchoring,
         )

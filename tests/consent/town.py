@@ -76,6 +76,8 @@ class Town(Street):
             random=self.random,
             systems=self.systems,
             accesses=self.accesses,
+            access_events=self.access_events,
+            anchoring=self.anchoring,
             kept_keys=self.kept_keys,
             attestors=[did_jwk(self.auditor.public)],
         )
