@@ -3,7 +3,7 @@
 from typing import Final
 
 from counterfoil_service.statements import Statement
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import bindparam, exists, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from counterfoil_issuer.records import OfferState
@@ -131,12 +131,17 @@ INDEX_TAKEN: Final = Statement(
         CREDENTIALS.c.status_index == bindparam("index"),
     )
 )
-COUNT_USED: Final = Statement(
+TAKE_ENTRY: Final = Statement(
     update(STATUS_LISTS)
     .where(
-        STATUS_LISTS.c.list_number == bindparam("number"), STATUS_LISTS.c.used < bindparam("up_to")
+        STATUS_LISTS.c.list_number == bindparam("number"),
+        STATUS_LISTS.c.used < bindparam("up_to"),
+        ~exists().where(
+            CREDENTIALS.c.list_number == STATUS_LISTS.c.list_number,
+            CREDENTIALS.c.status_index == bindparam("index"),
+        ),
     )
-    .values(used=STATUS_LISTS.c.used + bindparam("count"))
+    .values(used=STATUS_LISTS.c.used + 1)
 )
 ADD_LIST: Final = Statement(insert(STATUS_LISTS), columns=("list_number", "used", "changes"))
 PUT_LISTING: Final = Statement(

@@ -471,10 +471,8 @@ class SqlHeld:
     def add_list(self, list_number: int, used: int) -> None:
         self.connection.add(do.ADD_LIST, list_number=list_number, used=used, changes=0)
 
-    def count_used(self, list_number: int, count: int, *, up_to: int) -> bool:
-        return (
-            self.connection.change(do.COUNT_USED, number=list_number, count=count, up_to=up_to) == 1
-        )
+    def take_entry(self, list_number: int, index: int, *, up_to: int) -> bool:
+        return self._run(do.TAKE_ENTRY, number=list_number, index=index, up_to=up_to) == 1
 
     def status_index_is_free(self, list_number: int, index: int) -> bool:
         return not self.connection.rows(do.INDEX_TAKEN, list_number=list_number, index=index)

@@ -34,17 +34,17 @@ _AHEAD_AT_MOST: Final = timedelta(seconds=30)
 _OTHERS_SHOW_WITHIN: Final = timedelta(seconds=1)
 
 
-def _newest_list(held: Held, count: int, up_to: int) -> int:
-    """Give the number of a list with room, its entries counted: the newest, or one after it.
+def _newest_list(held: Held, up_to: int) -> int:
+    """Give the number of a list with room: the newest, or one after it.
 
     The list that this worker knew is full, or another worker has begun the next, or
     there is none: the first of all, or one whose beginning was undone.
     """
     last = held.last_list()
-    if last is not None and held.count_used(last.number, count, up_to=up_to):
+    if last is not None and last.used < up_to:
         return last.number
     number = 1 if last is None else last.number + 1
-    held.add_list(number, count)
+    held.add_list(number, used=0)
     return number
 
 
@@ -129,22 +129,23 @@ class StatusLists:
         """Give a list's number and so many free entries of it, to be recorded with the credentials.
 
         A list is left for the next when three quarters are used, so that a free
-        entry is found in a few draws.
+        entry is found in a few draws. Entries that are asked for together lie in one list.
         """
-        up_to = self.size * 3 // 4
-        number = self._newest
-        if not held.count_used(number, count, up_to=up_to):
-            number = self._newest = _newest_list(held, count, up_to)
         taken: list[int] = []
         while len(taken) < count:
-            taken.append(self._free_index(held, number, taken, random))
-        return number, taken
+            taken.append(self._free_index(held, taken, random))
+        return self._newest, taken
 
-    def _free_index(self, held: Held, number: int, taken: Sequence[int], random: Random) -> int:
+    def _free_index(self, held: Held, taken: Sequence[int], random: Random) -> int:
+        up_to = self.size * 3 // 4
         for _ in range(_DRAWS):
             index = random_below(self.size, random)
-            if index not in taken and held.status_index_is_free(number, index):
+            if index in taken:
+                continue
+            if held.take_entry(self._newest, index, up_to=up_to + len(taken)):
                 return index
+            if not taken and held.status_index_is_free(self._newest, index):
+                self._newest = _newest_list(held, up_to)
         # At three quarters full, so many misses in a row are less likely than 1 in 10**24.
         raise Misuse("expected randomness that varies, found a source that repeats itself")
 

@@ -233,8 +233,12 @@ class Held(Protocol):
         """Begin a list with so many entries used."""
         ...
 
-    def count_used(self, list_number: int, count: int, *, up_to: int) -> bool:
-        """Count so many entries more as used; False when `up_to` are, or there is no such list."""
+    def take_entry(self, list_number: int, index: int, *, up_to: int) -> bool:
+        """Count one entry more as used, the one that a credential of this transaction gets.
+
+        False, and nothing changes, when that entry was allotted before, when `up_to` are
+        used, or when there is no such list.
+        """
         ...
 
     def status_index_is_free(self, list_number: int, index: int) -> bool:
