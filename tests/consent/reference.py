@@ -1,7 +1,7 @@
 """What may become of one grant, said a second time and as plainly as possible: for test_model.py.
 
 Each side is a `row`, which a restored database forgets, and what stands beside its
-keys, which nothing forgets. Every method says whether the party says yes.
+keys and in the journal, which nothing forgets. Every method says whether the party says yes.
 """
 
 from dataclasses import dataclass, field, replace
@@ -45,6 +45,7 @@ class CustodianSide:
     rules: Rules
     row: CustodianRow | None
     is_destroyed: bool = False
+    is_journaled: bool = False
     is_registered: bool = False
     reads: int = 0
     pause: Pause = NEVER_PAUSED
@@ -102,6 +103,8 @@ class CustodianSide:
         self._kept(now)
 
     def start(self) -> None:
+        if self.row is not None and self.is_journaled:
+            self.row = replace(self.row, state="ended")
         if self.row is None or self.row.state == "ended":
             self.is_destroyed = True
 
@@ -130,7 +133,7 @@ class CustodianSide:
         return self.row.state != "ended" and not self.is_destroyed
 
     def _end(self) -> None:
-        self.is_destroyed = True
+        self.is_destroyed = self.is_journaled = True
         if self.row is not None:
             self.row = replace(self.row, state="ended")
 

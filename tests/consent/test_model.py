@@ -651,14 +651,14 @@ def test_ten_thousand_random_steps_are_as_the_reference_says(
         trouble.add_note(f"COUNTERFOIL_SOAK_SEED={SEED}")
         raise
 
-    assert {
-        "read",
+    always = {"read", "paused at the custodian", "restored the custodian", "agreed: withdrawn"}
+    rarely = {
         "looked again",
         "looked too late",
-        "paused at the custodian",
         "paused at the receiver",
-        "restored the custodian",
         "restored the receiver",
-        "agreed: withdrawn",
+        "agreed: completed",
         "agreed: expired",
-    } <= machine.seen, sorted(machine.seen)
+        "agreed: terminated",
+    }
+    assert (always if SHARE > 1 else always | rarely) <= machine.seen, sorted(machine.seen)
