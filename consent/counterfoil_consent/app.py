@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.requests import parse_response_form
 from counterfoil_credentials.spec import REQUEST_MEDIA_TYPE
 from counterfoil_service.access import BearerKey
@@ -26,6 +27,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from counterfoil_consent.custodian import Custodian
 from counterfoil_consent.desk_routes import desk_routes
+from counterfoil_consent.event_routes import POLL_WAIT_S, custodian_events, receiver_events
 from counterfoil_consent.facts import Facts
 from counterfoil_consent.receiver import Receiver
 from counterfoil_consent.schemas import NewRequest, ReadRequest, purpose_of
@@ -44,8 +46,17 @@ async def _raw_body(request: Request) -> bytes:
 RawBody = Annotated[bytes, Depends(_raw_body)]
 
 
-def create_app(custodian: Custodian, *, sweep_every_s: float = SWEEP_EVERY_S) -> FastAPI:
-    """Give the custodian's app. It ends grants by its own clock while it runs."""
+def create_app(
+    custodian: Custodian,
+    *,
+    fetcher: Fetcher | None = None,
+    sweep_every_s: float = SWEEP_EVERY_S,
+    poll_wait_s: float = POLL_WAIT_S,
+) -> FastAPI:
+    """Give the custodian's app. It ends grants by its own clock while it runs.
+
+    With a fetcher it pushes events to the receivers that want them so; all may poll.
+    """
     app = FastAPI(
         title="Counterfoil custodian",
         lifespan=_sweeping(custodian.end_due, sweep_every_s),
@@ -53,6 +64,7 @@ def create_app(custodian: Custodian, *, sweep_every_s: float = SWEEP_EVERY_S) ->
         redoc_url=None,
     )
     install_error_handlers(app)
+    app.include_router(custodian_events(custodian, fetcher, poll_wait_s=poll_wait_s))
 
     @app.get("/custodian")
     def identity() -> JSONResponse:
@@ -113,6 +125,7 @@ def receiver_routes(
 ) -> APIRouter:
     """Give the routes of a receiver. Those marked with the key are for its own staff's systems."""
     routes = APIRouter(prefix="/consent", lifespan=_sweeping(receiver.end_due, sweep_every_s))
+    routes.include_router(receiver_events(receiver))
     staff = [Depends(BearerKey(back_office_key))]
 
     @routes.post("/requests", dependencies=staff)

@@ -12,11 +12,13 @@ end in the journal, before anybody is told of it.
 """
 
 import logging
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.dids import Did, did_jwk
 from counterfoil_credentials.errors import CounterfoilError, Refused, Unavailable
+from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.keys import Signer
 
 from counterfoil_consent.artefacts import (
@@ -34,6 +36,8 @@ from counterfoil_consent.key_folder import KeyFolder, KeyNote
 from counterfoil_consent.parties import CustodianParty
 from counterfoil_consent.replaying import replay
 from counterfoil_consent.sealing import OpeningKey, Role, open_share, seal_share
+from counterfoil_consent.set_poll import PollDesk
+from counterfoil_consent.set_push import Pusher, hear, letter_to
 from counterfoil_consent.states import Trigger
 from counterfoil_consent.store import (
     CustodianStore,
@@ -81,9 +85,11 @@ class Custodian:
         random: Random,
         lease_length: timedelta = LEASE_LENGTH,
         max_reservations: int = MAX_RESERVATIONS,
+        loopback_origins_unsafely: AbstractSet[str] = frozenset(),
     ) -> None:
         """Start over what is stored.
 
+        Receivers may be pushed to at the origins named here, on this machine: for development.
         Raises `Unavailable` when there are rows and the key folder is not the one
         that was in use: without it nobody may say which keys are destroyed. Without
         the journal that was in use, no grant is lent before its holder confirms it.
@@ -97,6 +103,12 @@ class Custodian:
         self._random = random
         self._lease_length = lease_length
         self._max_reservations = max_reservations
+        self.desk = PollDesk(
+            store.outbox,
+            audience=origin,
+            clock=clock,
+            loopback_origins_unsafely=loopback_origins_unsafely,
+        )
         self._keys.begin(is_new=store.is_empty())
         self.journal_name = replay(journal, store, keys, custodian=self.party.did, random=random)
         self._destroy_left_over()
@@ -222,8 +234,11 @@ class Custodian:
             token, grant_id=kept.grant_id, holder=kept.holder, audience=self.party.origin
         )
         found = self._keys.pause(kept.grant_id)
-        if found is not None and found >= pause:
+        if found is not None and found > pause:
             return found
+        # Before it holds: whatever happens between the two, the receiver is told.
+        receiver = kept.registration.receiver
+        self._store.outbox.put([letter_to(receiver, token, pause=pause)])
         return self._keys.add_pause(kept.grant_id, pause)
 
     def confirm(self, grant_id: str, token: str) -> None:
@@ -295,9 +310,12 @@ class Custodian:
         )
         if isinstance(row, Kept) and is_due(row, now):
             return self._finish(self._end_due(row, now))
+        letters = [] if note.receiver is None else [letter_to(note.receiver, token)]
         if row is not None:
-            return self._finish(self._store.end(named, event.trigger, whole_second(now)))
+            at = whole_second(now)
+            return self._finish(self._store.end(named, event.trigger, at, letters))
         # A restored database has forgotten the grant; what stands beside the key has not.
+        self._store.outbox.put(letters)
         return self._finish(
             Ended(
                 grant_id=named,
@@ -310,6 +328,14 @@ class Custodian:
                 statement=None,
             )
         )
+
+    def hear(self, token: str) -> None:
+        """Take an event that somebody passes on; see `set_push.hear`."""
+        hear(token, audience=self.party.origin, end=self.end, pause=self.pause)
+
+    def pusher(self, fetcher: Fetcher) -> Pusher:
+        """Give what tells receivers of the events that reached us."""
+        return Pusher(self._store.outbox, fetcher, clock=self._clock, random=self._random)
 
     def end_due(self) -> int:
         """End what is past its time and finish ends that a crash interrupted; give how many.

@@ -76,6 +76,9 @@ from counterfoil_consent.sealing import (
     open_bundle,
     open_share,
 )
+from counterfoil_consent.set_inbox import Inbox
+from counterfoil_consent.set_outbox import Letter
+from counterfoil_consent.set_push import Pusher, hear, letter_to
 from counterfoil_consent.spec import GRANT_QUERY_ID, GRANT_VCT
 from counterfoil_consent.states import (
     Active,
@@ -217,6 +220,10 @@ class Receiver:
             attestors=attestors,
             clock=clock,
         )
+        self.inbox = Inbox(
+            custodian, fetcher, signer=signer, clock=clock, random=random, hear=self.hear
+        )
+        self.pusher = Pusher(store.outbox, fetcher, clock=clock, random=random)
         self._keys.begin(is_new=store.is_empty())
         self._destroy_left_over()
         self._stop_restored()
@@ -373,6 +380,9 @@ class Receiver:
         custodian's reasons, or those of `verify_facts`) or `Unavailable`: without
         the custodian, the issuer's keys and the status there is no read.
         """
+        # What is known to be over needs nobody's word.
+        self._require_readable(self._grant(grant_id), purpose)
+        self.inbox.require_drained()
         grant = self._grant(grant_id)
         self._require_readable(grant, purpose)
         bundle = self._store.find_bundle(grant.grant_id)
@@ -469,7 +479,7 @@ class Receiver:
                 case _:
                     raise _ended()
 
-        found = self._advance(grant.grant_id, paused)
+        found = self._advance(grant.grant_id, paused, self._letters(grant, token, pause))
         return Pause(found.paused, isinstance(found.state, Suspended))
 
     def keep(self, facts: Facts, duty: Duty) -> Retained:
@@ -602,6 +612,24 @@ class Receiver:
             erase_within=ERASE_WITHIN,
             clock=self._clock,
         )
+
+    def hear(self, token: str) -> None:
+        """Take an event that somebody passes on; see `set_push.hear`."""
+        hear(token, audience=self.party.client_id, end=self.end, pause=self.pause)
+
+    def listen(self) -> None:
+        """Hear what waits at the custodian. Called every few seconds.
+
+        While it cannot be asked, no read begins.
+        """
+        try:
+            self.inbox.drain()
+        except Unavailable as trouble:
+            _LOG.warning("the custodian's events could not be heard: %s", trouble)
+
+    def events_endpoint(self) -> str:
+        """Give where the custodian may push events, for `inbox.configure`."""
+        return f"{self._origin}/consent/events"
 
     def summary(self) -> Summary:
         """Give how many grants are in force here, and how many have ended."""
@@ -738,7 +766,8 @@ class Receiver:
             )
             return replace(grant, state=grant.state.end(event.trigger, now), ending=ending)
 
-        grant = self._advance(grant_id, stopped)
+        letters = self._letters(self._grant(grant_id), token)
+        grant = self._advance(grant_id, stopped, letters)
         if grant.ending is None:
             raise _ended()
         return grant.ending.stop_notice
@@ -759,9 +788,12 @@ class Receiver:
         self._advance(grant_id, lambda newest: self._eraser.conclude(newest, gathered))
 
     def _advance(
-        self, grant_id: GrantId, change: Callable[[ReceivedGrant], ReceivedGrant | None]
+        self,
+        grant_id: GrantId,
+        change: Callable[[ReceivedGrant], ReceivedGrant | None],
+        letters: Sequence[Letter] = (),
     ) -> ReceivedGrant:
-        """Apply `change` to the newest row; ended rows hold no ciphertext."""
+        """Apply `change` to the newest row, and put `letters`; ended rows hold no ciphertext."""
         while True:
             before = self._grant(grant_id)
             after = change(before)
@@ -769,7 +801,7 @@ class Receiver:
                 return before
             is_live = isinstance(after.state, Granted)
             bundle = self._store.find_bundle(grant_id) if is_live else None
-            if self._store.advance(before, after, bundle):
+            if self._store.advance(before, after, bundle, letters):
                 return self._grant(grant_id)
 
     def _write_down(self, grant: ReceivedGrant, lease: Lease, role: str) -> None:
@@ -781,6 +813,20 @@ class Receiver:
             self._anchoring.add(grant.grant_id, Tag.ACCESS_LOG, digest_of(token))
         # Once more: whoever was told "stopped" meanwhile sees nothing opened after it.
         self._require_readable(self._grant(grant.grant_id), lease.purpose)
+
+    def _letters(
+        self, grant: ReceivedGrant, token: str, pause: Pause | None = None
+    ) -> list[Letter]:
+        """Give the event to whoever else holds something of the grant.
+
+        A recipient's endpoint is for the end alone: a pause stops our reads, and it has none.
+        """
+        custodian = self._custodian.party.origin
+        doors = {custodian: f"{custodian}/events"}
+        if pause is None:
+            recipients = grant.terms.recipients
+            doors.update((party.did, party.end_url(grant.grant_id)) for party in recipients)
+        return [letter_to(to, token, pause=pause, endpoint=at) for to, at in doors.items()]
 
     def _lease(self, grant: ReceivedGrant, purpose: Purpose, reader: OpeningKey) -> Lease:
         asked = LeaseRequest(
@@ -799,9 +845,13 @@ class Receiver:
                 asked_at=asked.asked_at,
             )
             self._accesses.ask(entry)
-        token = self._custodian.lease(
-            grant.grant_id, asked.sign(self._signer, audience=party.origin)
-        )
+        try:
+            token = self._custodian.lease(
+                grant.grant_id, asked.sign(self._signer, audience=party.origin)
+            )
+        except Unavailable:
+            self.inbox.lose()
+            raise
         lease = Lease.of_token(token, custodian=party.did, asked=asked, now=self._clock())
         if self._accesses is not None:
             self._accesses.answer(grant.grant_id, asked.request_id, lease.read)

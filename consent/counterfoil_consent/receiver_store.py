@@ -1,6 +1,7 @@
 """What a receiver remembers: requests it made, grants it holds, ciphertext while it may."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,6 +18,7 @@ from counterfoil_credentials.encoding import (
 
 from counterfoil_consent.ending import Ending
 from counterfoil_consent.retention import KeptSubset
+from counterfoil_consent.set_outbox import Letter, MemorySetOutbox, SetOutbox
 from counterfoil_consent.states import (
     Erased,
     Granted,
@@ -193,6 +195,11 @@ class Cursor:
 class ReceiverStore(Protocol):
     """Where a receiver's rows live. Every method is one transaction."""
 
+    @property
+    def outbox(self) -> SetOutbox:
+        """Where the letters of `advance` wait, in the same database."""
+        ...
+
     def is_empty(self) -> bool:
         """Say whether there is neither a request nor a grant."""
         ...
@@ -226,8 +233,17 @@ class ReceiverStore(Protocol):
         """Give a grant."""
         ...
 
-    def advance(self, before: ReceivedGrant, after: ReceivedGrant, bundle: bytes | None) -> bool:
-        """Replace `before` by `after` and set its ciphertext; False when somebody was faster."""
+    def advance(
+        self,
+        before: ReceivedGrant,
+        after: ReceivedGrant,
+        bundle: bytes | None,
+        letters: Sequence[Letter] = (),
+    ) -> bool:
+        """Replace `before` by `after` and set its ciphertext; False when somebody was faster.
+
+        `letters` go into the outbox with the change, or not at all without one.
+        """
         ...
 
     def find_bundle(self, grant_id: GrantId) -> bytes | None:
@@ -271,6 +287,7 @@ class MemoryReceiverStore:
         self._grants: dict[GrantId, ReceivedGrant] = {}
         self._bundles: dict[GrantId, bytes] = {}
         self._lock = threading.Lock()
+        self.outbox: SetOutbox = MemorySetOutbox()
 
     def is_empty(self) -> bool:
         with self._lock:
@@ -313,7 +330,13 @@ class MemoryReceiverStore:
         with self._lock:
             return self._grants.get(grant_id)
 
-    def advance(self, before: ReceivedGrant, after: ReceivedGrant, bundle: bytes | None) -> bool:
+    def advance(
+        self,
+        before: ReceivedGrant,
+        after: ReceivedGrant,
+        bundle: bytes | None,
+        letters: Sequence[Letter] = (),
+    ) -> bool:
         with self._lock:
             found = self._grants[before.grant_id]
             if found.revision != before.revision:
@@ -323,6 +346,7 @@ class MemoryReceiverStore:
                 self._bundles.pop(before.grant_id, None)
             else:
                 self._bundles[before.grant_id] = bundle
+            self.outbox.put(letters)
             return True
 
     def find_bundle(self, grant_id: GrantId) -> bytes | None:

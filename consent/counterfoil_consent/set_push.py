@@ -202,7 +202,8 @@ class Pusher:
             # The address itself may not be asked: nobody there will ever answer.
             return self._fail(round_, "an address that may not be asked", timedelta())
         now = self._clock()
-        if answer.status == 202:
+        # 202 says the standard; a recipient may answer with its erasure receipt at once.
+        if 200 <= answer.status < 300:
             return self._outbox.delivered(round_, letter.event_id, now, now + LEASE)
         error = _error_in(answer)
         if error is None:

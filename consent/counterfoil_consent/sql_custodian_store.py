@@ -4,6 +4,7 @@
 process which read was the last and which end was first; what was answered is on disk.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from counterfoil_consent import sql_set_outbox
 from counterfoil_consent.artefacts import Registration
 from counterfoil_consent.custodian_migrations import FOLDER, HEAD
 from counterfoil_consent.custodian_tables import GRANTS, JOURNAL, METADATA, READS
+from counterfoil_consent.set_outbox import Letter, SetOutbox
+from counterfoil_consent.sql_set_outbox import SqlSetOutbox, put_letters
 from counterfoil_consent.states import Trigger
 from counterfoil_consent.store import Custody, Ended, Kept, Reserved
 from counterfoil_consent.terms import Purpose
@@ -141,6 +144,7 @@ class SqlCustodianStore:
 
     def __init__(self, where: Path | str) -> None:
         self.database = Database.open(where, MIGRATIONS)
+        self.outbox: SetOutbox = SqlSetOutbox(self.database)
 
     def close(self) -> None:
         """Close the database."""
@@ -212,9 +216,12 @@ class SqlCustodianStore:
             found = _find(connection, grant_id)
             return found.reads if isinstance(found, Kept) else None
 
-    def end(self, grant_id: GrantId, trigger: Trigger, at: datetime) -> Custody | None:
+    def end(
+        self, grant_id: GrantId, trigger: Trigger, at: datetime, letters: Sequence[Letter] = ()
+    ) -> Custody | None:
         with self.database.transaction() as connection:
-            connection.change(_END, this=grant_id, because=trigger.value, at=seconds(at))
+            if connection.change(_END, this=grant_id, because=trigger.value, at=seconds(at)):
+                put_letters(connection, letters)
             return _find(connection, grant_id)
 
     def state_destruction(self, grant_id: GrantId, statement: str) -> Custody | None:

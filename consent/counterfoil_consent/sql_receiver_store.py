@@ -4,6 +4,7 @@
 schema, of its own, also where the brand or the shop that mounts the receiver has one.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,8 @@ from counterfoil_consent.receiver_store import (
     Summary,
 )
 from counterfoil_consent.receiver_tables import GRANTS, LIVE, METADATA, REQUESTS
+from counterfoil_consent.set_outbox import Letter, SetOutbox
+from counterfoil_consent.sql_set_outbox import SqlSetOutbox, put_letters
 from counterfoil_consent.sqlite_file import fold_in
 from counterfoil_consent.states import Granted, name_of
 from counterfoil_consent.wire import Digest, GrantId, seconds
@@ -137,6 +140,7 @@ class SqlReceiverStore:
 
     def __init__(self, where: Path | str) -> None:
         self.database = Database.open(where, MIGRATIONS)
+        self.outbox: SetOutbox = SqlSetOutbox(self.database)
         self._file = None if isinstance(where, str) and "://" in where else Path(where)
 
     def close(self) -> None:
@@ -196,7 +200,13 @@ class SqlReceiverStore:
         with self.database.reading() as connection:
             return _grant(connection, grant_id)
 
-    def advance(self, before: ReceivedGrant, after: ReceivedGrant, bundle: bytes | None) -> bool:
+    def advance(
+        self,
+        before: ReceivedGrant,
+        after: ReceivedGrant,
+        bundle: bytes | None,
+        letters: Sequence[Letter] = (),
+    ) -> bool:
         with self.database.transaction() as connection:
             changed = connection.change(
                 _ADVANCE,
@@ -205,6 +215,8 @@ class SqlReceiverStore:
                 sealed=None if bundle is None else b64url(bundle),
                 **_changing(after, before.revision + 1),
             )
+            if changed:
+                put_letters(connection, letters)
             return changed == 1
 
     def find_bundle(self, grant_id: GrantId) -> bytes | None:

@@ -183,12 +183,6 @@ _TAKE_ONCE: Final = Statement(
 _FORGET_REQUESTS: Final = Statement(delete(REQUESTS).where(REQUESTS.c.until <= bindparam("moment")))
 
 
-def add_tables(metadata: MetaData) -> None:
-    """Add this module's tables to a service's own."""
-    for table in (LETTERS, DESTINATIONS, REQUESTS):
-        table.to_metadata(metadata)
-
-
 def put_letters(connection: Connection, letters: Sequence[Letter]) -> None:
     """Write letters within the transaction of what they tell. See `SetOutbox.put`."""
     for letter in letters:

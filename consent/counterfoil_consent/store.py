@@ -6,6 +6,7 @@ An `Ended` row stays for ever and holds no share.
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, TypeAlias
@@ -13,6 +14,7 @@ from typing import Protocol, TypeAlias
 from counterfoil_credentials.dids import Did
 
 from counterfoil_consent.artefacts import Registration
+from counterfoil_consent.set_outbox import Letter, MemorySetOutbox, SetOutbox
 from counterfoil_consent.states import Trigger
 from counterfoil_consent.tombstone_journal import Mark
 from counterfoil_consent.wire import Digest, GrantId, whole_second
@@ -72,6 +74,11 @@ Custody: TypeAlias = Reserved | Kept | Ended
 class CustodianStore(Protocol):
     """Where the custodian's rows live. Every method is one transaction."""
 
+    @property
+    def outbox(self) -> SetOutbox:
+        """Where the letters of `end` wait, in the same database."""
+        ...
+
     def is_empty(self) -> bool:
         """Say whether there is no row at all."""
         ...
@@ -110,8 +117,13 @@ class CustodianStore(Protocol):
         """
         ...
 
-    def end(self, grant_id: GrantId, trigger: Trigger, at: datetime) -> Custody | None:
-        """Turn the row into `Ended` and drop its share; an `Ended` row stays as it is."""
+    def end(
+        self, grant_id: GrantId, trigger: Trigger, at: datetime, letters: Sequence[Letter] = ()
+    ) -> Custody | None:
+        """Turn the row into `Ended` and drop its share; an `Ended` row stays as it is.
+
+        `letters` go into the outbox with the change, or not at all without one.
+        """
         ...
 
     def state_destruction(self, grant_id: GrantId, statement: str) -> Custody | None:
@@ -150,6 +162,7 @@ class MemoryStore:
         self._mark: Mark | None = None
         self._requests: set[tuple[GrantId, str]] = set()
         self._lock = threading.Lock()
+        self.outbox: SetOutbox = MemorySetOutbox()
 
     def is_empty(self) -> bool:
         with self._lock:
@@ -203,15 +216,14 @@ class MemoryStore:
             self._rows[grant_id] = replace(found, reads=reads + 1, last_read_at=read_at)
             return reads + 1
 
-    def end(self, grant_id: GrantId, trigger: Trigger, at: datetime) -> Custody | None:
+    def end(
+        self, grant_id: GrantId, trigger: Trigger, at: datetime, letters: Sequence[Letter] = ()
+    ) -> Custody | None:
         with self._lock:
-            match self._rows.get(grant_id):
-                case Kept() as kept:
-                    self._rows[grant_id] = _ended(kept, trigger, at)
-                case Reserved() as reserved:
-                    self._rows[grant_id] = _ended(reserved, trigger, at)
-                case _:
-                    pass
+            found = self._rows.get(grant_id)
+            if isinstance(found, Kept | Reserved):
+                self._rows[grant_id] = _ended(found, trigger, at)
+                self.outbox.put(letters)
             return self._rows.get(grant_id)
 
     def state_destruction(self, grant_id: GrantId, statement: str) -> Custody | None:

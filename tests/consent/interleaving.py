@@ -78,6 +78,9 @@ class Watched:
 
     def __getattr__(self, name: str) -> object:
         method = getattr(self._inner, name)
+        if not callable(method):
+            # A part, such as a store's outbox: its calls wait too.
+            return Watched(method, self._scheduler)
 
         def call(*arguments: object, **named: object) -> object:
             self._scheduler.point()

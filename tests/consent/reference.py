@@ -15,6 +15,8 @@ GRANT_AGE = timedelta(minutes=30)
 RESERVATION = timedelta(hours=24)
 REQUEST_KEPT = timedelta(hours=1)
 NEVER_PAUSED = Pause(0, is_suspended=False)
+Told = Pause | tuple[Trigger, str]
+"""What the custodian still has to tell the receiver: a pause, or an end and who made it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class CustodianSide:
     is_registered: bool = False
     reads: int = 0
     pause: Pause = NEVER_PAUSED
+    queue: tuple[Told, ...] = ()
 
     def register(self, now: datetime) -> bool:
         if self.row is None or not self._is_in_force(now):
@@ -85,12 +88,16 @@ class CustodianSide:
     def pause_by(self, word: Pause, by: str, now: datetime) -> bool:
         if self._kept(now) is None or by != "holder":
             return False
-        self.pause = max(self.pause, word)
+        if word >= self.pause:
+            self.pause = word
+            self.queue = (*(told for told in self.queue if not isinstance(told, Pause)), word)
         return True
 
-    def end(self, trigger: Trigger, by: str) -> bool:
+    def end(self, trigger: Trigger, by: str, now: datetime) -> bool:
         if by not in self._may(trigger):
             return False
+        if self.row is None or (self._is_before_its_end(now) and self.is_registered):
+            self.queue = (*self.queue, (trigger, by))
         self._end()
         return True
 
@@ -124,11 +131,16 @@ class CustodianSide:
             return None
         return self.row if self.row.state == "kept" else None
 
+    def _is_before_its_end(self, now: datetime) -> bool:
+        assert self.row is not None
+        is_used_up = self.rules.is_single_use and self.row.reads > 0
+        is_over = self.row.state == "kept" and (now >= self.rules.ends_at or is_used_up)
+        return self.row.state != "ended" and not is_over
+
     def _is_in_force(self, now: datetime) -> bool:
         if self.row is None:
             return False
-        is_used_up = self.rules.is_single_use and self.row.reads > 0
-        if self.row.state == "kept" and (now >= self.rules.ends_at or is_used_up):
+        if not self._is_before_its_end(now):
             self._end()
         return self.row.state != "ended" and not self.is_destroyed
 
@@ -189,7 +201,11 @@ class ReceiverSide:
         return self.row.state in LIVE
 
     def may_ask_for_a_lease(self, now: datetime) -> bool:
-        return self.state == "active" and not self.is_destroyed and now < self.rules.ends_at
+        return self.is_readable(now) and not self.is_destroyed
+
+    def is_readable(self, now: datetime) -> bool:
+        """Whether nothing that the receiver knows is against a read."""
+        return self.state == "active" and now < self.rules.ends_at
 
     def pause_by(self, word: Pause, by: str) -> bool:
         if self.row is None or by != "holder" or self.row.state not in ("active", "suspended"):
@@ -199,7 +215,14 @@ class ReceiverSide:
             self.row = replace(self.row, state=state, paused=word.sequence)
         return True
 
-    def end(self, trigger: Trigger, by: str, *, is_custodian_there: bool) -> bool:
+    def hear(self, told: Told, now: datetime) -> None:
+        """Take what the custodian had to tell."""
+        if isinstance(told, Pause):
+            self.pause_by(told, "holder")
+        else:
+            self.end(*told, now, is_custodian_there=True)
+
+    def end(self, trigger: Trigger, by: str, now: datetime, *, is_custodian_there: bool) -> bool:
         may = {
             Trigger.WITHDRAWN: {"holder"},
             Trigger.COMPLETED: {self.rules.completer},
@@ -209,7 +232,7 @@ class ReceiverSide:
             return False
         if self.row.state in LIVE:
             self.row = replace(self.row, state="ended", ending=(trigger, by))
-        self._finish(is_custodian_there=is_custodian_there)
+        self._finish(now, is_custodian_there=is_custodian_there)
         return True
 
     def sweep(self, now: datetime, *, is_custodian_there: bool) -> None:
@@ -225,18 +248,18 @@ class ReceiverSide:
             # The receiver cannot sign for the clock: it tells the custodian that it stops.
             ending = (Trigger.TERMINATED, "receiver")
             self.row = replace(self.row, state="ended", ending=ending)
-        self._finish(is_custodian_there=is_custodian_there)
+        self._finish(now, is_custodian_there=is_custodian_there)
 
     def start(self) -> None:
         if self.row is None or self.row.state == "ended":
             self.is_destroyed = True
 
-    def _finish(self, *, is_custodian_there: bool) -> None:
+    def _finish(self, now: datetime, *, is_custodian_there: bool) -> None:
         assert self.row is not None
         self.is_destroyed = True
         if self.row.has_statement or not is_custodian_there:
             return
         assert self.row.ending is not None
         # A statement that names no digest, of a grant never registered, is none.
-        is_stated = self.custodian.end(*self.row.ending) and self.custodian.is_registered
+        is_stated = self.custodian.end(*self.row.ending, now) and self.custodian.is_registered
         self.row = replace(self.row, has_statement=is_stated)

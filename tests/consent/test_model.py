@@ -129,6 +129,7 @@ class ConsentMachine(RuleBasedStateMachine):
         self.lives: list[Life] = []
         self.backups: dict[str, dict[str, object]] = {}
         self.away: set[str] = set()
+        self.is_drained = False
         self.numbers = itertools.count()
         self._record_leases()
 
@@ -256,7 +257,7 @@ class ConsentMachine(RuleBasedStateMachine):
         block.__exit__(None, None, None)
         if life.custodian.rules.is_single_use:
             there = "custodian" not in self.away
-            life.receiver.end(Trigger.COMPLETED, "receiver", is_custodian_there=there)
+            life.receiver.end(Trigger.COMPLETED, "receiver", self.clock(), is_custodian_there=there)
             life.over.add("receiver")
 
     @precondition(lambda self: self.lives)
@@ -363,7 +364,8 @@ class ConsentMachine(RuleBasedStateMachine):
         target = self.folder / f"{party}-{next(self.numbers)}"
         self.street.back_up(party, target)
         rows = {life.grant_id: self._side(life, party).row for life in self.lives}
-        self.backups[party] = {"target": target, "rows": rows}
+        queues = {life.grant_id: life.custodian.queue for life in self.lives}
+        self.backups[party] = {"target": target, "rows": rows, "queues": queues}
         self._start()
 
     @precondition(lambda self: self.backups)
@@ -378,6 +380,8 @@ class ConsentMachine(RuleBasedStateMachine):
         copytree(str(backup["target"]), self.street.folder / party)
         for life in self.lives:
             self._side(life, party).row = backup["rows"].get(life.grant_id)  # type: ignore[attr-defined]  # the rows of that side
+            if party == "custodian":
+                life.custodian.queue = backup["queues"].get(life.grant_id, ())  # type: ignore[attr-defined]  # as above
         self._start()
         self.seen.add(f"restored the {party}")
 
@@ -497,7 +501,10 @@ class ConsentMachine(RuleBasedStateMachine):
     def _read(self, life: Life) -> tuple[AbstractContextManager[Facts], Facts, datetime] | None:
         """Enter the block of a read; give it, and until when it may be used."""
         now = self.clock()
-        asked = life.receiver.may_ask_for_a_lease(now) and "custodian" not in self.away
+        self._drain_before(life, now)
+        asked = life.receiver.may_ask_for_a_lease(now)
+        if asked and "custodian" in self.away:
+            asked = self.is_drained = False
         self.request_ids.clear()
         block = self.street.receiver.read(life.grant_id, BENEFITS)
         try:
@@ -521,7 +528,20 @@ class ConsentMachine(RuleBasedStateMachine):
         until = min(now + timedelta(seconds=60), life.custodian.rules.ends_at)
         return block, facts, until
 
+    def _drain_before(self, life: Life, now: datetime) -> None:
+        """Let the receiver hear what it missed, as it does before a read."""
+        if self.is_drained or not life.receiver.is_readable(now) or "custodian" in self.away:
+            return
+        for each in self.lives:
+            queue, each.custodian.queue = each.custodian.queue, ()
+            for told in queue:
+                each.receiver.hear(told, now)
+        self.is_drained = True
+        if not life.receiver.is_readable(now):
+            self.seen.add("heard before a read")
+
     def _start(self) -> None:
+        self.is_drained = False
         self.street.start()
         self._record_leases()
         self.away.clear()
@@ -567,13 +587,13 @@ class ConsentMachine(RuleBasedStateMachine):
             url = f"{CUSTODIAN}/grants/{life.grant_id}/end"
 
             def does(now: datetime) -> bool:
-                return life.custodian.end(trigger, by)
+                return life.custodian.end(trigger, by, now)
         else:
             url = life.package.granted.agreement.terms.withdrawal_url(life.grant_id)
 
             def does(now: datetime) -> bool:
                 there = "custodian" not in self.away
-                return life.receiver.end(trigger, by, is_custodian_there=there)
+                return life.receiver.end(trigger, by, now, is_custodian_there=there)
 
         return Paper(party, url, token.encode(), "application/jwt", does)
 

@@ -114,6 +114,16 @@ def test_sends_each_event_once_in_order_and_as_what_it_is(post: Post) -> None:
     assert post.outbox.counts().waiting == 0
 
 
+@pytest.mark.parametrize("code", [200, 202, 204])
+def test_every_kind_of_yes_is_one(post: Post, code: int) -> None:
+    post.put(1)
+    post.shop.answers = [status(code, b'{"erasure_receipt":"a.b.c"}')]
+
+    post.pusher.push_all()
+
+    assert post.outbox.counts().waiting == 0
+
+
 @pytest.mark.parametrize("code", [*SetErrorCode, "something_new"])
 def test_an_event_that_is_refused_is_kept_to_be_seen_and_the_next_one_goes(
     post: Post, code: str
@@ -141,8 +151,6 @@ def test_what_a_stranger_writes_into_its_refusal_is_cut_and_shown_on_one_line(po
 @pytest.mark.parametrize(
     "answer",
     [
-        status(200),
-        status(204),
         status(301, location="https://other.example/events"),
         status(307, location="https://other.example/events"),
         status(400),
@@ -514,9 +522,7 @@ def test_a_hostile_door_costs_one_bounded_attempt_and_keeps_its_letter(
 
 
 @pytest.mark.loopback
-def test_doors_that_hang_do_not_hold_up_one_that_answers(
-    post: Post, open_doors: ExitStack
-) -> None:
+def test_doors_that_hang_do_not_hold_up_one_that_answers(post: Post, open_doors: ExitStack) -> None:
     hanging = stranger(open_doors, _hangs)
     heard = threading.Event()
 
