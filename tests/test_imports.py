@@ -46,11 +46,12 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": (
         "*/sql_*.py",
         "*/tables.py",
+        "*/*_tables.py",
         "counterfoil_service/*.py",
-        "migrations/*.py",
+        "*migrations/*.py",
         "versions/*.py",
     ),
-    "alembic": ("counterfoil_service/migrations.py", "migrations/*.py", "versions/*.py"),
+    "alembic": ("counterfoil_service/migrations.py", "*migrations/*.py", "versions/*.py"),
     "psycopg": ("counterfoil_service/*.py",),
     "apsw": ("counterfoil_wallet/*store.py",),
     # Keys in hardware, and encrypted messages.
