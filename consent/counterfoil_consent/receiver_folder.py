@@ -8,16 +8,17 @@
         issuers={"https://audio.example/types/warranty": ["https://audio.example"]},
     )
 
-The folder holds `receiver-key.pem`, `custodian.json`, `consent.sqlite3` (unless the rows are
-in PostgreSQL) and the folders `sealing-keys` and `kept-keys`, which nothing may ever copy.
-What a receiver asks, for how long and for what, each `Wish` decides: there is no default
-for any of it.
+The folder holds `receiver-key.pem`, `custodian.json` and `consent.sqlite3` (unless the rows are
+in PostgreSQL). No backup may have what else is in it: `access-events.sqlite3`, the chain of
+what was opened, and the folders `sealing-keys` and `kept-keys`. What a receiver asks, for how
+long and for what, each `Wish` decides: there is no default for any of it.
 """
 
 import os
 import secrets
 import weakref
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -33,11 +34,13 @@ from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
 from counterfoil_consent.key_folder import FileKeyFolder
 from counterfoil_consent.parties import CustodianParty
 from counterfoil_consent.receiver import Receiver
+from counterfoil_consent.sql_access_log import SqlAccessEvents
 from counterfoil_consent.sql_accesses import SqlAccesses
 from counterfoil_consent.sql_receiver_store import SqlReceiverStore
 from counterfoil_consent.systems import RegisteredSystem
 
 DATABASE: Final = "consent.sqlite3"
+ACCESS_EVENTS: Final = "access-events.sqlite3"
 SIGNING_KEY: Final = "receiver-key.pem"
 SEALING_KEYS: Final = "sealing-keys"
 KEPT_KEYS: Final = "kept-keys"
@@ -62,8 +65,10 @@ def open_receiver(
     to believe by credential type (`vct` to issuer URLs), with the keys that they publish;
     a credential that they have revoked is not read. `database` is a `postgresql://` URL for
     rows that several processes share. Without `fetcher`, public HTTPS addresses alone are
-    reached. `systems` are where else facts lie in your house, and erase at an end too. Each
-    read is logged beside the rows.
+    reached. `systems` are where else facts lie in your house, and erase at an end too.
+
+    Each read is logged beside the rows, and written down for the customer before it gives
+    anything.
 
     Raises `Misuse` for another custodian than the folder's, `Unavailable` when the custodian
     cannot be asked the first time, or as `Receiver` does.
@@ -72,8 +77,11 @@ def open_receiver(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     trust = FetchedIssuerKeys(network, {vct: tuple(urls) for vct, urls in issuers.items()})
     party = _custodian(folder / CUSTODIAN, custodian, network)
-    store = SqlReceiverStore(folder / DATABASE if database is None else database)
-    try:
+    with ExitStack() as opened:
+        store = SqlReceiverStore(folder / DATABASE if database is None else database)
+        opened.callback(store.close)
+        access_events = SqlAccessEvents(folder / ACCESS_EVENTS)
+        opened.callback(access_events.close)
         receiver = Receiver(
             origin=origin,
             name=name,
@@ -88,14 +96,12 @@ def open_receiver(
             random=secrets.token_bytes,
             systems=systems,
             accesses=SqlAccesses(store.database),
+            access_events=access_events,
             kept_keys=FileKeyFolder(folder / KEPT_KEYS),
         )
-    except BaseException:
-        store.close()
-        raise
-    # Whoever holds the receiver holds the database: it closes when the last one lets go.
-    weakref.finalize(receiver, store.close)
-    return receiver
+        # Whoever holds the receiver holds the databases: they close when the last one lets go.
+        weakref.finalize(receiver, opened.pop_all().close)
+        return receiver
 
 
 def _custodian(path: Path, origin: str, fetcher: Fetcher) -> CustodianParty:
