@@ -224,6 +224,7 @@ def _erasure(erased: Erased) -> JsonObject:
         "@type": "dpv:Erase",
         "counterfoil:level": erased.level.name,
         "dpv:isIndicatedAtTime": moment(erased.erased_at),
+        "counterfoil:lacks": [lack.what.value for lack in erased.lacks],
         "counterfoil:retained": [_retained(item) for item in erased.retained],
     }
 

@@ -35,10 +35,13 @@ from counterfoil_consent.export import (
 )
 from counterfoil_consent.export_terms import GDPR_PLACES
 from counterfoil_consent.laws import ClaimKind
+from counterfoil_consent.states import Lack, Missing
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import Json, JsonObject, compact_json
 from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_credentials.keys import MemorySigner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyshacl import validate  # pyright: ignore[reportUnknownVariableType]  # half typed
 from rdflib import Graph, URIRef
 from rdflib.namespace import SH
@@ -252,6 +255,32 @@ def test_a_member_that_says_too_little_fails_its_row(
     assert row in failing(record)
 
 
+AGREED = st.fixed_dictionaries(
+    {
+        "purpose": st.sampled_from(Purpose),
+        "operations": st.lists(st.sampled_from(Operation), min_size=1, unique=True),
+        "completion": st.none() | st.sampled_from(CompletionKind).map(lambda k: Completion(kind=k)),
+        "recipients": st.sampled_from([(), (COURIER,)]),
+        "authority": st.sampled_from([None, BAKER]),
+        "jurisdiction": st.sampled_from(sorted(GDPR_PLACES)) | st.text(min_size=2, max_size=35),
+        "max_reads": st.integers(1, 100_000),
+    }
+)
+
+
+@given(agreed=AGREED)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_agreed_the_record_fulfils_each_row(
+    active: Active, agreed: dict[str, Any]
+) -> None:
+    terms = replace(active.agreement.terms, **agreed)
+
+    record = record_of(Active(replace(active.agreement, terms=terms), active.receipt))
+
+    assert failing(record) == set()
+    assert of_dpv(named_in(record[PROCESS])) <= listed()
+
+
 def test_pauses_stand_between_the_beginning_and_the_end(
     street_in_memory: Street, active: Active
 ) -> None:
@@ -287,13 +316,13 @@ def test_each_end_names_its_state_and_who_said_so(street_in_memory: Street, acti
     assert last(active.expire()) == (ConsentStatus.EXPIRED, terms.custodian.did)
 
 
-def test_what_a_law_keeps_stands_in_the_record_with_its_end(
+def test_what_a_law_keeps_and_what_the_proof_lacks_stand_in_the_record(
     street_in_memory: Street, active: Active
 ) -> None:
     at = street_in_memory.clock.advance(DAY)
     erased = active.withdraw(at).erase(at, Level.E2)
     kept = Retained(claims=(FRAME,), kind=ClaimKind.PURCHASE, law="a law", until=at + DAY)
-    erased = replace(erased, retained=(kept,))
+    erased = replace(erased, retained=(kept,), lacks=(Lack(Missing.LEASE_LOG),))
 
     record = record_of(erased)
 
@@ -302,6 +331,7 @@ def test_what_a_law_keeps_stands_in_the_record_with_its_end(
     assert erasure["counterfoil:level"] == "E2"
     (retained,) = cast("list[JsonObject]", erasure["counterfoil:retained"])
     assert retained["counterfoil:law"] == "a law"
+    assert erasure["counterfoil:lacks"] == ["closed-lease-log"]
 
 
 def test_no_claim_value_is_in_a_record_or_a_receipt(

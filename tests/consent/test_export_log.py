@@ -18,6 +18,8 @@ from counterfoil_consent.export_log import (
 )
 from counterfoil_credentials.encoding import JsonObject, b64url, from_b64url
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
+from hypothesis import given
+from hypothesis import strategies as st
 from jwcrypto.jwe import JWE  # type: ignore[import-untyped]  # it ships no types
 from jwcrypto.jwk import JWK  # type: ignore[import-untyped]  # it ships no types
 
@@ -185,6 +187,12 @@ def test_a_header_that_asks_for_more_than_the_standard_is_refused_before_any_wor
 @pytest.mark.parametrize("text", ["", "a.b", "....", "a.b.c.d.e", "ä.b.c.d.e"])
 def test_what_is_no_log_is_malformed(text: str) -> None:
     with pytest.raises(Malformed):
+        read_log(text, PASSPHRASE)
+
+
+@given(text=st.text() | st.binary(max_size=400).map(lambda raw: f"{b64url(raw)}...."))
+def test_whatever_the_file_is_it_is_refused_with_a_reason(text: str) -> None:
+    with pytest.raises((Malformed, Refused)):
         read_log(text, PASSPHRASE)
 
 
