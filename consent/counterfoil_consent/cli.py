@@ -1,95 +1,125 @@
 """`counterfoil consent …`: run a custodian over one folder.
 
-    counterfoil consent serve DIR [--port N] [--public-url URL]
-    counterfoil consent backup DIR TARGET
+    counterfoil consent init DIR [--public-url URL] [--database URL] [--journal FILE]
+    counterfoil consent serve DIR [--port N]           the service; DIR remembers where
+    counterfoil consent backup DIR TARGET              without one-time keys and journal
 
-DIR holds `custodian.sqlite3` and, readable by their owner alone,
-`signing-key.pem` and the folder `one-time-keys`. `backup` copies the first two
-into the new folder TARGET, also while the service runs; nothing may ever copy
-the last: a share whose key is gone must stay closed.
+`custodian_folder.py` says what is in DIR. Exit status: 0 done, 1 not as it must be, 2
+misused, 3 could not be found out.
 """
 
 import argparse
-import os
-import secrets
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from counterfoil_credentials.errors import CounterfoilError
-from counterfoil_credentials.key_file import load_or_create_signer
+from counterfoil_credentials.errors import CounterfoilError, Misuse, Unavailable
 
-from counterfoil_consent.custodian import Custodian
-from counterfoil_consent.key_folder import FileKeyFolder
-from counterfoil_consent.tombstone_journal import FileTombstoneJournal
-
-DATABASE: Final = "custodian.sqlite3"
-SIGNING_KEY: Final = "signing-key.pem"
-KEY_FOLDER: Final = "one-time-keys"
-JOURNAL: Final = "tombstones.journal"
+_DONE: Final = 0
+_BROKEN: Final = 1
+_MISUSED: Final = 2
+_UNKNOWN: Final = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status: 0 done, 1 not as it must be, 2 misused."""
+    """Run one command and give its exit status."""
+    given = _parser().parse_args(arguments)
+    run = {"init": _init, "serve": _serve, "backup": _back_up}[given.command]
+    try:
+        return run(given)
+    except Misuse as error:
+        return _told(given, error, _MISUSED)
+    except Unavailable as error:
+        return _told(given, error, _UNKNOWN)
+    except (CounterfoilError, OSError) as error:
+        return _told(given, error, _BROKEN)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="counterfoil consent", description="Keep consent.")
     commands = parser.add_subparsers(dest="command", required=True)
+    init = commands.add_parser("init", help="make a custodian's folder")
+    init.add_argument("dir", type=Path)
+    init.add_argument("--public-url", help="its https origin; without, it stays on this machine")
+    init.add_argument("--database", help="a postgresql:// URL instead of a SQLite file")
+    init.add_argument("--journal", help="the journal of ends, best on another disk")
     serve = commands.add_parser("serve", help="run a custodian on loopback")
     serve.add_argument("dir", type=Path)
-    serve.add_argument("--port", type=int, help="the port; a free one when it is taken")
+    serve.add_argument("--port", type=int, help="the port; the last one, or a free one")
     serve.add_argument("--public-url", help="the custodian's origin; default: where it listens")
     backup = commands.add_parser("backup", help="copy database and signing key, never the keys")
     backup.add_argument("dir", type=Path)
     backup.add_argument("target", type=Path, help="a folder that is not there yet")
-    given = parser.parse_args(arguments)
-    try:
-        if given.command == "backup":
-            return _back_up(given.dir, given.target)
-        return _serve(given.dir, given.port, given.public_url)
-    except (CounterfoilError, OSError) as error:
-        print(f"counterfoil consent {given.command}: {error}", file=sys.stderr)
-        return 1
+    return parser
 
 
-def _back_up(folder: Path, target: Path) -> int:
-    from counterfoil_consent.sqlite_file import back_up
+def _init(given: argparse.Namespace) -> int:
+    from counterfoil_consent.custodian_folder import CustodianFolder
+    from counterfoil_consent.custodian_settings import CustodianSettings
 
-    # Nothing is made before it is known that there is something to copy.
-    signing_key = (folder / SIGNING_KEY).read_bytes()
-    target.mkdir(mode=0o700, parents=True)
-    back_up(folder / DATABASE, target / DATABASE)
-    descriptor = os.open(target / SIGNING_KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(signing_key)
-        file.flush()
-        os.fsync(file.fileno())
-    print(f"custodian copied to {target}, without its one-time keys")
-    return 0
-
-
-def _serve(folder: Path, port: int | None, public_url: str | None) -> int:
-    from counterfoil_service.serving import bind, serve
-
-    from counterfoil_consent.app import create_app
-    from counterfoil_consent.sql_custodian_store import SqlCustodianStore
-
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with bind(port) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        store = SqlCustodianStore(folder / DATABASE)
-        custodian = Custodian(
-            origin=public_url or address,
-            signer=load_or_create_signer(folder / SIGNING_KEY),
-            store=store,
-            keys=FileKeyFolder(folder / KEY_FOLDER),
-            journal=FileTombstoneJournal(folder / JOURNAL),
-            clock=lambda: datetime.now(UTC),
-            random=secrets.token_bytes,
+    CustodianFolder(given.dir).make(
+        CustodianSettings(
+            public_url=given.public_url,
+            develops=given.public_url is None,
+            database=given.database,
+            journal=given.journal,
         )
-        print(f"custodian {custodian.party.origin} listens on {address}", flush=True)
-        try:
-            serve(create_app(custodian), listener=listener, lifeline=None)
-        finally:
-            store.close()
-    return 0
+    )
+    print(f"{given.dir} is ready. Next:\n  counterfoil consent serve {given.dir}")
+    return _DONE
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from counterfoil_service.serving import bind, bind_exactly, serve
+
+    from counterfoil_consent.custodian_folder import CustodianFolder
+    from counterfoil_consent.operating import operated_app
+
+    folder = CustodianFolder(given.dir)
+    folder.require_made(given.public_url)
+    # What cannot be its origin is refused before a port is taken.
+    folder.url(given.public_url, "http://127.0.0.1")
+    last = folder.last_port()
+    # A port that was asked for is the one that others were told: nothing moves it.
+    socket = bind(last) if given.port is None else bind_exactly(given.port)
+    with socket as listener:
+        port = listener.getsockname()[1]
+        if given.port is None and last not in (None, port):
+            moved = f"port {last} is in use; it listens on {port} instead"
+            print(f"counterfoil consent serve: {moved}", file=sys.stderr)
+        address = f"http://127.0.0.1:{port}"
+        url = folder.url(given.public_url, address)
+        with folder.open(url) as opened:
+            app = operated_app(
+                opened,
+                signer=folder.signer(),
+                metrics_key=folder.metrics_key(),
+                data=folder.path,
+                clock=_now,
+            )
+            folder.record_address(url)
+            folder.record_port(port)
+            print(f"custodian {url} listens on {address}", flush=True)
+            serve(app, listener=listener, lifeline=None)
+    return _DONE
+
+
+def _back_up(given: argparse.Namespace) -> int:
+    from counterfoil_consent.custodian_folder import CustodianFolder
+
+    if CustodianFolder(given.dir).back_up(given.target):
+        print(f"custodian copied to {given.target}, without its one-time keys and its journal")
+    else:
+        print(f"settings and signing key copied to {given.target}; dump the database (pg_dump)")
+    return _DONE
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _told(given: argparse.Namespace, error: Exception, status: int) -> int:
+    print(f"counterfoil consent {given.command}: {error}", file=sys.stderr)
+    return status

@@ -5,6 +5,7 @@ process which read was the last and which end was first; what was answered is on
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -132,7 +133,25 @@ _SET_MARK: Final = Statement(
     columns=("name", "lines", "chain"),
 )
 _UNCONFIRM: Final = Statement(update(GRANTS).where(_is_kept).values(is_confirmed=0))
+_COUNTS: Final = Statement(
+    select(
+        func.count(case((_is_reserved, 1))).label("reserved"),
+        func.count(case((_is_kept, 1))).label("kept"),
+        func.count(case((_is_kept & (GRANTS.c.is_confirmed == 0), 1))).label("unconfirmed"),
+        func.count(case((_is_ended & GRANTS.c.statement.is_(None), 1))).label("unfinished"),
+    )
+)
 _CONFIRM: Final = Statement(update(GRANTS).where(_this, _is_kept).values(is_confirmed=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustodyCounts:
+    """How many rows there are: of those `kept`, `unconfirmed`; of the ends, `unfinished`."""
+
+    reserved: int
+    kept: int
+    unconfirmed: int
+    unfinished: int
 
 
 class SqlCustodianStore:
@@ -252,6 +271,17 @@ class SqlCustodianStore:
     def confirm(self, grant_id: GrantId) -> None:
         with self.database.transaction() as connection:
             connection.change(_CONFIRM, this=grant_id)
+
+    def counts(self) -> CustodyCounts:
+        """Count the rows, for whoever operates the custodian."""
+        with self.database.reading() as connection:
+            (row,) = connection.rows(_COUNTS)
+        return CustodyCounts(
+            reserved=row.reserved,
+            kept=row.kept,
+            unconfirmed=row.unconfirmed,
+            unfinished=row.unfinished,
+        )
 
 
 def _find(connection: Connection, grant_id: GrantId) -> Custody | None:

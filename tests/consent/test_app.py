@@ -1,18 +1,13 @@
 """The HTTP faces: who may call what, and that bad bodies are answered, not crashed on."""
 
 import json
-import subprocess
-import sys
 import threading
-import urllib.request
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from counterfoil_consent import deliver, withdraw
 from counterfoil_consent.app import create_app
-from counterfoil_consent.cli import main
 from counterfoil_consent.receiver import Opened
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.keys import MemorySigner
@@ -253,47 +248,3 @@ def test_a_sweep_that_fails_once_sweeps_again(
     assert destroyed(active.agreement.grant_id)
     assert "OSError" in caplog.text
     assert "/secret/place" not in caplog.text
-
-
-@pytest.mark.loopback
-def test_the_command_backs_up_what_a_restart_needs_and_no_key(tmp_path: Path) -> None:
-    folder, target = tmp_path / "custodian", tmp_path / "backup"
-    _identity_of_a_run(folder)
-    # The journal is folded in when the service ends.
-    assert not (folder / "custodian.sqlite3-wal").exists()
-
-    assert main(["backup", str(folder), str(target)]) == 0
-
-    assert sorted(path.name for path in target.iterdir()) == [
-        "custodian.sqlite3",
-        "signing-key.pem",
-    ]
-    assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o600}
-    # A backup is never written over another.
-    assert main(["backup", str(folder), str(target)]) == 1
-    assert main(["backup", str(tmp_path / "nothing"), str(tmp_path / "more")]) == 1
-
-
-@pytest.mark.loopback
-def test_the_command_serves_a_custodian_and_keeps_its_identity(tmp_path: Path) -> None:
-    first, second = (_identity_of_a_run(tmp_path / "custodian") for _ in range(2))
-
-    assert first["did"] == second["did"]
-    assert (tmp_path / "custodian" / "one-time-keys").stat().st_mode & 0o777 == 0o700
-    assert (tmp_path / "custodian" / "signing-key.pem").stat().st_mode & 0o777 == 0o600
-
-
-def _identity_of_a_run(folder: Path) -> dict[str, str]:
-    program = "import sys; from counterfoil_consent.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, "serve", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            address = process.stdout.readline().split()[-1]
-            with urllib.request.urlopen(f"{address}/custodian", timeout=10) as answer:  # noqa: S310  # our own service
-                found: dict[str, str] = json.loads(answer.read())
-        finally:
-            process.terminate()
-            process.wait()
-    assert found["origin"] == address
-    return found

@@ -275,6 +275,9 @@ def test_without_its_journal_a_custodian_lends_what_its_holder_confirms(
         journal_of(street).write_bytes(b"".join(lines[:-1]))
     street.restore("custodian", backup)
 
+    assert isinstance(street.custodian_store, SqlCustodianStore)
+    counts = street.custodian_store.counts()
+    assert (counts.kept, counts.unconfirmed, counts.unfinished) == (2, 2, 0)
     assert codes(street, live) == ["confirmation-missing"]
     assert lent(street, ended) == ["confirmation-missing"]
     street.start()
