@@ -40,6 +40,7 @@ def live(town: Town, store: Store) -> None:
     wallet.grant(asked.choose())
     wallet.consent.defer(wallet.asked_terms(town.receiver.request(town.wish()).link))
     wallet.consent.set_policy(AskingPolicy(adult_from=NOON.date()))
+    wallet.consent.custodian("https://phone.example")
     wallet.secret("points")
     recovery, _ = split(["Mei", "Jun"], 2, random=town.random, at=NOON)
     store.put(recovery.to_record(), Record(Kind.CREDENTIAL, "unreadable", "", b"\xff\x00"))

@@ -131,6 +131,7 @@ class AsyncConsentDesk:
     check = _at_desk(ConsentDesk.check)
     come_back = _at_desk(ConsentDesk.come_back)
     complaint = _at_desk(ConsentDesk.complaint)
+    custodian = _at_desk(ConsentDesk.custodian)
     defer = _at_desk(ConsentDesk.defer)
     export_log = _at_desk(ConsentDesk.export_log)
     forget_lapsed = _at_desk(ConsentDesk.forget_lapsed)

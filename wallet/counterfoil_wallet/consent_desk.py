@@ -4,6 +4,7 @@
     answer    refuse, hide, defer; waiting and come_back to what was put off
     change    suspend, resume; stand_by for a second device; preview before withdrawing
     complain  complaint, for the authority
+    keep      custodian, for who would rather trust nobody with a share
     take      records in JSON-LD; export_log, encrypted, for another wallet
 
 To withdraw is `Wallet.withdraw`, one call with the grant's id and no question asked.
@@ -12,6 +13,8 @@ To withdraw is `Wallet.withdraw`, one call with the grant's id and no question a
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from counterfoil_consent.export import ConsentHistory, consent_record
 from counterfoil_consent.export_log import seal_log, transactions_of
@@ -50,6 +53,9 @@ from counterfoil_wallet.refusing import RefusalClass, Refuser, require_unanswere
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.waiting import Waiting
 from counterfoil_wallet.wire import Clock, Random, refuse
+
+if TYPE_CHECKING:
+    from counterfoil_consent.custodian import Custodian
 
 OnlyOne = Callable[[str], AbstractContextManager[None]]
 
@@ -261,6 +267,22 @@ class ConsentDesk:
             raise refuse("papers-missing", "the papers of this grant", "none", "grant")
         return complaint_pack(
             self._seen(state), agreement, papers, language=language, at=self._clock()
+        )
+
+    # Keep.
+
+    def custodian(self, origin: str, folder: Path | None = None) -> "Custodian":
+        """Give the wallet as custodian of its own grants, to be served at `origin` while open.
+
+        `folder` keeps its one-time keys, outside the wallet's file and every backup. What it
+        cannot do stands in `custody.py`. Raises `Unavailable` where the keys are not those
+        that were in use, as after a restore.
+        """
+        # Loaded when first used: few wallets keep their own shares.
+        from counterfoil_wallet.custody import custodian_in  # noqa: PLC0415
+
+        return custodian_in(
+            self._store, origin=origin, folder=folder, clock=self._clock, random=self._random
         )
 
     # Take away.

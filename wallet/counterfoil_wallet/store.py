@@ -39,6 +39,7 @@ class Kind(StrEnum):
     PAPERS = "papers"
     WAITING = "waiting"
     SETTING = "setting"
+    CUSTODY = "custody"
 
 
 @dataclass(frozen=True, slots=True)
