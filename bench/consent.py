@@ -11,6 +11,7 @@ them, the cryptography of all sides, and every commit to the disk.
 """
 
 import secrets
+import subprocess
 import sys
 import tempfile
 import time
@@ -259,8 +260,9 @@ def _street(folder: Path, database: str) -> Generator[Street, None, None]:
     house, issuer = folder / "velo", MemorySigner.generate()
     house.mkdir(mode=0o700)
     receiver = did_jwk(load_or_create_signer(house / SIGNING_KEY).public)
-    ours = [sys.executable, "-m", "counterfoil_credentials.cli", "consent", "serve"]
-    with started([*ours, str(folder / "custodian")], log=folder / "custodian.log") as said:
+    ours, kept = [sys.executable, "-m", "counterfoil_credentials.cli", "consent"], folder / "kept"
+    subprocess.run([*ours, "init", str(kept)], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    with started([*ours, "serve", str(kept)], log=folder / "custodian.log") as said:
         custodian = said.readline().split()[1]
         key = compact_json(issuer.public.jwk()).decode()
         with _running(folder, "recipient", str(folder / "courier"), receiver, key) as courier:
