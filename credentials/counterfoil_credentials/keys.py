@@ -108,6 +108,9 @@ class PublicKey:
     y: bytes
     _key: OpenPublicKey = field(repr=False, compare=False)
     _kind: _Kind = field(repr=False, compare=False)
+    # The coordinates as a JWK writes them: most keys come as one, and go out as one.
+    _x_text: str = field(repr=False, compare=False)
+    _y_text: str = field(repr=False, compare=False)
 
     def __hash__(self) -> int:
         """Give the hash of `x`, which bytes know once asked: a key is looked up at every step."""
@@ -160,7 +163,7 @@ class PublicKey:
             raise Misuse(f"expected {_any_of(Curve)}, found {key.curve.name}")
         kind, numbers = _KINDS[curve], key.public_numbers()
         x, y = numbers.x.to_bytes(kind.size), numbers.y.to_bytes(kind.size)
-        return PublicKey(curve, x, y, key, kind)
+        return PublicKey(curve, x, y, key, kind, b64url(x), b64url(y))
 
     @property
     def algorithm(self) -> Algorithm:
@@ -179,9 +182,9 @@ class PublicKey:
     def jwk(self) -> JsonObject:
         """Give the public JWK: the required members alone, in the thumbprint's order."""
         members: JsonObject = {"crv": str(self.curve), "kty": self._kind.key_type}
-        members["x"] = b64url(self.x)
+        members["x"] = self._x_text
         if self.y:
-            members["y"] = b64url(self.y)
+            members["y"] = self._y_text
         return members
 
     def thumbprint(self) -> str:
@@ -319,7 +322,8 @@ def _key_met(curve: Curve, x_text: str, y_text: str, where: str) -> PublicKey:
         key = ec.EllipticCurvePublicKey.from_encoded_point(kind.curve, b"\x04" + x + y)
     except ValueError as cause:
         raise Malformed(f"a point on {curve}", "another point", where) from cause
-    return PublicKey(curve, x, y, key, kind)
+    # A coordinate has one spelling: the text that it was read from is the one it is written as.
+    return PublicKey(curve, x, y, key, kind, x_text, y_text)
 
 
 def _coordinate(text: str, size: int, where: str) -> bytes:
@@ -337,7 +341,7 @@ def _ed25519(point: bytes, where: str) -> PublicKey:
     if not _is_on_ed25519(point):
         raise Malformed("a point on Ed25519", "another point", where)
     key = Ed25519PublicKey.from_public_bytes(point)
-    return PublicKey(Curve.ED25519, point, b"", key, _KINDS[Curve.ED25519])
+    return PublicKey(Curve.ED25519, point, b"", key, _KINDS[Curve.ED25519], b64url(point), "")
 
 
 # JOSE writes r and s one after the other, each as long as a coordinate; `cryptography`
