@@ -6,7 +6,14 @@ from hashlib import sha256
 from typing import Final, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
-from counterfoil_credentials.encoding import MAX_JSON_DEPTH, Json, JsonObject, b64url, compact_each
+from counterfoil_credentials.encoding import (
+    MAX_JSON_DEPTH,
+    Json,
+    JsonObject,
+    b64url,
+    b64url_each,
+    compact_each,
+)
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.sdjwt import MAX_DISCLOSURES, RESERVED
 from counterfoil_credentials.spec import ELLIPSIS, SD, SD_ALG, SHA_256
@@ -73,11 +80,12 @@ class _Concealment:
             raise Misuse(f"expected claims of at most {MAX_JSON_DEPTH} levels, found more")
         if tree and not _is_of_names(tree):
             raise Misuse("expected names on the way to an object's members, found another step")
+        if not RESERVED.isdisjoint(value):
+            taken = next(name for name in value if name in RESERVED)
+            raise Misuse(f"expected no claim with a reserved name, found {taken}")
         open_members: JsonObject = {}
         contents: list[list[Json]] = []
         for name, member in value.items():
-            if name in RESERVED:
-                raise Misuse(f"expected no claim with a reserved name, found {name}")
             hidden, below = tree.get(name, _NOTHING)
             kept = member if isinstance(member, str) else self._value(member, below, depth)
             if hidden:
@@ -130,7 +138,7 @@ class _Concealment:
         for content in contents:
             content[0] = salts[begin : begin + _SALT_CHARACTERS]
             begin += _SALT_CHARACTERS
-        disclosures = [b64url(text) for text in compact_each(contents)]
+        disclosures = b64url_each(compact_each(contents))
         self.disclosures += disclosures
         return _digests([disclosure.encode("ascii") for disclosure in disclosures])
 

@@ -34,6 +34,11 @@ def b64url(data: bytes) -> str:
     return b64encode_as_string(data, _URL_ALPHABET).rstrip("=")
 
 
+def b64url_each(values: Sequence[bytes]) -> list[str]:
+    """Give the base64url of each of `values`; see `b64url`."""
+    return [b64encode_as_string(value, _URL_ALPHABET).rstrip("=") for value in values]
+
+
 def from_b64url(text: str, where: str) -> bytes:
     """Give the bytes behind unpadded base64url; the one spelling of them is accepted.
 
