@@ -42,20 +42,19 @@ class Answer:
 class Incoming:
     """A request. Its body is read at most once, and never more of it than `MAX_BODY_BYTES`."""
 
-    __slots__ = ("_headers", "_receive", "path", "query")
+    __slots__ = ("_first", "_headers", "_receive", "path", "query")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        # Of several of one name the first stays, as it is put in last.
+        self._first = dict(reversed(self._headers))
         self._receive = receive
 
     def header(self, name: bytes) -> str:
         """Give the first value of a header, empty when there is none. `name` is lower case."""
-        for found, value in self._headers:
-            if found == name:
-                return value.decode("latin-1")
-        return ""
+        return self._first.get(name, b"").decode("latin-1")
 
     def headers(self, name: str) -> Sequence[str]:
         """Give all values of a header."""

@@ -42,14 +42,15 @@ class NonceUse(Enum):
         ErrorCode.USE_ATTESTATION_CHALLENGE,
     )
 
-    @property
-    def label(self) -> bytes:
-        """What separates this use from the others under the MAC."""
-        return self.value[0]
+    def __init__(self, label: bytes, where: str, code: ErrorCode) -> None:
+        """Keep what belongs to the use; the label separates it from the others under the MAC."""
+        self.label = label
+        self.where = where
+        self.code = code
 
     def refused(self, expected: str, found: str) -> Refused:
         """Give the refusal of a nonce, with the code that its protocol names."""
-        return refusal(self.value[2], expected, found, self.value[1])
+        return refusal(self.code, expected, found, self.where)
 
 
 def make_nonce(key: bytes, use: NonceUse, *, now: datetime, random: Random) -> str:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
-from counterfoil_credentials.encoding import compact_json
+from counterfoil_credentials.encoding import compact_json, parse_object
 from counterfoil_service.migrations import Migrations
 from counterfoil_service.sql import Database
 from counterfoil_service.statements import Connection, Row, Statement, Value
@@ -73,6 +73,8 @@ T = TypeVar("T")
 MIGRATIONS: Final = Migrations(METADATA, folder=FOLDER, head=HEAD)
 
 _STATES: Final = {state.value: state for state in DatasetState}
+# Claims were bounded when they came in.
+_ANY_SIZE: Final = 2**31
 _VALID: Final = 0
 _INVALID: Final = 1
 _SUSPENDED: Final = 2
@@ -724,7 +726,9 @@ def _dataset(row: Row) -> Dataset:
     return Dataset(
         dataset_id=DatasetId(row.dataset_id),
         type_name=row.type_name,
-        claims=None if row.claims is None else json.loads(row.claims),
+        claims=None
+        if row.claims is None
+        else parse_object(row.claims, "datasets.claims", max_bytes=_ANY_SIZE),
         ends_at=_optional_instant(row.ends_at),
         order_number=row.order_number,
         serial=row.serial,
