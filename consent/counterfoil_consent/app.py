@@ -176,7 +176,7 @@ def receiver_routes(
     def bundle(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer({"receipt": receiver.accept_bundle(grant_id, body)})
 
-    @routes.post("/grants/{grant_id}/access-events")
+    @routes.post("/grants/{grant_id}/end/access-events")
     def access_events(grant_id: str, body: RawBody) -> JSONResponse:
         return _answer({"access_events": [*receiver.access_events(grant_id, _token(body))]})
 

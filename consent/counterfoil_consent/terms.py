@@ -205,6 +205,10 @@ class Terms:
         """Give where a suspension or a resumption goes: beside the withdrawal."""
         return f"{self.withdrawal_url(grant_id)}/pause"
 
+    def accesses_url(self, grant_id: GrantId) -> str:
+        """Give where the holder gets the receiver's signed access events: beside it too."""
+        return f"{self.withdrawal_url(grant_id)}/access-events"
+
     def erasure_url(self, grant_id: GrantId) -> str:
         """Give where the erasure receipt can be had."""
         return url_for(self.erasure_endpoint, grant_id)

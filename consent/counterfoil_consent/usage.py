@@ -1,7 +1,8 @@
 """How often a grant was read, in the custodian's signed word, to the holder alone.
 
-    UsageRequest   wallet    ─► custodian   how was my grant used?
-    Usage          custodian ─► wallet      so often, last at this time; where it stands now
+    UsageRequest   wallet    ─► custodian, receiver    how was my grant used?
+    Usage          custodian ─► wallet    so often, last at this time; where it stands now
+    AccessEvent    receiver  ─► wallet    each opening of facts (access_log.py)
 
 The count is of the leases that were given: a receiver that asked for one and did not
 open anything with it is counted too.
@@ -12,12 +13,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from counterfoil_credentials.answers import answer_of
 from counterfoil_credentials.dids import Did
-from counterfoil_credentials.encoding import JsonObject, int_at, text_at
+from counterfoil_credentials.encoding import JsonObject, int_at, text_at, texts_at
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.keys import Signer
+from counterfoil_credentials.spec import TOKEN_MEDIA_TYPE
 
+from counterfoil_consent.access_log import read_chain
 from counterfoil_consent.artefacts import require_grant, trigger_at
 from counterfoil_consent.client import CustodianClient
 from counterfoil_consent.spec import USAGE_REQUEST_TYP, USAGE_TYP
@@ -33,6 +37,8 @@ from counterfoil_consent.wire import (
     sign_artefact,
 )
 
+MAX_ACCESSES: Final = 2_000
+_MAX_ACCESSES_BYTES: Final = 8 * 1024 * 1024
 _WHERE: Final = "usage"
 
 
@@ -157,3 +163,26 @@ def fetch_usage(
         agreement.grant_id, asked.sign(signer, audience=custodian.origin)
     )
     return Usage.read(token, custodian=custodian.did, grant_id=agreement.grant_id), token
+
+
+def fetch_accesses(
+    agreement: Agreement, *, signer: Signer, fetcher: Fetcher, now: datetime
+) -> tuple[str, ...]:
+    """Ask the receiver for its access events; give the whole chain, verified, as it came.
+
+    Empty where it keeps none. Raises `Refused` with its reasons or `access-log-broken`,
+    `Malformed` for more than `MAX_ACCESSES`, `Unavailable`.
+    """
+    receiver = agreement.terms.receiver
+    asked = UsageRequest(grant_id=agreement.grant_id, holder=agreement.holder, asked_at=now)
+    response = fetcher.post(
+        agreement.terms.accesses_url(agreement.grant_id),
+        asked.sign(signer, audience=receiver.client_id).encode("ascii"),
+        media_type=TOKEN_MEDIA_TYPE,
+        max_bytes=_MAX_ACCESSES_BYTES,
+    )
+    tokens = texts_at(answer_of(response, "receiver"), "access_events", "receiver")
+    if len(tokens) > MAX_ACCESSES:
+        raise Malformed(f"at most {MAX_ACCESSES} events", f"{len(tokens)}", "receiver")
+    read_chain(tokens, receiver=receiver.did, grant_id=agreement.grant_id)
+    return tuple(tokens)

@@ -85,7 +85,7 @@ def test_the_pack_holds_every_paper_and_each_verifies_alone(
     pack = json.loads(raw)
     assert pack["missing"] == ["stop_notice", "erasure_receipt"]
     assert pack["authority"] == OFFICE.to_json()
-    assert [paper["number"] for paper in pack["papers"]] == [1, 2, 4, 5, 7, 7, 9]
+    assert [paper["number"] for paper in pack["papers"]] == [1, 2, 4, 5, 7, 7, 9, 6]
     assert "We fit your next bicycle" in pack["notice"]
 
 

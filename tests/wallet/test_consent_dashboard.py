@@ -1,5 +1,6 @@
 """What the customer sees of her grants, with the real receiver and custodian behind it."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from counterfoil_consent.laws import ClaimKind
 from counterfoil_consent.parties import AuthorityParty, RecipientParty
 from counterfoil_consent.states import Erased, Level, Retained
 from counterfoil_consent.terms import Operation
+from counterfoil_consent.usage import UsageRequest
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.errors import Refused, Unavailable
 from counterfoil_credentials.fetch import Response
@@ -98,6 +100,76 @@ def test_last_used_and_how_often_come_from_the_custodian(town: Town, wallet: Wal
     assert one.usage is not None
     assert (one.usage.reads, one.usage.last_read_at, one.usage.at) == (1, last, town.clock())
     assert one.max_reads == 5
+
+
+def test_the_receiver_s_own_log_says_who_read_what(town: Town, wallet: Wallet) -> None:
+    grant = granted(town, wallet)
+    with town.receiver.read(grant.grant_id, grant.terms.purpose, role="fitting desk"):
+        pass
+    at = town.clock()
+    town.clock.advance(DAY)
+
+    (one,) = wallet.consent.check()
+
+    assert one.accesses is not None
+    (event,) = one.accesses
+    assert (event.role, event.claims, event.at) == ("fitting desk", (SERIAL,), at)
+    assert one.unaccounted_reads == 0
+    assert wallet.consent.reminders() == ()
+
+
+@pytest.mark.parametrize("shown", [[], ["swapped"]])
+def test_a_log_that_leaves_out_what_it_showed_before_is_told(
+    town: Town, wallet: Wallet, shown: list[str]
+) -> None:
+    grant, other = granted(town, wallet), granted(town, wallet)
+    read(town, grant)
+    read(town, grant)
+    read(town, other)
+    (before, _) = wallet.consent.check()
+    url = grant.terms.accesses_url(grant.grant_id)
+    honest = town.network.post(
+        url,
+        UsageRequest(
+            grant_id=grant.grant_id,
+            holder=grant.active.agreement.holder,
+            asked_at=town.clock(),
+        )
+        .sign(grant.signer, audience=town.receiver.party.client_id)
+        .encode(),
+        media_type="application/jwt",
+    )
+    events = json.loads(honest.body)["access_events"]
+    # One event less from the end, which the chain alone cannot tell.
+    shorter = json.dumps({"access_events": events[:1] if shown else []}).encode()
+    answer = replace(honest, body=shorter)
+    town.network.serve(VELO, lambda *_: answer)
+
+    wallet.consent.check()
+
+    seen = wallet.consent.one(grant.grant_id)
+    assert seen.accesses == before.accesses
+    assert seen.log_differs_since == town.clock()
+    assert Notable.LOG_CHANGED in [
+        one.notable for one in wallet.consent.reminders() if one.grant_id == grant.grant_id
+    ]
+
+
+def test_a_proof_becomes_better_when_the_custodian_answers(town: Town, wallet: Wallet) -> None:
+    granted(town, wallet)
+    town.network.disconnect(CUSTODIAN)
+    town.clock.advance(30 * DAY)
+    town.receiver.end_due()
+    (one,) = wallet.consent.check()
+    assert (one.state, one.level) == (ConsentState.ERASED, Level.E1)
+
+    town.connect()
+    town.clock.advance(DAY)
+    town.receiver.end_due()
+    (one,) = wallet.consent.check()
+
+    assert one.level is Level.E2
+    assert wallet.consent.check() == (one,)
 
 
 def test_without_the_custodian_what_was_known_stands(town: Town, wallet: Wallet) -> None:

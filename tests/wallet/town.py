@@ -25,6 +25,7 @@ from counterfoil_consent import (
     Wish,
 )
 from counterfoil_consent import MemoryStore as CustodianStore
+from counterfoil_consent.access_log import MemoryAccessEvents
 from counterfoil_consent.app import create_app as create_custodian_app
 from counterfoil_consent.app import receiver_routes
 from counterfoil_consent.tombstone_journal import MemoryTombstoneJournal
@@ -241,6 +242,7 @@ class Town:
             status=ListedStatus(FetchedStatusSource(self.network), keys),
             clock=self.clock,
             random=self.random,
+            access_events=MemoryAccessEvents(),
         )
 
 

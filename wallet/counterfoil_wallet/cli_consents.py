@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from counterfoil_consent.access_log import AccessEvent
 from counterfoil_consent.wire import Digest, GrantId
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.fetch import Fetcher
@@ -173,6 +174,8 @@ def consent_json(one: Consent) -> JsonObject:
         if usage is None or usage.last_read_at is None
         else usage.last_read_at.isoformat(),
         "max_reads": one.max_reads,
+        "accesses": None if one.accesses is None else [_access_json(each) for each in one.accesses],
+        "unaccounted_reads": one.unaccounted_reads,
         "ended_by": None if end is None else end.trigger.value,
         "erase_by": None if end is None else end.erase_by.isoformat(),
         "level": None if one.level is None else one.level.name,
@@ -181,6 +184,11 @@ def consent_json(one: Consent) -> JsonObject:
             for item in one.retained
         ],
     }
+
+
+def _access_json(one: AccessEvent) -> JsonObject:
+    claims: list[Json] = [str(name) for name in one.claims]
+    return {"at": one.at.isoformat(), "role": one.role, "claims": claims}
 
 
 def consent_line(one: Consent, language: Language) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from counterfoil_consent.access_log import read_chain
 from counterfoil_consent.artefacts import KeyDestruction, Receipt, StopNotice
 from counterfoil_consent.erasure_proof import verify_erasure_receipt
 from counterfoil_consent.events import Parties, audience_of, read_end, read_pause
@@ -45,6 +46,7 @@ FORMAT: Final = "counterfoil-complaint"
 VERSION: Final = 1
 MAX_PACK_BYTES: Final = 32 * 1024 * 1024
 _WHERE: Final = "complaint"
+_ACCESS: Final = "access"
 _NUMBERS: Final[Mapping[Paper, int]] = {
     Paper.REQUEST: 1,
     Paper.GRANT: 2,
@@ -94,7 +96,7 @@ def complaint_pack(
         _paper(paper, token) for paper in Paper if (token := papers.token(paper)) is not None
     ]
     listed += [
-        {"number": 6, "name": "access", "signed_by": "receiver", "token": token}
+        {"number": 6, "name": _ACCESS, "signed_by": "receiver", "token": token}
         for token in papers.accesses
     ]
     authority = consent.authority
@@ -134,10 +136,12 @@ def verify_pack(raw: bytes, *, now: datetime) -> tuple[Agreement, tuple[Paper, .
         raise Malformed(f"{FORMAT}, version {VERSION}", "another", f"{_WHERE}.format")
     agreement = Agreement.from_json(object_at(body, "agreement", _WHERE), f"{_WHERE}.agreement")
     found: list[Paper] = []
+    accesses: list[str] = []
     for value in list_at(body, "papers", _WHERE):
         listed = as_object(value, f"{_WHERE}.papers")
         name, token = text_at(listed, "name", _WHERE), text_at(listed, "token", _WHERE)
-        if name == "access":
+        if name == _ACCESS:
+            accesses.append(token)
             continue
         try:
             paper = Paper(name)
@@ -145,6 +149,8 @@ def verify_pack(raw: bytes, *, now: datetime) -> tuple[Agreement, tuple[Paper, .
             raise Malformed("a known paper", "another", f"{_WHERE}.papers") from cause
         _verify(paper, token, agreement, now)
         found.append(paper)
+    receiver = agreement.terms.receiver.did
+    read_chain(accesses, receiver=receiver, grant_id=agreement.grant_id)
     return agreement, tuple(found)
 
 

@@ -26,6 +26,7 @@ class Notable(StrEnum):
     ENDING_SOON = "ending-soon"
     RECEIPT_MISSING = "receipt-missing"
     NOTICE_CHANGED = "notice-changed"
+    LOG_CHANGED = "log-changed"
     NEW_RECIPIENT = "new-recipient"
     ERASURE_OVERDUE = "erasure-overdue"
 
@@ -52,6 +53,7 @@ def consent_reminders(
             Notable.ENDING_SOON: one.ends_soon and one.state is not ConsentState.UNACKNOWLEDGED,
             Notable.RECEIPT_MISSING: one.state is ConsentState.UNACKNOWLEDGED,
             Notable.NOTICE_CHANGED: one.state.is_live and one.notice_differs_since is not None,
+            Notable.LOG_CHANGED: one.log_differs_since is not None,
             Notable.NEW_RECIPIENT: bool(new),
             Notable.ERASURE_OVERDUE: one.state is ConsentState.OVERDUE,
         }

@@ -188,13 +188,15 @@ class Consents:
                 assert_never(state)
 
     def prove(self, state: InForce | Proved) -> Proved | None:
-        """Fetch the proof of erasure of a grant that was ended elsewhere; None: none yet."""
+        """Fetch the proof of erasure, or a better one than before; None: there is none yet."""
         agreement = state.active.agreement if isinstance(state, InForce) else state.erased.agreement
         try:
             proof = holder.fetch_erasure_receipt(
                 agreement, fetcher=self._fetcher, now=self._clock()
             )
         except (Refused, Malformed, Unavailable):
+            return None
+        if isinstance(state, Proved) and proof.erased.level < state.level:
             return None
         return self._prove(Proved(proof.erased, proof.receipt))
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, assert_never
 
+from counterfoil_consent.access_log import AccessEvent, read_chain
 from counterfoil_consent.artefacts import Receipt
 from counterfoil_consent.parties import AuthorityParty, RecipientParty
 from counterfoil_consent.states import Agreement, Level, Retained, Trigger
@@ -91,8 +92,8 @@ class Consent:
 
     `receiver` is the name that it gives itself, `known_as` the one under which the app
     knows it. `granted_at`, `asked_at` and `screen` say why the data is there. `usage` is
-    the custodian's word, as of `usage.at`; `accesses` counts the receiver's own signed
-    events. `retained` is what a law makes the receiver keep.
+    the custodian's word, as of `usage.at`; `accesses` are the receiver's own signed events,
+    None where it shows no log. `retained` is what a law makes the receiver keep.
     """
 
     grant_id: GrantId
@@ -112,12 +113,23 @@ class Consent:
     granted_at: datetime | None = None
     screen: str | None = None
     usage: Usage | None = None
-    accesses: int | None = None
+    accesses: tuple[AccessEvent, ...] | None = None
     end: End | None = None
     level: Level | None = None
     retained: tuple[Retained, ...] = ()
     receipt: str | None = field(default=None, repr=False)
     notice_differs_since: datetime | None = None
+    log_differs_since: datetime | None = None
+
+    @property
+    def unaccounted_reads(self) -> int | None:
+        """How many leases the custodian gave that the receiver's log does not name.
+
+        A few can have been lost on their way. None where either is not known.
+        """
+        if self.usage is None or self.accesses is None:
+            return None
+        return max(self.usage.reads - len(self.accesses), 0)
 
     @property
     def name(self) -> str:
@@ -199,12 +211,13 @@ def consent_of(
         granted_at=None if agreement is None else agreement.granted_at,
         screen=None if papers is None else papers.screen,
         usage=usage,
-        accesses=len(papers.accesses) if papers is not None and papers.accesses else None,
+        accesses=_accesses_in(papers, grant),
         end=end,
         level=None if erased is None else erased.level,
         retained=() if erased is None else erased.retained,
         receipt=grant.receipt if isinstance(grant, Proved) else None,
         notice_differs_since=None if papers is None else papers.notice_differs_since,
+        log_differs_since=None if papers is None else papers.log_differs_since,
     )
 
 
@@ -274,6 +287,12 @@ def usage_in(papers: Papers | None, terms: Terms, grant_id: GrantId) -> Usage | 
     if token is None:
         return None
     return Usage.read(token, custodian=terms.custodian.did, grant_id=grant_id)
+
+
+def _accesses_in(papers: Papers | None, grant: HeldGrant) -> tuple[AccessEvent, ...] | None:
+    if papers is None or not papers.accesses:
+        return None
+    return read_chain(papers.accesses, receiver=grant.terms.receiver.did, grant_id=grant.grant_id)
 
 
 def _end_of(

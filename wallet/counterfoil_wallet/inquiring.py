@@ -9,7 +9,8 @@ from datetime import datetime
 
 from counterfoil_consent.confirmation import confirm_grant
 from counterfoil_consent.holder import FetchedNotices
-from counterfoil_consent.usage import Custodial, Usage, fetch_usage
+from counterfoil_consent.states import Level
+from counterfoil_consent.usage import Custodial, Usage, fetch_accesses, fetch_usage
 from counterfoil_consent.wire import digest_of
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import Fetcher
@@ -37,11 +38,17 @@ class Inquirer:
                 return self._ask_in_force(state)
             case Ending():
                 return self._consents.resume(state)
-            case Proved() if any(item.until <= self._clock() for item in state.erased.retained):
-                # What a law made it keep is due: its second receipt says that it is gone.
+            case Proved() if self._may_be_proved_better(state):
                 return self._consents.prove(state) or state
             case _:
                 return state
+
+    def _may_be_proved_better(self, state: Proved) -> bool:
+        # The custodian or a recipient may have answered since; and what a law made the
+        # receiver keep may be due: its second receipt says that it is gone.
+        reachable = Level.E3 if state.terms.recipients else Level.E2
+        is_due = any(item.until <= self._clock() for item in state.erased.retained)
+        return state.level < reachable or is_due
 
     def _ask_in_force(self, state: InForce) -> HeldGrant:
         now = self._clock()
@@ -53,7 +60,9 @@ class Inquirer:
         has_ended = has_ended or (usage is not None and usage.state is Custodial.ENDED)
         if has_ended:
             return self._consents.prove(state) or state
-        self._compare_notice(state, now)
+        papers = self._consents.book.papers(state.grant_id)
+        if papers is not None:
+            self._store.put(self._compared(state, papers, now).to_record())
         return state
 
     def _usage(self, state: InForce) -> Usage | None:
@@ -78,18 +87,20 @@ class Inquirer:
             return None
         return self._usage(state)
 
-    def _compare_notice(self, state: InForce, now: datetime) -> None:
-        papers = self._consents.book.papers(state.grant_id)
-        if papers is None:
-            return
+    def _compared(self, state: InForce, papers: Papers, now: datetime) -> Papers:
+        """Give the papers with what the receiver shows now: its log, and its notice."""
+        try:
+            accesses = fetch_accesses(
+                state.active.agreement, signer=state.signer, fetcher=self._fetcher, now=now
+            )
+        except (Refused, Malformed, Unavailable):
+            pass
+        else:
+            papers = papers.with_log(accesses, now=now)
         try:
             text = FetchedNotices(self._fetcher).fetch(state.terms.notice.uri)
         except (Refused, Malformed, Unavailable):
-            return
+            return papers
         differs = digest_of(text) != state.terms.notice.sha256
-        self._store.put(_noted(papers, differs=differs, now=now).to_record())
-
-
-def _noted(papers: Papers, *, differs: bool, now: datetime) -> Papers:
-    since = (papers.notice_differs_since or now) if differs else None
-    return replace(papers, notice_differs_since=since)
+        since = (papers.notice_differs_since or now) if differs else None
+        return replace(papers, notice_differs_since=since)

@@ -29,7 +29,6 @@ from counterfoil_wallet.printable import shortened
 from counterfoil_wallet.store import Kind, Record
 from counterfoil_wallet.wire import required_time_at
 
-MAX_ACCESSES: Final = 1_000
 _MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 _WHERE: Final = "papers"
 
@@ -54,7 +53,8 @@ class Papers:
 
     `notice` is the text that she saw. `accesses` are the receiver's signed access
     events, oldest first. `notice_differs_since` says since when another text stands
-    where the notice was.
+    where the notice was, `log_differs_since` since when the receiver shows another log
+    than the one that it showed before.
     """
 
     grant_id: GrantId
@@ -64,6 +64,7 @@ class Papers:
     tokens: Mapping[Paper, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     accesses: tuple[str, ...] = field(default=(), repr=False)
     notice_differs_since: datetime | None = None
+    log_differs_since: datetime | None = None
 
     def token(self, paper: Paper) -> str | None:
         """Give one paper, or None where it never came."""
@@ -75,6 +76,15 @@ class Papers:
             return self
         return replace(self, tokens=MappingProxyType({**self.tokens, paper: token}))
 
+    def with_log(self, accesses: tuple[str, ...], *, now: datetime) -> "Papers":
+        """Give the papers with the receiver's log of now; what it showed before has to be in it.
+
+        A log that leaves out or changes what was there is noted, and the old one kept.
+        """
+        if accesses[: len(self.accesses)] != self.accesses:
+            return replace(self, log_differs_since=self.log_differs_since or now)
+        return replace(self, accesses=accesses)
+
     def to_record(self) -> Record:
         """Give the record to store."""
         body: JsonObject = {
@@ -85,8 +95,11 @@ class Papers:
         }
         if self.screen is not None:
             body["screen"] = shortened(self.screen)
-        if self.notice_differs_since is not None:
-            body["notice_differs_since"] = int(self.notice_differs_since.timestamp())
+        times = {
+            "notice_differs_since": self.notice_differs_since,
+            "log_differs_since": self.log_differs_since,
+        }
+        body |= {name: int(at.timestamp()) for name, at in times.items() if at is not None}
         return Record(Kind.PAPERS, self.grant_id, "", compact_json(body))
 
     @staticmethod
@@ -106,4 +119,5 @@ class Papers:
             ),
             accesses=tuple(texts_at(body, "accesses", _WHERE)),
             notice_differs_since=time_at(body, "notice_differs_since", _WHERE),
+            log_differs_since=time_at(body, "log_differs_since", _WHERE),
         )
