@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil_credentials.errors import CounterfoilError, Misuse, Unavailable
+from counterfoil_credentials.fetch import GuardedFetcher
 
 _DONE: Final = 0
 _BROKEN: Final = 1
@@ -91,12 +92,14 @@ def _serve(given: argparse.Namespace) -> int:
             print(f"counterfoil consent serve: {moved}", file=sys.stderr)
         address = f"http://127.0.0.1:{port}"
         url = folder.url(given.public_url, address)
+        here = folder.settings().loopback_receivers
         with folder.open(url) as opened:
             app = operated_app(
                 opened,
                 signer=folder.signer(),
                 metrics_key=folder.metrics_key(),
                 data=folder.path,
+                fetcher=GuardedFetcher(loopback_routes_unsafely={one: one for one in here}),
                 clock=_now,
             )
             folder.record_address(url)

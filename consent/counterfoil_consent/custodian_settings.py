@@ -8,6 +8,8 @@ Anything else:  {"public_url": "https://custodian.example",
 
 `database` and `journal` may be left out: then they are files in the folder. A relative
 `journal` is one of the folder's. The file may hold a password: its owner alone reads it.
+A development set-up may name origins on this machine to which events are pushed:
+`"loopback_receivers_for_development_only": ["http://127.0.0.1:9000"]`.
 """
 
 from dataclasses import dataclass
@@ -15,10 +17,12 @@ from typing import Final
 
 from counterfoil_credentials.encoding import JsonObject, optional_text_at, parse_object
 from counterfoil_credentials.errors import Malformed
+from counterfoil_service.served_folder import loopback_origins
 
 FILE_NAME: Final = "custodian.json"
 DEVELOPMENT: Final = "allow_plain_http_on_loopback_for_development_only"
-_MEMBERS: Final = (DEVELOPMENT, "public_url", "database", "journal")
+_RECEIVERS: Final = "loopback_receivers_for_development_only"
+_MEMBERS: Final = (DEVELOPMENT, "public_url", "database", "journal", _RECEIVERS)
 _MAX_BYTES: Final = 65_536
 _SCHEMES: Final = ("postgresql://", "postgres://")
 
@@ -31,6 +35,7 @@ class CustodianSettings:
     develops: bool = False
     database: str | None = None
     journal: str | None = None
+    loopback_receivers: frozenset[str] = frozenset()
 
     def to_json(self) -> JsonObject:
         """Give the settings as the file holds them."""
@@ -38,6 +43,8 @@ class CustodianSettings:
         for name in ("public_url", "database", "journal"):
             if (value := getattr(self, name)) is not None:
                 said[name] = value
+        if self.loopback_receivers:
+            said[_RECEIVERS] = [*sorted(self.loopback_receivers)]
         return said
 
 
@@ -57,4 +64,7 @@ def parse_settings(data: bytes) -> CustodianSettings:
         develops=develops,
         database=database,
         journal=optional_text_at(document, "journal", FILE_NAME),
+        loopback_receivers=loopback_origins(
+            document, _RECEIVERS, develops=develops, settings=FILE_NAME
+        ),
     )

@@ -134,6 +134,10 @@ def test_a_folder_for_earnest_has_an_https_origin(
         (b'{"database": "sqlite:///x"}', "custodian.json.database"),
         (b'{"allow_plain_http_on_loopback_for_development_only": 1}', "custodian.json.allow"),
         (b'{"public_url": null}', "custodian.json.public_url"),
+        (
+            b'{"loopback_receivers_for_development_only": ["http://127.0.0.1:1"]}',
+            "custodian.json.loopback_receivers",
+        ),
     ],
 )
 def test_settings_that_are_none_are_named(data: bytes, where: str) -> None:
@@ -223,6 +227,7 @@ def test_metrics_and_logs_name_no_grant(tmp_path: Path) -> None:
     assert status == 200
     assert "counterfoil_grants_kept 0.0" in metrics
     assert "counterfoil_grants_unconfirmed 0.0" in metrics
+    assert "counterfoil_events_dead 0.0" in metrics
     assert 'route="/grants/{grant_id}/leases"' in metrics
     assert '"route":"/grants/{grant_id}/leases","status":400' in log.replace(" ", "")
     for text in (metrics, log):
