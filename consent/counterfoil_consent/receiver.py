@@ -54,6 +54,7 @@ from counterfoil_consent.events import EndEvent, Parties, Pause, read_end, read_
 from counterfoil_consent.facts import Facts, IssuerTrust, LeaseCount, StatusCheck, verify_facts
 from counterfoil_consent.grant import check_grant, grant_digest_of
 from counterfoil_consent.handover import HandedOver, Handover, seal_handover
+from counterfoil_consent.incentive import Incentive
 from counterfoil_consent.key_folder import KeyFolder
 from counterfoil_consent.parties import (
     AuthorityParty,
@@ -148,6 +149,7 @@ class Wish:
     recipients: Sequence[RecipientParty] = ()
     completion: Completion | None = None
     authority: AuthorityParty | None = None
+    incentive: Incentive | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -896,6 +898,7 @@ class Receiver:
             recipients=tuple(wish.recipients),
             completion=wish.completion,
             authority=wish.authority,
+            incentive=wish.incentive,
             jurisdiction=wish.jurisdiction,
             notice=NoticeReference(
                 uri=f"{self._origin}/consent/notices/{digest}",

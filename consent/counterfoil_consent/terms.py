@@ -44,6 +44,7 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed, Misuse, Reason
 
 from counterfoil_consent.completion import Completion
+from counterfoil_consent.incentive import Incentive
 from counterfoil_consent.parties import (
     AuthorityParty,
     CustodianParty,
@@ -176,6 +177,7 @@ class Terms:
     recipients: tuple[RecipientParty, ...] = ()
     completion: Completion | None = None
     authority: AuthorityParty | None = None
+    incentive: Incentive | None = None
 
     @property
     def completer(self) -> Did:
@@ -267,6 +269,7 @@ class Terms:
                 ("sealing_key", self.sealing_key, asked.sealing_key),
                 ("completion", self.completion, asked.completion),
                 ("authority_party", self.authority, asked.authority),
+                ("incentive", self.incentive, asked.incentive),
             )
             if ours != theirs
         ]
@@ -368,6 +371,8 @@ class Terms:
             obj["completion"] = self.completion.to_json()
         if self.authority is not None:
             obj["authority_party"] = self.authority.to_json()
+        if self.incentive is not None:
+            obj["incentive"] = self.incentive.to_json()
         return obj
 
     @staticmethod
@@ -401,6 +406,9 @@ class Terms:
             recipients=_recipients(obj, where),
             completion=_completion(obj, where, reads),
             authority=_authority(obj, where),
+            incentive=Incentive.from_json(object_at(obj, "incentive", where), f"{where}.incentive")
+            if "incentive" in obj
+            else None,
         )
 
     def to_transaction_data(self) -> str:
@@ -475,7 +483,10 @@ def _receiver(values: list[Json], where: str) -> ReceiverParty:
     return ReceiverParty.from_json(as_object(values[0], f"{where}[0]"), f"{where}[0]")
 
 
-_OPTIONAL_MEMBERS: Final = ("recipient_third_parties", "completion", "authority_party")
+_OPTIONAL_MEMBERS: Final = (
+    *("recipient_third_parties", "completion", "authority_party"),
+    "incentive",
+)
 
 
 def _recipients(obj: JsonObject, where: str) -> tuple[RecipientParty, ...]:

@@ -1,7 +1,8 @@
 """Attacks of the design's table that the customer's side has to stop, by their numbers.
 
 1 over-asking, 3 bait notice, 4 replay, 12 fake withdrawal, 13 lost phone, 14 coercion at
-the counter, 17 receipts as new personal data, 21 minors. The others stand in tests/consent.
+the counter, 17 receipts as new personal data, 21 minors, 22 points for consent. The others
+stand in tests/consent, 8 in test_consent_custody.py.
 """
 
 import json
@@ -14,6 +15,8 @@ from urllib.parse import parse_qs
 import pytest
 from counterfoil_consent import Operation, Purpose, Trigger
 from counterfoil_consent.events import sign_end
+from counterfoil_consent.incentive import Incentive
+from counterfoil_consent.terms import Terms, parse_transaction_data
 from counterfoil_credentials.claims import values_at
 from counterfoil_credentials.encoding import b64url, texts_at
 from counterfoil_credentials.errors import Malformed, Refused
@@ -353,3 +356,72 @@ def test_attack_21_what_is_not_asked_of_minors_is_refused(
         asked.choose()
     assert set(refusal.value.codes) == {"refused-by-policy"}
     assert wallet.grants() == []
+
+
+# 22.
+
+OFFER = Incentive(points=500, rule="https://velo.example/rules/consent")
+
+
+def test_attack_22_what_is_offered_is_shown_and_stays_hers_after_a_withdrawal(
+    town: Town, wallet: Wallet
+) -> None:
+    wish = replace(town.wish(), incentive=OFFER)
+    asked = wallet.asked_terms(town.receiver.request(wish).link)
+    assert asked.terms.incentive == OFFER
+
+    # Fewer facts and a sooner end change nothing about it.
+    sooner = town.clock() + timedelta(days=1)
+    grant = wallet.grant(asked.choose(valid_until=sooner, max_reads=1))
+    assert grant.terms.incentive == OFFER
+    preview = wallet.consent.preview(grant.grant_id)
+    assert preview.stays_hers == OFFER
+
+    wallet.withdraw(grant.grant_id)
+    after = wallet.consent.one(grant.grant_id)
+    assert (after.state, after.incentive) == (ConsentState.ERASED, OFFER)
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        {**OFFER.to_json(), "claw_back": True},
+        {**OFFER.to_json(), "forfeited_on_withdrawal": 500},
+        {**OFFER.to_json(), "points": 0},
+        {**OFFER.to_json(), "points": -1},
+        {**OFFER.to_json(), "points": 1.5},
+        {**OFFER.to_json(), "rule": "ask at the counter"},
+        {"points": 500},
+    ],
+)
+def test_attack_22_there_are_no_words_for_taking_points_back(
+    town: Town, offer: dict[str, Any]
+) -> None:
+    terms = Terms.from_json(asked_terms_json(town))
+    assert terms.incentive is None
+
+    with pytest.raises(Malformed):
+        Terms.from_json({**asked_terms_json(town), "incentive": offer})
+
+
+def test_attack_22_a_grant_does_not_give_itself_points(town: Town) -> None:
+    asked = Terms.from_json(asked_terms_json(town))
+    richer = replace(asked, incentive=OFFER)
+
+    assert {reason.code for reason in richer.widening_reasons(asked)} == {"terms-differ"}
+    assert {reason.code for reason in asked.widening_reasons(richer)} == {"terms-differ"}
+
+
+def test_attack_22_more_than_a_free_choice_bears_is_refused(town: Town, wallet: Wallet) -> None:
+    for points, is_refused in ((10_000, False), (10_001, True)):
+        offer = replace(OFFER, points=points)
+        wish = replace(town.wish(), incentive=offer)
+        asked = wallet.asked_terms(town.receiver.request(wish).link)
+        assert (Concern.BRIBE in {one.concern for one in asked.judgement.excess}) is is_refused
+        assert bool(asked.judgement.refused) is is_refused
+
+
+def asked_terms_json(town: Town) -> dict[str, Any]:
+    (element,) = texts_at(asked_by(town).to_claims(), "transaction_data", "request")
+    terms, _ = parse_transaction_data(element)
+    return dict(terms.to_json())

@@ -218,6 +218,9 @@ def terms_lines(asked: AskedTerms) -> list[str]:
         said.append(f"  {need}: {term.name}, kept for {term.retain_days} days")
     said += [f"  to be handed to {party.name}" for party in asked.terms.recipients]
     said.append(f"Until {asked.terms.valid_until:%Y-%m-%d}, at most {asked.terms.max_reads} reads")
+    if asked.terms.incentive is not None:
+        offered = asked.terms.incentive
+        said.append(f"For it: {offered.points} points, by {offered.rule}; yours also after the end")
     for one in asked.judgement.excess:
         named = f" ({', '.join(map(str, one.claims))})" if one.claims else ""
         said.append(f"Careful: {concern_text(one.concern, Language.ENGLISH)}{named}")

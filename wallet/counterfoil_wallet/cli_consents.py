@@ -57,9 +57,12 @@ def preview(wallet: Wallet, given: Namespace) -> Told:
         "erased": [str(name) for name in shown.erased],
         "recipients": [party.name for party in shown.recipients],
         "may_keep": kept,
+        "points_kept": None if shown.stays_hers is None else shown.stays_hers.points,
     }
     lines = [f"{shown.receiver} must erase: {', '.join(map(str, shown.erased))}"]
     lines += [f"So must {party.name}, whom it may have handed it to" for party in shown.recipients]
+    if shown.stays_hers is not None:
+        lines.append(f"Stays yours: {shown.stays_hers.points} points")
     lines += [f"A law may make it keep some: {name}" for name in kept]
     return result, [*lines, LIMIT[Language.of(given.language)]]
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from counterfoil_consent.export import ConsentHistory, consent_record
 from counterfoil_consent.export_log import seal_log, transactions_of
+from counterfoil_consent.incentive import Incentive
 from counterfoil_consent.laws import LAWS, Law
 from counterfoil_consent.parties import RecipientParty
 from counterfoil_consent.terms import ClaimName
@@ -67,7 +68,7 @@ class WithdrawalPreview:
     `erased` is to be erased by the receiver and, as far as it was handed on, by each of
     `recipients`. `may_keep` are the laws of the place that can make the receiver keep some
     of it; what it does keep, under which of them and until when, its receipt will say.
-    Points that were earned are the customer's and are no part of it.
+    `stays_hers` is what was offered for the grant: no withdrawal takes it back.
     """
 
     grant_id: GrantId
@@ -75,6 +76,7 @@ class WithdrawalPreview:
     erased: tuple[ClaimName, ...]
     recipients: tuple[RecipientParty, ...]
     may_keep: tuple[Law, ...]
+    stays_hers: Incentive | None = None
 
 
 class ConsentDesk:
@@ -251,6 +253,7 @@ class ConsentDesk:
             erased=tuple(sorted(terms.claim_names, key=str)),
             recipients=terms.recipients,
             may_keep=tuple(law for law in LAWS.values() if law.holds_in(terms.jurisdiction)),
+            stays_hers=terms.incentive,
         )
 
     # Complain.

@@ -185,6 +185,7 @@ _CONCERNS: Final[Mapping[Language, Mapping[Concern, str]]] = {
         Concern.LONG: "They ask for longer than this purpose takes.",
         Concern.PROFILE: "They want to make a profile of you.",
         Concern.MINOR: "This is not asked of anybody under age. This wallet refuses it.",
+        Concern.BRIBE: "They offer more for it than a free choice bears. This wallet refuses it.",
     },
     Language.CHINESE: {
         Concern.BEYOND_REGISTRATION: "对方未登记需要此项数据。",
@@ -193,5 +194,6 @@ _CONCERNS: Final[Mapping[Language, Mapping[Concern, str]]] = {
         Concern.LONG: "对方请求的期限超过该用途所需。",
         Concern.PROFILE: "对方想为您建立画像。",
         Concern.MINOR: "不得向未成年人提出此请求。本钱包拒绝。",
+        Concern.BRIBE: "对方给出的奖励过高,影响自由选择。本钱包拒绝。",
     },
 }

@@ -16,6 +16,7 @@ from typing import Final, assert_never
 
 from counterfoil_consent.access_log import AccessEvent, read_chain
 from counterfoil_consent.artefacts import Receipt
+from counterfoil_consent.incentive import Incentive
 from counterfoil_consent.parties import AuthorityParty, RecipientParty
 from counterfoil_consent.states import Agreement, Level, Retained, Trigger
 from counterfoil_consent.terms import ClaimName, Purpose, Terms
@@ -93,7 +94,8 @@ class Consent:
     `receiver` is the name that it gives itself, `known_as` the one under which the app
     knows it. `granted_at`, `asked_at` and `screen` say why the data is there. `usage` is
     the custodian's word, as of `usage.at`; `accesses` are the receiver's own signed events,
-    None where it shows no log. `retained` is what a law makes the receiver keep.
+    None where it shows no log. `incentive` is what was offered for it, hers also after the
+    end. `retained` is what a law makes the receiver keep.
     """
 
     grant_id: GrantId
@@ -115,6 +117,7 @@ class Consent:
     usage: Usage | None = None
     accesses: tuple[AccessEvent, ...] | None = None
     end: End | None = None
+    incentive: Incentive | None = None
     level: Level | None = None
     retained: tuple[Retained, ...] = ()
     receipt: str | None = field(default=None, repr=False)
@@ -213,6 +216,7 @@ def consent_of(
         usage=usage,
         accesses=_accesses_in(papers, grant),
         end=end,
+        incentive=grant.terms.incentive,
         level=None if erased is None else erased.level,
         retained=() if erased is None else erased.retained,
         receipt=grant.receipt if isinstance(grant, Proved) else None,

@@ -57,6 +57,7 @@ class Concern(StrEnum):
     LONG = "long"
     PROFILE = "profile"
     MINOR = "minor"
+    BRIBE = "bribe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +86,12 @@ class AskingPolicy:
     """The customer's rules. `adult_from`: before that day, what is not asked of minors is refused.
 
     `longest` says after how long a grant for a purpose is long; purposes that are not in
-    it are long after a year.
+    it are long after a year. For more than `most_points` no consent is freely given.
     """
 
     adult_from: date | None = None
     longest: Mapping[Purpose, timedelta] = field(default_factory=lambda: _LONGEST)
+    most_points: int = 10_000
 
     def judge(
         self, terms: Terms, *, asker: Asker, held: Iterable[HeldCredential], now: datetime
@@ -105,6 +107,10 @@ class AskingPolicy:
         if Operation.PROFILING in terms.operations:
             excess.append(Excess(concern=Concern.PROFILE))
         refused: list[Reason] = []
+        if terms.incentive is not None and terms.incentive.points > self.most_points:
+            excess.append(Excess(concern=Concern.BRIBE))
+            expected = f"at most {self.most_points} points for a grant"
+            refused.append(Reason("refused-by-policy", expected, "more", "terms.incentive"))
         if self._is_kept_from_minors(terms, now):
             excess.append(Excess(concern=Concern.MINOR))
             expected = "what may be asked of a minor"
