@@ -141,6 +141,6 @@ def _law(obj: JsonObject, places: set[str], where: str) -> Law:
     )
 
 
-_TABLE: Final = read_table(files(__package__).joinpath("laws.json").read_bytes())
+_TABLE: Final = read_table(files("counterfoil_consent").joinpath("laws.json").read_bytes())
 LAWS: Final[Mapping[str, Law]] = _TABLE[0]
 REGIONS: Final[Mapping[str, frozenset[str]]] = _TABLE[1]

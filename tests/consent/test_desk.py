@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from counterfoil_consent import Active, send_withdrawal, withdraw
-from counterfoil_consent.desk import Desk, GrantLine, Stage
+from counterfoil_consent.desk import Desk, GrantLine, RequestLine, Stage
 from counterfoil_consent.laws import ClaimKind
 from counterfoil_consent.receiver_store import Cursor, Listing
 from counterfoil_consent.retention import Duty
@@ -128,13 +128,17 @@ def many(street: Street) -> Street:
     return street
 
 
+def id_of(line: GrantLine | RequestLine) -> str:
+    return line.grant_id if isinstance(line, GrantLine) else line.request_id
+
+
 @pytest.mark.parametrize("size", [1, 2, 5, 6])
 def test_pages_follow_each_other_without_a_gap(many: Street, size: int) -> None:
     desk = many.receiver.desk()
 
     for every, ask in (
-        ([line.grant_id for line in lines(desk, Listing.LIVE)], "grants"),
-        ([line.request_id for line in desk.waiting().lines], "waiting"),  # type: ignore[union-attr]
+        ([id_of(line) for line in lines(desk, Listing.LIVE)], "grants"),
+        ([id_of(line) for line in desk.waiting().lines], "waiting"),
     ):
         seen: list[str] = []
         after: Cursor | None = None
@@ -144,10 +148,7 @@ def test_pages_follow_each_other_without_a_gap(many: Street, size: int) -> None:
                 if ask == "grants"
                 else desk.waiting(after, size)
             )
-            seen += [
-                line.grant_id if isinstance(line, GrantLine) else line.request_id
-                for line in page.lines
-            ]
+            seen += [id_of(line) for line in page.lines]
             after = page.following
             if after is None:
                 break

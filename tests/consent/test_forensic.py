@@ -111,7 +111,7 @@ class Evidence:
     def listen(self) -> None:
         """Keep every byte on the wire."""
         street = self.street
-        handlers = street.fetcher._handlers  # noqa: SLF001  # the in-memory network's own
+        handlers = street.fetcher._handlers  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the network's own
         for origin in handlers:
             handlers[origin] = self._kept(handlers[origin])
 

@@ -11,7 +11,7 @@ from counterfoil_consent.erased_system import Method, System
 from counterfoil_consent.events import audience_of, sign_end, sign_end_of
 from counterfoil_consent.handover import Handover, seal_handover
 from counterfoil_consent.key_folder import FileKeyFolder
-from counterfoil_consent.recipient import MOST_NOTHINGS, Recipient
+from counterfoil_consent.recipient import MOST_NOTHINGS, Held, Recipient
 from counterfoil_consent.recipient_receipt import RecipientReceipt
 from counterfoil_consent.sql_recipient_store import SqlRecipientStore
 from counterfoil_consent.states import Withdrawn, state_from_json, state_to_json
@@ -296,11 +296,14 @@ def test_no_planted_value_lies_on_the_recipients_disk_and_a_backup_opens_nothing
 def test_a_recipients_store_promises_the_same_in_a_database(where: Path | str, town: Town) -> None:
     store = SqlRecipientStore(where)
     assert store.is_empty()
-    memory = town.workshops[0]
-    active, _ = handed(town, memory)
+    active, _ = town.shared()
     grant_id = active.agreement.grant_id
-    held = memory.recipient._store.find(grant_id)  # noqa: SLF001  # the twin's row
-    assert held is not None
+    held = Held(
+        grant_id=grant_id,
+        token="the receiver's word",
+        sealed=bytes(range(100)),
+        valid_until=active.agreement.terms.valid_until,
+    )
 
     assert store.add(held) == held == store.add(replace(held, token="x"))
     stopped = replace(held, sealed=None, stopped_at=town.clock())
