@@ -18,6 +18,7 @@ from counterfoil_wallet import (
     AskingPolicy,
     Concern,
     Declined,
+    GrantChoice,
     MemoryStore,
     RefusalClass,
     Trust,
@@ -25,7 +26,16 @@ from counterfoil_wallet import (
     Wallet,
 )
 
-from tests.wallet.town import CUSTODIAN, SERIAL, VALID_UNTIL, VELO, WARRANTY_TYPE, Town, Wire
+from tests.wallet.town import (
+    CUSTODIAN,
+    SERIAL,
+    VALID_UNTIL,
+    VELO,
+    WARRANTY_TYPE,
+    Killed,
+    Town,
+    Wire,
+)
 
 DAY = timedelta(days=1)
 
@@ -317,3 +327,34 @@ def test_a_claim_that_was_not_registered_is_too_much(town: Town, wire: Wire) -> 
 
     assert concerns(terms) == {Concern.BEYOND_REGISTRATION}
     assert terms.beyond == terms.terms.claim_names
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_a_no_that_was_cut_short_is_a_no(town: Town, wire: Wire, *, is_sent: bool) -> None:
+    store = MemoryStore()
+    opened = town.receiver.request(town.wish())
+    terms = town.wallet(store, wire).asked_terms(opened.link)
+    cut = Wire(town.network, cut_at=1, cut_after_sending=is_sent)
+
+    with pytest.raises(Killed):
+        town.wallet(store, cut).consent.refuse(terms)
+
+    later = town.wallet(store, wire)
+    assert [event.act for event in later.history()] == [Act.DECLINED]
+    with pytest.raises(Refused) as refusal:
+        later.grant(_choice(town, terms))
+    assert codes(refusal) == {"already-declined"}
+
+
+def _choice(town: Town, terms: AskedTerms) -> GrantChoice:
+    return GrantChoice(
+        asker=terms.asker,
+        asked=terms.asked,
+        signed=terms.signed,
+        at=town.clock(),
+        claims=frozenset({SERIAL}),
+        recipients=None,
+        valid_until=None,
+        max_reads=None,
+        disclosures=(),
+    )

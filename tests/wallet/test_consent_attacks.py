@@ -77,7 +77,7 @@ def can_read(town: Town, grant: InForce) -> bool:
 # 1.
 
 
-def test_attack_1_over_asking_is_shown_and_nothing_of_it_is_granted_unnamed(
+def test_attack_01_over_asking_is_shown_and_nothing_of_it_is_granted_unnamed(
     town: Town, wire: Wire
 ) -> None:
     client_id = town.receiver.party.client_id
@@ -97,12 +97,12 @@ def test_attack_1_over_asking_is_shown_and_nothing_of_it_is_granted_unnamed(
     assert [method for method, _, _ in wire.sent] == ["GET", "GET"]
 
 
-def test_attack_1_optional_claims_are_off(town: Town, wallet: Wallet) -> None:
+def test_attack_01_optional_claims_are_off(town: Town, wallet: Wallet) -> None:
     assert granted(town, wallet).terms.claim_names == {SERIAL}
 
 
 @pytest.mark.parametrize("purpose", ["dpv:SellDataToThirdParties", "dpv:SellDataToDataSubject"])
-def test_attack_1_nobody_can_ask_to_sell_and_is_told_so(
+def test_attack_01_nobody_can_ask_to_sell_and_is_told_so(
     town: Town, wallet: Wallet, purpose: str
 ) -> None:
     asking = EmulatedVerifier(
@@ -127,7 +127,7 @@ def test_attack_1_nobody_can_ask_to_sell_and_is_told_so(
 # 3.
 
 
-def test_attack_3_a_bait_notice_is_never_shown(town: Town, wallet: Wallet, wire: Wire) -> None:
+def test_attack_03_a_bait_notice_is_never_shown(town: Town, wallet: Wallet, wire: Wire) -> None:
     opened = town.receiver.request(town.wish())
     honest = town.network
     assert wallet.asked_terms(opened.link).notice == town.wish().notice.text
@@ -146,7 +146,7 @@ def test_attack_3_a_bait_notice_is_never_shown(town: Town, wallet: Wallet, wire:
     assert refusal.value.codes == ["notice-mismatch"]
 
 
-def test_attack_3_the_text_that_she_saw_is_kept_word_for_word(town: Town, wallet: Wallet) -> None:
+def test_attack_03_the_text_that_she_saw_is_kept_word_for_word(town: Town, wallet: Wallet) -> None:
     grant = granted(town, wallet)
     town.network.serve(VELO, lambda *_: Response(200, "text/plain", b"Other words.", {}))
     wallet.withdraw(grant.grant_id)
@@ -159,7 +159,7 @@ def test_attack_3_the_text_that_she_saw_is_kept_word_for_word(town: Town, wallet
 # 4.
 
 
-def test_attack_4_a_withdrawn_grant_sent_again_is_refused_everywhere(
+def test_attack_04_a_withdrawn_grant_sent_again_is_refused_everywhere(
     town: Town, wire: Wire
 ) -> None:
     wallet = stocked(town, wire)
@@ -175,7 +175,7 @@ def test_attack_4_a_withdrawn_grant_sent_again_is_refused_everywhere(
     assert wallet.consent.one(grant.grant_id).state is ConsentState.ERASED
 
 
-def test_attack_4_one_request_makes_one_grant(town: Town, wallet: Wallet) -> None:
+def test_attack_04_one_request_makes_one_grant(town: Town, wallet: Wallet) -> None:
     asked = wallet.asked_terms(town.receiver.request(town.wish()).link)
     first = wallet.grant(asked.choose())
 

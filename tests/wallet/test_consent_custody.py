@@ -113,7 +113,7 @@ def test_her_own_device_lends_and_ends(home: Home) -> None:
     assert refusal.value.codes == ["grant-ended"]
 
 
-def test_attack_8_no_third_party_ever_holds_a_share(home: Home) -> None:
+def test_attack_08_no_third_party_ever_holds_a_share(home: Home) -> None:
     grant = home.granted()
     row = WalletCustodianStore(home.store).find(grant.grant_id)
     assert isinstance(row, Kept)

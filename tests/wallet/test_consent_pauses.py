@@ -9,7 +9,7 @@ from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_wallet import Act, ConsentState, MemoryStore, Outcome, Wallet, read_standby_file
 from counterfoil_wallet.grant_states import InForce
 
-from tests.wallet.town import CUSTODIAN, SERIAL, VELO, WARRANTY_TYPE, Town, Wire
+from tests.wallet.town import CUSTODIAN, SERIAL, VELO, WARRANTY_TYPE, Killed, Town, Wire
 
 
 @pytest.fixture
@@ -221,3 +221,34 @@ def test_a_second_device_without_a_network_can_try_again(
 
     assert isinstance(held.custodian, Pause)
     assert not can_read(town, grant)
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("suspend", [True, False])
+def test_killed_at_any_call_she_is_where_she_wanted_to_be(
+    town: Town,
+    store: MemoryStore,
+    wallet: Wallet,
+    grant: InForce,
+    *,
+    suspend: bool,
+    call: int,
+    is_sent: bool,
+) -> None:
+    if not suspend:
+        wallet.consent.suspend(grant.grant_id)
+    cut = Wire(town.network, cut_at=call, cut_after_sending=is_sent)
+    dying = town.wallet(store, cut)
+
+    with pytest.raises(Killed):
+        (dying.consent.suspend if suspend else dying.consent.resume)(grant.grant_id)
+    later = town.wallet(store)
+    later.resume()
+
+    wanted = ConsentState.SUSPENDED if suspend else ConsentState.ACTIVE
+    assert later.consent.one(grant.grant_id).state is wanted
+    assert can_read(town, grant) is not suspend
+    # One act is one event, however often it was tried.
+    act = Act.PAUSED if suspend else Act.RESUMED
+    assert [event.outcome for event in later.history() if event.act is act] == [Outcome.DONE]
