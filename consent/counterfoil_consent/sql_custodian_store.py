@@ -15,7 +15,7 @@ from counterfoil_credentials.encoding import b64url, from_b64url
 from counterfoil_service.migrations import Migrations
 from counterfoil_service.sql import Database
 from counterfoil_service.statements import Connection, Row, Statement
-from sqlalchemy import bindparam, case, func, or_, select, update
+from sqlalchemy import BigInteger, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from counterfoil_consent import sql_set_outbox
@@ -81,9 +81,8 @@ _IS_ANSWERED: Final = Statement(
 )
 _ANSWERED: Final = Statement(insert(READS))
 # `max` of two is SQLite's, `greatest` PostgreSQL's.
-_reads: Final = case(
-    (GRANTS.c.reads > bindparam("counted"), GRANTS.c.reads), else_=bindparam("counted")
-)
+_counted: Final = bindparam("counted", type_=BigInteger)
+_reads: Final = case((GRANTS.c.reads > _counted, GRANTS.c.reads), else_=_counted)
 _COUNT: Final = Statement(
     update(GRANTS)
     .where(

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from json import dumps, loads
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from counterfoil_consent import (
     Active,
@@ -71,7 +71,7 @@ class Read:
     """A grant that is read: the numbers of the leases that were heard, and reads without answer."""
 
     grant_id: GrantId
-    numbers: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list[int])
     cut_off: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -138,11 +138,13 @@ class Town:
 
     def read(self, read: Read) -> list[str]:
         """Read once; give the codes of a refusal, and none when it was read or cut off."""
+        status, said = 0, cast("Any", None)
         try:
             path = f"/consent/grants/{read.grant_id}/read"
             status, said = self.staff(path, {"purpose": BENEFITS.value})
         except (OSError, HTTPException):
-            status, said = 0, {}
+            # The kill cut it off.
+            status = 0
         with read.lock:
             if status == 200:
                 assert said["facts"][0]["values"] == [FRAME_VALUE]

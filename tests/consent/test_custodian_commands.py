@@ -175,11 +175,11 @@ def test_a_custodian_keeps_its_identity_and_its_port(tmp_path: Path, where: Path
     for _ in range(2):
         with served(folder.path) as service:
             found.append(json.loads(service.get("/custodian")[1]))
+            assert found[-1]["origin"] == service.address == folder.address()
             assert service.get("/health/ready")[0] == 200
             service.ends()
 
     assert found[0] == found[1]
-    assert found[0]["origin"] == service.address == folder.address()
     assert (folder.path / "one-time-keys").stat().st_mode & 0o777 == 0o700
     assert (folder.path / "custodian.sqlite3").exists() == isinstance(where, Path)
     # The journal of the database is folded in when the service ends.
@@ -241,7 +241,7 @@ def test_a_custodian_whose_folder_went_away_is_not_ready(tmp_path: Path, gone: s
     with served(folder.path) as service:
         assert service.get("/health/ready")[0] == 200
         (folder.path / gone).rename(tmp_path / "unmounted")
-        status = 200
+        status, answer = 200, ""
         for _ in range(100):
             # What was found well is said for two seconds.
             status, answer = service.get("/health/ready")

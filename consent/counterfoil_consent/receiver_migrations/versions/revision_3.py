@@ -91,7 +91,9 @@ def _papers(row: dict[str, Any], *, is_new: bool) -> dict[str, object]:
     return {"has_papers": has_papers, "due_at": due_at, "keeps": 0}
 
 
-def _make(content: type[Any], moment: type[Any], *, is_new: bool) -> None:
+def _make(
+    content: type[sa.types.TypeEngine[Any]], moment: type[sa.Integer], *, is_new: bool
+) -> None:
     op.create_table(
         "consent_requests",
         sa.Column("request_id", sa.String, primary_key=True),
