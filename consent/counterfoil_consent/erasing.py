@@ -126,6 +126,16 @@ class Eraser:
             recipients=self._receipts(grant, ending),
         )
 
+    def erase_again(self, grant_id: GrantId) -> bool:
+        """Erase what a system holds of a grant that is erased; say whether there was any.
+
+        Raises `Unavailable` when a system could not be looked into, or would not erase.
+        """
+        back = [system for system in self._systems if system.holds(grant_id)]
+        if len(erase_in(back, grant_id, ())) < len(back):
+            raise Unavailable("expected every system to erase again, found one that did not")
+        return bool(back)
+
     def conclude(self, grant: ReceivedGrant, gathered: Gathered) -> ReceivedGrant | None:
         """Give the row with what was gathered, and with a receipt if one can be signed.
 

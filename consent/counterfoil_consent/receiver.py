@@ -63,6 +63,8 @@ from counterfoil_consent.parties import (
     RecipientParty,
 )
 from counterfoil_consent.receiver_store import (
+    Cursor,
+    Listing,
     OpenRequest,
     ReceivedGrant,
     ReceiverStore,
@@ -604,6 +606,18 @@ class Receiver:
         ended = self._each(self._end_one, grants)
         self._each(self._drop_request, requests)
         return ended
+
+    def erase_again(self) -> int:
+        """Erase once more what a system holds of grants that are erased; give of how many.
+
+        For after a system was restored from a backup. Raises `Unavailable` when a
+        system could not be looked into: ask again.
+        """
+        came_back, after = 0, Cursor()
+        while found := self._store.page(Listing.ERASED, after, _ENDED_AT_ONCE):
+            came_back += sum(self._eraser.erase_again(grant.grant_id) for grant in found)
+            after = Cursor.behind(found[-1])
+        return came_back
 
     def desk(self) -> Desk:
         """Give the queries of those who work with the grants."""

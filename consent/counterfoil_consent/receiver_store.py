@@ -172,6 +172,7 @@ class Listing(StrEnum):
     PENDING = "pending"  # ended, and not erased everywhere
     UNPROVED = "unproved"  # erased, and a paper is missing
     KEEPING = "keeping"  # something is kept under a law
+    ERASED = "erased"  # erased everywhere, whatever paper is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +413,8 @@ def _is_listed(grant: ReceivedGrant, listing: Listing) -> bool:
             return isinstance(grant.state, Erased) and not grant.has_all_papers
         case Listing.KEEPING:
             return bool(grant.kept)
+        case Listing.ERASED:
+            return isinstance(grant.state, Erased)
 
 
 def _following(rows: list[_Row], after: Cursor, limit: int) -> list[_Row]:

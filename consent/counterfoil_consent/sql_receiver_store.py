@@ -111,6 +111,7 @@ _PAGES: Final = {
         (Listing.PENDING, ~_is_live & (GRANTS.c.state != "erased")),
         (Listing.UNPROVED, (GRANTS.c.state == "erased") & (GRANTS.c.has_papers == 0)),
         (Listing.KEEPING, GRANTS.c.keeps == 1),
+        (Listing.ERASED, GRANTS.c.state == "erased"),
     )
 }
 _WAITING: Final = Statement(

@@ -19,13 +19,15 @@ from counterfoil_consent.erased_system import ErasedSystem, Method, System, syst
 from counterfoil_consent.erasure_proof import require_nothing_forgotten
 from counterfoil_consent.laws import LAWS, ClaimKind
 from counterfoil_consent.receiver_store import ReceivedGrant
+from counterfoil_consent.recipient_receipt import RecipientReceipt
 from counterfoil_consent.retention import Duty
 from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.states import Lack, Missing
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.dids import did_jwk
+from counterfoil_credentials.encoding import list_at
 from counterfoil_credentials.errors import Misuse, Refused, Unavailable
-from counterfoil_credentials.jws import read_jws
+from counterfoil_credentials.jws import read_jws, sign_jws
 from counterfoil_credentials.keys import MemorySigner
 
 from tests.conftest import Clock
@@ -431,3 +433,68 @@ def test_facts_are_handed_to_named_recipients_alone(town: Town) -> None:
         with pytest.raises(Refused) as refusal:
             town.receiver.hand_over(facts, town.workshops[0].recipient.did, key, (FRAME,))
         assert refusal.value.codes == ["recipient-not-named"]
+
+
+def test_what_comes_back_with_a_systems_backup_is_erased_again(town: Town) -> None:
+    ended = [town.granted() for _ in range(3)]
+    live, _ = town.granted()
+    for active, signer in ended:
+        end(town, active, signer)
+    # Yesterday's backup of the customer database is put back.
+    for active in (ended[0][0], ended[2][0], live):
+        town.crm.keep(active.agreement.grant_id, FRAME_VALUE)
+
+    town.crm.is_away = True
+    with pytest.raises(Unavailable):
+        town.receiver.erase_again()
+    town.crm.is_away = False
+    assert town.receiver.erase_again() == 2
+
+    assert not any(town.crm.holds(active.agreement.grant_id) for active, _ in ended)
+    assert town.crm.holds(live.agreement.grant_id)
+    assert town.receiver.erase_again() == 0
+
+
+@pytest.mark.parametrize("cheat", ["gone", "left-out", "forged", "anothers", "none"])
+def test_attack_18_onward_chain_breaks(town: Town, cheat: str) -> None:
+    active, signer = town.shared()
+    grant_id = active.agreement.grant_id
+    workshop, painter = town.workshops
+    for recipient in (workshop, painter):
+        town.hand_over(grant_id, recipient)
+    if cheat == "gone":
+        town.fetcher.disconnect(WORKSHOPS[1])
+    end(town, active, signer)
+    token = town.receiver.erasure_receipt(grant_id)
+    claims = read_jws(token, typ=ERASURE_TYP, where="x").unverified_claims
+    first, second = list_at(claims, "recipients", "x")
+    assert isinstance(first, dict)
+    match cheat:
+        case "left-out":
+            claims["recipients"] = [first]
+        case "forged":
+            # The receiver signs for a recipient that never answered.
+            own = RecipientReceipt(
+                grant_id=grant_id,
+                stopped_at=town.clock(),
+                erased_at=town.clock(),
+                claims=(FRAME,),
+                systems=(ErasedSystem(system=System.CACHES, method=Method.DELETED),),
+            ).sign(town.receiver_signer)
+            claims["recipients"] = [first, {"did": painter.recipient.did, "receipt": own}]
+        case "anothers":
+            claims["recipients"] = [
+                first,
+                {"did": painter.recipient.did, "receipt": first["receipt"]},
+            ]
+        case _:
+            assert second
+    signed = sign_jws(claims, typ=ERASURE_TYP, signer=town.receiver_signer)
+
+    erased = verify_erasure_receipt(signed, agreement=active.agreement, now=town.clock())
+
+    if cheat == "none":
+        assert (erased.level, erased.lacks) == (Level.E3, ())
+    else:
+        assert erased.level is Level.E2
+        assert [lack.party for lack in erased.lacks] == ["painter.example"]
