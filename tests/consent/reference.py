@@ -245,14 +245,25 @@ class ReceiverSide:
         if self.row.state in LIVE:
             if now < self.rules.ends_at:
                 return
-            # The receiver cannot sign for the clock: it tells the custodian that it stops.
-            ending = (Trigger.TERMINATED, "receiver")
-            self.row = replace(self.row, state="ended", ending=ending)
+            self._stop()
         self._finish(now, is_custodian_there=is_custodian_there)
+
+    def be_told_that_it_has_ended(self, now: datetime) -> None:
+        """Stop what nobody may read any more: the custodian has refused a lease."""
+        if self.state in LIVE:
+            self._stop()
+            self._finish(now, is_custodian_there=True)
 
     def start(self) -> None:
         if self.row is None or self.row.state == "ended":
             self.is_destroyed = True
+        elif self.row.state in LIVE and self.is_destroyed:
+            self._stop()
+
+    def _stop(self) -> None:
+        # The receiver cannot sign for the clock or for others: it says that it stops.
+        assert self.row is not None
+        self.row = replace(self.row, state="ended", ending=(Trigger.TERMINATED, "receiver"))
 
     def _finish(self, now: datetime, *, is_custodian_there: bool) -> None:
         assert self.row is not None

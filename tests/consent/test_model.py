@@ -512,8 +512,10 @@ class ConsentMachine(RuleBasedStateMachine):
         except Unavailable:
             assert "custodian" in self.away
             return None
-        except Refused:
+        except Refused as refusal:
             assert not (asked and life.custodian.lease(self._request_id_asked(), now, now))
+            if asked and "grant-ended" in refusal.codes:
+                life.receiver.be_told_that_it_has_ended(now)
             return None
         assert asked
         assert life.custodian.lease(self._request_id_asked(), now, now)
