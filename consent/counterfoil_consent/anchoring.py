@@ -170,7 +170,7 @@ class Anchoring:
     def add_status_list(self, token: str, *, url: str, listed_at: datetime) -> ListOpening:
         """Put the hash of a signed status list into the next batch, open for everybody.
 
-        Called for each list each interval, changed or not: else its changes could be counted.
+        A list is public, and when it changed is no secret of a customer.
         """
         opening = ListOpening(
             url=url,

@@ -3,9 +3,13 @@
     counterfoil consent init DIR [--public-url URL] [--database URL] [--journal FILE]
     counterfoil consent serve DIR [--port N]           the service; DIR remembers where
     counterfoil consent backup DIR TARGET              without one-time keys and journal
+    counterfoil consent dossier DIR FILE               for an auditor, of a custodian or a receiver
+    counterfoil consent figures DIR --days N           what a receiver publishes of itself, signed
+    counterfoil consent audit --receiver FILE …        the fourteen checks, see below
 
 `custodian_folder.py` says what is in DIR. Exit status: 0 done, 1 not as it must be, 2
-misused, 3 could not be found out.
+misused, 3 could not be found out. `audit` alone answers like a test: 0 all checks are
+well, 1 one is not, 2 one could not find out (`cli_audit.py`).
 """
 
 import argparse
@@ -18,6 +22,8 @@ from typing import Final
 from counterfoil_credentials.errors import CounterfoilError, Misuse, Unavailable
 from counterfoil_credentials.fetch import GuardedFetcher
 
+from counterfoil_consent import cli_audit
+
 _DONE: Final = 0
 _BROKEN: Final = 1
 _MISUSED: Final = 2
@@ -27,7 +33,7 @@ _UNKNOWN: Final = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     given = _parser().parse_args(arguments)
-    run = {"init": _init, "serve": _serve, "backup": _back_up}[given.command]
+    run = {"init": _init, "serve": _serve, "backup": _back_up, **_AUDITING}[given.command]
     try:
         return run(given)
     except Misuse as error:
@@ -53,7 +59,33 @@ def _parser() -> argparse.ArgumentParser:
     backup = commands.add_parser("backup", help="copy database and signing key, never the keys")
     backup.add_argument("dir", type=Path)
     backup.add_argument("target", type=Path, help="a folder that is not there yet")
+    cli_audit.add_parsers(commands.add_parser)
     return parser
+
+
+def _audit(given: argparse.Namespace) -> int:
+    text, status = cli_audit.run_audit(given)
+    print(text)
+    return status
+
+
+def _dossier(given: argparse.Namespace) -> int:
+    from counterfoil_consent.dossier_folder import dossier_of
+
+    dossier = dossier_of(given.dir, now=_now(), database=given.database)
+    cli_audit.write_dossier(given.target, dossier)
+    print(f"dossier of {len(dossier.grants)} grants written to {given.target}")
+    return _DONE
+
+
+def _figures(given: argparse.Namespace) -> int:
+    from counterfoil_consent.dossier_folder import FIGURES, publish_figures
+
+    figures = publish_figures(given.dir, days=given.days, now=_now(), database=given.database)
+    stop = "no stop yet" if figures.median_stop_s is None else f"{figures.median_stop_s} s to stop"
+    print(f"{figures.overdue} of {figures.ended} overdue, {stop} (median)")
+    print(f"publish {given.dir / FIGURES}")
+    return _DONE
 
 
 def _init(given: argparse.Namespace) -> int:
@@ -121,6 +153,9 @@ def _back_up(given: argparse.Namespace) -> int:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+_AUDITING: Final = {"audit": _audit, "dossier": _dossier, "figures": _figures}
 
 
 def _told(given: argparse.Namespace, error: Exception, status: int) -> int:

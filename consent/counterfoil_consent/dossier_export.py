@@ -7,7 +7,7 @@ from typing import Final
 from counterfoil_credentials.dids import Did
 
 from counterfoil_consent.access_log import AccessEvents
-from counterfoil_consent.anchoring import Anchoring
+from counterfoil_consent.anchoring import Ticket
 from counterfoil_consent.custodian import LEASE_LENGTH
 from counterfoil_consent.dossier import (
     CustodianDossier,
@@ -27,6 +27,7 @@ from counterfoil_consent.wire import Digest, GrantId, digest_of
 
 _PAGE: Final = 500
 LeasesOf = Callable[[GrantId], dict[str, int | None]]
+TicketsOf = Callable[[GrantId], list[Ticket]]
 
 
 def receiver_dossier(
@@ -37,13 +38,14 @@ def receiver_dossier(
     now: datetime,
     events: AccessEvents | None = None,
     leases: LeasesOf | None = None,
-    anchoring: Anchoring | None = None,
+    tickets: TicketsOf | None = None,
     lists: Sequence[SeenList] = (),
     figures: str | None = None,
 ) -> ReceiverDossier:
     """Give the receiver's dossier over all of its grants.
 
-    `leases` gives the leases that were asked for under a grant, with their numbers.
+    `leases` gives the leases that were asked for under a grant, with their numbers,
+    `tickets` what proves its log anchored.
     """
     here = set(keys.names())
     grants: list[ReceiverGrant] = []
@@ -66,7 +68,7 @@ def receiver_dossier(
                 has_key=grant.request_id in here,
                 events=() if events is None else tuple(events.of_grant(grant_id)),
                 leases=None if leases is None else leases(grant_id),
-                tickets=() if anchoring is None else tuple(anchoring.tickets(grant_id)),
+                tickets=() if tickets is None else tuple(tickets(grant_id)),
             )
         )
     return ReceiverDossier(

@@ -605,6 +605,7 @@ class Receiver:
         requests = self._store.unanswered(now - REQUEST_KEPT, _ENDED_AT_ONCE)
         ended = self._each(self._end_one, grants)
         self._each(self._drop_request, requests)
+        self._publish_root()
         return ended
 
     def erase_again(self) -> int:
@@ -650,6 +651,14 @@ class Receiver:
     def summary(self) -> Summary:
         """Give how many grants are in force here, and how many have ended."""
         return self._store.summary()
+
+    def _publish_root(self) -> None:
+        if self._anchoring is None:
+            return
+        try:
+            self._anchoring.publish_due()
+        except CounterfoilError as trouble:
+            _LOG.warning("a root could not be published now: %s", type(trouble).__name__)
 
     def _each(self, end: Callable[[GrantId], None], names: Sequence[GrantId]) -> int:
         ended = 0

@@ -10,7 +10,8 @@
 
 The folder holds `receiver-key.pem`, `custodian.json` and `consent.sqlite3` (unless the rows are
 in PostgreSQL). No backup may have what else is in it: `access-events.sqlite3`, the chain of
-what was opened, and the folders `sealing-keys` and `kept-keys`. What a receiver asks, for how
+what was opened, `status-lists.jsonl`, the lists that were relied on, and the folders
+`sealing-keys`, `kept-keys` and `salts`. What a receiver asks, for how
 long and for what, each `Wish` decides: there is no default for any of it.
 """
 
@@ -29,11 +30,14 @@ from counterfoil_credentials.fetch import Fetcher, GuardedFetcher
 from counterfoil_credentials.key_file import load_or_create_signer
 from counterfoil_credentials.token_status_list import FetchedStatusSource
 
+from counterfoil_consent.anchoring import Anchoring
 from counterfoil_consent.client import fetch_custodian
+from counterfoil_consent.file_anchor import FileAnchor, FileSalts
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
 from counterfoil_consent.key_folder import FileKeyFolder
 from counterfoil_consent.parties import CustodianParty
 from counterfoil_consent.receiver import Receiver
+from counterfoil_consent.seen_lists import FileListJournal, JournalledLists
 from counterfoil_consent.sql_access_log import SqlAccessEvents
 from counterfoil_consent.sql_accesses import SqlAccesses
 from counterfoil_consent.sql_receiver_store import SqlReceiverStore
@@ -45,6 +49,8 @@ SIGNING_KEY: Final = "receiver-key.pem"
 SEALING_KEYS: Final = "sealing-keys"
 KEPT_KEYS: Final = "kept-keys"
 CUSTODIAN: Final = "custodian.json"
+STATUS_LISTS: Final = "status-lists.jsonl"
+SALTS: Final = "salts"
 
 
 def open_receiver(
@@ -57,6 +63,7 @@ def open_receiver(
     database: str | None = None,
     fetcher: Fetcher | None = None,
     systems: Sequence[RegisteredSystem] = (),
+    anchor: Path | None = None,
 ) -> Receiver:
     """Give the receiver of `folder`, which is made when it is not there.
 
@@ -68,7 +75,8 @@ def open_receiver(
     reached. `systems` are where else facts lie in your house, and erase at an end too.
 
     Each read is logged beside the rows, and written down for the customer before it gives
-    anything.
+    anything. With `anchor`, a folder that you publish and one process writes, its heads are
+    anchored there (`anchoring.py`), and the status lists that were relied on.
 
     Raises `Misuse` for another custodian than the folder's, `Unavailable` when the custodian
     cannot be asked the first time, or as `Receiver` does.
@@ -82,6 +90,13 @@ def open_receiver(
         opened.callback(store.close)
         access_events = SqlAccessEvents(folder / ACCESS_EVENTS)
         opened.callback(access_events.close)
+        anchoring = None if anchor is None else _anchoring(anchor, folder / SALTS)
+        lists = JournalledLists(
+            FetchedStatusSource(network),
+            FileListJournal(folder / STATUS_LISTS),
+            _now,
+            anchoring=anchoring,
+        )
         receiver = Receiver(
             origin=origin,
             name=name,
@@ -91,17 +106,26 @@ def open_receiver(
             keys=FileKeyFolder(folder / SEALING_KEYS),
             fetcher=network,
             trust=trust,
-            status=ListedStatus(FetchedStatusSource(network), trust),
-            clock=lambda: datetime.now(UTC),
+            status=ListedStatus(lists, trust),
+            clock=_now,
             random=secrets.token_bytes,
             systems=systems,
             accesses=SqlAccesses(store.database),
             access_events=access_events,
+            anchoring=anchoring,
             kept_keys=FileKeyFolder(folder / KEPT_KEYS),
         )
         # Whoever holds the receiver holds the databases: they close when the last one lets go.
         weakref.finalize(receiver, opened.pop_all().close)
         return receiver
+
+
+def _anchoring(anchor: Path, salts: Path) -> Anchoring:
+    return Anchoring(FileAnchor(anchor), FileSalts(salts), clock=_now, random=secrets.token_bytes)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _custodian(path: Path, origin: str, fetcher: Fetcher) -> CustodianParty:

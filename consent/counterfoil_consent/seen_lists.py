@@ -16,6 +16,7 @@ from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.spec import STATUS_LIST_TYP
 from counterfoil_credentials.token_status_list import MAX_TOKEN_BYTES, StatusSource
 
+from counterfoil_consent.anchoring import Anchoring
 from counterfoil_consent.dossier import SeenList
 from counterfoil_consent.wire import Clock, digest_of, instant_at
 
@@ -33,12 +34,23 @@ class ListJournal(Protocol):
 
 
 class JournalledLists:
-    """A `StatusSource` that writes down what another one gave, before it is relied on."""
+    """A `StatusSource` that writes down what another one gave, before it is relied on.
 
-    def __init__(self, source: StatusSource, journal: ListJournal, clock: Clock) -> None:
+    With `anchoring` the hash of each goes into the next batch, open for everybody.
+    """
+
+    def __init__(
+        self,
+        source: StatusSource,
+        journal: ListJournal,
+        clock: Clock,
+        *,
+        anchoring: Anchoring | None = None,
+    ) -> None:
         self._source = source
         self._journal = journal
         self._clock = clock
+        self._anchoring = anchoring
         self._last = {seen.url: seen.sha256 for seen in journal.all()}
         self._lock = threading.Lock()
 
@@ -55,6 +67,8 @@ class JournalledLists:
         )
         with self._lock:
             if self._last.get(url) != seen.sha256:
+                if self._anchoring is not None:
+                    self._anchoring.add_status_list(token, url=url, listed_at=seen.listed_at)
                 self._journal.add(seen)
                 self._last[url] = seen.sha256
         return token

@@ -148,7 +148,7 @@ class AuditedTown(Town):
             now=self.clock(),
             events=self.access_events,
             leases=self.leases_of,
-            anchoring=self.anchoring,
+            tickets=None if self.anchoring is None else self.anchoring.tickets,
             lists=self.lists,
             figures=self.figures,
         )

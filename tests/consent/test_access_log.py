@@ -192,7 +192,7 @@ def test_a_receiver_writes_a_read_down_before_it_gives_the_facts(
         grant_id=agreement.grant_id, holder=agreement.holder, asked_at=street.clock()
     )
     client_id = agreement.terms.receiver.client_id
-    path = f"/consent/grants/{agreement.grant_id}/access-events"
+    path = f"/consent/grants/{agreement.grant_id}/end/access-events"
     answer = street.brand.post(path, content=asked.sign(signer, audience=client_id))
     assert answer.json() == {"access_events": [token]}
     # Nobody else learns it, and another party's request is not good here.
