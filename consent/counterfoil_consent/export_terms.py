@@ -70,6 +70,13 @@ def process_of(terms: Terms, grant_id: GrantId) -> JsonObject:
     }
     if terms.authority is not None:
         process["dpv:hasAuthority"] = {"@id": terms.authority.did}
+    if terms.incentive is not None:
+        process["dpv:hasConsequence"] = {
+            "@type": "dpv:Consequence",
+            "dct:title": "Points offered for the grant, kept after a withdrawal",
+            "counterfoil:points": terms.incentive.points,
+            "schema:url": {"@id": terms.incentive.rule},
+        }
     return process
 
 

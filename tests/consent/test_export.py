@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from counterfoil_consent import (
     RecipientParty,
     Retained,
     State,
+    Terms,
 )
 from counterfoil_consent.export import (
     CONTEXT,
@@ -34,6 +35,7 @@ from counterfoil_consent.export import (
     consent_record,
 )
 from counterfoil_consent.export_terms import GDPR_PLACES
+from counterfoil_consent.incentive import Incentive
 from counterfoil_consent.laws import ClaimKind
 from counterfoil_consent.states import Lack, Missing
 from counterfoil_credentials.dids import did_jwk
@@ -279,6 +281,45 @@ def test_whatever_is_agreed_the_record_fulfils_each_row(
 
     assert failing(record) == set()
     assert of_dpv(named_in(record[PROCESS])) <= listed()
+
+
+ANOTHER = did_jwk(MemorySigner.generate().public)
+OTHERWISE: dict[str, Callable[[Terms], Any]] = {
+    "purpose": lambda _: Purpose.DELIVERY,
+    "claims": lambda terms: terms.claims[:1],
+    "receiver": lambda terms: replace(terms.receiver, name="Another"),
+    "custodian": lambda terms: replace(terms.custodian, did=ANOTHER),
+    "operations": lambda _: (Operation.CONSULT,),
+    "jurisdiction": lambda _: "CN",
+    "notice": lambda terms: replace(terms.notice, language="zh"),
+    "valid_until": lambda terms: terms.valid_until - DAY,
+    "max_reads": lambda terms: terms.max_reads + 1,
+    "withdrawal_endpoint": lambda _: "https://velo.example/elsewhere/{grant_id}",
+    "recipients": lambda _: (COURIER,),
+    "completion": lambda _: Completion(kind=CompletionKind.ORDER),
+    "authority": lambda _: None,
+    "incentive": lambda _: Incentive(points=5, rule="https://velo.example/rules"),
+}
+# Where the data and its receipt travel, and under which key: agreed, and nobody's business.
+OF_THE_TRANSPORT = {"delivery_endpoint", "erasure_endpoint", "sealing_key"}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_whatever_is_agreed_otherwise_stands_otherwise_in_the_record(
+    active: Active, name: str
+) -> None:
+    agreement = active.agreement
+    terms = replace(agreement.terms, **{name: OTHERWISE[name](agreement.terms)})
+
+    other = record_of(Active(replace(agreement, terms=terms), active.receipt))
+
+    assert other != record_of(active)
+    assert failing(other) == set()
+    assert of_dpv(named_in(other)) <= listed()
+
+
+def test_nothing_that_is_agreed_is_forgotten_by_the_record() -> None:
+    assert {field.name for field in fields(Terms)} == OTHERWISE.keys() | OF_THE_TRANSPORT
 
 
 def test_pauses_stand_between_the_beginning_and_the_end(
