@@ -27,7 +27,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from counterfoil_consent.custodian import Custodian
 from counterfoil_consent.desk_routes import desk_routes
-from counterfoil_consent.event_routes import POLL_WAIT_S, custodian_events, receiver_events
+from counterfoil_consent.event_routes import (
+    POLL_WAIT_S,
+    custodian_events,
+    receiver_events,
+    undelivered_routes,
+)
 from counterfoil_consent.facts import Facts
 from counterfoil_consent.receiver import Receiver
 from counterfoil_consent.schemas import NewRequest, ReadRequest, purpose_of
@@ -161,6 +166,7 @@ def receiver_routes(
         return _answer({"live": counted.live, "ended": counted.ended})
 
     routes.include_router(desk_routes(receiver.desk()), dependencies=staff)
+    routes.include_router(undelivered_routes(receiver.outbox), dependencies=staff)
 
     @routes.post("/responses/{request_id}")
     def respond(request_id: str, body: RawBody) -> JSONResponse:

@@ -3,6 +3,7 @@
     counterfoil consent init DIR [--public-url URL] [--database URL] [--journal FILE]
     counterfoil consent serve DIR [--port N]           the service; DIR remembers where
     counterfoil consent backup DIR TARGET              without one-time keys and journal
+    counterfoil consent events DIR [--again RECEIVER]  what could not be told to whom, and why
     counterfoil consent dossier DIR FILE               for an auditor, of a custodian or a receiver
     counterfoil consent figures DIR --days N           what a receiver publishes of itself, signed
     counterfoil consent audit --receiver FILE …        the fourteen checks, see below
@@ -28,12 +29,16 @@ _DONE: Final = 0
 _BROKEN: Final = 1
 _MISUSED: Final = 2
 _UNKNOWN: Final = 3
+_MOST_LETTERS: Final = 1_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     given = _parser().parse_args(arguments)
-    run = {"init": _init, "serve": _serve, "backup": _back_up, **_AUDITING}[given.command]
+    run = {
+        **{"init": _init, "serve": _serve, "backup": _back_up, "events": _events},
+        **_AUDITING,
+    }[given.command]
     try:
         return run(given)
     except Misuse as error:
@@ -59,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     backup = commands.add_parser("backup", help="copy database and signing key, never the keys")
     backup.add_argument("dir", type=Path)
     backup.add_argument("target", type=Path, help="a folder that is not there yet")
+    events = commands.add_parser("events", help="list what could not be told to a receiver")
+    events.add_argument("dir", type=Path)
+    events.add_argument(
+        "--again", metavar="RECEIVER", help="push at once what is dead for this DID"
+    )
     cli_audit.add_parsers(commands.add_parser)
     return parser
 
@@ -148,6 +158,25 @@ def _back_up(given: argparse.Namespace) -> int:
         print(f"custodian copied to {given.target}, without its one-time keys and its journal")
     else:
         print(f"settings and signing key copied to {given.target}; dump the database (pg_dump)")
+    return _DONE
+
+
+def _events(given: argparse.Namespace) -> int:
+    from contextlib import closing
+
+    from counterfoil_consent.custodian_folder import CustodianFolder
+    from counterfoil_consent.sql_custodian_store import SqlCustodianStore
+
+    folder = CustodianFolder(given.dir)
+    folder.require_made()
+    with closing(SqlCustodianStore(folder.database())) as store:
+        if given.again is not None:
+            store.outbox.send_again(given.again)
+        letters, counts = store.outbox.undelivered(_MOST_LETTERS), store.outbox.counts()
+    for letter in letters:
+        print(f"{letter.state} {letter.died_at:%Y-%m-%dT%H:%M:%SZ} {letter.event_id}")
+        print(f"  to {letter.destination}\n  {letter.failure}")
+    print(f"{counts.waiting} wait, {counts.dead} are dead, {counts.refused} were refused")
     return _DONE
 
 

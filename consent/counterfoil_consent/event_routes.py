@@ -4,6 +4,8 @@
     POST /events/stream    custodian   a receiver says where to push
     POST /events/poll      custodian   a receiver fetches; waits a while unless told otherwise
     POST /consent/events   receiver    takes a token
+    GET  /consent/desk/events         what could not be told to whom; staff's
+    POST /consent/desk/events/again   {destination}: push at once what is dead; staff's
 
 While its service runs, each side also pushes what its own outbox holds.
 """
@@ -13,6 +15,7 @@ from collections.abc import Callable
 from typing import Annotated, Final
 
 from counterfoil_credentials.dids import Did
+from counterfoil_credentials.encoding import Json, JsonObject, parse_object, text_at
 from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_service.errors import error_response
@@ -22,10 +25,12 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from counterfoil_consent.custodian import Custodian
+from counterfoil_consent.desk import MOST_A_PAGE
 from counterfoil_consent.receiver import Receiver
+from counterfoil_consent.set_outbox import DeadLetter, SetOutbox
 from counterfoil_consent.set_push import Pusher, SetError
 from counterfoil_consent.spec import SET_MEDIA_TYPE
-from counterfoil_consent.wire import refuse
+from counterfoil_consent.wire import refuse, seconds
 
 PUSH_EVERY_S: Final = 0.5
 LISTEN_EVERY_S: Final = 5.0
@@ -108,6 +113,41 @@ def receiver_events(receiver: Receiver) -> APIRouter:
         return _heard(receiver.hear, request, body)
 
     return routes
+
+
+def undelivered_routes(outbox: SetOutbox) -> APIRouter:
+    """Give the routes to what an outbox could not tell; whoever mounts them lets staff alone in."""
+    routes = APIRouter(prefix="/desk/events")
+
+    @routes.get("")
+    def undelivered() -> JSONResponse:
+        counts = outbox.counts()
+        lines: list[Json] = [_line(letter) for letter in outbox.undelivered(MOST_A_PAGE)]
+        counted: JsonObject = {
+            "waiting": counts.waiting,
+            "dead": counts.dead,
+            "refused": counts.refused,
+        }
+        return JSONResponse({**counted, "lines": lines}, headers=_NO_STORE)
+
+    @routes.post("/again")
+    def again(body: RawBody) -> JSONResponse:
+        destination = text_at(parse_object(body, "body"), "destination", "body")
+        outbox.send_again(destination)
+        return JSONResponse({}, headers=_NO_STORE)
+
+    return routes
+
+
+def _line(letter: DeadLetter) -> JsonObject:
+    return {
+        "destination": letter.destination,
+        "event_id": letter.event_id,
+        "grant_id": letter.grant_id,
+        "state": letter.state.value,
+        "failure": letter.failure,
+        "died_at": seconds(letter.died_at),
+    }
 
 
 def _pushing(pusher: Pusher) -> Lifespan:

@@ -227,7 +227,8 @@ class Receiver:
         self.inbox = Inbox(
             custodian, fetcher, signer=signer, clock=clock, random=random, hear=self.hear
         )
-        self.pusher = Pusher(store.outbox, fetcher, clock=clock, random=random)
+        self.outbox = store.outbox
+        self.pusher = Pusher(self.outbox, fetcher, clock=clock, random=random)
         self._keys.begin(is_new=store.is_empty())
         self._destroy_left_over()
         self._stop_restored()

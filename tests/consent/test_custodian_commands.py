@@ -9,7 +9,8 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import pytest
 from counterfoil_consent.cli import main
 from counterfoil_consent.custodian_folder import CustodianFolder
 from counterfoil_consent.custodian_settings import parse_settings
+from counterfoil_consent.set_outbox import Letter
 from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_consent.tombstone_journal import FileTombstoneJournal
+from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.errors import Malformed, Misuse
 
@@ -291,3 +294,30 @@ def test_a_custodian_whose_journal_was_lost_begins_another(tmp_path: Path) -> No
             "counterfoil_grants_unconfirmed 0.0" in service.get("/metrics", folder.metrics_key())[1]
         )
     assert FileTombstoneJournal(folder.journal()).name() == after != before
+
+
+def test_the_command_tells_whom_it_could_not_tell_and_sends_it_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made(tmp_path / "custodian")
+    now = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+    with closing(SqlCustodianStore(folder.database())) as store:
+        outbox = store.outbox
+        letter = Letter(
+            destination="did:example:shop",
+            event_id="event-1",
+            grant_id=GrantId(NAME),
+            token="a.b.c",
+        )
+        outbox.put([letter])
+        outbox.set_endpoint("did:example:shop", "https://shop.example/events")
+        round_ = outbox.take(now, now, "lease", steady_only=False)
+        assert round_ is not None
+        outbox.give_up(round_, "status 503", now, now)
+
+    assert main(["events", str(folder.path)]) == 0
+    said = capsys.readouterr().out
+    assert "dead 2026-11-02T12:00:00Z event-1\n  to did:example:shop\n  status 503\n" in said
+    assert said.endswith("0 wait, 1 are dead, 0 were refused\n")
+    assert main(["events", str(folder.path), "--again", "did:example:shop"]) == 0
+    assert capsys.readouterr().out == "1 wait, 0 are dead, 0 were refused\n"

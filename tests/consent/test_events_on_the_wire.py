@@ -229,6 +229,8 @@ class Process:
     """`counterfoil consent serve`, as an operator runs it."""
 
     def __init__(self, folder: Path, port: int) -> None:
+        if not folder.exists():
+            subprocess.run([*COMMAND, "init", str(folder)], check=True, capture_output=True)
         self.process = subprocess.Popen(
             [*COMMAND, "serve", str(folder), "--port", str(port)],
             stdout=subprocess.PIPE,
@@ -236,7 +238,9 @@ class Process:
             text=True,
         )
         assert self.process.stdout is not None
-        assert self.process.stdout.readline()
+        if not self.process.stdout.readline():
+            self.kill()
+            pytest.fail("expected a custodian that listens, found none")
 
     def kill(self) -> None:
         os.kill(self.process.pid, signal.SIGKILL)

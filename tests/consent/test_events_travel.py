@@ -16,7 +16,7 @@ from counterfoil_credentials.fetch import Response
 from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.keys import MemorySigner
 
-from tests.consent.street import BENEFITS, CUSTODIAN, VELO, Street, wish
+from tests.consent.street import BENEFITS, CUSTODIAN, KEY, VELO, Street, wish
 from tests.consent.test_ending import withdrawal_of
 
 SET = "application/secevent+jwt"
@@ -274,6 +274,36 @@ def test_the_others_hear_of_an_end_that_the_receiver_or_its_clock_made(
 
     assert workshop.events == ["completed" if how == "complete" else "terminated"]
     assert street.custodian_keys.is_destroyed(grant_id)
+
+
+def test_the_desk_sees_what_could_not_be_told_and_sends_it_again(street: Street) -> None:
+    workshop = Recipient(street, "workshop")
+    workshop.status = 503
+    active, signer = street.granted(recipients=(workshop.party,), operations=SHARING)
+    street.receiver.end(active.agreement.grant_id, withdrawal_of(street, active, signer))
+    for _ in range(17):
+        push_all(street)
+        street.clock.advance(timedelta(hours=6))
+    staff = {"Authorization": f"Bearer {KEY}"}
+
+    assert street.brand.get("/consent/desk/events").status_code == 401
+    said = street.brand.get("/consent/desk/events", headers=staff).json()
+    assert (said["waiting"], said["dead"], said["refused"]) == (0, 1, 0)
+    (line,) = said["lines"]
+    assert (line["destination"], line["state"], line["failure"]) == (
+        workshop.party.did,
+        "dead",
+        "status 503",
+    )
+    assert line["grant_id"] == active.agreement.grant_id
+    workshop.status = 202
+    again = {"destination": workshop.party.did}
+    assert street.brand.post("/consent/desk/events/again", json=again).status_code == 401
+    street.brand.post("/consent/desk/events/again", json=again, headers=staff)
+    push_all(street)
+
+    assert workshop.events == ["withdrawn"]
+    assert street.receiver_store.outbox.undelivered(10) == []
 
 
 # Twice, late, forged, out of order.
