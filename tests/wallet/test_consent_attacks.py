@@ -18,6 +18,7 @@ from counterfoil_consent.events import sign_end
 from counterfoil_consent.incentive import Incentive
 from counterfoil_consent.terms import Terms, parse_transaction_data
 from counterfoil_credentials.claims import values_at
+from counterfoil_credentials.encoding import Json as JsonValue
 from counterfoil_credentials.encoding import b64url, texts_at
 from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_credentials.fetch import Response
@@ -40,7 +41,16 @@ from counterfoil_wallet.store import Kind
 from tests.issuer.brand import AUDIO
 from tests.wallet.conformance.emulated_verifier import EmulatedVerifier, Json, Variant
 from tests.wallet.test_presenting_grants import asked_by
-from tests.wallet.town import CUSTODIAN, SERIAL, VALID_UNTIL, VELO, WARRANTY_TYPE, Town, Wire
+from tests.wallet.town import (
+    CUSTODIAN,
+    SERIAL,
+    VALID_UNTIL,
+    VELO,
+    WARRANTY_TYPE,
+    Town,
+    Wire,
+    always,
+)
 
 
 @pytest.fixture
@@ -148,7 +158,7 @@ def test_attack_03_a_bait_notice_is_never_shown(town: Town, wallet: Wallet, wire
 
 def test_attack_03_the_text_that_she_saw_is_kept_word_for_word(town: Town, wallet: Wallet) -> None:
     grant = granted(town, wallet)
-    town.network.serve(VELO, lambda *_: Response(200, "text/plain", b"Other words.", {}))
+    town.network.serve(VELO, always(Response(200, "text/plain", b"Other words.", {})))
     wallet.withdraw(grant.grant_id)
 
     pack = json.loads(wallet.consent.complaint(grant.grant_id))
@@ -307,7 +317,7 @@ def test_attack_17_no_paper_holds_a_value_and_no_two_parties_share_a_name_of_her
     assert holders[1] not in files[0].decode()
 
 
-def leaves(value: object) -> list[object]:
+def leaves(value: JsonValue) -> list[JsonValue]:
     if isinstance(value, dict):
         return [leaf for one in value.values() for leaf in leaves(one)]
     if isinstance(value, list):

@@ -40,7 +40,7 @@ class Forgetful:
 def custodian(town: Town) -> Forgetful:
     forgetful = Forgetful(town)
     forgetful.start()
-    town.receiver = town._receiver()  # noqa: SLF001  # a receiver that names this custodian
+    town.receiver = town.receiver_of(VELO)
     town.connect()
     return forgetful
 

@@ -21,7 +21,7 @@ from counterfoil_wallet.grant_states import InForce, Proved
 
 from tests.conftest import Clock
 from tests.consent.street import Street
-from tests.consent.test_leases import (  # noqa: F401  # run here over the wallet's rows
+from tests.consent.test_leases import (  # run here over the wallet's rows
     test_counts_each_lease_and_lets_it_last_a_minute,
     test_fifty_at_once_get_five_leases,
     test_refuses_a_lease_after_the_end_by_its_own_clock,
@@ -29,22 +29,40 @@ from tests.consent.test_leases import (  # noqa: F401  # run here over the walle
     test_refuses_the_read_after_the_last,
     test_withholds_the_share_until_the_receipt_is_in,
 )
-from tests.consent.test_pausing import (  # noqa: F401
+from tests.consent.test_pausing import (
     test_a_paused_grant_can_be_withdrawn_and_is_not_resumed_afterwards,
     test_a_paused_grant_cannot_be_read_until_its_holder_resumes_it,
 )
-from tests.consent.test_stores import (  # noqa: F401
+from tests.consent.test_stores import (
     test_an_end_drops_the_share_and_stays_as_it_was_first_said,
     test_counts_to_the_limit_and_not_past_the_end,
     test_names_every_grant_once_page_by_page,
     test_what_is_due,
 )
-from tests.consent.test_usage import (  # noqa: F401
+from tests.consent.test_usage import (
     test_the_holder_learns_how_often_and_when_last,
     test_the_holder_learns_that_it_has_ended_and_by_what,
 )
 from tests.wallet.conftest import Place
 from tests.wallet.town import CUSTODIAN, VELO, Town, Wire
+
+# Brought in to run here, over the wallet's rows.
+__all__ = [
+    "test_a_paused_grant_can_be_withdrawn_and_is_not_resumed_afterwards",
+    "test_a_paused_grant_cannot_be_read_until_its_holder_resumes_it",
+    "test_an_end_drops_the_share_and_stays_as_it_was_first_said",
+    "test_counts_each_lease_and_lets_it_last_a_minute",
+    "test_counts_to_the_limit_and_not_past_the_end",
+    "test_fifty_at_once_get_five_leases",
+    "test_names_every_grant_once_page_by_page",
+    "test_refuses_a_lease_after_the_end_by_its_own_clock",
+    "test_refuses_a_lease_request_that_was_answered_before",
+    "test_refuses_the_read_after_the_last",
+    "test_the_holder_learns_how_often_and_when_last",
+    "test_the_holder_learns_that_it_has_ended_and_by_what",
+    "test_what_is_due",
+    "test_withholds_the_share_until_the_receipt_is_in",
+]
 
 
 @pytest.fixture
@@ -65,7 +83,7 @@ class Home:
         self.folder = folder
         self.wire = Wire(town.network)
         self.open()
-        town.receiver = town._receiver()  # noqa: SLF001  # a receiver that names this custodian
+        town.receiver = town.receiver_of(VELO)
         town.connect()
 
     def open(self) -> None:
@@ -124,7 +142,7 @@ def test_attack_08_no_third_party_ever_holds_a_share(home: Home) -> None:
 
     # A receiver that keeps everything, and a custodian elsewhere that would help it, are
     # left with the sealed share: its one-time key is in her folder, and then nowhere.
-    sealing_keys = home.town.receiver._keys  # noqa: SLF001  # what a cheat would keep
+    sealing_keys = home.town.receiver_keys
     request_key = sealing_keys.find(sealing_keys.names()[0])
     assert request_key is not None
     with pytest.raises(CounterfoilError):

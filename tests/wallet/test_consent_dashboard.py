@@ -31,7 +31,7 @@ from counterfoil_wallet.dashboard import Consent, ConsentState, consent_of
 from counterfoil_wallet.grant_states import InForce, Proved
 from counterfoil_wallet.policy import Concern
 
-from tests.wallet.town import CUSTODIAN, SERIAL, VALID_UNTIL, VELO, Town
+from tests.wallet.town import CUSTODIAN, SERIAL, VALID_UNTIL, VELO, Town, always
 
 DAY = timedelta(days=1)
 
@@ -75,10 +75,15 @@ def test_a_grant_shows_what_it_is_for_and_why_it_is_there(town: Town, wallet: Wa
     assert (one.days_left, one.ends_soon, one.end) == (25, False, None)
 
 
-def test_the_receiver_s_known_name_is_shown(town: Town, wallet: Wallet) -> None:
+def test_the_receiver_s_known_name_is_shown(town: Town) -> None:
+    store = MemoryStore()
+    wallet = town.wallet(store)
+    offer = town.offer()
+    wallet.accept(offer.link, tx_code=offer.tx_code)
     granted(town, wallet)
+    # The same file, opened by an app that knows the shop.
     knowing = Wallet(
-        wallet._store,  # noqa: SLF001  # the same file, opened by an app that knows the shop
+        store,
         fetcher=town.network,
         clock=town.clock,
         trust=Trust(verifiers={town.receiver.party.client_id: Verifier(name="Velo of Berlin")}),
@@ -143,7 +148,7 @@ def test_a_log_that_leaves_out_what_it_showed_before_is_told(
     # One event less from the end, which the chain alone cannot tell.
     shorter = json.dumps({"access_events": events[:1] if shown else []}).encode()
     answer = replace(honest, body=shorter)
-    town.network.serve(VELO, lambda *_: answer)
+    town.network.serve(VELO, always(answer))
 
     wallet.consent.check()
 
@@ -385,13 +390,13 @@ def test_a_notice_that_was_changed_is_told_until_it_is_as_before(
     grant = granted(town, wallet)
     url = grant.terms.notice.uri
     text = town.network.get(url, accept="text/plain")
-    town.network.serve(VELO, lambda *_: Response(200, "text/plain", b"Other words.", {}))
+    town.network.serve(VELO, always(Response(200, "text/plain", b"Other words.", {})))
 
     (one,) = wallet.consent.check()
     assert one.notice_differs_since == town.clock()
     assert [told.notable for told in wallet.consent.reminders()] == [Notable.NOTICE_CHANGED]
 
-    town.network.serve(VELO, lambda *_: text)
+    town.network.serve(VELO, always(text))
     (one,) = wallet.consent.check()
     assert one.notice_differs_since is None
 

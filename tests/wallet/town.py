@@ -159,7 +159,7 @@ class Town:
             clock=clock,
             random=random,
         )
-        self.receiver = self._receiver()
+        self.receiver = self.receiver_of(VELO)
         self.connect()
 
     def connect(self) -> None:
@@ -228,15 +228,17 @@ class Town:
             clock=self.clock,
         )
 
-    def _receiver(self) -> Receiver:
+    def receiver_of(self, origin: str) -> Receiver:
+        """Give a new receiver that names the custodian of now."""
         keys = FetchedIssuerKeys(self.network, {WARRANTY_TYPE: [AUDIO]})
+        self.receiver_keys = MemoryKeyFolder()
         return Receiver(
-            origin=VELO,
+            origin=origin,
             name="Velo",
             signer=MemorySigner.generate(),
             custodian=self.custodian.party,
             store=MemoryReceiverStore(),
-            keys=MemoryKeyFolder(),
+            keys=self.receiver_keys,
             fetcher=self.network,
             trust=keys,
             status=ListedStatus(FetchedStatusSource(self.network), keys),
@@ -244,6 +246,15 @@ class Town:
             random=self.random,
             access_events=MemoryAccessEvents(),
         )
+
+
+def always(answer: Response) -> Handler:
+    """Give a service that answers everything so."""
+
+    def handle(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        return answer
+
+    return handle
 
 
 def handler_of(client: TestClient) -> Handler:

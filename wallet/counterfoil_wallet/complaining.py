@@ -95,7 +95,7 @@ def complaint_pack(
     listed: list[Json] = [
         _paper(paper, token) for paper in Paper if (token := papers.token(paper)) is not None
     ]
-    listed += [
+    accesses: list[Json] = [
         {"number": 6, "name": _ACCESS, "signed_by": "receiver", "token": token}
         for token in papers.accesses
     ]
@@ -119,7 +119,7 @@ def complaint_pack(
         },
         "notice": papers.notice,
         "agreement": agreement.to_json(),
-        "papers": listed,
+        "papers": [*listed, *accesses],
         "missing": [paper.value for paper in Paper if papers.token(paper) is None],
     }
     return compact_json(pack)

@@ -46,7 +46,7 @@ from counterfoil_wallet.grant_states import HeldGrant, InForce
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.inquiring import Inquirer
 from counterfoil_wallet.matching import Matches
-from counterfoil_wallet.pausing import standby_file
+from counterfoil_wallet.pausing import Standby, standby_file
 from counterfoil_wallet.policy import AskingPolicy
 from counterfoil_wallet.presenting import Declined, Presenter, answer_id
 from counterfoil_wallet.reading import readable
@@ -237,7 +237,7 @@ class ConsentDesk:
         It cannot read with it, nor withdraw, nor resume. Names of receivers and claims are in
         it, and no value. Make a new one after each grant, and after a use of the old one.
         """
-        found = []
+        found: list[Standby] = []
         for state in self._consents.book.all():
             if isinstance(state, InForce) and self._clock() < state.terms.valid_until:
                 with self._only_one(state.grant_id):

@@ -77,7 +77,7 @@ class WalletCustodianStore:
 
     def grant_ids(self, after: GrantId | None, limit: int) -> list[GrantId]:
         names = [GrantId(record.key) for record in self._store.find(Kind.CUSTODY, _ROWS)]
-        start = names.index(after) + 1 if after in names else 0
+        start = 0 if after is None or after not in names else names.index(after) + 1
         return names[start : start + limit]
 
     def find(self, grant_id: GrantId) -> Custody | None:
