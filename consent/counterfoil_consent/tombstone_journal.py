@@ -14,7 +14,7 @@ Keep the file on another disk than the database, and out of every backup.
 import fcntl
 import os
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from counterfoil_consent.wire import Digest, GrantId, digest_of
 
 _BEGUN: Final = "begun"
 _ENDED: Final = "ended"
+_PIECE_BYTES: Final = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,45 +74,31 @@ class TombstoneJournal(Protocol):
 
 
 class _Chain:
-    """The lines of a journal, each with the digest that binds it to those before."""
+    """Where a journal stands: each line is bound to those before by its digest."""
 
     def __init__(self) -> None:
-        self.chains: list[Digest] = []
-        self.tombstones: list[tuple[int, Tombstone]] = []
+        self.mark = Mark(0, Digest(""))
         self.name: str | None = None
 
     def next(self, said: str) -> str:
         """Give the line that says this after all others."""
-        before = self.chains[-1] if self.chains else ""
-        return f"{digest_of(f'{before} {said}')} {said}"
+        return f"{digest_of(f'{self.mark.chain} {said}')} {said}"
 
-    def add(self, line: str) -> None:
+    def add(self, line: str) -> Tombstone | None:
         """Take a line that follows; raises `Unavailable` for any other."""
-        _, _, said = line.partition(" ")
-        words = said.split(" ")
+        chain, _, said = line.partition(" ")
         if line != self.next(said):
-            raise _broken(len(self.chains))
-        match words:
+            raise _broken(self.mark.lines)
+        tombstone: Tombstone | None = None
+        match said.split(" "):
             case ["begun", name]:
                 self.name = name
             case ["ended", grant_id, statement] if self.name is not None:
-                self.tombstones.append(
-                    (len(self.chains) + 1, Tombstone(GrantId(grant_id), statement))
-                )
+                tombstone = Tombstone(GrantId(grant_id), statement)
             case _:
-                raise _broken(len(self.chains))
-        self.chains.append(Digest(line.partition(" ")[0]))
-
-    def mark(self) -> Mark:
-        return Mark(len(self.chains), self.chains[-1] if self.chains else Digest(""))
-
-    def holds(self, mark: Mark) -> bool:
-        is_here = 0 < mark.lines <= len(self.chains)
-        return is_here and self.chains[mark.lines - 1] == mark.chain
-
-    def since(self, mark: Mark | None) -> list[Tombstone]:
-        lines = 0 if mark is None else mark.lines
-        return [tombstone for line, tombstone in self.tombstones if line > lines]
+                raise _broken(self.mark.lines)
+        self.mark = Mark(self.mark.lines + 1, Digest(chain))
+        return tombstone
 
 
 class MemoryTombstoneJournal:
@@ -119,6 +106,7 @@ class MemoryTombstoneJournal:
 
     def __init__(self) -> None:
         self._chain = _Chain()
+        self._lines: list[tuple[Mark, Tombstone | None]] = []
         self._lock = threading.Lock()
 
     def begin(self, name: str) -> Mark:
@@ -133,20 +121,21 @@ class MemoryTombstoneJournal:
 
     def holds(self, mark: Mark) -> bool:
         with self._lock:
-            return self._chain.holds(mark)
+            return any(here == mark for here, _ in self._lines)
 
     def since(self, mark: Mark | None) -> Sequence[Tombstone]:
         with self._lock:
-            return self._chain.since(mark)
+            return _after(mark, self._lines)
 
     def end_mark(self) -> Mark:
         with self._lock:
-            return self._chain.mark()
+            return self._chain.mark
 
     def _add(self, said: str) -> Mark:
         with self._lock:
-            self._chain.add(self._chain.next(said))
-            return self._chain.mark()
+            tombstone = self._chain.add(self._chain.next(said))
+            self._lines.append((self._chain.mark, tombstone))
+            return self._chain.mark
 
 
 class FileTombstoneJournal:
@@ -187,14 +176,27 @@ class FileTombstoneJournal:
             raise Unavailable("expected the journal that was in use, found none") from cause
 
     def holds(self, mark: Mark) -> bool:
-        return self.name() is not None and self._chain.holds(mark)
+        try:
+            with self._held(os.O_RDWR) as descriptor:
+                # As a rule nothing was lost, and nothing has to be read again.
+                if mark == self._chain.mark:
+                    return True
+                return any(here == mark for here, _ in _lines(descriptor, self._read_bytes))
+        except FileNotFoundError:
+            return False
 
     def since(self, mark: Mark | None) -> Sequence[Tombstone]:
-        return self._chain.since(mark) if self.name() is not None else ()
+        try:
+            with self._held(os.O_RDWR) as descriptor:
+                if mark == self._chain.mark:
+                    return ()
+                return _after(mark, _lines(descriptor, self._read_bytes))
+        except FileNotFoundError:
+            return ()
 
     def end_mark(self) -> Mark:
         self.name()
-        return self._chain.mark()
+        return self._chain.mark
 
     @contextmanager
     def _held(self, flags: int) -> Generator[int, None, None]:
@@ -220,16 +222,10 @@ class FileTombstoneJournal:
         size = os.fstat(descriptor).st_size
         if size < self._read_bytes:
             raise Unavailable("expected the journal that was in use, found a shorter one")
-        fresh = os.pread(descriptor, size - self._read_bytes, self._read_bytes)
-        lines = fresh.split(b"\n")
-        for line in lines[:-1]:
-            try:
-                text = line.decode("ascii")
-            except UnicodeDecodeError as cause:
-                raise _broken(len(self._chain.chains)) from cause
-            self._chain.add(text)
-            self._read_bytes += len(line) + 1
-        if lines[-1]:
+        for raw in _raw_lines(descriptor, self._read_bytes, size):
+            self._chain.add(_text(raw, self._chain))
+            self._read_bytes += len(raw) + 1
+        if self._read_bytes < size:
             os.ftruncate(descriptor, self._read_bytes)
 
     def _add(self, descriptor: int, said: str) -> Mark:
@@ -241,7 +237,41 @@ class FileTombstoneJournal:
         os.fsync(descriptor)
         self._chain.add(line)
         self._read_bytes += len(raw)
-        return self._chain.mark()
+        return self._chain.mark
+
+
+def _lines(descriptor: int, size: int) -> Iterator[tuple[Mark, Tombstone | None]]:
+    """Give each line's place and what it says, from the first: none of them is kept at hand."""
+    chain = _Chain()
+    for raw in _raw_lines(descriptor, 0, size):
+        tombstone = chain.add(_text(raw, chain))
+        yield chain.mark, tombstone
+
+
+def _raw_lines(descriptor: int, start: int, end: int) -> Iterator[bytes]:
+    """Give the whole lines between two places; what follows the last line break is none."""
+    rest = b""
+    while start < end:
+        piece = os.pread(descriptor, min(_PIECE_BYTES, end - start), start)
+        if not piece:
+            return
+        start += len(piece)
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from whole
+
+
+def _text(raw: bytes, chain: _Chain) -> str:
+    try:
+        return raw.decode("ascii")
+    except UnicodeDecodeError as cause:
+        raise _broken(chain.mark.lines) from cause
+
+
+def _after(
+    mark: Mark | None, lines: Iterable[tuple[Mark, Tombstone | None]]
+) -> Sequence[Tombstone]:
+    done = 0 if mark is None else mark.lines
+    return [tombstone for here, tombstone in lines if here.lines > done and tombstone is not None]
 
 
 def _broken(lines: int) -> Unavailable:

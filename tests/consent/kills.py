@@ -80,7 +80,8 @@ class Town:
     """Both services, and the customer with her wallet between them."""
 
     def __init__(self, folder: Path, servers: Mapping[str, str] | None) -> None:
-        brand = folder / "brand"
+        self.servers = servers
+        self.brand = brand = folder / "brand"
         brand.mkdir(parents=True)
         self.brand_port = free_port()
         custodian_port = free_port()
