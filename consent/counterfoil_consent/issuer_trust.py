@@ -66,7 +66,9 @@ class ListedStatus:
     source: StatusSource
     keys: FetchedIssuerKeys
     max_age: timedelta = MAX_LIST_AGE
-    _kept: dict[tuple[str, str], _Kept] = field(default_factory=dict, repr=False)
+    _kept: dict[tuple[str, str], _Kept] = field(
+        default_factory=dict[tuple[str, str], _Kept], repr=False
+    )
 
     def require_valid(self, credential: VerifiedCredential, *, now: datetime) -> None:
         """Return only if the entry reads valid in a list that is young enough."""

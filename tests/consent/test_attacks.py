@@ -5,11 +5,14 @@ is better, it is elsewhere:
 
     1   over-asking                       tests/wallet/test_consent_attacks.py
     6   10,000 interleavings of the race  test_interleavings.py
+    8   collusion with the custodian      tests/wallet/test_consent_custody.py
     13  a lost phone                      tests/wallet/test_consent_attacks.py
     14  coercion at a counter             tests/wallet/test_consent_attacks.py
     15  chain correlation                 test_anchoring.py
     16  guessable commitments             test_anchoring.py
+    18  onward chain breaks               test_erasing.py
     21  minors                            tests/wallet/test_consent_attacks.py
+    22  points bribery                    tests/wallet/test_consent_attacks.py
 
 3, 4, 12 and 17 are tried there too, on the wallet's side.
 """
@@ -33,8 +36,6 @@ from counterfoil_consent import (
     FetchedIssuerKeys,
     GrantPackage,
     ListedStatus,
-    MemoryKeyFolder,
-    MemoryStore,
     Pause,
     Purpose,
     Trigger,
@@ -47,15 +48,14 @@ from counterfoil_consent import (
     withdraw,
 )
 from counterfoil_consent.access_log import AccessChain, MemoryAccessEvents, read_chain
+from counterfoil_consent.anchor_tree import Batch
 from counterfoil_consent.anchoring import Anchoring, MemoryAnchor, MemorySalts, list_rollbacks
 from counterfoil_consent.app import create_app
 from counterfoil_consent.artefacts import KeyDestruction, Lease
 from counterfoil_consent.client import post, post_form
 from counterfoil_consent.custodian import Custodian
 from counterfoil_consent.events import audience_of
-from counterfoil_consent.sealing import OpeningKey, Role, SealedBundle, open_bundle, open_share
-from counterfoil_consent.store import Kept
-from counterfoil_consent.tombstone_journal import MemoryTombstoneJournal
+from counterfoil_consent.sealing import OpeningKey, Role, open_share
 from counterfoil_consent.wire import GrantId, digest_of
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import Json, JsonObject, b64url, from_b64url, parse_object
@@ -279,7 +279,7 @@ def test_attack_05_roll_back_of_a_status_list(clock: Clock) -> None:
     )
     url = f"{AUDIO}/status-lists/1"
     listed = clock()
-    batches = []
+    batches: list[Batch] = []
     for age_h in (0, -1, 5):
         at = listed - timedelta(hours=age_h)
         anchoring.add_status_list(f"the list of {age_h}", url=url, listed_at=at)
@@ -340,52 +340,6 @@ def test_attack_07_a_verifier_that_caches_plaintext(
             assert form not in during
             assert form not in every_byte(street.folder)
         assert canary not in caplog.text + shown
-
-
-def test_attack_08_custodian_and_verifier_collude(street_on_disk: Street) -> None:
-    # The customer's own device is the custodian: what the brand could buy elsewhere is not there.
-    street = street_on_disk
-    hers = street.custodian
-    bought = Custodian(
-        origin="https://bought.example",
-        signer=MemorySigner.generate(),
-        store=MemoryStore(),
-        keys=MemoryKeyFolder(),
-        journal=MemoryTombstoneJournal(),
-        clock=street.clock,
-        random=street.random,
-    )
-    active, signer = street.granted()
-    grant_id = active.agreement.grant_id
-    assert active.agreement.terms.custodian == hers.party
-
-    # Her device is away: no read. It is back, and she ends the grant on it: no read for ever.
-    street.fetcher.disconnect(CUSTODIAN)
-    with pytest.raises(Unavailable):
-        read(street, grant_id)
-    street.connect()
-    assert can_read(street, grant_id)
-    token = withdraw(active, signer=signer, now=street.clock(), random=street.random).token
-    row = street.custodian_store.find(grant_id)
-    assert isinstance(row, Kept)
-    bundle = street.receiver_store.find_bundle(grant_id)
-    received = street.receiver_store.find_grant(grant_id)
-    assert bundle is not None
-    assert received is not None
-    receiver_key = street.receiver_keys.find(received.request_id)
-    assert receiver_key is not None
-    hers.end(grant_id, token)
-
-    # All that the brand has, all that was on the wire, and a custodian that does as it is told.
-    asked = lease_request(street, active).sign(street.receiver_signer, audience=bought.party.origin)
-    assert refused(lambda: bought.lease(grant_id, asked)) == ["grant-unknown"]
-    for part in (bytes(32), row.registration.share[:32], row.registration.share[-32:]):
-        codes = refused(
-            lambda part=part: open_bundle(  # type: ignore[misc]  # bound at once
-                SealedBundle.from_bytes(bundle), receiver_key=receiver_key, custodian_part=part
-            )
-        )
-        assert codes == ["bundle-does-not-open"]
 
 
 def test_attack_09_a_custodian_that_is_made_unreachable(street: Street) -> None:
@@ -513,7 +467,7 @@ def test_attack_17_receipts_that_are_personal_data(street: Street) -> None:
         statement = street.custodian.end(grant_id, token)
         notice = street.receiver.end(grant_id, token)
         receipt = street.receiver.erasure_receipt(grant_id)
-        texts = set()
+        texts: set[str] = set()
         for paper in (active.receipt, token, statement, notice, receipt):
             found = set(leaves(_claims(paper)))
             for text in [*found]:

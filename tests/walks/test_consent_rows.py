@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import pytest
 from counterfoil_consent import (
@@ -318,12 +319,12 @@ def values_in(file: Path, is_meant: Callable[[tuple[object, ...]], bool]) -> set
 def read_out(cell: object) -> Iterator[str]:
     """Give a cell, and what it holds: JSON leaf by leaf, tokens part by part, bytes as hex."""
     if isinstance(cell, dict):
-        for name, value in cell.items():
+        for name, value in cast("dict[str, object]", cell).items():
             if not NAME.fullmatch(name):
                 yield name
             yield from read_out(value)
     elif isinstance(cell, list):
-        for value in cell:
+        for value in cast("list[object]", cell):
             yield from read_out(value)
     elif isinstance(cell, bytes):
         yield cell.hex()
