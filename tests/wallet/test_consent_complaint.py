@@ -6,18 +6,19 @@ from datetime import timedelta
 
 import pytest
 from counterfoil_consent import GrantId
+from counterfoil_consent.export_log import read_log
 from counterfoil_consent.laws import LAWS
 from counterfoil_consent.parties import AuthorityParty
 from counterfoil_credentials.dids import did_jwk
-from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused, Unavailable
 from counterfoil_credentials.keys import MemorySigner
-from counterfoil_wallet import ConsentState, Language, MemoryStore, Wallet, verify_pack
+from counterfoil_wallet import AskedTerms, ConsentState, Language, MemoryStore, Wallet, verify_pack
 from counterfoil_wallet.grant_states import InForce
 from counterfoil_wallet.papers import Paper
-from counterfoil_wallet.store import Kind
+from counterfoil_wallet.store import Kind, Record
 
 from tests.conftest import NOON
-from tests.wallet.town import SERIAL, VELO, Town
+from tests.wallet.town import CUSTODIAN, SERIAL, VELO, Town
 
 LATER = NOON + timedelta(days=2)
 OFFICE = AuthorityParty(did=did_jwk(MemorySigner.generate().public), name="Data Office")
@@ -165,3 +166,45 @@ def test_a_grant_of_an_older_wallet_is_withdrawn_and_has_no_papers(
     with pytest.raises(Refused) as refusal:
         wallet.consent.complaint(grant.grant_id)
     assert refusal.value.codes == ["papers-missing"]
+
+
+def test_damaged_papers_stop_no_withdrawal_and_hide_no_grant(
+    wallet: Wallet, store: MemoryStore, grant: InForce
+) -> None:
+    store.put(Record(Kind.PAPERS, grant.grant_id, "", b"{"))
+
+    assert wallet.consent.one(grant.grant_id).state is ConsentState.ACTIVE
+    assert [(stuck.kind, stuck.key) for stuck in wallet.damaged()] == [
+        (Kind.PAPERS, grant.grant_id)
+    ]
+    wallet.withdraw(grant.grant_id)
+    assert wallet.consent.one(grant.grant_id).state is ConsentState.ERASED
+
+
+def test_every_grant_is_a_record_whatever_became_of_it(
+    town: Town, wallet: Wallet, grant: InForce
+) -> None:
+    def asked() -> AskedTerms:
+        return wallet.asked_terms(town.receiver.request(town.wish()).link)
+
+    wallet.consent.suspend(grant.grant_id)
+    wallet.withdraw(wallet.grant(asked().choose()).grant_id)
+    on_its_way, refused = asked(), asked()
+    town.network.disconnect(VELO)
+    with pytest.raises(Unavailable):
+        wallet.grant(on_its_way.choose())
+    town.network.disconnect(CUSTODIAN)
+    with pytest.raises(Unavailable):
+        wallet.grant(refused.choose())
+    wallet.withdraw(wallet.grants()[-1].grant_id)
+    states = [type(one).__name__ for one in wallet.grants()]
+    assert states == ["InForce", "Proved", "Delivering", "Abandoned"]
+
+    records = wallet.consent.records()
+
+    assert [record["dct:identifier"] for record in records] == [
+        one.grant_id for one in wallet.grants()
+    ]
+    assert "dpv:ConsentUnknown" in json.dumps(records[0])
+    log = read_log(wallet.consent.export_log("a passphrase"), "a passphrase")
+    assert len(log) >= 4

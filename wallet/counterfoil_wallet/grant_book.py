@@ -36,9 +36,14 @@ class GrantBook:
         return readable(self.store.find(Kind.GRANT), from_record)
 
     def papers(self, grant_id: GrantId) -> Papers | None:
-        """Give what was signed about a grant; None for one of an older wallet."""
+        """Give what was signed about a grant; None for one of an older wallet.
+
+        None too where they cannot be read: that must not stop a withdrawal, and
+        `Wallet.damaged` names them.
+        """
         record = self.store.get(Kind.PAPERS, grant_id)
-        return None if record is None else Papers.from_record(record)
+        found = [] if record is None else readable([record], Papers.from_record)
+        return found[0] if found else None
 
     def keep(self, state: _State, *events: Event, **papers: str | None) -> _State:
         """Keep a state with its events and its new papers, all or nothing; give the state.
