@@ -49,7 +49,7 @@ class Incoming:
         self.query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         # Of several of one name the first stays, as it is put in last.
-        self._first = dict(reversed(self._headers))
+        self._first: dict[bytes, bytes] = dict(reversed(self._headers))
         self._receive = receive
 
     def header(self, name: bytes) -> str:
