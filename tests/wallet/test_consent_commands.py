@@ -188,3 +188,16 @@ def test_writes_the_log_that_another_wallet_reads(
 
     assert [entry["transactionType"] for entry in entries] == ["Presentation"]
     assert str(entries[0]["transactionIdentifier"]).startswith(grant_id)
+
+
+def test_guards_a_minor_until_the_day(town: Town, typist: Typist) -> None:
+    assert "Nothing is refused for age." in typist.types("guard")
+    day = (town.clock() + timedelta(days=400)).date().isoformat()
+
+    assert typist.asks("guard", "--adult-from", day) == {"adult_from": day}
+    link = town.receiver.request(town.wish()).link
+    assert "refused-by-policy" in json.dumps(
+        json.loads(typist.types("grant", link, "--yes", "--json", status=1).splitlines()[0])
+    )
+    assert "Careful: This is not asked of anybody under age." in typist.types("terms", link)
+    assert "a day such as" in typist.types("guard", "--adult-from", "soon", status=1)

@@ -250,6 +250,8 @@ def _parser() -> argparse.ArgumentParser:
     refuse_it.add_argument("--why", choices=[*RefusalClass], help="the class of the reason")
     add("defer", consents.defer, link=link)
     add("waiting", consents.waiting)
+    guard = add("guard", consents.guard)
+    guard.add_argument("--adult-from", metavar="DAY", help="such as 2031-05-24")
     waited = add("grant-waiting", consents.grant_waiting, id="the request's id")
     waited.add_argument("--yes", action="store_true", help="grant it without asking")
     complaint = add("complaint", consents.complaint, id="the grant's id", file="the file to write")

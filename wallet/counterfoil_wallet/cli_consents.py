@@ -1,11 +1,14 @@
 """The commands about grants: who may read what, how it was used, and how to take it back."""
 
 from argparse import Namespace
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from counterfoil_consent.access_log import AccessEvent
 from counterfoil_consent.wire import Digest, GrantId
 from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.fetch import Fetcher
 
 from counterfoil_wallet.cli_asking import agrees, request_link, terms_lines
@@ -140,6 +143,19 @@ def grant_waiting(wallet: Wallet, given: Namespace) -> Told:
         return {"granted": None}, ["Not granted. Nothing was sent."]
     in_force = wallet.grant(asked.choose(), screen="command line")
     return {"granted": grant_json(in_force)}, [f"Granted: {grant_line(in_force)}"]
+
+
+def guard(wallet: Wallet, given: Namespace) -> Told:
+    """Show or set from which day on what is not asked of minors is not refused any more."""
+    if given.adult_from is not None:
+        try:
+            adult_from = date.fromisoformat(given.adult_from)
+        except ValueError as cause:
+            raise Malformed("a day such as 2031-05-24", "another text", "--adult-from") from cause
+        wallet.consent.set_policy(replace(wallet.consent.policy(), adult_from=adult_from))
+    day = wallet.consent.policy().adult_from
+    said = "Nothing is refused for age." if day is None else f"Guarded as a minor until {day}."
+    return {"adult_from": None if day is None else day.isoformat()}, [said]
 
 
 def complaint(wallet: Wallet, given: Namespace) -> Told:
