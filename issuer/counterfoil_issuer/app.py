@@ -20,6 +20,8 @@ from counterfoil_credentials.errors import Unavailable
 from counterfoil_service.errors import LimitBodySize, install_error_handlers
 from counterfoil_service.repeating import Lifespan, repeating, together
 from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil_issuer.authorization_request import needs_pushing
@@ -71,7 +73,7 @@ def create_app(
     works = [repeating(tidy, TIDY_EVERY_S), *working]
     if staff is not None:
         works.append(_job_runner(staff.desk))
-    app = FastAPI(
+    app = _Service(
         title="Counterfoil issuer",
         lifespan=together(works),
         docs_url=None,
@@ -133,6 +135,32 @@ def _document_hot_routes(app: FastAPI, issuer_url: str) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
+
+
+class _Service(FastAPI):
+    """FastAPI, with what answers before it before all of its own middleware too.
+
+    What FastAPI puts around every application looks for failures and telemetry in five
+    steps; the hot routes see to their failures themselves, and there is no telemetry.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await Starlette.__call__(self, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the hot routes first, and the request log and what else was added after them."""
+        added: list[Middleware] = self.user_middleware
+        first: object = HotRoutes
+        place = next(n for n, each in enumerate(added, 1) if each.cls is first)
+        self.user_middleware = added[place:]
+        app = super().build_middleware_stack()
+        self.user_middleware = added
+        for each in reversed(added[:place]):
+            app = each.cls(app, *each.args, **each.kwargs)
+        return app
 
 
 class _BoundBodies:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_service.errors import FAILED, SERVER_ERROR
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil_issuer.exchange import (
@@ -50,11 +51,16 @@ class HotRoutes:
             await self._app(scope, receive, send)
             return
         handler = methods.get(scope["method"])
-        answer = (
-            _not_allowed(methods)
-            if handler is None
-            else await _answered(handler, Incoming(scope, receive))
-        )
+        try:
+            answer = (
+                _not_allowed(methods)
+                if handler is None
+                else await _answered(handler, Incoming(scope, receive))
+            )
+        except Exception:
+            # The server logs it; nobody else is told more.
+            await _send(error_answer(500, SERVER_ERROR, FAILED), send)
+            raise
         await _send(answer, send)
 
     def _methods_of(self, scope: Scope) -> Methods | None:

@@ -29,6 +29,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES: Final = 1_048_576
 RETRY_AFTER_S: Final = 5
+SERVER_ERROR: Final = "server_error"
+FAILED: Final = "the service failed; its log says where"
+"""All that anybody is told of a failure that nobody foresaw."""
 _SHOWN_FIELDS: Final = 5
 _DESCRIPTION_CHARACTERS: Final = 1_000
 
@@ -83,7 +86,7 @@ def install_error_handlers(app: FastAPI, *, max_body_bytes: int = MAX_BODY_BYTES
 
     @app.exception_handler(Exception)
     def unforeseen(_: Request, error: Exception) -> JSONResponse:  # noqa: ARG001  # uvicorn logs it
-        return error_response(500, "server_error", "the service failed; its log says where")
+        return error_response(500, SERVER_ERROR, FAILED)
 
     app.add_middleware(LimitBodySize, max_bytes=max_body_bytes)
 
