@@ -1,7 +1,7 @@
 """The checks over ends: what must be gone, who signed that it is, and what may stay."""
 
 from datetime import timedelta
-from typing import Final
+from typing import Final, assert_never
 
 from counterfoil_credentials.errors import Refused
 
@@ -10,14 +10,15 @@ from counterfoil_consent.audit_evidence import Case, Evidence, Notes
 from counterfoil_consent.dossier import Paper
 from counterfoil_consent.erasure import read_recipients, read_released, read_retained
 from counterfoil_consent.erasure_proof import verify_erasure_receipt
-from counterfoil_consent.events import Parties, read_end
+from counterfoil_consent.events import Parties, read_end, read_pause
 from counterfoil_consent.figures import end_times_in
+from counterfoil_consent.grant import grant_digest_of
 from counterfoil_consent.receiver import ERASE_WITHIN
 from counterfoil_consent.recipient_receipt import RecipientReceipt
 from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.states import Trigger
 from counterfoil_consent.usage import Usage
-from counterfoil_consent.wire import SKEW, read_artefact, refuse
+from counterfoil_consent.wire import SKEW, digest_of, read_artefact, refuse
 
 LIVE: Final = frozenset({"granted", "active", "suspended"})
 
@@ -58,16 +59,16 @@ def papers_are_signed(evidence: Evidence, notes: Notes) -> None:
         for who, papers in case.papers():
             for paper, token in papers.items():
                 with notes.reading(f"{case.grant_id}: {paper.value} of the {who}"):
-                    if _verify(case, paper, token, evidence):
-                        notes.fine(f"{case.grant_id}: {paper.value} of the {who}")
+                    _verify(case, paper, token, evidence)
+                    notes.fine(f"{case.grant_id}: {paper.value} of the {who}")
         if case.custodian is not None and case.custodian.statement is not None:
             with notes.reading(f"{case.grant_id}: key_destruction of the custodian"):
                 _verify(case, Paper.KEY_DESTRUCTION, case.custodian.statement, evidence)
                 notes.fine(f"{case.grant_id}: key_destruction of the custodian")
 
 
-def _verify(case: Case, paper: Paper, token: str, evidence: Evidence) -> bool:
-    """Say whether the paper is one that this check knows; raises when it is not good."""
+def _verify(case: Case, paper: Paper, token: str, evidence: Evidence) -> None:
+    """Return only if the paper is good; raises `Refused` or `Malformed`."""
     agreement, grant_id = case.agreement, case.grant_id
     terms = agreement.terms
     receiver, custodian = terms.receiver.did, terms.custodian.did
@@ -95,11 +96,23 @@ def _verify(case: Case, paper: Paper, token: str, evidence: Evidence) -> bool:
                 audience=terms.receiver.client_id,
                 now=evidence.now,
             )
+        case Paper.PAUSE:
+            read_pause(
+                token,
+                grant_id=grant_id,
+                holder=agreement.holder,
+                audience=terms.receiver.client_id,
+            )
+        case Paper.REQUEST:
+            if digest_of(token) != agreement.request_digest:
+                raise refuse("request-mismatch", "the request of this grant", "another", "request")
+        case Paper.GRANT:
+            if grant_digest_of(token) != agreement.grant_digest:
+                raise refuse("grant-mismatch", "this grant", "another", "grant")
         case Paper.USAGE:
             Usage.read(token, custodian=custodian, grant_id=grant_id)
         case _:
-            return False
-    return True
+            assert_never(paper)
 
 
 def _out_of_time(where: str) -> Refused:

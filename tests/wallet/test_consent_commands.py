@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from counterfoil_consent import Purpose
+from counterfoil_consent.dossier import CustomerDossier
 from counterfoil_consent.export_log import read_log
 from counterfoil_wallet import Wallet, verify_pack
 from counterfoil_wallet.cli import PASSPHRASE_VARIABLE, main
@@ -201,3 +202,14 @@ def test_guards_a_minor_until_the_day(town: Town, typist: Typist) -> None:
     )
     assert "Careful: This is not asked of anybody under age." in typist.types("terms", link)
     assert "a day such as" in typist.types("guard", "--adult-from", "soon", status=1)
+
+
+def test_writes_the_dossier_that_an_auditor_reads(
+    typist: Typist, grant_id: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "dossier.json"
+    typist.types("dossier", str(file))
+
+    (grant,) = CustomerDossier.from_bytes(file.read_bytes()).grants
+
+    assert grant.agreement.grant_id == grant_id

@@ -256,6 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     waited.add_argument("--yes", action="store_true", help="grant it without asking")
     complaint = add("complaint", consents.complaint, id="the grant's id", file="the file to write")
     add("consent-log", consents.log, file="the file to write")
+    add("dossier", consents.dossier, file="the file to write")
     for command in (withdraw, seen, preview, suspend, go_on, complaint):
         command.add_argument("--language", default="en", help="en or zh")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from counterfoil_consent.access_log import AccessEvent
 from counterfoil_consent.wire import Digest, GrantId
-from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.encoding import Json, JsonObject, compact_json
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.fetch import Fetcher
 
@@ -163,6 +163,13 @@ def complaint(wallet: Wallet, given: Namespace) -> Told:
     raw = wallet.consent.complaint(GrantId(given.id), Language.of(given.language))
     write_whole(Path(given.file), raw)
     return {"complaint": given.file}, [f"The papers are in {given.file}."]
+
+
+def dossier(wallet: Wallet, given: Namespace) -> Told:
+    """Write every signed paper of every grant, for an auditor: `counterfoil consent audit`."""
+    found = wallet.consent.dossier()
+    write_whole(Path(given.file), compact_json(found.to_json()))
+    return {"dossier": given.file}, [f"The papers of {len(found.grants)} grants: {given.file}."]
 
 
 def log(wallet: Wallet, given: Namespace) -> Told:

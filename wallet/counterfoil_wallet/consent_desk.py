@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterfoil_consent.dossier import CustomerDossier
 from counterfoil_consent.export import ConsentHistory, consent_record
 from counterfoil_consent.export_log import seal_log, transactions_of
 from counterfoil_consent.incentive import Incentive
@@ -43,6 +44,7 @@ from counterfoil_wallet.dashboard import (
     who_has,
 )
 from counterfoil_wallet.grant_states import HeldGrant, InForce
+from counterfoil_wallet.handing_over import dossier_of
 from counterfoil_wallet.history import Event
 from counterfoil_wallet.inquiring import Inquirer
 from counterfoil_wallet.matching import Matches
@@ -293,6 +295,12 @@ class ConsentDesk:
     def records(self) -> tuple[JsonObject, ...]:
         """Give each grant as a consent record of ISO/IEC TS 27560, in JSON-LD."""
         return tuple(consent_record(one) for one in self._histories())
+
+    def dossier(self) -> CustomerDossier:
+        """Give every signed paper of every grant, for an auditor; see `handing_over.py`."""
+        book = self._consents.book
+        kept = [(one, book.papers(one.grant_id)) for one in self._histories()]
+        return dossier_of(kept, at=self._clock())
 
     def export_log(self, passphrase: str) -> str:
         """Give what happened to the grants, encrypted, for another wallet: EUDI TS10.
