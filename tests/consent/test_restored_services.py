@@ -3,7 +3,7 @@
 import os
 from collections.abc import Generator
 from pathlib import Path
-from shutil import copytree, rmtree
+from shutil import copytree, ignore_patterns, rmtree
 
 import pytest
 from counterfoil_consent import Active, confirm_grant, deliver, send_withdrawal, withdraw
@@ -46,7 +46,7 @@ def back_up(town: Town, target: Path) -> None:
     if town.servers is None:
         # A stopped service is one file: this is how a plain copy is taken.
         town.services[1].kill()
-        copytree(town.brand, target / "brand", ignore=lambda *_: {"sealing-keys"})
+        copytree(town.brand, target / "brand", ignore=ignore_patterns("sealing-keys"))
         town.services[1].start()
     else:
         for party, url in town.servers.items():
