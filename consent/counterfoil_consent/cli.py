@@ -36,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     given = _parser().parse_args(arguments)
     run = {
-        **{"init": _init, "serve": _serve, "backup": _back_up, "events": _events},
+        "init": _init,
+        "serve": _serve,
+        "backup": _back_up,
+        "events": _events,
         **_AUDITING,
     }[given.command]
     try:

@@ -193,7 +193,7 @@ def test_a_sender_that_hangs_holds_nobody_else_up(wired: WiredStreet, door: str)
     active, signer = wired.granted()
     wired.receiver.inbox.configure(wired.receiver.events_endpoint())
     path = "/events" if door == CUSTODIAN else "/consent/events"
-    hanging = []
+    hanging: list[HTTPConnection] = []
     for _ in range(60):
         line = HTTPConnection("127.0.0.1", wired.lines[door].port)
         line.putrequest("POST", path)

@@ -168,7 +168,7 @@ def test_an_end_that_a_restored_custodian_has_forgotten_is_told_all_the_same(
 ) -> None:
     active, signer = street.granted()
     with monkeypatch.context() as patch:
-        patch.setattr(street.custodian_store, "find", lambda _: None)
+        patch.setattr(street.custodian_store, "find", nothing)
         street.custodian.end(active.agreement.grant_id, withdrawal_of(street, active, signer))
 
     street.receiver.listen()
@@ -603,6 +603,10 @@ def long_kept() -> object:
 
 
 # A letter and what it tells are one.
+
+
+def nothing(*_: object) -> None:
+    """What a database answers that has forgotten."""
 
 
 def crash(*_: object, **__: object) -> None:

@@ -26,7 +26,7 @@ from counterfoil_consent.wire import digest_of, fresh_grant_id, refuse, seconds,
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import JsonObject, compact_json, parse_object
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
-from counterfoil_credentials.fetch import MemoryFetcher, Response
+from counterfoil_credentials.fetch import Handler, MemoryFetcher, Response
 from counterfoil_credentials.keys import MemorySigner
 
 from tests.conftest import Clock
@@ -53,7 +53,7 @@ class Counter:
         self.polls: list[PollRequest] = []
         self.headers: list[dict[str, str]] = []
         self.fetcher = MemoryFetcher()
-        self.fetcher.serve(CUSTODIAN, self._serve)
+        self.fetcher.serve(CUSTODIAN, self.serve)
         self.inbox = self.new_inbox()
 
     def new_inbox(self) -> Inbox:
@@ -113,7 +113,7 @@ class Counter:
             asked_at=self.clock(),
         ).sign(signer or self.receiver, audience=CUSTODIAN)
 
-    def _serve(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+    def serve(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         if path == "/events/stream":
             self.desk.configure(body.decode())
             return Response(200, "application/json", b"{}")
@@ -126,6 +126,15 @@ class Counter:
         self.polls.append(opened.request)
         answer = compact_json(self.desk.look(opened).to_json())
         return Response(200, "application/json", answer)
+
+
+def always(answer: Response) -> Handler:
+    """Give a network behind which there is one answer to everything."""
+
+    def answers(_method: str, _path: str, _headers: Mapping[str, str], _body: bytes) -> Response:
+        return answer
+
+    return answers
 
 
 @pytest.fixture
@@ -478,7 +487,7 @@ def test_the_inbox_is_not_drained_while_the_custodian_is_away(counter: Counter) 
 def test_whatever_else_the_custodian_answers_nothing_is_drained(
     counter: Counter, answer: Response
 ) -> None:
-    counter.fetcher.serve(CUSTODIAN, lambda *_: answer)
+    counter.fetcher.serve(CUSTODIAN, always(answer))
 
     with pytest.raises(Unavailable):
         counter.inbox.require_drained()
@@ -521,7 +530,7 @@ def test_an_event_that_could_not_be_taken_now_comes_again(counter: Counter) -> N
 def test_a_custodian_that_never_ends_is_left(counter: Counter) -> None:
     token = counter.token(counter.did)
     body = compact_json({"sets": {"one": token}, "moreAvailable": True})
-    counter.fetcher.serve(CUSTODIAN, lambda *_: Response(200, "application/json", body))
+    counter.fetcher.serve(CUSTODIAN, always(Response(200, "application/json", body)))
 
     with pytest.raises(Unavailable):
         counter.inbox.require_drained()
@@ -531,7 +540,7 @@ def test_a_custodian_that_never_ends_is_left(counter: Counter) -> None:
 
 def test_thanks_that_are_lost_bring_the_last_events_once_more(counter: Counter) -> None:
     (token,) = counter.put(1)
-    served = counter._serve  # noqa: SLF001  # the network between the two
+    served = counter.serve
 
     def lossy(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         if parse_object(body, "body").get("maxEvents") == 0:
