@@ -117,6 +117,10 @@ class AccessEvents(Protocol):
         """Give a grant's events, oldest first."""
         ...
 
+    def last(self, grant_id: GrantId) -> tuple[int, str] | None:
+        """Give the newest event and its number."""
+        ...
+
     def end(self, grant_id: GrantId) -> None:
         """Close the chain: nothing can be added any more."""
         ...
@@ -140,11 +144,12 @@ class AccessChain:
         """
         grant_id = agreement.grant_id
         while not self._events.has_ended(grant_id):
-            before = self._events.of_grant(grant_id)
+            before = self._events.last(grant_id)
+            number = 1 if before is None else before[0] + 1
             token = AccessEvent(
                 grant_id=grant_id,
-                number=len(before) + 1,
-                previous=head_of(grant_id, before),
+                number=number,
+                previous=head_of(grant_id, [] if before is None else [before[1]]),
                 at=now,
                 purpose=lease.purpose,
                 claims=tuple(sorted(agreement.terms.claim_names, key=str)),
@@ -153,7 +158,7 @@ class AccessChain:
                 read=lease.read,
             ).sign(self._signer)
             # Whoever else reads at this moment may have been first: then ours is the next one.
-            if self._events.append(grant_id, len(before) + 1, token):
+            if self._events.append(grant_id, number, token):
                 return token
         raise refuse("grant-ended", "a grant in force", "one that has ended", "grant_id")
 
@@ -163,7 +168,8 @@ class AccessChain:
 
     def head(self, grant_id: GrantId) -> Digest:
         """Give the digest that stands for all events so far."""
-        return head_of(grant_id, self._events.of_grant(grant_id))
+        last = self._events.last(grant_id)
+        return head_of(grant_id, [] if last is None else [last[1]])
 
     def close(self, grant_id: GrantId) -> Digest:
         """Close the chain of an ended grant and give its last head. Again gives the same."""
@@ -212,6 +218,11 @@ class MemoryAccessEvents:
     def of_grant(self, grant_id: GrantId) -> list[str]:
         with self._lock:
             return [*self._tokens.get(grant_id, [])]
+
+    def last(self, grant_id: GrantId) -> tuple[int, str] | None:
+        with self._lock:
+            tokens = self._tokens.get(grant_id)
+            return (len(tokens), tokens[-1]) if tokens else None
 
     def end(self, grant_id: GrantId) -> None:
         with self._lock:

@@ -163,8 +163,9 @@ class Anchoring:
             number=self._number(self._clock()),
             salt=self._random(SALT_BYTES),
         )
-        self._salts.keep(grant_id, ticket)
+        # The leaf first: a crash between leaves a random number, and no ticket without a leaf.
         self._anchor.wait(ticket.leaf, None)
+        self._salts.keep(grant_id, ticket)
         return ticket
 
     def add_status_list(self, token: str, *, url: str, listed_at: datetime) -> ListOpening:

@@ -47,7 +47,7 @@ class FileAnchor:
         self._lock = threading.Lock()
         with _naming_trouble():
             (folder / "batches").mkdir(mode=0o755, parents=True, exist_ok=True)
-            _drop_torn(self._lines)
+            cut_torn_line(self._lines)
         self._roots, self._head = read_roots(self._lines)
 
     def wait(self, leaf: bytes, opening: ListOpening | None) -> None:
@@ -206,7 +206,8 @@ def _lines_of(path: Path) -> list[bytes]:
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
-def _drop_torn(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
+    """Cut off what was being written to the end of a file of lines when the power went."""
     if path.exists():
         whole = path.read_bytes()
         end = whole.rfind(b"\n") + 1
@@ -217,7 +218,7 @@ def _drop_torn(path: Path) -> None:
 def _append(path: Path, line: bytes) -> None:
     is_first = not path.exists()
     if not is_first:
-        _drop_torn(path)
+        cut_torn_line(path)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(descriptor, line)

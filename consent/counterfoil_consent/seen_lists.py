@@ -18,6 +18,7 @@ from counterfoil_credentials.token_status_list import MAX_TOKEN_BYTES, StatusSou
 
 from counterfoil_consent.anchoring import Anchoring
 from counterfoil_consent.dossier import SeenList
+from counterfoil_consent.file_anchor import cut_torn_line
 from counterfoil_consent.wire import Clock, digest_of, instant_at
 
 
@@ -94,6 +95,7 @@ class FileListJournal:
         self._path = path
 
     def add(self, seen: SeenList) -> None:
+        cut_torn_line(self._path)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.write(descriptor, canonical_json(seen.to_json()) + b"\n")

@@ -43,6 +43,12 @@ _LAST: Final = Statement(select(func.max(EVENTS.c.number)).where(_ours))
 _END: Final = Statement(
     select(EVENTS.c.number).where(_ours, EVENTS.c.number == bindparam("closed"))
 )
+_NEWEST: Final = Statement(
+    select(EVENTS.c.number, EVENTS.c.token)
+    .where(_ours, EVENTS.c.number > _CLOSED)
+    .order_by(EVENTS.c.number.desc())
+    .limit(1)
+)
 _ALL: Final = Statement(
     select(EVENTS.c.token).where(_ours, EVENTS.c.number > _CLOSED).order_by(EVENTS.c.number)
 )
@@ -71,6 +77,11 @@ class SqlAccessEvents:
     def of_grant(self, grant_id: GrantId) -> list[str]:
         with self.database.reading() as connection:
             return [row.token for row in connection.rows(_ALL, this=grant_id)]
+
+    def last(self, grant_id: GrantId) -> tuple[int, str] | None:
+        with self.database.reading() as connection:
+            row = connection.row(_NEWEST, this=grant_id)
+        return None if row is None else (row.number, row.token)
 
     def end(self, grant_id: GrantId) -> None:
         with self.database.transaction() as connection:

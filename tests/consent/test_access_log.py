@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from counterfoil_credentials.errors import Refused, Unavailable
 from counterfoil_credentials.keys import MemorySigner
 
 from tests.consent.street import BENEFITS, CANARIES, CUSTODIAN, FRAME, PRODUCT, Street
+from tests.postgres import made_on
 
 
 @pytest.fixture
@@ -40,15 +42,24 @@ def street(street_in_memory: Street) -> Street:
     return street_in_memory
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def events(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AccessEvents]:
-    """Give both kinds of store."""
+    """Give each kind of store."""
     if request.param == "memory":
         yield MemoryAccessEvents()
         return
-    store = SqlAccessEvents(tmp_path / "accesses.sqlite3")
+    is_file = request.param == "sqlite"
+    where = tmp_path / "accesses.sqlite3" if is_file else request.getfixturevalue("fresh_database")
+    store = SqlAccessEvents(where)
     yield store
     store.close()
+
+
+@pytest.fixture
+def fresh_database(postgres: str, request: pytest.FixtureRequest) -> str:
+    """Give the URL of a new database on the server."""
+    name = sha256(request.node.nodeid.encode()).hexdigest()[:20]
+    return made_on(postgres, f"accesses_{name}")
 
 
 @pytest.fixture
@@ -99,6 +110,7 @@ def test_a_chain_tells_when_what_for_which_claims_and_who(
     assert set(read[0].claims) == {FRAME, PRODUCT}
     assert [event.at for event in read] == [began, began + timedelta(minutes=2)]
     assert chain.head(grant_id) == digest_of(chain.of_grant(grant_id)[-1])
+    assert events.last(grant_id) == (2, chain.of_grant(grant_id)[-1])
     assert not [text for text in CANARIES for token in events.of_grant(grant_id) if text in token]
 
 
