@@ -18,6 +18,7 @@ from counterfoil_credentials.fetch import Response
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_wallet import MemoryStore, Trust, Verifier, Wallet
 from counterfoil_wallet.consent_reminders import Notable
+from counterfoil_wallet.consent_view import Consent, ConsentState, consent_of
 from counterfoil_wallet.consent_words import (
     Language,
     concern_text,
@@ -27,7 +28,6 @@ from counterfoil_wallet.consent_words import (
     purpose_text,
     state_text,
 )
-from counterfoil_wallet.dashboard import Consent, ConsentState, consent_of
 from counterfoil_wallet.grant_states import InForce, Proved
 from counterfoil_wallet.policy import Concern
 

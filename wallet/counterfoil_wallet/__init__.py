@@ -72,6 +72,10 @@ if TYPE_CHECKING:
         ConsentReminder,
         Notable,
     )
+    from counterfoil_wallet.consent_view import (
+        Consent,
+        ConsentState,
+    )
     from counterfoil_wallet.consent_words import (
         Language,
     )
@@ -81,8 +85,6 @@ if TYPE_CHECKING:
         CounterPreset,
     )
     from counterfoil_wallet.dashboard import (
-        Consent,
-        ConsentState,
         FactHolder,
         PartyView,
     )
@@ -340,9 +342,10 @@ card_keys: KeyStore
 complaining: verify_pack
 consent_desk: ConsentDesk WithdrawalPreview
 consent_reminders: ConsentReminder Notable
+consent_view: Consent ConsentState
 consent_words: Language
 counter_codes: Code CounterCodes CounterPreset
-dashboard: Consent ConsentState FactHolder PartyView
+dashboard: FactHolder PartyView
 disclosures: Disclosure Joining RevealedClaim
 exporting: Imported
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved

@@ -14,6 +14,7 @@ from counterfoil_credentials.fetch import Fetcher
 from counterfoil_wallet.cli_asking import agrees, request_link, terms_lines
 from counterfoil_wallet.cli_forms import Told, grant_json, grant_line
 from counterfoil_wallet.consent_reminders import ConsentReminder
+from counterfoil_wallet.consent_view import Consent
 from counterfoil_wallet.consent_words import (
     LIMIT,
     Language,
@@ -22,7 +23,7 @@ from counterfoil_wallet.consent_words import (
     purpose_text,
     state_text,
 )
-from counterfoil_wallet.dashboard import Consent, FactHolder
+from counterfoil_wallet.dashboard import FactHolder
 from counterfoil_wallet.pausing import MAX_STANDBY_BYTES, read_standby_file
 from counterfoil_wallet.refusing import RefusalClass
 from counterfoil_wallet.waiting import Waiting

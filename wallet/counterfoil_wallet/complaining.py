@@ -36,8 +36,8 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.sdjwt import SdJwt
 
+from counterfoil_wallet.consent_view import Consent, End
 from counterfoil_wallet.consent_words import Language, purpose_text
-from counterfoil_wallet.dashboard import Consent, End
 from counterfoil_wallet.papers import Paper, Papers
 from counterfoil_wallet.printable import printable
 from counterfoil_wallet.wire import refuse

@@ -32,17 +32,10 @@ from counterfoil_wallet.asking import Asking
 from counterfoil_wallet.complaining import complaint_pack
 from counterfoil_wallet.consent_history import consent_history
 from counterfoil_wallet.consent_reminders import ConsentReminder, consent_reminders
+from counterfoil_wallet.consent_view import Consent, agreement_of, consent_of
 from counterfoil_wallet.consent_words import Language
 from counterfoil_wallet.consents import Consents
-from counterfoil_wallet.dashboard import (
-    Consent,
-    FactHolder,
-    PartyView,
-    agreement_of,
-    by_party,
-    consent_of,
-    who_has,
-)
+from counterfoil_wallet.dashboard import FactHolder, PartyView, by_party, who_has
 from counterfoil_wallet.grant_states import HeldGrant, InForce
 from counterfoil_wallet.handing_over import dossier_of
 from counterfoil_wallet.history import Event

@@ -13,7 +13,7 @@ from typing import Final
 from counterfoil_consent.parties import RecipientParty
 from counterfoil_consent.wire import GrantId
 
-from counterfoil_wallet.dashboard import Consent, ConsentState
+from counterfoil_wallet.consent_view import Consent, ConsentState
 from counterfoil_wallet.waiting import Waiting
 
 UNUSED_AFTER: Final = timedelta(days=60)

@@ -12,7 +12,7 @@ from counterfoil_consent.states import Trigger
 from counterfoil_consent.terms import Operation, Purpose
 
 from counterfoil_wallet.consent_reminders import Notable
-from counterfoil_wallet.dashboard import ConsentState
+from counterfoil_wallet.consent_view import ConsentState
 from counterfoil_wallet.policy import Concern
 
 
