@@ -47,6 +47,10 @@ class Accesses(Protocol):
         """Give a grant's entries in the order in which they were asked."""
         ...
 
+    def count(self, grant_id: GrantId) -> int:
+        """Give how many leases came for a grant."""
+        ...
+
     def latest(self, limit: int, before: int | None = None) -> list[tuple[int, Access]]:
         """Give the newest entries, each with its place in the log, newest first."""
         ...
@@ -73,6 +77,9 @@ class MemoryAccesses:
     def of_grant(self, grant_id: GrantId) -> list[Access]:
         with self._lock:
             return [entry for entry in self._entries if entry.grant_id == grant_id]
+
+    def count(self, grant_id: GrantId) -> int:
+        return sum(entry.read is not None for entry in self.of_grant(grant_id))
 
     def latest(self, limit: int, before: int | None = None) -> list[tuple[int, Access]]:
         with self._lock:

@@ -58,7 +58,7 @@ class Stage(StrEnum):
 class GrantLine:
     """One grant. `promised_by` is when the erasure must be done, once it has ended.
 
-    `lacks` names the papers that are missing, `waits_for` is how often they were asked for.
+    `lacks` names the papers that are missing; they were asked for in `tries` rounds.
     """
 
     grant_id: GrantId
@@ -77,7 +77,7 @@ class GrantLine:
     level: Level | None = None
     lacks: tuple[Lack, ...] = ()
     retained: tuple[Retained, ...] = ()
-    waits_for: int = 0
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +206,7 @@ class Desk:
         state, ending, terms = grant.state, grant.ending, grant.terms
         now = self._clock()
         erased = state if isinstance(state, Erased) else None
-        reads = None if self._accesses is None else self._accesses.of_grant(grant.grant_id)
+        reads = None if self._accesses is None else self._accesses.count(grant.grant_id)
         is_live = isinstance(state, Granted)
         return GrantLine(
             grant_id=grant.grant_id,
@@ -218,14 +218,14 @@ class Desk:
             ends_at=terms.valid_until,
             ends_soon=is_live and terms.valid_until - now <= ENDS_SOON,
             max_reads=terms.max_reads,
-            reads=None if reads is None else sum(entry.read is not None for entry in reads),
+            reads=reads,
             trigger=None if isinstance(state, Granted) else state.trigger,
             promised_by=None if ending is None else ending.stopped_at + self._erase_within,
             erased_at=None if erased is None else erased.erased_at,
             level=None if erased is None else erased.level,
             lacks=() if erased is None else erased.lacks,
             retained=tuple(kept.item for kept in grant.kept),
-            waits_for=0 if ending is None else ending.tries,
+            tries=0 if ending is None else ending.tries,
         )
 
 

@@ -77,7 +77,7 @@ def _grant(line: GrantLine) -> JsonObject:
         "level": None if line.level is None else line.level.name,
         "lacks": lacks,
         "retained": retained,
-        "waits_for": line.waits_for,
+        "tries": line.tries,
     }
 
 

@@ -36,7 +36,7 @@ def recipient_routes(recipient: Recipient) -> APIRouter:
             raise Malformed("an ASCII token", "other bytes", "body") from cause
         receipt = recipient.end(grant_id, event)
         if receipt is None:
-            return JSONResponse({"state": "erasure_pending"}, status_code=202, headers=_NO_STORE)
+            return JSONResponse({"state": "erasure-pending"}, status_code=202, headers=_NO_STORE)
         return JSONResponse({"erasure_receipt": receipt}, headers=_NO_STORE)
 
     return routes

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     bindparam,
+    func,
     insert,
     select,
     update,
@@ -52,6 +53,9 @@ _ANSWER: Final = Statement(
 _OF_GRANT: Final = Statement(
     select(ACCESSES).where(ACCESSES.c.grant_id == bindparam("this")).order_by(ACCESSES.c.place)
 )
+_COUNT: Final = Statement(
+    select(func.count(ACCESSES.c.read)).where(ACCESSES.c.grant_id == bindparam("this"))
+)
 _LATEST: Final = Statement(
     select(ACCESSES)
     .where(ACCESSES.c.place < bindparam("before"))
@@ -86,9 +90,15 @@ class SqlAccesses:
         with self._database.reading() as connection:
             return [_access(row) for row in connection.rows(_OF_GRANT, this=grant_id)]
 
+    def count(self, grant_id: GrantId) -> int:
+        with self._database.reading() as connection:
+            return int(connection.value(_COUNT, this=grant_id) or 0)
+
     def latest(self, limit: int, before: int | None = None) -> list[tuple[int, Access]]:
         with self._database.reading() as connection:
-            rows = connection.rows(_LATEST, before=before or _AFTER_ALL, most=limit)
+            rows = connection.rows(
+                _LATEST, before=_AFTER_ALL if before is None else before, most=limit
+            )
             return [(row.place, _access(row)) for row in rows]
 
 

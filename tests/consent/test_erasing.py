@@ -1,6 +1,6 @@
 """After the end a receiver erases everywhere, says only what was done, and tries until it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -21,6 +21,7 @@ from counterfoil_consent.laws import LAWS, ClaimKind
 from counterfoil_consent.receiver_store import ReceivedGrant
 from counterfoil_consent.recipient_receipt import RecipientReceipt
 from counterfoil_consent.retention import Duty
+from counterfoil_consent.set_outbox import Letter
 from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.states import Lack, Missing
 from counterfoil_consent.wire import GrantId
@@ -498,3 +499,40 @@ def test_attack_18_onward_chain_breaks(town: Town, cheat: str) -> None:
     else:
         assert erased.level is Level.E2
         assert [lack.party for lack in erased.lacks] == ["painter.example"]
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_an_erasure_that_is_cut_short_is_finished_and_asked_for_once_more(
+    town: Town, cut: str
+) -> None:
+    active, signer = town.shared()
+    town.hand_over(active.agreement.grant_id, town.workshops[0])
+    advance = town.receiver_store.advance
+    left = [2]
+
+    def falling(
+        before: ReceivedGrant,
+        after: ReceivedGrant,
+        bundle: bytes | None,
+        letters: Sequence[Letter] = (),
+    ) -> bool:
+        left[0] -= 1
+        if left[0] == 0:
+            # Everybody has erased and answered; the power goes as it is written down.
+            if cut == "after":
+                assert advance(before, after, bundle, letters)
+            raise Unavailable("expected the disk to take part, found it gone")
+        return advance(before, after, bundle, letters)
+
+    town.receiver_store.advance = falling  # type: ignore[method-assign]  # the power goes once
+    end(town, active, signer)
+    town.receiver_store.advance = advance  # type: ignore[method-assign]  # and is back
+    town.start()
+    for workshop in town.workshops:
+        town.open(workshop)
+
+    town.receiver.end_due()
+
+    erased = proof(town, active)
+    assert (erased.level, erased.lacks) == (Level.E3, ())
+    assert town.receiver.end_due() == 0
