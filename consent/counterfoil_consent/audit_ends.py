@@ -3,7 +3,10 @@
 from datetime import timedelta
 from typing import Final, assert_never
 
+from counterfoil_credentials.dids import key_of_did_jwk
 from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.sdjwt import SdJwt
+from counterfoil_credentials.sdjwt_vc import read_credential
 
 from counterfoil_consent.artefacts import KeyDestruction, Receipt, StopNotice
 from counterfoil_consent.audit_evidence import Case, Evidence, Notes
@@ -16,7 +19,7 @@ from counterfoil_consent.grant import grant_digest_of
 from counterfoil_consent.receiver import ERASE_WITHIN
 from counterfoil_consent.recipient_receipt import RecipientReceipt
 from counterfoil_consent.spec import ERASURE_TYP
-from counterfoil_consent.states import Trigger
+from counterfoil_consent.states import Agreement, Trigger
 from counterfoil_consent.usage import Usage
 from counterfoil_consent.wire import SKEW, digest_of, read_artefact, refuse
 
@@ -43,7 +46,7 @@ def ciphertexts_have_live_grants(evidence: Evidence, notes: Notes) -> None:
         ended_at = min(
             ended_at or case.agreement.terms.valid_until, case.agreement.terms.valid_until
         )
-        if evidence.receiver.made_at > ended_at + ERASE_WITHIN:
+        if evidence.receiver.made_at - ended_at > ERASE_WITHIN:
             since = ended_at.isoformat()
             notes.wrong(f"{case.grant_id}: ended at {since}, and its ciphertext is still there")
         else:
@@ -56,6 +59,8 @@ def papers_are_signed(evidence: Evidence, notes: Notes) -> None:
     A did:jwk is its key: it cannot be exchanged, and it is valid as long as the grant.
     """
     for case in evidence.cases():
+        if case.receiver is not None and case.receiver.agreement != case.agreement:
+            notes.wrong(f"{case.grant_id}: the receiver holds to other terms than the customer")
         for who, papers in case.papers():
             for paper, token in papers.items():
                 with notes.reading(f"{case.grant_id}: {paper.value} of the {who}"):
@@ -107,12 +112,20 @@ def _verify(case: Case, paper: Paper, token: str, evidence: Evidence) -> None:
             if digest_of(token) != agreement.request_digest:
                 raise refuse("request-mismatch", "the request of this grant", "another", "request")
         case Paper.GRANT:
-            if grant_digest_of(token) != agreement.grant_digest:
-                raise refuse("grant-mismatch", "this grant", "another", "grant")
+            _verify_grant(agreement, token)
         case Paper.USAGE:
             Usage.read(token, custodian=custodian, grant_id=grant_id)
         case _:
             assert_never(paper)
+
+
+def _verify_grant(agreement: Agreement, token: str) -> None:
+    """Return only if the holder signed these very terms."""
+    credential = read_credential(SdJwt.parse(token, "grant"))
+    claims = credential.verify(key_of_did_jwk(agreement.holder, "grant.iss")).claims
+    signed = (grant_digest_of(token), claims.get("grant_id"), claims.get("terms"))
+    if signed != (agreement.grant_digest, agreement.grant_id, agreement.terms.to_json()):
+        raise refuse("grant-mismatch", "this grant", "another", "grant")
 
 
 def _out_of_time(where: str) -> Refused:
@@ -171,7 +184,7 @@ def kept_has_law_and_end(evidence: Evidence, notes: Notes) -> None:
             receiver = case.agreement.terms.receiver.did
             claims = read_artefact(receipt, typ=ERASURE_TYP, by=receiver, where="erasure_receipt")
             kept = read_retained(claims)
-            over = [item for item in kept if item.until + timedelta(days=1) <= evidence.now]
+            over = [item for item in kept if evidence.now - item.until >= timedelta(days=1)]
             for item in over:
                 notes.wrong(f"{case.grant_id}: kept under {item.law} past {item.until.isoformat()}")
             for item in kept:

@@ -131,7 +131,7 @@ def no_read_after_the_end(evidence: Evidence, notes: Notes) -> None:
         if events is None:
             continue
         ended_at = _ended_at(case, notes)
-        late = [event for event in events if event.at > ended_at + lease]
+        late = [event for event in events if event.at - ended_at > lease]
         for event in late:
             notes.wrong(
                 f"{case.grant_id}: read {event.number} at {event.at.isoformat()},"

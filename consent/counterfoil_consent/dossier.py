@@ -8,11 +8,11 @@ A dossier is one JSON file. It says what its party says: the auditor believes th
 signatures in it, and compares the rest with what the others say.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from counterfoil_credentials.dids import Did
 from counterfoil_credentials.encoding import (
@@ -45,7 +45,9 @@ from counterfoil_consent.wire import (
 )
 
 MAX_DOSSIER_BYTES: Final = 256 * 1024 * 1024
+MAX_LEASE_S: Final = 86_400
 _WHERE: Final = "dossier"
+_Grant = TypeVar("_Grant")
 
 
 class Paper(StrEnum):
@@ -186,7 +188,10 @@ class ReceiverDossier:
         return ReceiverDossier(
             made_at=instant_at(obj, "made_at", _WHERE),
             did=Did(text_at(obj, "did", _WHERE)),
-            grants=tuple(ReceiverGrant.from_json(*item) for item in _items(obj, "grants")),
+            grants=_once(
+                [ReceiverGrant.from_json(*item) for item in _items(obj, "grants")],
+                lambda grant: grant.agreement.grant_id,
+            ),
             notices={Digest(name): text_at(notices, name, _WHERE) for name in notices},
             lists=tuple(SeenList.from_json(*item) for item in _items(obj, "lists")),
             figures=optional_text_at(obj, "figures", _WHERE),
@@ -261,11 +266,17 @@ class CustodianDossier:
     def from_bytes(raw: bytes) -> "CustodianDossier":
         """Read a dossier."""
         obj = _parsed(raw, "custodian", ("party", "made_at", "did", "lease_s", "grants"))
+        lease_s = int_at(obj, "lease_s", _WHERE)
+        if not 1 <= lease_s <= MAX_LEASE_S:
+            raise Malformed(f"1 to {MAX_LEASE_S} seconds", "another", f"{_WHERE}.lease_s")
         return CustodianDossier(
             made_at=instant_at(obj, "made_at", _WHERE),
             did=Did(text_at(obj, "did", _WHERE)),
-            lease_s=int_at(obj, "lease_s", _WHERE),
-            grants=tuple(CustodianGrant.from_json(*item) for item in _items(obj, "grants")),
+            lease_s=lease_s,
+            grants=_once(
+                [CustodianGrant.from_json(*item) for item in _items(obj, "grants")],
+                lambda grant: grant.grant_id,
+            ),
         )
 
 
@@ -329,7 +340,10 @@ class CustomerDossier:
         obj = _parsed(raw, "customer", ("party", "made_at", "grants"))
         return CustomerDossier(
             made_at=instant_at(obj, "made_at", _WHERE),
-            grants=tuple(CustomerGrant.from_json(*item) for item in _items(obj, "grants")),
+            grants=_once(
+                [CustomerGrant.from_json(*item) for item in _items(obj, "grants")],
+                lambda grant: grant.agreement.grant_id,
+            ),
         )
 
 
@@ -347,6 +361,13 @@ def _items(obj: JsonObject, name: str) -> list[tuple[JsonObject, str]]:
     listed = as_list(obj[name], f"{_WHERE}.{name}")
     places = [f"{_WHERE}.{name}[{number}]" for number in range(len(listed))]
     return [(as_object(item, place), place) for item, place in zip(listed, places, strict=True)]
+
+
+def _once(grants: list[_Grant], name: Callable[[_Grant], GrantId]) -> tuple[_Grant, ...]:
+    # One that stands there twice would be judged by what it says the second time.
+    if len({name(grant) for grant in grants}) != len(grants):
+        raise Malformed("each grant once", "one twice", f"{_WHERE}.grants")
+    return tuple(grants)
 
 
 def _papers(obj: JsonObject, where: str) -> dict[Paper, str]:

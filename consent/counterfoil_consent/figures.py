@@ -30,6 +30,7 @@ from counterfoil_consent.wire import (
     sign_artefact,
 )
 
+_MONTH_S: Final = 31 * 86_400
 _WHERE: Final = "figures"
 
 
@@ -44,7 +45,7 @@ class EndTimes:
 
     def is_overdue(self, now: datetime) -> bool:
         """Say whether the erasure came, or is, later than promised."""
-        return (self.erased_at or now) > self.requested_at + self.erase_within
+        return (self.erased_at or now) - self.requested_at > self.erase_within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,8 @@ def end_times_in(agreement: Agreement, papers: Mapping[Paper, str]) -> EndTimes 
             grant_id=agreement.grant_id,
             grant_digest=agreement.grant_digest,
         )
-        within = timedelta(seconds=promise.erase_within_s)
+        # A promise of more than the law's month would excuse everything.
+        within = timedelta(seconds=min(promise.erase_within_s, _MONTH_S))
     return EndTimes(
         requested_at=requested_at, stopped_at=stopped_at, erased_at=erased_at, erase_within=within
     )

@@ -6,7 +6,7 @@ import sqlite3
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copy, copytree, rmtree
 
@@ -14,10 +14,11 @@ import pytest
 from counterfoil_consent import ListedStatus, MemoryReceiverStore, Receiver
 from counterfoil_consent.access_log import AccessEvent, MemoryAccessEvents, head_of
 from counterfoil_consent.accesses import Access, MemoryAccesses
-from counterfoil_consent.artefacts import Lease
+from counterfoil_consent.artefacts import Lease, Receipt
 from counterfoil_consent.audit import CHECKS, audit, exit_status
 from counterfoil_consent.audit_evidence import Evidence, Notes, Scan, Status
 from counterfoil_consent.audit_scan import planted_values_are_nowhere, spellings
+from counterfoil_consent.dossier import CustodianDossier, Paper, ReceiverDossier
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys
 from counterfoil_consent.laws import ClaimKind
 from counterfoil_consent.receiver_store import ReceivedGrant
@@ -27,8 +28,8 @@ from counterfoil_consent.seen_lists import FileListJournal, JournalledLists
 from counterfoil_consent.set_outbox import Letter
 from counterfoil_consent.terms import Purpose
 from counterfoil_consent.wire import GrantId
-from counterfoil_credentials.encoding import compact_json
-from counterfoil_credentials.errors import Unavailable
+from counterfoil_credentials.encoding import JsonObject, compact_json
+from counterfoil_credentials.errors import Malformed, Unavailable
 from counterfoil_credentials.fetch import Response
 from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.keys import MemorySigner
@@ -692,3 +693,80 @@ def test_check_14_finds_a_record_of_another_grant_and_one_with_holes(town: Audit
     assert isinstance(process, dict)
     del process["dpv:hasRight"]
     assert wrong(town, 14, "the record lacks dpv:hasRight")
+
+
+# Dossiers are strangers' files.
+
+
+def test_a_party_that_states_other_terms_than_were_signed_is_found(town: AuditedTown) -> None:
+    active = town.given(valid_for=10 * DAY)
+    assert ok(town, 5)
+    evidence = town.evidence()
+    assert evidence.receiver is not None
+    longer = replace(active.agreement.terms, valid_until=datetime.max.replace(tzinfo=UTC))
+    agreement = replace(active.agreement, terms=longer)
+    (grant,) = evidence.receiver.grants
+
+    dossier = replace(evidence.receiver, grants=(replace(grant, agreement=agreement),))
+    finding = audit(replace(evidence, receiver=dossier))[4]
+
+    assert finding.status is Status.FAILED
+    assert "the receiver holds to other terms than the customer" in finding.evidence[0]
+
+    # Both may say so: what the holder signed says something else.
+    assert evidence.customer is not None
+    (hers,) = evidence.customer.grants
+    both = replace(
+        evidence,
+        receiver=dossier,
+        customer=replace(evidence.customer, grants=(replace(hers, agreement=agreement),)),
+    )
+    assert audit(both)[4].status is Status.FAILED
+    assert "grant of the customer: grant-mismatch" in audit(both)[4].evidence[0]
+
+
+def test_no_dossier_of_a_stranger_stops_the_other_checks(town: AuditedTown) -> None:
+    active = town.given()
+    town.read(active)
+    town.end(active)
+    evidence = town.evidence()
+    assert evidence.receiver is not None
+    (grant,) = evidence.receiver.grants
+    receipt = Receipt(
+        grant_id=active.agreement.grant_id,
+        grant_digest=active.agreement.grant_digest,
+        bundle_digest=active.agreement.bundle_digest,
+        received_at=active.agreement.granted_at,
+        erase_within_s=10**17,
+    ).sign(town.receiver_signer)
+    for token in (receipt, "no token", "a.b.c", ""):
+        papers = dict.fromkeys(Paper, token)
+        strange = replace(grant, papers=papers, events=(token,), leases={"": None})
+        dossier = replace(evidence.receiver, grants=(strange,), figures=token)
+        findings = audit(replace(evidence, receiver=dossier, custodian=None))
+        assert len(findings) == 14
+        assert findings[4].status is Status.FAILED
+
+
+def test_a_dossier_that_is_not_one_is_malformed(town: AuditedTown) -> None:
+    town.given()
+    evidence = town.evidence()
+    assert evidence.receiver is not None
+    assert evidence.custodian is not None
+    whole = evidence.receiver.to_json()
+    assert isinstance(whole["grants"], list)
+    strangers: list[JsonObject] = [
+        whole | {"grants": whole["grants"] * 2},
+        whole | {"grants": [{}]},
+        whole | {"party": "customer"},
+        whole | {"more": 1},
+        {name: whole[name] for name in whole if name != "did"},
+    ]
+    for stranger in strangers:
+        with pytest.raises(Malformed):
+            ReceiverDossier.from_bytes(compact_json(stranger))
+    for lease_s in (0, 10**15):
+        with pytest.raises(Malformed):
+            CustodianDossier.from_bytes(
+                compact_json(evidence.custodian.to_json() | {"lease_s": lease_s})
+            )
