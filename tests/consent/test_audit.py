@@ -28,7 +28,7 @@ from counterfoil_consent.seen_lists import FileListJournal, JournalledLists
 from counterfoil_consent.set_outbox import Letter
 from counterfoil_consent.terms import Purpose
 from counterfoil_consent.wire import GrantId
-from counterfoil_credentials.encoding import JsonObject, compact_json
+from counterfoil_credentials.encoding import Json, JsonObject, compact_json, list_at
 from counterfoil_credentials.errors import Malformed, Unavailable
 from counterfoil_credentials.fetch import Response
 from counterfoil_credentials.issuer_keys import issuer_keys_document
@@ -754,10 +754,12 @@ def test_a_dossier_that_is_not_one_is_malformed(town: AuditedTown) -> None:
     assert evidence.receiver is not None
     assert evidence.custodian is not None
     whole = evidence.receiver.to_json()
-    assert isinstance(whole["grants"], list)
+    listed = list_at(whole, "grants", "dossier")
+    twice: list[Json] = [*listed, *listed]
+    hollow: list[Json] = [dict[str, Json]()]
     strangers: list[JsonObject] = [
-        whole | {"grants": whole["grants"] * 2},
-        whole | {"grants": [{}]},
+        whole | {"grants": twice},
+        whole | {"grants": hollow},
         whole | {"party": "customer"},
         whole | {"more": 1},
         {name: whole[name] for name in whole if name != "did"},
