@@ -95,8 +95,8 @@ def test_an_end_is_pushed_within_moments(wired: WiredStreet) -> None:
 
     wired.custodian.end(active.agreement.grant_id, withdrawal_of(wired, active, signer))
 
-    wait_for(lambda: has_ended(wired, active), within_s=3)
-    wait_for(lambda: wired.custodian_store.outbox.counts().waiting == 0, within_s=3)
+    wait_for(lambda: has_ended(wired, active), within_s=20)
+    wait_for(lambda: wired.custodian_store.outbox.counts().waiting == 0, within_s=20)
 
 
 def test_an_end_that_nobody_pushes_is_fetched_by_the_next_poll(wired: WiredStreet) -> None:
@@ -104,8 +104,8 @@ def test_an_end_that_nobody_pushes_is_fetched_by_the_next_poll(wired: WiredStree
 
     wired.custodian.end(active.agreement.grant_id, withdrawal_of(wired, active, signer))
 
-    wait_for(lambda: has_ended(wired, active), within_s=10)
-    wait_for(lambda: wired.custodian_store.outbox.counts().waiting == 0, within_s=3)
+    wait_for(lambda: has_ended(wired, active))
+    wait_for(lambda: wired.custodian_store.outbox.counts().waiting == 0, within_s=20)
 
 
 def test_pauses_and_the_end_arrive_in_their_order(wired: WiredStreet) -> None:
@@ -157,19 +157,36 @@ def test_a_custodian_that_was_down_is_told_when_it_is_back(wired: WiredStreet) -
     wait_for(lambda: wired.receiver_store.outbox.counts().waiting == 0)
 
 
-def test_a_poll_waits_for_an_event_and_comes_back_with_it(wired: WiredStreet) -> None:
+def test_a_poll_waits_a_while_for_an_event_unless_told_otherwise(wired: WiredStreet) -> None:
     other = MemorySigner.generate()
     answer, took_s = poll(wired, PollRequest(), other)
-    assert (sets_in(answer), 0.9 < took_s < 1.9) == ([], True)
+    assert (sets_in(answer), took_s > 0.9) == ([], True)
 
-    answer, took_s = poll(wired, PollRequest(return_immediately=True), other)
-    assert (sets_in(answer), took_s < 0.8) == ([], True)
-
+    # Longer than anybody here listens: what comes back did not wait.
+    wired.serve_custodian(poll_wait_s=3_600)
+    answer, _ = poll(wired, PollRequest(return_immediately=True), other)
+    assert sets_in(answer) == []
+    answer, _ = poll(wired, PollRequest(max_events=0), other)
+    assert sets_in(answer) == []
     active, signer = wired.granted()
     wired.lines[VELO].cut()
     wired.custodian.end(active.agreement.grant_id, withdrawal_of(wired, active, signer))
+    answer, _ = poll(wired, PollRequest())
+    assert len(sets_in(answer)) == 1
+
+
+def test_a_poll_that_waits_comes_back_with_what_happens_meanwhile(wired: WiredStreet) -> None:
+    active, signer = wired.granted()
+    wired.lines[VELO].cut()
+    wired.serve_custodian(poll_wait_s=8)
+    token = withdrawal_of(wired, active, signer)
+    later = threading.Timer(1.0, wired.custodian.end, (active.agreement.grant_id, token))
+    later.start()
+
     answer, took_s = poll(wired, PollRequest())
-    assert (len(sets_in(answer)), took_s < 0.8) == (1, True)
+
+    later.join()
+    assert (len(sets_in(answer)), took_s < 8) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +220,7 @@ def test_a_sender_that_hangs_holds_nobody_else_up(wired: WiredStreet, door: str)
 
     wired.custodian.end(active.agreement.grant_id, withdrawal_of(wired, active, signer))
 
-    wait_for(lambda: has_ended(wired, active), within_s=5)
+    wait_for(lambda: has_ended(wired, active), within_s=30)
     for line in hanging:
         line.close()
 

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from tests.consent.street import CUSTODIAN, KEY, VELO, Street
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 10.0
 
 
 class Line:
@@ -72,8 +72,10 @@ class WiredStreet(Street):
         self.serve_custodian()
         self.serve_receiver()
 
-    def serve_custodian(self) -> None:
-        app = create_app(self.custodian, fetcher=self.fetcher, sweep_every_s=0.2, poll_wait_s=1.0)
+    def serve_custodian(self, *, poll_wait_s: float = 1.0) -> None:
+        app = create_app(
+            self.custodian, fetcher=self.fetcher, sweep_every_s=0.2, poll_wait_s=poll_wait_s
+        )
         self.lines[CUSTODIAN].serve(app)
 
     def serve_receiver(self) -> None:
