@@ -12,6 +12,7 @@ end in the journal, before anybody is told of it.
 """
 
 import logging
+import threading
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import Final
@@ -99,6 +100,7 @@ class Custodian:
         self._store = store
         self._keys = keys
         self._journal = journal
+        self._journaling = threading.Lock()
         self._clock = clock
         self._random = random
         self._lease_length = lease_length
@@ -409,8 +411,10 @@ class Custodian:
         # that finish at once, or a database restored from before, give the same one.
         statement = self._keys.inscribe(row.grant_id, statement)
         # Nobody is told of an end that the journal, outside every backup, does not say.
-        mark = self._journal.append(Tombstone(row.grant_id, statement))
-        self._store.set_journal_mark(mark)
+        with self._journaling:
+            # In one step, so that the rows never go back to an earlier place.
+            mark = self._journal.append(Tombstone(row.grant_id, statement))
+            self._store.set_journal_mark(mark)
         self._store.state_destruction(row.grant_id, statement)
         return statement
 

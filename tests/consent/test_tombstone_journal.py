@@ -1,7 +1,9 @@
 """The journal of ends: what it says has ended stays ended, and without it nothing is lent."""
 
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,6 +25,7 @@ from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_consent.store import Ended
 from counterfoil_consent.tombstone_journal import (
     FileTombstoneJournal,
+    Mark,
     MemoryTombstoneJournal,
     Tombstone,
     TombstoneJournal,
@@ -216,6 +219,34 @@ def test_nobody_hears_of_an_end_that_the_journal_does_not_say(
     assert street.custodian.end_due() == 1
     [tombstone] = street.journal.since(None)
     assert tombstone.grant_id == active.agreement.grant_id
+
+
+def test_ends_at_once_leave_the_rows_at_the_journals_last_line(
+    street_in_memory: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    street = street_in_memory
+    given = [street.granted() for _ in range(4)]
+    tokens = [
+        (withdrawal.withdrawn.agreement.grant_id, withdrawal.token)
+        for withdrawal in (
+            withdraw(active, signer=signer, now=street.clock(), random=street.random)
+            for active, signer in given
+        )
+    ]
+    set_mark, first = street.custodian_store.set_journal_mark, threading.Event()
+
+    def slow_at_first(mark: Mark) -> None:
+        if not first.is_set():
+            first.set()
+            # The others have every chance to pass.
+            threading.Event().wait(0.3)
+        set_mark(mark)
+
+    monkeypatch.setattr(street.custodian_store, "set_journal_mark", slow_at_first)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda told: street.custodian.end(*told), tokens))
+
+    assert street.custodian_store.journal_mark() == street.journal.end_mark()
 
 
 def test_a_custodian_whose_rows_and_keys_are_from_yesterday_learns_every_end_from_its_journal(
