@@ -758,10 +758,10 @@ def test_a_dossier_that_is_not_one_is_malformed(town: AuditedTown) -> None:
     twice: list[Json] = [*listed, *listed]
     hollow: list[Json] = [dict[str, Json]()]
     strangers: list[JsonObject] = [
-        whole | {"grants": twice},
-        whole | {"grants": hollow},
-        whole | {"party": "customer"},
-        whole | {"more": 1},
+        {**whole, "grants": twice},
+        {**whole, "grants": hollow},
+        {**whole, "party": "customer"},
+        {**whole, "more": 1},
         {name: whole[name] for name in whole if name != "did"},
     ]
     for stranger in strangers:
