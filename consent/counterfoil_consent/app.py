@@ -22,7 +22,7 @@ from counterfoil_credentials.spec import REQUEST_MEDIA_TYPE
 from counterfoil_service.access import BearerKey
 from counterfoil_service.errors import install_error_handlers
 from counterfoil_service.repeating import repeating
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from counterfoil_consent.custodian import Custodian
@@ -187,8 +187,11 @@ def receiver_routes(
         return _answer({"access_events": [*receiver.access_events(grant_id, _token(body))]})
 
     @routes.post("/grants/{grant_id}/end")
-    def end(grant_id: str, body: RawBody) -> JSONResponse:
-        return _answer({"stop_notice": receiver.end(grant_id, _token(body))})
+    def end(grant_id: str, body: RawBody, afterwards: BackgroundTasks) -> JSONResponse:
+        notice = receiver.stop(grant_id, _token(body))
+        # The customer is told first; whoever must erase too may take its time.
+        afterwards.add_task(receiver.finish, grant_id)
+        return _answer({"stop_notice": notice})
 
     @routes.post("/grants/{grant_id}/end/pause")
     def pause(grant_id: str, body: RawBody) -> JSONResponse:

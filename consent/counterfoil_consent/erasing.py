@@ -115,15 +115,18 @@ class Eraser:
         self._attestors = frozenset(attestors)
         self._clock = clock
 
-    def gather(self, grant: ReceivedGrant, ending: Ending) -> Gathered:
-        """Ask everybody whose answer is missing."""
+    def gather(self, grant: ReceivedGrant, ending: Ending, away: set[str]) -> Gathered:
+        """Ask everybody whose answer is missing, but who is `away`; who is found to be is added.
+
+        A recipient is named there by its DID, the custodian by its origin.
+        """
         answered = [system.name for system in ending.systems if system.name is not None]
-        statement = None if ending.destruction else self._statement(grant, ending)
+        statement = None if ending.destruction else self._statement(grant, ending, away)
         return Gathered(
             systems=erase_in(self._systems, grant.grant_id, answered),
             destruction=None if statement is None else statement[0],
             trigger=None if statement is None else statement[1],
-            recipients=self._receipts(grant, ending),
+            recipients=self._receipts(grant, ending, away),
         )
 
     def erase_again(self, grant_id: GrantId) -> bool:
@@ -223,24 +226,31 @@ class Eraser:
             return None
         return closed(grant_id, self._accesses.of_grant(grant_id))
 
-    def _statement(self, grant: ReceivedGrant, ending: Ending) -> tuple[str, Trigger] | None:
+    def _statement(
+        self, grant: ReceivedGrant, ending: Ending, away: set[str]
+    ) -> tuple[str, Trigger] | None:
+        if self._custodian.party.origin in away:
+            return None
         try:
             token = self._custodian.end(grant.grant_id, ending.event)
             read = KeyDestruction.read(
                 token, custodian=self._custodian.party.did, grant_id=grant.grant_id
             )
-        except (Malformed, Refused, Unavailable):
+        except (Malformed, Refused):
+            return None
+        except Unavailable:
+            away.add(self._custodian.party.origin)
             return None
         matches = read.grant_digest == grant.state.agreement.grant_digest
         # A statement from the future would spoil the receipt: it is good a little later.
         is_past = read.destroyed_at <= self._clock() + SKEW
         return (token, read.trigger) if matches and is_past else None
 
-    def _receipts(self, grant: ReceivedGrant, ending: Ending) -> dict[Did, str]:
+    def _receipts(self, grant: ReceivedGrant, ending: Ending, away: set[str]) -> dict[Did, str]:
         receipts: dict[Did, str] = {}
         granted = tuple(grant.terms.claim_names)
         for party in grant.terms.recipients:
-            if party.did in ending.recipients:
+            if party.did in ending.recipients or party.did in away:
                 continue
             try:
                 token = self._recipients.end(party, grant.grant_id, ending.event)
@@ -251,7 +261,10 @@ class Eraser:
                     granted=granted,
                     now=self._clock(),
                 )
-            except (Malformed, Refused, Unavailable):
+            except (Malformed, Refused):
+                continue
+            except Unavailable:
+                away.add(party.did)
                 continue
             receipts[party.did] = token
         return receipts

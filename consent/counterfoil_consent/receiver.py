@@ -123,6 +123,7 @@ REQUEST_KEPT: Final = timedelta(hours=1)
 """How long an expired request without an answer can still be looked up."""
 
 _ENDED_AT_ONCE: Final = 100
+_ASK_FOR: Final = timedelta(seconds=30)
 _LOG: Final = logging.getLogger("counterfoil.consent")
 
 
@@ -403,7 +404,8 @@ class Receiver:
         except Refused as refusal:
             if "grant-ended" in refusal.codes:
                 # Whatever backup it came from: what nobody may read is not kept either.
-                self._conclude(grant.grant_id, *self._end_elsewhere(grant))
+                self._stop(grant.grant_id, *self._end_elsewhere(grant))
+                self.finish(grant.grant_id)
             raise
         try:
             context = f"{lease.request_id} {purpose.value}"
@@ -434,6 +436,16 @@ class Receiver:
         answer. The custodian's statement is asked for at once; when it cannot be
         had, `end_due` asks again and the erasure receipt rises from E1 to E2.
         """
+        notice = self.stop(grant_id, token)
+        self.finish(grant_id)
+        return notice
+
+    def stop(self, grant_id: str, token: str) -> str:
+        """Stop on a verified event, and give our signed stop notice.
+
+        Nobody else is asked, so that nobody who hangs can hold the answer up. `finish`
+        is next; without it `end_due` does the same.
+        """
         grant = self._grant(grant_id)
         event = read_end(
             token,
@@ -442,7 +454,15 @@ class Receiver:
             audience=self.party.client_id,
             now=self._clock(),
         )
-        return self._conclude(grant.grant_id, event, token)
+        return self._stop(grant.grant_id, event, token)
+
+    def finish(self, grant_id: str) -> None:
+        """Erase what a stopped grant left everywhere, and sign what can be said of it now."""
+        try:
+            self._finish(self._grant(grant_id).grant_id, set())
+        except Unavailable as trouble:
+            # Stopped is stopped, and may be said. The receipt follows with `end_due`.
+            _LOG.warning("an erasure could not be finished now: %s", type(trouble).__name__)
 
     def complete(self, grant_id: str) -> str:
         """End a grant because its purpose is fulfilled; gives our signed stop notice.
@@ -599,15 +619,25 @@ class Receiver:
 
         Also drops requests that nobody answered, with their sealing keys. Called at
         start and every few seconds. What cannot be ended now is logged and tried
-        again the next time; it stops nothing else.
+        again the next time; it stops nothing else. Whoever is away is asked once a
+        time, and for half a minute at most, so that the next sweep is in time.
         """
         now = self._clock()
         grants = self._store.due(now, _ENDED_AT_ONCE)
         requests = self._store.unanswered(now - REQUEST_KEPT, _ENDED_AT_ONCE)
-        ended = self._each(self._end_one, grants)
+        # What is done here comes first: it waits for nobody.
+        self._each(self._stop_expired, grants)
         self._each(self._drop_request, requests)
         self._publish_root()
-        return ended
+        away: set[str] = set()
+        until = now + _ASK_FOR
+
+        def finish(grant_id: GrantId) -> None:
+            if self._clock() < until:
+                self._release(grant_id)
+                self._finish(grant_id, away)
+
+        return self._each(finish, grants)
 
     def erase_again(self) -> int:
         """Erase once more what a system holds of grants that are erased; give of how many.
@@ -633,7 +663,7 @@ class Receiver:
 
     def hear(self, token: str) -> None:
         """Take an event that somebody passes on; see `set_push.hear`."""
-        hear(token, audience=self.party.client_id, end=self.end, pause=self.pause)
+        hear(token, audience=self.party.client_id, end=self.stop, pause=self.pause)
 
     def listen(self) -> None:
         """Hear what waits at the custodian. Called every few seconds.
@@ -672,12 +702,9 @@ class Receiver:
                 ended += 1
         return ended
 
-    def _end_one(self, grant_id: GrantId) -> None:
-        self._release(grant_id)
+    def _stop_expired(self, grant_id: GrantId) -> None:
         grant = self._grant(grant_id)
-        if isinstance(grant.state, Granted):
-            if self._clock() < grant.terms.valid_until:
-                return
+        if isinstance(grant.state, Granted) and self._clock() >= grant.terms.valid_until:
             # The custodian's clock says "expired" too; ours may be the only word it gets.
             token = self._signed_end(grant, Trigger.TERMINATED)
             event = EndEvent(
@@ -687,7 +714,6 @@ class Receiver:
                 ended_at=grant.terms.valid_until,
             )
             self._stop(grant_id, event, token)
-        self._finish(grant_id)
 
     def _release(self, grant_id: GrantId) -> None:
         """Erase what was kept under a law until now, and sign a second receipt that says so."""
@@ -761,15 +787,6 @@ class Receiver:
         )
         return event, self._signed_end(grant, Trigger.TERMINATED)
 
-    def _conclude(self, grant_id: GrantId, event: EndEvent, token: str) -> str:
-        notice = self._stop(grant_id, event, token)
-        try:
-            self._finish(grant_id)
-        except Unavailable as trouble:
-            # Stopped is stopped, and may be said. The receipt follows with `end_due`.
-            _LOG.warning("an erasure could not be finished now: %s", type(trouble).__name__)
-        return notice
-
     def _stop(self, grant_id: GrantId, event: EndEvent, token: str) -> str:
         """Mark the grant as ended and drop its ciphertext, in one transaction."""
 
@@ -798,9 +815,14 @@ class Receiver:
             raise _ended()
         return grant.ending.stop_notice
 
-    def _finish(self, grant_id: GrantId) -> None:
-        """Destroy our key, ask whoever has not answered, sign what can be said."""
+    def _finish(self, grant_id: GrantId, away: set[str]) -> None:
+        """Destroy our key, ask whoever has not answered, sign what can be said.
+
+        Who is `away` is not asked; who is found to be is added.
+        """
         grant = self._grant(grant_id)
+        if isinstance(grant.state, Granted):
+            return
         self._keys.destroy(grant.request_id)
         if self._chain is not None:
             self._chain.close(grant_id)
@@ -808,7 +830,7 @@ class Receiver:
             self._anchoring.forget(grant_id)
         if grant.ending is None or (grant.ending.erasure_receipt and grant.has_all_papers):
             return
-        gathered = self._eraser.gather(grant, grant.ending)
+        gathered = self._eraser.gather(grant, grant.ending, away)
         # The receipt says "deleted": also from the journal that the database writes first.
         self._store.scrub()
         self._advance(grant_id, lambda newest: self._eraser.conclude(newest, gathered))
