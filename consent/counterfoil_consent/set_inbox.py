@@ -88,7 +88,15 @@ class Inbox:
         answer_of(self._fetcher.post(url, token.encode("ascii"), media_type=TOKEN_MEDIA_TYPE), _WHO)
 
     def _drain(self) -> int:
-        self._is_drained = False
+        try:
+            heard = self._hear_to_the_end()
+        except BaseException:
+            self._is_drained = False
+            raise
+        self._is_drained = True
+        return heard
+
+    def _hear_to_the_end(self) -> int:
         heard = 0
         report = PollRequest(return_immediately=True)
         for _ in range(_MAX_ROUNDS):
@@ -96,7 +104,6 @@ class Inbox:
             report = self._hear_all(answer)
             heard += len(answer.sets)
             if not answer.more_available:
-                self._is_drained = True
                 self._thank(report)
                 return heard
             if not answer.sets:

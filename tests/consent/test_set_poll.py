@@ -1,5 +1,6 @@
 """A receiver fetches its events and says what it took; nobody else learns of them."""
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -456,6 +457,26 @@ def test_the_inbox_is_drained_once_and_anew_after_trouble(counter: Counter) -> N
     assert len(counter.polls) == 2
     counter.new_inbox().require_drained()
     assert len(counter.polls) == 3
+
+
+def test_a_round_in_the_background_holds_no_read_up(counter: Counter) -> None:
+    counter.inbox.require_drained()
+    asked, answered = threading.Event(), threading.Event()
+
+    def slow(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        asked.set()
+        assert answered.wait(30)
+        return counter.serve(method, path, headers, body)
+
+    counter.fetcher.serve(CUSTODIAN, slow)
+    listening = threading.Thread(target=counter.inbox.drain)
+    listening.start()
+    assert asked.wait(30)
+
+    counter.inbox.require_drained()
+
+    answered.set()
+    listening.join()
 
 
 def test_the_inbox_is_not_drained_while_the_custodian_is_away(counter: Counter) -> None:
