@@ -1,6 +1,5 @@
 """A receiver is opened over a folder with few words, and decides nothing by itself."""
 
-import gc
 import stat
 from pathlib import Path
 
@@ -30,7 +29,6 @@ def test_a_receiver_is_the_same_after_a_restart(tmp_path: Path, street_in_memory
     asked = first.request(wish())
     party, token = first.party, first.request_object(asked.request_id)
     del first
-    gc.collect()
 
     again = opened(tmp_path / "velo", street_in_memory)
 
