@@ -1,15 +1,18 @@
 """Suspend and resume, here and from a second device that can do nothing else."""
 
+import json
+
 import pytest
 from counterfoil_consent import Pause
 from counterfoil_consent.events import Parties, read_end, read_pause
 from counterfoil_credentials.claims import values_at
 from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_credentials.fetch import Response
 from counterfoil_wallet import Act, ConsentState, MemoryStore, Outcome, Wallet, read_standby_file
 from counterfoil_wallet.grant_states import InForce
 
-from tests.wallet.town import CUSTODIAN, SERIAL, VELO, WARRANTY_TYPE, Killed, Town, Wire
+from tests.wallet.town import CUSTODIAN, SERIAL, VELO, WARRANTY_TYPE, Killed, Town, Wire, always
 
 
 @pytest.fixture
@@ -252,3 +255,22 @@ def test_killed_at_any_call_she_is_where_she_wanted_to_be(
     # One act is one event, however often it was tried.
     act = Act.PAUSED if suspend else Act.RESUMED
     assert [event.outcome for event in later.history() if event.act is act] == [Outcome.DONE]
+
+
+@pytest.mark.parametrize("sequence", [2**41, 2**53 - 2, 2**53 - 1, 2**60])
+def test_a_party_that_names_a_later_word_than_she_ever_signed_uses_up_none_of_hers(
+    town: Town, wallet: Wallet, wire: Wire, grant: InForce, sequence: int
+) -> None:
+    body = json.dumps({"sequence": sequence, "suspended": True}).encode()
+    town.network.serve(VELO, always(Response(200, "application/json", body, {})))
+    wallet.consent.suspend(grant.grant_id)
+    wire.sent.clear()
+
+    wallet.consent.resume(grant.grant_id)
+
+    assert len(wire.sent) == 2
+    assert wallet.consent.one(grant.grant_id).state is ConsentState.ACTIVE
+    (held,) = wallet.grants()
+    assert isinstance(held, InForce)
+    assert held.pause is not None
+    assert held.pause.pause.sequence == 2

@@ -66,13 +66,18 @@ class Pauser:
         if last is None or last.is_heard:
             return state
         held = holder.send_pause(state.active.agreement, last.token, fetcher=self._fetcher)
-        others = [one for one in (held.custodian, held.receiver) if one is not None]
-        holds = max(others, default=last.pause)
-        if holds > last.pause and holds.is_suspended is not last.pause.is_suspended:
-            # The second device was there. Her word of now is the last one, above all it has.
-            above = max(holds.sequence, state.standby)
+        said = [one for one in (held.custodian, held.receiver) if one is not None]
+        if any(
+            last.pause.sequence < one.sequence <= state.standby
+            and one.is_suspended is not last.pause.is_suspended
+            for one in said
+        ):
+            # The second device was there. Only a word that this wallet signed is outbid:
+            # a party could name any number, and use hers up.
             state = self._sign(
-                replace(state, standby=0), suspend=last.pause.is_suspended, above=above
+                replace(state, standby=0),
+                suspend=last.pause.is_suspended,
+                above=state.standby,
             )
             return self.go_on(state)
         heard = replace(
