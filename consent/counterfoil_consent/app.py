@@ -10,6 +10,7 @@ Papers travel as `application/jwt`; answers are JSON objects.
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Final
 from urllib.parse import parse_qs
@@ -22,7 +23,7 @@ from counterfoil_credentials.spec import REQUEST_MEDIA_TYPE
 from counterfoil_service.access import BearerKey
 from counterfoil_service.errors import install_error_handlers
 from counterfoil_service.repeating import repeating
-from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from counterfoil_consent.custodian import Custodian
@@ -40,6 +41,10 @@ from counterfoil_consent.spec import REFUSAL_CLASSES, SUITE
 from counterfoil_consent.states import name_of
 
 SWEEP_EVERY_S: Final = 5.0
+FINISHED_WITHIN_S: Final = 1.0
+"""How long the answer to a withdrawal waits for the erasure. What takes longer goes on after it."""
+
+_FINISHING: Final = 4
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 _LOG: Final = logging.getLogger("counterfoil.consent")
 
@@ -132,6 +137,7 @@ def receiver_routes(
     routes = APIRouter(prefix="/consent", lifespan=_sweeping(receiver.end_due, sweep_every_s))
     routes.include_router(receiver_events(receiver))
     staff = [Depends(BearerKey(back_office_key))]
+    finishing = ThreadPoolExecutor(_FINISHING, thread_name_prefix="finishing")
 
     @routes.post("/requests", dependencies=staff)
     def request(body: NewRequest) -> JSONResponse:
@@ -187,10 +193,10 @@ def receiver_routes(
         return _answer({"access_events": [*receiver.access_events(grant_id, _token(body))]})
 
     @routes.post("/grants/{grant_id}/end")
-    def end(grant_id: str, body: RawBody, afterwards: BackgroundTasks) -> JSONResponse:
+    def end(grant_id: str, body: RawBody) -> JSONResponse:
         notice = receiver.stop(grant_id, _token(body))
-        # The customer is told first; whoever must erase too may take its time.
-        afterwards.add_task(receiver.finish, grant_id)
+        # Most have erased when she is answered; whoever hangs holds her up no longer than this.
+        wait([finishing.submit(receiver.finish, grant_id)], timeout=FINISHED_WITHIN_S)
         return _answer({"stop_notice": notice})
 
     @routes.post("/grants/{grant_id}/end/pause")

@@ -788,7 +788,7 @@ class Receiver:
         return event, self._signed_end(grant, Trigger.TERMINATED)
 
     def _stop(self, grant_id: GrantId, event: EndEvent, token: str) -> str:
-        """Mark the grant as ended and drop its ciphertext, in one transaction."""
+        """Mark the grant as ended and drop its ciphertext, in one transaction; then our key."""
 
         def stopped(grant: ReceivedGrant) -> ReceivedGrant | None:
             if not isinstance(grant.state, Granted):
@@ -813,6 +813,11 @@ class Receiver:
         grant = self._advance(grant_id, stopped, letters)
         if grant.ending is None:
             raise _ended()
+        try:
+            self._keys.destroy(grant.request_id)
+        except Unavailable as trouble:
+            # Stopped is stopped, and may be said. `end_due` destroys it when the folder is back.
+            _LOG.warning("a sealing key could not be destroyed now: %s", type(trouble).__name__)
         return grant.ending.stop_notice
 
     def _finish(self, grant_id: GrantId, away: set[str]) -> None:

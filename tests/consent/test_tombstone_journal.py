@@ -244,7 +244,8 @@ def test_ends_at_once_leave_the_rows_at_the_journals_last_line(
 
     monkeypatch.setattr(street.custodian_store, "set_journal_mark", slow_at_first)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda told: street.custodian.end(*told), tokens))
+        for ending in [pool.submit(street.custodian.end, *told) for told in tokens]:
+            ending.result()
 
     assert street.custodian_store.journal_mark() == street.journal.end_mark()
 
@@ -464,6 +465,7 @@ def test_a_receiver_that_got_its_keys_back_too_erases_at_the_first_refusal(
 
     assert street.receiver_store.find_bundle(grant_id) is None
     assert not list((street.folder / "receiver-keys").glob("*.key"))
+    street.receiver.end_due()
     proof = fetch_erasure_receipt(ended.agreement, fetcher=street.fetcher, now=street.clock())
     assert (proof.erased.level, proof.erased.trigger) == (Level.E2, Trigger.WITHDRAWN)
 
