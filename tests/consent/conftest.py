@@ -18,7 +18,7 @@ _TABLES = {
 }
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.once)])
 def street(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -33,7 +33,7 @@ def street(
     street.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.once)])
 def street_stored(
     request: pytest.FixtureRequest,
     tmp_path: Path,

@@ -42,7 +42,7 @@ def street(street_in_memory: Street) -> Street:
     return street_in_memory
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.once)])
 def events(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AccessEvents]:
     """Give each kind of store."""
     if request.param == "memory":

@@ -25,6 +25,8 @@ from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.errors import Malformed, Misuse
 
+pytestmark = pytest.mark.once
+
 COMMAND = [str(Path(sys.executable).parent / "counterfoil"), "consent"]
 NAME = "A" * 22
 

@@ -45,6 +45,8 @@ from tests.consent.dumps import put_back
 from tests.consent.street import AUDIO, BENEFITS, KEY, RIDER, VELO, Street
 from tests.verifier.leaks import as_it_is_written, files_of, scan, spelled
 
+pytestmark = pytest.mark.once
+
 CUSTOMERS: Final = 20
 FACTS: Final = 50
 PLANTED: Final = "Planted-Möbius-商-value-"

@@ -17,7 +17,7 @@ FEW = 3
 MANY = 30
 SEED = int(os.environ.get("COUNTERFOIL_SOAK_SEED", "0")) or random.SystemRandom().randrange(2**32)
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 
 def survived(request: pytest.FixtureRequest, folder: Path, kills: int, seed: int) -> Survived:

@@ -13,7 +13,7 @@ from counterfoil_credentials.keys import MemorySigner
 from tests.consent.dumps import dump, put_back
 from tests.consent.kills import Read, Town, now
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

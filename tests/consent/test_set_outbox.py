@@ -17,7 +17,7 @@ DOOR = "https://shop.example/events"
 LEASE = timedelta(seconds=60)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.once)])
 def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SetOutbox]:
     if request.param == "memory":
         yield MemorySetOutbox()
