@@ -282,7 +282,11 @@ class LeaseRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """One read: the custodian's share, sealed to the one-time reader key. `read` counts from 1."""
+    """One read: the custodian's share, sealed to the one-time reader key. `read` counts from 1.
+
+    Its times are by the clock of who has it. A lease that was read began when its reader
+    asked, and lasts as long as the custodian said: two clocks that differ make none longer.
+    """
 
     grant_id: GrantId
     request_id: str
@@ -320,7 +324,8 @@ class Lease:
             raise refuse("lease-mismatch", "this request's lease", "another", f"{where}.jti")
         if _purpose(claims, where) is not asked.purpose:
             raise refuse("purpose-mismatch", asked.purpose, "another", f"{where}.purpose")
-        expires_at = instant_at(claims, "exp", where)
+        lasts = instant_at(claims, "exp", where) - instant_at(claims, "iat", where)
+        expires_at = asked.asked_at + lasts
         if now >= expires_at:
             raise refuse("lease-expired", "a lease in force", "an old one", f"{where}.exp")
         share = from_b64url(text_at(claims, "share", where), f"{where}.share")
@@ -329,7 +334,7 @@ class Lease:
             request_id=asked.request_id,
             purpose=asked.purpose,
             read=int_at(claims, "read", where),
-            issued_at=instant_at(claims, "iat", where),
+            issued_at=asked.asked_at,
             expires_at=expires_at,
             share=share_of(share, f"{where}.share"),
         )

@@ -51,6 +51,7 @@ from counterfoil_consent.store import (
 from counterfoil_consent.tombstone_journal import Tombstone, TombstoneJournal
 from counterfoil_consent.usage import Custodial, Usage, UsageRequest
 from counterfoil_consent.wire import (
+    BETWEEN_SERVICES,
     SKEW,
     Clock,
     GrantId,
@@ -195,7 +196,10 @@ class Custodian:
         asked = LeaseRequest.read(token, audience=self.party.origin, receiver=rules.receiver)
         self._require_path(asked.grant_id, grant_id)
         now = self._clock()
-        _require_recent(asked.asked_at, now, "lease_request")
+        # It counts once whenever it comes: this bounds what a hoarded one is good for.
+        _require_recent(
+            asked.asked_at, now, "lease_request", age=BETWEEN_SERVICES, ahead=BETWEEN_SERVICES
+        )
         if asked.purpose is not rules.purpose:
             raise refuse("purpose-differs", "the purpose granted", "another", "purpose")
         if not kept.is_confirmed:
@@ -538,10 +542,17 @@ def _require_holder(row: Custody, holder: Did) -> None:
         raise refuse("signed-by-another", "the holder of this grant", "another", "iss")
 
 
-def _require_recent(at: datetime, now: datetime, where: str) -> None:
-    if not now - MAX_REQUEST_AGE <= at <= now + SKEW:
+def _require_recent(
+    at: datetime,
+    now: datetime,
+    where: str,
+    *,
+    age: timedelta = MAX_REQUEST_AGE,
+    ahead: timedelta = SKEW,
+) -> None:
+    if not now - age <= at <= now + ahead:
         code = f"{where.replace('_', '-')}-not-fresh"
-        raise refuse(code, f"a request within {MAX_REQUEST_AGE}", "another time", f"{where}.iat")
+        raise refuse(code, f"a request within {age}", "another time", f"{where}.iat")
 
 
 def _confirmation_missing() -> Refused:

@@ -11,7 +11,7 @@ pushed to: after it was away it drains its queue first (set_inbox.py).
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from counterfoil_credentials.dids import Did
@@ -39,6 +39,7 @@ from counterfoil_consent.set_outbox import SetOutbox
 from counterfoil_consent.set_push import SetError
 from counterfoil_consent.spec import POLL_METHOD, POLL_TYP, PUSH_METHOD, STREAM_TYP
 from counterfoil_consent.wire import (
+    BETWEEN_SERVICES,
     SKEW,
     Clock,
     Digest,
@@ -56,7 +57,6 @@ MAX_EVENTS: Final = 100
 """How many tokens one answer holds, whatever is asked for."""
 MAX_SETS_BYTES: Final = 524_288
 """How long the tokens of one answer are together; a single one may be longer."""
-MAX_PROOF_AGE: Final = timedelta(minutes=2)
 _MAX_NAMED: Final = 1_000
 _WHERE: Final = "poll"
 
@@ -130,7 +130,7 @@ class PollAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollProof:
-    """Who polls, for which body. A proof is good once, for two minutes."""
+    """Who polls, for which body. A proof is good once, for six minutes."""
 
     caller: Did
     request_id: str
@@ -273,11 +273,11 @@ class PollDesk:
 
     def _require_new(self, caller: Did, request_id: str, at: datetime, where: str) -> None:
         now, code = self._clock(), where.replace("_", "-")
-        if not now - MAX_PROOF_AGE <= at <= now + SKEW:
-            expected = f"one of the last {MAX_PROOF_AGE}"
+        if not now - BETWEEN_SERVICES <= at <= now + BETWEEN_SERVICES:
+            expected = f"one of the last {BETWEEN_SERVICES}"
             raise refuse(f"{code}-not-fresh", expected, "another time", f"{where}.iat")
         # Remembered a little longer than it is good for.
-        if not self._outbox.take_once(caller, request_id, now, at + MAX_PROOF_AGE + SKEW):
+        if not self._outbox.take_once(caller, request_id, now, at + BETWEEN_SERVICES + SKEW):
             raise refuse(f"{code}-replayed", "a new one", "one seen before", f"{where}.jti")
 
     def _require_endpoint(self, url: str) -> None:

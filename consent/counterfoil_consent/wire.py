@@ -18,6 +18,9 @@ Random: TypeAlias = Callable[[int], bytes]
 Clock: TypeAlias = Callable[[], datetime]
 
 SKEW: Final = timedelta(seconds=60)
+BETWEEN_SERVICES: Final = timedelta(minutes=6)
+"""How old, or early, a request that counts once may be: clocks five minutes apart, and the way."""
+
 _LONGEST_TEXT: Final = 2_000
 _ID_BYTES: Final = 16
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]\Z")

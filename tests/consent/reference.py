@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from counterfoil_consent import Pause, Trigger
 
 SKEW = timedelta(seconds=60)
-LEASE_REQUEST_AGE = timedelta(minutes=2)
+BETWEEN_SERVICES = timedelta(minutes=6)
 GRANT_AGE = timedelta(minutes=30)
 RESERVATION = timedelta(hours=24)
 REQUEST_KEPT = timedelta(hours=1)
@@ -74,7 +74,7 @@ class CustodianSide:
         row = self._kept(now)
         if row is None or self.pause.is_suspended or not row.is_receipted:
             return False
-        if not now - LEASE_REQUEST_AGE <= asked_at <= now + SKEW:
+        if not now - BETWEEN_SERVICES <= asked_at <= now + BETWEEN_SERVICES:
             return False
         read = max(row.reads, self.reads) + 1
         if read > self.rules.limit or request_id in row.answered:

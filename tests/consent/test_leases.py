@@ -62,7 +62,7 @@ def test_refuses_a_lease_for_another_purpose(street: Street) -> None:
     assert refusal.value.codes == ["purpose-differs"]
 
 
-@pytest.mark.parametrize("seconds", [-121, 61])
+@pytest.mark.parametrize("seconds", [-361, 361])
 def test_refuses_a_lease_request_of_another_time(street: Street, seconds: int) -> None:
     active, _ = street.granted()
     asked = lease_request(street, active)
@@ -71,6 +71,26 @@ def test_refuses_a_lease_request_of_another_time(street: Street, seconds: int) -
         lease(street, replace(asked, asked_at=asked.asked_at + timedelta(seconds=seconds)))
 
     assert refusal.value.codes == ["lease-request-not-fresh"]
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_a_lease_lasts_as_long_as_the_custodian_says_where_the_clocks_differ(
+    street: Street, minutes: int
+) -> None:
+    active, _ = street.granted()
+    wrong = street.clock() + timedelta(minutes=minutes)
+    asked = replace(lease_request(street, active), asked_at=wrong)
+    answer = street.custodian.lease(
+        asked.grant_id, asked.sign(street.receiver_signer, audience=CUSTODIAN)
+    )
+    custodian = street.custodian.party.did
+
+    almost = wrong + timedelta(seconds=59)
+    held = Lease.of_token(answer, custodian=custodian, asked=asked, now=almost)
+    assert held.expires_at == wrong + timedelta(seconds=60)
+    with pytest.raises(Refused) as refusal:
+        Lease.of_token(answer, custodian=custodian, asked=asked, now=held.expires_at)
+    assert refusal.value.codes == ["lease-expired"]
 
 
 def test_refuses_a_lease_to_another_key(street: Street) -> None:

@@ -285,8 +285,8 @@ def test_a_proof_is_good_at_one_custodian_alone(counter: Counter) -> None:
     assert counter.refused_proof(token, b"{}") == ["audience-mismatch"]
 
 
-@pytest.mark.parametrize("seconds_off", [-121, 61, -300, 300])
-def test_a_proof_is_good_for_two_minutes(counter: Counter, seconds_off: int) -> None:
+@pytest.mark.parametrize("seconds_off", [-361, 361, -3_600, 3_600])
+def test_a_proof_is_good_for_six_minutes(counter: Counter, seconds_off: int) -> None:
     at = counter.clock() + timedelta(seconds=seconds_off)
     token = replace(counter.proof(b"{}"), asked_at=at).sign(counter.receiver, audience=CUSTODIAN)
 
@@ -294,11 +294,11 @@ def test_a_proof_is_good_for_two_minutes(counter: Counter, seconds_off: int) -> 
 
 
 def test_a_proof_cannot_be_used_again_while_it_would_still_be_fresh(counter: Counter) -> None:
-    at = counter.clock() + timedelta(seconds=60)
+    at = counter.clock() + timedelta(seconds=360)
     token = replace(counter.proof(b"{}"), asked_at=at).sign(counter.receiver, audience=CUSTODIAN)
     counter.desk.open(token, b"{}")
 
-    counter.clock.advance(timedelta(seconds=180))
+    counter.clock.advance(timedelta(seconds=720))
     assert counter.refused_proof(token, b"{}") == ["poll-proof-replayed"]
     counter.clock.advance(timedelta(seconds=1))
     assert counter.refused_proof(token, b"{}") == ["poll-proof-not-fresh"]
@@ -394,7 +394,7 @@ def test_a_developer_may_name_origins_on_his_own_machine(counter: Counter) -> No
     assert refusal.value.codes == ["fetch-not-allowed"]
 
 
-def test_a_stream_request_is_good_once_for_two_minutes_and_for_one_custodian(
+def test_a_stream_request_is_good_once_for_six_minutes_and_for_one_custodian(
     counter: Counter,
 ) -> None:
     token = counter.stream(DOOR)
@@ -404,7 +404,7 @@ def test_a_stream_request_is_good_once_for_two_minutes_and_for_one_custodian(
     assert refusal.value.codes == ["stream-request-replayed"]
 
     old = counter.stream(DOOR)
-    counter.clock.advance(timedelta(seconds=121))
+    counter.clock.advance(timedelta(seconds=361))
     with pytest.raises(Refused) as refusal:
         counter.desk.configure(old)
     assert refusal.value.codes == ["stream-request-not-fresh"]
