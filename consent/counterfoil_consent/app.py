@@ -131,7 +131,11 @@ def receiver_app(
 
 
 def receiver_routes(
-    receiver: Receiver, back_office_key: str, *, sweep_every_s: float = SWEEP_EVERY_S
+    receiver: Receiver,
+    back_office_key: str,
+    *,
+    sweep_every_s: float = SWEEP_EVERY_S,
+    finished_within_s: float = FINISHED_WITHIN_S,
 ) -> APIRouter:
     """Give the routes of a receiver. Those marked with the key are for its own staff's systems."""
     routes = APIRouter(prefix="/consent", lifespan=_sweeping(receiver.end_due, sweep_every_s))
@@ -196,7 +200,7 @@ def receiver_routes(
     def end(grant_id: str, body: RawBody) -> JSONResponse:
         notice = receiver.stop(grant_id, _token(body))
         # Most have erased when she is answered; whoever hangs holds her up no longer than this.
-        wait([finishing.submit(receiver.finish, grant_id)], timeout=FINISHED_WITHIN_S)
+        wait([finishing.submit(receiver.finish, grant_id)], timeout=finished_within_s)
         return _answer({"stop_notice": notice})
 
     @routes.post("/grants/{grant_id}/end/pause")

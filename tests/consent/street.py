@@ -238,7 +238,7 @@ class Street:
         """Put both services on the network."""
         brand = FastAPI()
         install_error_handlers(brand)
-        brand.include_router(receiver_routes(self.receiver, KEY))
+        brand.include_router(receiver_routes(self.receiver, KEY, finished_within_s=60))
         self.brand = TestClient(brand, base_url=VELO)
         custodian = TestClient(create_app(self.custodian), base_url=CUSTODIAN)
         self.fetcher.serve(CUSTODIAN, handler_of(custodian))

@@ -81,7 +81,7 @@ class Folders(Street):
         )
         brand = FastAPI()
         install_error_handlers(brand)
-        brand.include_router(receiver_routes(receiver, KEY))
+        brand.include_router(receiver_routes(receiver, KEY, finished_within_s=60))
         self.fetcher.serve(VELO, handler_of(TestClient(brand, base_url=VELO)))
         return receiver
 

@@ -169,7 +169,7 @@ class Town:
         self.serve(CUSTODIAN, create_custodian_app(self.custodian))
         velo = FastAPI()
         install_error_handlers(velo)
-        velo.include_router(receiver_routes(self.receiver, KEY))
+        velo.include_router(receiver_routes(self.receiver, KEY, finished_within_s=60))
         self.serve(VELO, velo)
 
     def open_shop(self, shop: Shop) -> None:
