@@ -133,6 +133,7 @@ class AsyncConsentDesk:
     complaint = _at_desk(ConsentDesk.complaint)
     custodian = _at_desk(ConsentDesk.custodian)
     defer = _at_desk(ConsentDesk.defer)
+    dossier = _at_desk(ConsentDesk.dossier)
     export_log = _at_desk(ConsentDesk.export_log)
     forget_lapsed = _at_desk(ConsentDesk.forget_lapsed)
     hide = _at_desk(ConsentDesk.hide)
