@@ -161,6 +161,14 @@ class ReceiverRow:
     paused: int = 0
     ending: tuple[Trigger, str] | None = None
     has_statement: bool = False
+    tries: int = 0
+    next_try: datetime | None = None
+
+    def later(self, now: datetime) -> "ReceiverRow":
+        """Ask again: at once after the first time, then after ever longer, an hour at most."""
+        waits = 0 if self.tries == 0 else min(5 * 2 ** (self.tries - 1), 3_600)
+        next_try = now.replace(microsecond=0) + timedelta(seconds=waits)
+        return replace(self, tries=self.tries + 1, next_try=next_try)
 
 
 LIVE = frozenset({"granted", "active", "suspended"})
@@ -246,6 +254,8 @@ class ReceiverSide:
             if now < self.rules.ends_at:
                 return
             self._stop()
+        elif self.row.next_try is not None and now < self.row.next_try:
+            return
         self._finish(now, is_custodian_there=is_custodian_there)
 
     def be_told_that_it_has_ended(self, now: datetime) -> None:
@@ -268,9 +278,12 @@ class ReceiverSide:
     def _finish(self, now: datetime, *, is_custodian_there: bool) -> None:
         assert self.row is not None
         self.is_destroyed = True
-        if self.row.has_statement or not is_custodian_there:
+        if self.row.has_statement:
             return
         assert self.row.ending is not None
+        if not is_custodian_there:
+            self.row = self.row.later(now)
+            return
         # A statement that names no digest, of a grant never registered, is none.
         is_stated = self.custodian.end(*self.row.ending, now) and self.custodian.is_registered
-        self.row = replace(self.row, has_statement=is_stated)
+        self.row = replace(self.row, has_statement=True) if is_stated else self.row.later(now)
