@@ -10,7 +10,8 @@ import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/Signa
 /// @notice An ERC-20 with two decimals. The brand awards points by signing; the customer spends them by
 /// signing. Whoever sends the transaction pays for it and decides nothing, so no party needs gas but the
 /// relayer, and the relayer holds no key of a brand or of a customer.
-/// @dev Created by {PointsExchange} only, which is the one address that may mint and burn for an exchange.
+/// @dev Listed by {PointsExchange} only when its own factory made it; the exchange is the one address that may
+/// mint and burn for an exchange.
 /// There is no owner, no pause and no upgrade: points that have reached a balance cannot be taken back.
 contract BrandPoints is ERC20TransferAuthorization {
     /// @notice What a customer signs to give up points for a voucher.
@@ -32,7 +33,7 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// @notice The brand's signing account; a smart account signs by EIP-1271.
     address public immutable issuer;
 
-    /// @notice The exchange that created these points.
+    /// @notice The exchange that lists these points.
     address public immutable exchange;
 
     /// @notice The refs that have been awarded. A ref is consumed once and never freed.
@@ -59,18 +60,19 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// @notice An award or a redemption of zero points is not one.
     error ZeroAmount();
 
-    /// @notice Only the exchange that created these points may mint or burn for an exchange.
+    /// @notice Only the exchange that lists these points may mint or burn for an exchange.
     error OnlyExchange(address caller);
 
     /// @param name_ The programme's name, for people.
     /// @param symbol_ A few letters, for people.
     /// @param issuer_ The account whose signature awards points.
-    constructor(string memory name_, string memory symbol_, address issuer_)
+    /// @param exchange_ The exchange that lists these points.
+    constructor(string memory name_, string memory symbol_, address issuer_, address exchange_)
         ERC20(name_, symbol_)
         EIP712("Counterfoil Points", "1")
     {
         issuer = issuer_;
-        exchange = msg.sender;
+        exchange = exchange_;
     }
 
     modifier onlyExchange() {

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {BrandPoints} from "./BrandPoints.sol";
+import {PointsFactory} from "./PointsFactory.sol";
 
 /// @title Exchange of points between brands that agreed to it.
 /// @notice A corridor is a fixed rate from one brand's points to another's, signed by both brands. An
@@ -90,6 +91,9 @@ contract PointsExchange is EIP712 {
     bytes32 private constant INTENT_TYPEHASH = keccak256(
         "Intent(address holder,address from,address to,uint128 amountIn,uint256 minOut,address recipient,uint64 version,uint256 deadline,bytes32 id)"
     );
+
+    /// @notice Where the points are made.
+    PointsFactory public immutable factory = new PointsFactory();
 
     /// @notice The points created here. Only these can be exchanged: a foreign token could lie.
     mapping(BrandPoints token => Listing) public listings;
@@ -195,7 +199,7 @@ contract PointsExchange is EIP712 {
             )
         );
         _requireBrand(registration.issuer, hash, signature);
-        token = new BrandPoints{salt: brandHash}(registration.name, registration.symbol, registration.issuer);
+        token = factory.make(brandHash, registration.name, registration.symbol, registration.issuer);
         pointsOf[brandHash] = token;
         listings[token] = Listing(registration.issuer, registration.price);
         emit PointsCreated(
