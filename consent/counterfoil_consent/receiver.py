@@ -421,6 +421,8 @@ class Receiver:
             )
             try:
                 self._write_down(grant, lease, role)
+                # Once more: whoever was told "stopped" meanwhile sees nothing opened after it.
+                self._require_readable(self._grant(grant_id), purpose)
                 yield facts
             finally:
                 facts.close()
@@ -562,11 +564,10 @@ class Receiver:
         """Give what a recipient is sent: our signed word, and `claims` sealed to its `key`.
 
         Raises `Refused` with `recipient-not-named` for a recipient that the terms do
-        not name, `grant-ended`, and `Misuse` outside the facts' block.
+        not name, `grant-ended`, `grant-suspended`, and `Misuse` outside the facts' block.
         """
         grant = self._grant(facts.grant_id)
-        if not isinstance(grant.state, Granted):
-            raise _ended()
+        self._require_readable(grant, grant.terms.purpose)
         if to not in {party.did for party in grant.terms.recipients}:
             raise refuse("recipient-not-named", "a recipient of the terms", "another", "recipient")
         handover = Handover.of(grant.state.agreement, to, tuple(claims))
@@ -864,8 +865,6 @@ class Receiver:
         token = self._chain.append(agreement, lease, role=role, now=self._clock())
         if self._anchoring is not None:
             self._anchoring.add(grant.grant_id, Tag.ACCESS_LOG, digest_of(token))
-        # Once more: whoever was told "stopped" meanwhile sees nothing opened after it.
-        self._require_readable(self._grant(grant.grant_id), lease.purpose)
 
     def _letters(
         self, grant: ReceivedGrant, token: str, pause: Pause | None = None

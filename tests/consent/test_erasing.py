@@ -8,9 +8,11 @@ from counterfoil_consent import (
     Active,
     Erased,
     Level,
+    Pause,
     Purpose,
     Withdrawn,
     fetch_erasure_receipt,
+    sign_pause,
     verify_erasure_receipt,
     withdraw,
 )
@@ -434,6 +436,20 @@ def test_facts_are_handed_to_named_recipients_alone(town: Town) -> None:
         with pytest.raises(Refused) as refusal:
             town.receiver.hand_over(facts, town.workshops[0].recipient.did, key, (FRAME,))
         assert refusal.value.codes == ["recipient-not-named"]
+
+
+def test_nothing_is_handed_on_of_a_grant_that_is_paused(town: Town) -> None:
+    active, signer = town.shared()
+    agreement, workshop = active.agreement, town.workshops[0]
+    pause = Pause(1, is_suspended=True)
+    token = sign_pause(agreement, pause, signer=signer, now=town.clock(), random=town.random)
+    key = workshop.recipient.key(agreement.grant_id)
+
+    with town.receiver.read(agreement.grant_id, BENEFITS) as facts:
+        town.receiver.pause(agreement.grant_id, token)
+        with pytest.raises(Refused) as refusal:
+            town.receiver.hand_over(facts, workshop.recipient.did, key, (FRAME,))
+    assert refusal.value.codes == ["grant-suspended"]
 
 
 def test_what_comes_back_with_a_systems_backup_is_erased_again(town: Town) -> None:

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,11 +15,16 @@ from counterfoil_consent import (
     FetchedIssuerKeys,
     ListedStatus,
     Necessity,
+    Pause,
     PresentationAsk,
     PresentationMaker,
     Purpose,
+    Trigger,
     deliver,
+    sign_pause,
 )
+from counterfoil_consent.access_log import AccessEvents, MemoryAccessEvents
+from counterfoil_consent.events import sign_end
 from counterfoil_consent.schemas import purpose_of
 from counterfoil_consent.states import Agreement
 from counterfoil_credentials.encoding import compact_json
@@ -177,6 +183,40 @@ def test_a_credential_of_another_type_stops_the_read(street: Street) -> None:
     active = granted_with(street, present)
 
     assert refusal_of_reading(street, active) == ["type-not-granted"]
+
+
+@pytest.mark.parametrize("log", [MemoryAccessEvents, lambda: None], ids=["logged", "not logged"])
+@pytest.mark.parametrize("said", ["stopped", "paused"])
+def test_what_is_stopped_while_it_is_opened_is_not_given(
+    street: Street, log: Callable[[], AccessEvents | None], said: str
+) -> None:
+    street.access_events = log()
+    street.start()
+    active, signer = street.granted()
+    agreement = active.agreement
+    given: list[Facts] = []
+
+    def stops(credential: VerifiedCredential, *, now: datetime) -> None:
+        assert credential.status is not None
+        if said == "stopped":
+            token = sign_end(
+                agreement, Trigger.WITHDRAWN, signer=signer, now=now, random=street.random
+            )
+            street.receiver.stop(agreement.grant_id, token)
+        else:
+            pause = Pause(1, is_suspended=True)
+            token = sign_pause(agreement, pause, signer=signer, now=now, random=street.random)
+            street.receiver.pause(agreement.grant_id, token)
+
+    street.statuses.require_valid = stops  # type: ignore[method-assign]  # in the middle of the read
+    with (
+        pytest.raises(Refused) as refusal,
+        street.receiver.read(agreement.grant_id, BENEFITS) as facts,
+    ):
+        given.append(facts)
+
+    assert refusal.value.codes == ["grant-ended" if said == "stopped" else "grant-suspended"]
+    assert not given
 
 
 def test_facts_are_gone_outside_their_block(street: Street) -> None:
