@@ -11,9 +11,12 @@ database, opens nothing once the file is gone. Keep the folder out of backups.
 
 The signed statement of the destruction is inscribed on the tombstone. A folder
 without its `in-use` file answers nothing: a disk that is not mounted must not
-look like keys that are destroyed.
+look like keys that are destroyed. Processes that share a folder take turns by a lock
+on that file.
 """
 
+import errno
+import fcntl
 import os
 import re
 import secrets
@@ -325,7 +328,8 @@ class FileKeyFolder:
 
     def add_pause(self, name: GrantId, pause: Pause) -> Pause:
         with self._in_use():
-            self._append(self._pauses(name), f"{pause.sequence} {int(pause.is_suspended)}\n")
+            # On a line of its own, whatever the power left of the one before.
+            self._append(self._pauses(name), f"\n{pause.sequence} {int(pause.is_suspended)}\n")
             return later_pause(self._find_pause(name), pause)
 
     def reads(self, name: GrantId) -> int:
@@ -367,11 +371,18 @@ class FileKeyFolder:
 
     @contextmanager
     def _in_use(self) -> Generator[None, None, None]:
-        """Hold the folder, if it is there."""
+        """Hold the folder, if it is there, alone of all threads and processes."""
         with self._lock, _naming_trouble():
-            if not (self._folder / _MARKER).exists():
-                raise _missing()
-            yield
+            try:
+                marker = os.open(self._folder / _MARKER, os.O_RDONLY)
+            except FileNotFoundError:
+                raise _missing() from None
+            try:
+                # Whoever closes the file, however it dies, lets go.
+                fcntl.flock(marker, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(marker)
 
     def _bury(self, name: GrantId) -> None:
         # The tombstone first: a crash between leaves a key that nobody may use.
@@ -400,10 +411,10 @@ class FileKeyFolder:
 
     def _append(self, path: Path, text: str) -> None:
         is_first = not path.exists()
-        # Appending is one step whoever else appends, in this process or another.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(descriptor, text.encode())
+            if os.write(descriptor, text.encode()) != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

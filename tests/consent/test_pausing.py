@@ -1,10 +1,11 @@
 """Only the holder pauses and resumes, and only a later word counts."""
 
+import os
 from collections.abc import Callable
 
 import pytest
 from counterfoil_consent import Active, Pause, send_pause, sign_pause
-from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.keys import MemorySigner
 
 from tests.consent.street import BENEFITS, CUSTODIAN, Street
@@ -160,6 +161,38 @@ def test_what_a_power_cut_left_of_a_pause_is_not_read(street_on_disk: Street) ->
     street.start()
 
     assert refused(lambda: lease(street, lease_request(street, active))) == ["grant-suspended"]
+
+
+@pytest.mark.parametrize("torn", ["9", "9 ", "9 0"])
+def test_a_pause_after_a_power_cut_holds_as_it_was_said(street_on_disk: Street, torn: str) -> None:
+    street = street_on_disk
+    active, signer = street.granted()
+    grant_id = active.agreement.grant_id
+    assert street.folder is not None
+    (street.folder / "custodian-keys" / f"{grant_id}.pauses").write_text(torn)
+    later = Pause(10, is_suspended=True)
+
+    assert street.custodian.pause(grant_id, word(street, active, later, signer)) == later
+
+    assert street.custodian_keys.pause(grant_id) == later
+    assert refused(lambda: lease(street, lease_request(street, active))) == ["grant-suspended"]
+
+
+def test_a_pause_that_the_disk_took_in_part_is_not_said_to_hold(
+    street_on_disk: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    street = street_on_disk
+    active, signer = street.granted()
+    grant_id = active.agreement.grant_id
+    write = os.write
+    with monkeypatch.context() as disk:
+        # A disk that fills up takes what it has room for, and says how much that was.
+        disk.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:2]))
+        with pytest.raises(Unavailable):
+            street.custodian.pause(grant_id, word(street, active, SUSPENDED, signer))
+
+    street.custodian.pause(grant_id, word(street, active, SUSPENDED, signer))
+    assert street.custodian_keys.pause(grant_id) == SUSPENDED
 
 
 def test_tells_the_receiver_also_while_the_custodian_is_away(street: Street) -> None:

@@ -1,10 +1,13 @@
 """Backups that come back, disks that are away, and what must end all the same."""
 
+import secrets
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from counterfoil_consent import (
@@ -350,6 +353,47 @@ def test_a_key_is_its_first_holders(keys: KeyFolder, random_bytes: Callable[[int
     keys.destroy(NAME)
     # What a restored database must not forget outlives the key.
     assert (keys.note(NAME), keys.reads(NAME), keys.names()) == (full, 2, [])
+
+
+def test_two_processes_over_one_key_folder_say_the_same_of_each_end(tmp_path: Path) -> None:
+    # What a process holds in memory parts it from the others: so does each of these.
+    folders = [FileKeyFolder(tmp_path / "keys") for _ in range(4)]
+    folders[0].begin(is_new=True)
+
+    def inscribed(at: int) -> str:
+        together.wait()
+        return folders[at].inscribe(name, f"statement {at}")
+
+    for number in range(20):
+        name = GrantId(f"{number:021}A")
+        folders[0].forbid(name)
+        together = Barrier(len(folders))
+        with ThreadPoolExecutor(len(folders)) as pool:
+            said = set(pool.map(inscribed, range(len(folders))))
+        assert said == {folders[0].inscription(name)}
+
+
+def test_two_processes_over_one_key_folder_take_one_registration(tmp_path: Path) -> None:
+    folders = [FileKeyFolder(tmp_path / "keys") for _ in range(4)]
+    folders[0].begin(is_new=True)
+    first = KeyNote(holder=did_jwk(MemorySigner.generate().public))
+    receivers = [did_jwk(MemorySigner.generate().public) for _ in folders]
+
+    def registers(at: int) -> bool:
+        together.wait()
+        try:
+            folders[at].annotate(name, replace(first, receiver=receivers[at]))
+        except Refused:
+            return False
+        return True
+
+    for number in range(20):
+        name = GrantId(f"{number:021}A")
+        folders[0].create(name, secrets.token_bytes, first)
+        together = Barrier(len(folders))
+        with ThreadPoolExecutor(len(folders)) as pool:
+            taken = list(pool.map(registers, range(len(folders))))
+        assert sum(taken) == 1
 
 
 def test_no_end_is_said_of_a_key_that_was_never_seen(keys: KeyFolder) -> None:
