@@ -61,6 +61,7 @@ class Evidence:
     names_recipients: bool
     is_attested: bool
     lacks: tuple[Lack, ...]
+    backups_until: datetime | None
 
     @property
     def level(self) -> Level:
@@ -120,26 +121,45 @@ def verify_erasure_receipt(
         attestors=attestors,
         now=now,
     )
-    return Erased(agreement, trigger, erased_at, evidence.level, retained, evidence.lacks)
+    return Erased(
+        agreement,
+        trigger,
+        erased_at,
+        evidence.level,
+        retained,
+        evidence.lacks,
+        ended_at=min(
+            instant_at(claims, "requested_at", WHERE), instant_at(claims, "stopped_at", WHERE)
+        ),
+        backups_until=evidence.backups_until,
+    )
 
 
 def require_nothing_forgotten(first: Erased, second: Erased, now: datetime) -> None:
     """Return only if a second receipt keeps what the first kept, or says it is erased in time.
 
     Raises `Refused` with `retained-forgotten` when an item is neither kept nor due,
-    and `retained-longer` when its end was moved.
+    `retained-longer` when its end was moved, and `retained-unsaid` for what the first
+    receipt said was erased.
     """
-    later = {(item.law, item.claims): item.until for item in second.retained}
     where = f"{WHERE}.retained"
-    reasons: list[Reason] = []
-    for item in first.retained:
-        until = later.get((item.law, item.claims))
-        if until is None and now < item.until:
-            reasons.append(Reason("retained-forgotten", "kept until its end", "nothing", where))
-        elif until is not None and until > item.until:
+    reasons = [
+        Reason("retained-forgotten", "kept until its end", "nothing", where)
+        for item in first.retained
+        if now < item.until and not any(_is_part(item, kept) for kept in second.retained)
+    ]
+    for kept in second.retained:
+        ends = [item.until for item in first.retained if _is_part(kept, item)]
+        if not ends:
+            reasons.append(Reason("retained-unsaid", "what was said to be kept", "more", where))
+        elif kept.until > max(ends):
             reasons.append(Reason("retained-longer", "the end that was said", "a later", where))
     if reasons:
         raise Refused(*reasons)
+
+
+def _is_part(item: Retained, of: Retained) -> bool:
+    return item.law == of.law and set(item.claims) <= set(of.claims)
 
 
 def _evidence(
@@ -164,7 +184,11 @@ def _evidence(
         log = AccessLog.from_json(object_at(claims, "access_log", WHERE), where)
         if not log.matches(statement.leases):
             lacks.append(Lack(Missing.LEASE_LOG))
-    lacks += _recipient_lacks(answers, agreement, now)
+    recipients_lack, theirs = _recipients_evidence(answers, agreement, now)
+    lacks += recipients_lack
+    backups = [
+        system.backups_until for system in (*systems, *theirs) if system.backups_until is not None
+    ]
     attestation = optional_text_at(claims, "attestation", WHERE)
     if attestation is not None:
         try:
@@ -184,22 +208,25 @@ def _evidence(
         names_recipients=bool(agreement.terms.recipients),
         is_attested=attestation is not None,
         lacks=tuple(lacks),
+        backups_until=max(backups, default=None),
     )
 
 
-def _recipient_lacks(
+def _recipients_evidence(
     answers: Sequence[RecipientAnswer], agreement: Agreement, now: datetime
-) -> list[Lack]:
+) -> tuple[list[Lack], list[ErasedSystem]]:
+    """Give which recipients' good receipts are missing, and the systems that the others list."""
     by_did = {answer.did: answer.receipt for answer in answers}
     granted = tuple(agreement.terms.claim_names)
     lacks: list[Lack] = []
+    systems: list[ErasedSystem] = []
     for party in agreement.terms.recipients:
         receipt = by_did.get(party.did)
         if receipt is None:
             lacks.append(Lack(Missing.RECIPIENT, party.name))
             continue
         try:
-            RecipientReceipt.read(
+            read = RecipientReceipt.read(
                 receipt,
                 recipient=party.did,
                 grant_id=agreement.grant_id,
@@ -208,7 +235,9 @@ def _recipient_lacks(
             )
         except (Malformed, Refused):
             lacks.append(Lack(Missing.GOOD_RECIPIENT, party.name))
-    return lacks
+        else:
+            systems += read.systems
+    return lacks, systems
 
 
 def _recipient_reasons(answers: Sequence[RecipientAnswer], agreement: Agreement) -> list[Reason]:

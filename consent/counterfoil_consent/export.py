@@ -201,7 +201,8 @@ def _end_of(state: State) -> tuple[ConsentEvent, ...]:
         case Withdrawn():
             trigger, at = state.trigger, state.ended_at
         case Erased():
-            trigger, at = state.trigger, state.erased_at
+            # A row of an older version does not say when it ended.
+            trigger, at = state.trigger, state.ended_at or state.erased_at
         case _:
             assert_never(state)
     agreement = state.agreement
@@ -220,12 +221,14 @@ def _end_of(state: State) -> tuple[ConsentEvent, ...]:
 
 
 def _erasure(erased: Erased) -> JsonObject:
+    backups = erased.backups_until
     return {
         "@type": "dpv:Erase",
         "counterfoil:level": erased.level.name,
         "dpv:isIndicatedAtTime": moment(erased.erased_at),
         "counterfoil:lacks": [lack.what.value for lack in erased.lacks],
         "counterfoil:retained": [_retained(item) for item in erased.retained],
+        **({} if backups is None else {"counterfoil:backups-until": moment(backups)}),
     }
 
 

@@ -228,7 +228,7 @@ class Withdrawn:
 
     def erase(self, at: datetime, level: Level) -> "Erased":
         """Conclude on the receiver's erasure receipt, proved at `level`."""
-        return Erased(self.agreement, self.trigger, at, level)
+        return Erased(self.agreement, self.trigger, at, level, ended_at=self.ended_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +334,9 @@ class Erased:
     """Ciphertext and keys are gone, proved at `level`. The id is a tombstone for ever.
 
     `retained` is what the receiver says a law makes it keep: show it beside the level,
-    as well as what the proof `lacks` for a higher one.
+    as well as what the proof `lacks` for a higher one. `ended_at` is when the end was said,
+    None in a row of an older version; `backups_until` when the last backup of the receiver's
+    systems, or of a recipient's, that may still hold something is gone, None for none.
     """
 
     agreement: Agreement
@@ -343,6 +345,8 @@ class Erased:
     level: Level
     retained: tuple[Retained, ...] = ()
     lacks: tuple[Lack, ...] = ()
+    ended_at: datetime | None = None
+    backups_until: datetime | None = None
 
 
 Ended: TypeAlias = Withdrawn | Completed | Terminated | Expired
@@ -369,6 +373,7 @@ def state_to_json(state: State) -> JsonObject:
         case Erased():
             kept: JsonObject = {"retained": [item.to_json() for item in state.retained]}
             lacks: JsonObject = {"lacks": [lack.to_json() for lack in state.lacks]}
+            times = {"ended_at": state.ended_at, "backups_until": state.backups_until}
             return {
                 **head,
                 "trigger": state.trigger.value,
@@ -376,6 +381,7 @@ def state_to_json(state: State) -> JsonObject:
                 "level": state.level.value,
                 **(kept if state.retained else {}),
                 **(lacks if state.lacks else {}),
+                **{name: seconds(at) for name, at in times.items() if at is not None},
             }
         case _:
             assert_never(state)
@@ -387,7 +393,7 @@ def state_from_json(obj: JsonObject, where: str = _WHERE) -> State:
     members = _MEMBERS.get(name)
     if members is None:
         raise Malformed("a grant's state", "another text", f"{where}.state")
-    optional = ("retained", "lacks") if name == "erased" else ()
+    optional = _ERASED_OPTIONAL if name == "erased" else ()
     require_members(obj, ("state", "agreement", *members), where, optional=optional)
     agreement = Agreement.from_json(object_at(obj, "agreement", where), f"{where}.agreement")
     match name:
@@ -413,6 +419,8 @@ def state_from_json(obj: JsonObject, where: str = _WHERE) -> State:
                 Level(int_at(obj, "level", where)),
                 _retained(obj, where),
                 _lacks(obj, where),
+                instant_at(obj, "ended_at", where) if "ended_at" in obj else None,
+                instant_at(obj, "backups_until", where) if "backups_until" in obj else None,
             )
 
 
@@ -428,6 +436,7 @@ def _lacks(obj: JsonObject, where: str) -> tuple[Lack, ...]:
     return tuple(Lack.from_json(as_object(item, place), place) for item in listed)
 
 
+_ERASED_OPTIONAL: Final = ("retained", "lacks", "ended_at", "backups_until")
 _MEMBERS: Final[dict[str, tuple[str, ...]]] = {
     "granted": (),
     "active": ("receipt",),

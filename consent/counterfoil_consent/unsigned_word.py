@@ -47,7 +47,14 @@ class UnsignedWord:
             Lack(Missing.RECIPIENT, party.name) for party in ended.agreement.terms.recipients
         )
         lacks = (Lack(Missing.RECEIPT), Lack(Missing.STATEMENT), *recipients)
-        return Erased(ended.agreement, ended.trigger, self.heard_at, Level.E0, lacks=lacks)
+        return Erased(
+            ended.agreement,
+            ended.trigger,
+            self.heard_at,
+            Level.E0,
+            lacks=lacks,
+            ended_at=ended.ended_at,
+        )
 
     def to_json(self) -> JsonObject:
         """Give the note for storage."""

@@ -326,12 +326,58 @@ def test_what_is_kept_is_neither_forgotten_nor_kept_longer(proven: Proven) -> No
     first = proven.verified(retained=(item,))
     longer = proven.verified(retained=(replace(item, until=item.until + timedelta(seconds=1)),))
     nothing = proven.verified()
+    other = replace(item, law="DE HGB §257")
+    more = proven.verified(retained=(item, other))
+    wide = proven.verified(retained=(replace(item, claims=(PRODUCT, FRAME)),))
 
     require_nothing_forgotten(first, first, proven.now)
-    for second, code in ((longer, "retained-longer"), (nothing, "retained-forgotten")):
+    for before, second, codes in (
+        (first, longer, ["retained-longer"]),
+        (first, nothing, ["retained-forgotten"]),
+        (nothing, first, ["retained-unsaid"]),
+        (first, more, ["retained-unsaid"]),
+        (first, wide, ["retained-unsaid"]),
+        (wide, first, ["retained-forgotten"]),
+    ):
         with pytest.raises(Refused) as refusal:
-            require_nothing_forgotten(first, second, proven.now)
-        assert refusal.value.codes == [code]
+            require_nothing_forgotten(before, second, proven.now)
+        assert refusal.value.codes == codes
+
+
+def test_a_part_of_what_was_kept_is_not_kept_longer_than_the_whole(proven: Proven) -> None:
+    item = kept(proven)
+    whole = proven.verified(retained=(replace(item, claims=(PRODUCT, FRAME)),))
+    longer = replace(item, until=item.until + timedelta(days=1))
+    proven.street.clock.advance(timedelta(days=100))
+
+    part = proven.verified(retained=(longer,))
+
+    with pytest.raises(Refused) as refusal:
+        require_nothing_forgotten(whole, part, proven.now)
+    assert refusal.value.codes == ["retained-longer"]
+
+
+def test_a_receipt_tells_when_the_end_was_said_and_until_when_backups_hold_something(
+    proven: Proven,
+) -> None:
+    said_at = proven.now
+    proven.street.clock.advance(timedelta(days=3))
+    week, month = (proven.now + timedelta(days=days) for days in (7, 30))
+    mail = replace(CRM, name="mail", backups_until=week)
+    theirs = proven.recipient_receipt(1, systems=(replace(CRM, backups_until=month),))
+    first, second = proven.answers()
+
+    own = proven.verified(requested_at=said_at, systems=(KEY, CRM, mail))
+    all_of_it = proven.verified(
+        requested_at=said_at,
+        systems=(KEY, CRM, mail),
+        recipients=(first, replace(second, receipt=theirs)),
+    )
+
+    assert (own.ended_at, own.erased_at) == (said_at, proven.now)
+    assert (own.backups_until, all_of_it.backups_until) == (week, month)
+    assert proven.verified().backups_until is None
+    assert state_from_json(state_to_json(all_of_it)) == all_of_it
 
 
 def test_each_law_names_its_place_its_kinds_its_text_and_whether_it_was_checked() -> None:

@@ -363,7 +363,9 @@ def test_what_a_law_keeps_and_what_the_proof_lacks_stand_in_the_record(
     at = street_in_memory.clock.advance(DAY)
     erased = active.withdraw(at).erase(at, Level.E2)
     kept = Retained(claims=(FRAME,), kind=ClaimKind.PURCHASE, law="a law", until=at + DAY)
-    erased = replace(erased, retained=(kept,), lacks=(Lack(Missing.LEASE_LOG),))
+    erased = replace(
+        erased, retained=(kept,), lacks=(Lack(Missing.LEASE_LOG),), backups_until=at + 7 * DAY
+    )
 
     record = record_of(erased)
 
@@ -373,6 +375,19 @@ def test_what_a_law_keeps_and_what_the_proof_lacks_stand_in_the_record(
     (retained,) = cast("list[JsonObject]", erasure["counterfoil:retained"])
     assert retained["counterfoil:law"] == "a law"
     assert erasure["counterfoil:lacks"] == ["closed-lease-log"]
+    assert "2026" in str(erasure["counterfoil:backups-until"])
+
+
+def test_an_erased_grant_ended_when_it_was_said_to_and_not_when_it_was_erased(
+    street_in_memory: Street, active: Active
+) -> None:
+    said_at = street_in_memory.clock.advance(DAY)
+    erased = active.withdraw(said_at).erase(said_at + 3 * DAY, Level.E1)
+
+    events = ConsentHistory.of(erased).events
+
+    assert (events[-1].status, events[-1].at) == (ConsentStatus.WITHDRAWN, said_at)
+    assert failing(record_of(erased)) == set()
 
 
 def test_no_claim_value_is_in_a_record_or_a_receipt(
