@@ -281,9 +281,10 @@ class ReceiverSide:
         if self.row.has_statement:
             return
         assert self.row.ending is not None
+        trigger, by = self.row.ending
         if not is_custodian_there:
             self.row = self.row.later(now)
             return
         # A statement that names no digest, of a grant never registered, is none.
-        is_stated = self.custodian.end(*self.row.ending, now) and self.custodian.is_registered
+        is_stated = self.custodian.end(trigger, by, now) and self.custodian.is_registered
         self.row = replace(self.row, has_statement=True) if is_stated else self.row.later(now)
