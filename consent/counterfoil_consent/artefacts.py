@@ -17,7 +17,7 @@ the grant at hand is for the caller.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil_credentials.dids import Did
@@ -25,7 +25,6 @@ from counterfoil_credentials.encoding import (
     JsonObject,
     b64url,
     from_b64url,
-    int_at,
     object_at,
     optional_text_at,
     text_at,
@@ -50,6 +49,7 @@ from counterfoil_consent.terms import MAX_READS, Purpose
 from counterfoil_consent.wire import (
     Digest,
     GrantId,
+    count_at,
     grant_id_of,
     instant_at,
     read_artefact,
@@ -59,7 +59,11 @@ from counterfoil_consent.wire import (
     sign_artefact,
 )
 
+MAX_LEASE: Final = timedelta(minutes=15)
+"""What a receiver believes of a lease's length, whatever the custodian says."""
+
 _SHORT: Final = 200
+_YEAR_S: Final = 366 * 24 * 3_600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,9 +179,7 @@ class Registration:
         others = ("completer", "authority", "single_use")
         require_members(claims, members, where, optional=others)
         _require_audience(claims, audience, where)
-        reads = int_at(claims, "max_reads", where)
-        if not 1 <= reads <= MAX_READS:
-            raise Malformed(f"1 to {MAX_READS} reads", "another number", f"{where}.max_reads")
+        reads = count_at(claims, "max_reads", where, least=1, most=MAX_READS)
         is_single_use = claims.get("single_use", False)
         if not isinstance(is_single_use, bool) or (is_single_use and reads != 1):
             raise Malformed("true, with one read", "another", f"{where}.single_use")
@@ -236,7 +238,7 @@ class Receipt:
             grant_digest=grant_digest,
             bundle_digest=_digest(claims, "bundle_digest", where),
             received_at=instant_at(claims, "iat", where),
-            erase_within_s=int_at(claims, "erase_within_s", where),
+            erase_within_s=count_at(claims, "erase_within_s", where, most=_YEAR_S),
         )
 
 
@@ -325,6 +327,9 @@ class Lease:
         if _purpose(claims, where) is not asked.purpose:
             raise refuse("purpose-mismatch", asked.purpose, "another", f"{where}.purpose")
         lasts = instant_at(claims, "exp", where) - instant_at(claims, "iat", where)
+        if lasts > MAX_LEASE:
+            most = f"a lease of {MAX_LEASE} at most"
+            raise refuse("lease-too-long", most, "a longer one", f"{where}.exp")
         expires_at = asked.asked_at + lasts
         if now >= expires_at:
             raise refuse("lease-expired", "a lease in force", "an old one", f"{where}.exp")
@@ -333,7 +338,7 @@ class Lease:
             grant_id=asked.grant_id,
             request_id=asked.request_id,
             purpose=asked.purpose,
-            read=int_at(claims, "read", where),
+            read=count_at(claims, "read", where, least=1, most=MAX_READS),
             issued_at=asked.asked_at,
             expires_at=expires_at,
             share=share_of(share, f"{where}.share"),
@@ -424,7 +429,7 @@ class KeyDestruction:
             trigger=trigger_at(claims, where),
             ended_at=instant_at(claims, "ended_at", where),
             destroyed_at=instant_at(claims, "iat", where),
-            leases=int_at(claims, "leases", where),
+            leases=count_at(claims, "leases", where, most=MAX_READS),
         )
 
 

@@ -905,6 +905,8 @@ class Receiver:
             self.inbox.lose()
             raise
         lease = Lease.of_token(token, custodian=party.did, asked=asked, now=self._clock())
+        if lease.read > grant.terms.max_reads:
+            raise refuse("reads-used-up", "a read left", "none", "max_reads")
         if self._accesses is not None:
             self._accesses.answer(grant.grant_id, asked.request_id, lease.read)
         return lease

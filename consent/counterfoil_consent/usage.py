@@ -15,7 +15,7 @@ from typing import Final
 
 from counterfoil_credentials.answers import answer_of
 from counterfoil_credentials.dids import Did
-from counterfoil_credentials.encoding import JsonObject, int_at, text_at, texts_at
+from counterfoil_credentials.encoding import JsonObject, text_at, texts_at
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.keys import Signer
@@ -26,8 +26,10 @@ from counterfoil_consent.artefacts import require_grant, trigger_at
 from counterfoil_consent.client import CustodianClient
 from counterfoil_consent.spec import USAGE_REQUEST_TYP, USAGE_TYP
 from counterfoil_consent.states import Agreement, Trigger
+from counterfoil_consent.terms import MAX_READS
 from counterfoil_consent.wire import (
     GrantId,
+    count_at,
     grant_id_of,
     instant_at,
     read_artefact,
@@ -133,13 +135,10 @@ class Usage:
         has_ended = state is Custodial.ENDED
         if any((name in claims) is not has_ended for name in ending):
             raise Malformed("an end where it has ended", "another", f"{_WHERE}.ended_at")
-        reads = int_at(claims, "reads", _WHERE)
-        if reads < 0:
-            raise Malformed("a count", "a negative number", f"{_WHERE}.reads")
         return Usage(
             grant_id=grant_id,
             state=state,
-            reads=reads,
+            reads=count_at(claims, "reads", _WHERE, most=MAX_READS),
             last_read_at=instant_at(claims, "last_read_at", _WHERE)
             if "last_read_at" in claims
             else None,

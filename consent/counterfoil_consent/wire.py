@@ -63,6 +63,14 @@ def instant_at(obj: Mapping[str, Json], name: str, where: str) -> datetime:
     return datetime.fromtimestamp(value, UTC)
 
 
+def count_at(obj: Mapping[str, Json], name: str, where: str, *, least: int = 0, most: int) -> int:
+    """Give a member's whole number, from `least` to `most`."""
+    value = int_at(obj, name, where)
+    if not least <= value <= most:
+        raise Malformed(f"{least} to {most}", "another number", f"{where}.{name}")
+    return value
+
+
 def short_text_at(obj: Mapping[str, Json], name: str, where: str) -> str:
     """Give a member's text, of 1 to 2,000 characters."""
     text = text_at(obj, name, where)

@@ -1,15 +1,24 @@
 """One read is one counted lease, for one purpose, by one receiver, until the end."""
 
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from counterfoil_consent import Active, Purpose, deliver
-from counterfoil_consent.artefacts import Lease, LeaseRequest
+from counterfoil_consent import Active, Facts, Purpose, Trigger, deliver
+from counterfoil_consent.artefacts import (
+    MAX_LEASE,
+    KeyDestruction,
+    Lease,
+    LeaseRequest,
+    Receipt,
+)
 from counterfoil_consent.sealing import OpeningKey
+from counterfoil_consent.usage import Custodial, Usage
+from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.keys import MemorySigner
@@ -209,6 +218,88 @@ def test_a_lease_from_a_minute_ago_is_worth_nothing(street: Street) -> None:
         )
 
     assert refusal.value.codes == ["lease-expired"]
+
+
+def answered_by(street: Street, active: Active, change: Callable[[Lease], Lease]) -> Facts:
+    """Read while the custodian's own key signs something else than the custodian does."""
+    lend = street.custodian.lease
+
+    def lends(grant_id: str, token: str) -> str:
+        answer = lend(grant_id, token)
+        party, signer = street.custodian.party, street.receiver_signer
+        asked = LeaseRequest.read(token, audience=CUSTODIAN, receiver=did_jwk(signer.public))
+        lease = Lease.of_token(answer, custodian=party.did, asked=asked, now=street.clock())
+        return change(lease).sign(street.custodian_signer)
+
+    street.custodian.lease = lends  # type: ignore[method-assign]  # a custodian that went astray
+    with street.receiver.read(active.agreement.grant_id, BENEFITS) as facts:
+        return facts
+
+
+def test_a_receiver_does_not_believe_a_lease_beyond_the_readers_limit(street: Street) -> None:
+    active, _ = street.granted(max_reads=5)
+
+    answered_by(street, active, lambda lease: replace(lease, read=5))
+    with pytest.raises(Refused) as refusal:
+        answered_by(street, active, lambda lease: replace(lease, read=6))
+
+    assert refusal.value.codes == ["reads-used-up"]
+
+
+@pytest.mark.parametrize("read", [0, -1, 10**30])
+def test_a_lease_counts_from_one(street: Street, read: int) -> None:
+    active, _ = street.granted()
+
+    with pytest.raises(Malformed):
+        answered_by(street, active, lambda lease: replace(lease, read=read))
+
+
+@pytest.mark.parametrize("lasts", [MAX_LEASE + timedelta(seconds=1), timedelta(days=365 * 7_900)])
+def test_a_receiver_does_not_believe_a_lease_without_an_end(
+    street: Street, lasts: timedelta
+) -> None:
+    active, _ = street.granted()
+
+    def lasting(length: timedelta) -> Callable[[Lease], Lease]:
+        return lambda lease: replace(lease, expires_at=lease.issued_at + length)
+
+    answered_by(street, active, lasting(MAX_LEASE))
+    with pytest.raises(Refused) as refusal:
+        answered_by(street, active, lasting(lasts))
+
+    assert refusal.value.codes == ["lease-too-long"]
+
+
+@pytest.mark.parametrize("number", [-1, 10**9, 10**30])
+def test_a_paper_with_a_number_out_of_bounds_is_malformed(street: Street, number: int) -> None:
+    active, _ = street.granted()
+    agreement, grant_id, now = active.agreement, active.agreement.grant_id, street.clock()
+    digests = {"grant_digest": agreement.grant_digest, "bundle_digest": agreement.bundle_digest}
+    receipt = Receipt(grant_id=grant_id, received_at=now, erase_within_s=number, **digests)
+    usage = Usage(
+        grant_id=grant_id, state=Custodial.ACTIVE, reads=number, last_read_at=None, at=now
+    )
+    statement = KeyDestruction(
+        grant_id=grant_id,
+        grant_digest=agreement.grant_digest,
+        trigger=Trigger.WITHDRAWN,
+        ended_at=now,
+        destroyed_at=now,
+        leases=number,
+    )
+    custodian, signed = street.custodian.party.did, street.custodian_signer
+
+    with pytest.raises(Malformed):
+        Receipt.read(
+            receipt.sign(street.receiver_signer),
+            receiver=street.receiver.party.did,
+            grant_id=grant_id,
+            grant_digest=agreement.grant_digest,
+        )
+    with pytest.raises(Malformed):
+        Usage.read(usage.sign(signed), custodian=custodian, grant_id=grant_id)
+    with pytest.raises(Malformed):
+        KeyDestruction.read(statement.sign(signed), custodian=custodian, grant_id=grant_id)
 
 
 def test_no_custodian_no_read(street: Street) -> None:
