@@ -382,9 +382,10 @@ class Receiver:
 
         `role` says in the access event who reads: a desk or a service, never a person.
 
-        Raises `Refused` (`grant-ended`, `grant-not-active`, `purpose-differs`, the
-        custodian's reasons, or those of `verify_facts`) or `Unavailable`: without
-        the custodian, the issuer's keys and the status there is no read.
+        Raises `Refused` (`grant-ended`, `grant-not-active`, `grant-suspended`,
+        `operation-not-granted`, `purpose-differs`, the custodian's reasons, or those of
+        `verify_facts`) or `Unavailable`: without the custodian, the issuer's keys and the
+        status there is no read.
         """
         # What is known to be over needs nobody's word.
         self._require_readable(self._grant(grant_id), purpose)
@@ -923,6 +924,9 @@ class Receiver:
                 raise _ended()
         if self._clock() >= grant.terms.valid_until:
             raise _ended()
+        if not grant.terms.allows_reading:
+            where = "processing_method"
+            raise refuse("operation-not-granted", "an operation that reads", "others", where)
         if purpose is not grant.terms.purpose:
             raise refuse("purpose-differs", "the purpose granted", "another", "purpose")
 

@@ -114,6 +114,9 @@ class Operation(StrEnum):
     SHARE = "dpv:Share"
 
 
+_READING: Final = frozenset({Operation.USE, Operation.CONSULT, Operation.PROFILING})
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class ClaimName:
     """One claim: the credential's type and the claim's DCQL path. A name, never a value."""
@@ -189,6 +192,11 @@ class Terms:
     def is_single_use(self) -> bool:
         """Whether the first read is the last."""
         return self.completion is not None and self.completion.is_single_use
+
+    @property
+    def allows_reading(self) -> bool:
+        """Whether an operation is granted for which the facts are opened."""
+        return not _READING.isdisjoint(self.operations)
 
     @property
     def claim_names(self) -> frozenset[ClaimName]:

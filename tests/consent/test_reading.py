@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from counterfoil_consent import (
     FetchedIssuerKeys,
     ListedStatus,
     Necessity,
+    Operation,
     Pause,
     PresentationAsk,
     PresentationMaker,
@@ -217,6 +219,34 @@ def test_what_is_stopped_while_it_is_opened_is_not_given(
 
     assert refusal.value.codes == ["grant-ended" if said == "stopped" else "grant-suspended"]
     assert not given
+
+
+@pytest.mark.parametrize(
+    ("operations", "codes"),
+    [
+        ((Operation.STORE,), ["operation-not-granted"]),
+        ((Operation.CONSULT,), []),
+        ((Operation.USE,), []),
+    ],
+    ids=str,
+)
+def test_an_operation_that_is_not_granted_is_forbidden(
+    street: Street, operations: tuple[Operation, ...], codes: list[str]
+) -> None:
+    asked = street.ask(operations=(Operation.USE, Operation.STORE, Operation.CONSULT))
+    signer = MemorySigner.generate()
+    decided = street.decide(asked, signer)
+    narrower = replace(decided, terms=replace(decided.terms, operations=operations))
+    active = deliver(street.package(narrower, signer), fetcher=street.fetcher)
+    refused: list[str] = []
+
+    try:
+        with street.receiver.read(active.agreement.grant_id, BENEFITS) as facts:
+            assert facts.one(FRAME) == FRAME_VALUE
+    except Refused as refusal:
+        refused = refusal.codes
+
+    assert refused == codes
 
 
 def test_facts_are_gone_outside_their_block(street: Street) -> None:
