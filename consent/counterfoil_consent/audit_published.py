@@ -1,11 +1,15 @@
 """The checks over what is published: notices, status lists, figures, and the customer's record."""
 
+from datetime import datetime
+
 from counterfoil_credentials.encoding import Json, JsonObject
+from counterfoil_credentials.errors import Malformed, Refused
 
 from counterfoil_consent.anchoring import list_rollbacks
 from counterfoil_consent.audit_evidence import Case, Evidence, Notes
 from counterfoil_consent.dossier import CustomerGrant, Paper, SeenList
 from counterfoil_consent.figures import EndTimes, Figures, end_times_in, figures_of
+from counterfoil_consent.usage import Custodial, Usage
 from counterfoil_consent.wire import digest_of, seconds
 
 
@@ -106,7 +110,8 @@ def records_are_complete(evidence: Evidence, notes: Notes) -> None:
         missing = _missing(grant.record)
         if missing:
             notes.wrong(f"{case.grant_id}: the record lacks {', '.join(missing)}")
-        differing = _differing(case, grant, grant.record)
+        made_at = evidence.now if evidence.customer is None else evidence.customer.made_at
+        differing = _differing(case, grant, grant.record, made_at)
         if differing:
             notes.wrong(f"{case.grant_id}: the record says another {', '.join(differing)}")
         if not missing and not differing:
@@ -134,13 +139,14 @@ def _missing(record: JsonObject) -> list[str]:
     ]
 
 
-def _differing(case: Case, grant: CustomerGrant, record: JsonObject) -> list[str]:
+def _differing(
+    case: Case, grant: CustomerGrant, record: JsonObject, made_at: datetime
+) -> list[str]:
     terms = case.agreement.terms
     process = record.get("dpv:hasProcess")
     inside: JsonObject = process if isinstance(process, dict) else {}
     notice = record.get("dpv:hasNotice")
     sha256 = notice.get("counterfoil:sha-256") if isinstance(notice, dict) else None
-    has_ended = Paper.END in grant.papers or Paper.ERASURE_RECEIPT in grant.papers
     says_so = any(end in _types(record.get("dpv:hasConsentStatus")) for end in _ENDS)
     profile = record.get("dct:conformsTo")
     named = profile.get("@id") if isinstance(profile, dict) else None
@@ -151,9 +157,25 @@ def _differing(case: Case, grant: CustomerGrant, record: JsonObject) -> list[str
         ("purpose", inside.get("dpv:hasPurpose"), {"@id": terms.purpose.value}),
         ("controller", inside.get("dpv:hasDataController"), {"@id": terms.receiver.did}),
         ("notice", sha256, terms.notice.sha256),
-        ("status", says_so, has_ended),
+        ("status", says_so, _has_ended(case, grant, made_at, says_so=says_so)),
     )
     return [name for name, found, expected in compared if found != expected]
+
+
+def _has_ended(case: Case, grant: CustomerGrant, made_at: datetime, *, says_so: bool) -> bool:
+    if Paper.END in grant.papers or Paper.ERASURE_RECEIPT in grant.papers:
+        return True
+    usage = grant.papers.get(Paper.USAGE)
+    if usage is not None:
+        party = case.agreement.terms.custodian
+        try:
+            used = Usage.read(usage, custodian=party.did, grant_id=case.grant_id)
+        except (Malformed, Refused):
+            used = None  # check 5 names it
+        if used is not None and used.state is Custodial.ENDED:
+            return True
+    # A record does not say when it was exported: it may be from before the term was over.
+    return says_so and made_at >= case.agreement.terms.valid_until
 
 
 def _types(statuses: Json) -> set[str]:

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from counterfoil_consent import GrantId
 from counterfoil_consent.export_log import read_log
-from counterfoil_consent.laws import LAWS
+from counterfoil_consent.laws import LAWS, ClaimKind
 from counterfoil_consent.parties import AuthorityParty
+from counterfoil_consent.retention import Duty
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused, Unavailable
 from counterfoil_credentials.keys import MemorySigner
@@ -110,9 +111,43 @@ def test_after_the_proof_the_pack_holds_it_too(
     town.connect()
     wallet.resume()
 
-    _, papers = verify_pack(wallet.consent.complaint(overdue), now=LATER)
+    raw = wallet.consent.complaint(overdue)
+    _, papers = verify_pack(raw, now=LATER)
 
     assert set(papers) == set(Paper)
+    text = json.loads(raw)["text"]
+    assert "has not come" not in text
+    assert "level E2 (" in text
+    assert "receipt" in text
+
+
+def test_before_the_proof_is_due_the_pack_does_not_say_that_it_is_overdue(
+    town: Town, wallet: Wallet, grant: InForce
+) -> None:
+    town.network.disconnect(VELO)
+    wallet.withdraw(grant.grant_id)
+
+    said = [json.loads(wallet.consent.complaint(grant.grant_id, each))["text"] for each in Language]
+
+    assert "is due by" in said[0]
+    assert "was due by" not in said[0]
+    assert "至今" not in said[1]
+
+
+def test_what_a_law_kept_and_nobody_released_is_complained_of(
+    town: Town, wallet: Wallet, grant: InForce
+) -> None:
+    duty = Duty(law="DE AO §147", kind=ClaimKind.PURCHASE, claims=(SERIAL,), event_at=town.clock())
+    with town.receiver.read(grant.grant_id, grant.terms.purpose) as facts:
+        until = town.receiver.keep(facts, duty).until
+    wallet.withdraw(grant.grant_id)
+    town.clock.advance(until - town.clock() + timedelta(days=1))
+    assert wallet.consent.one(grant.grant_id).may_complain
+
+    text = json.loads(wallet.consent.complaint(grant.grant_id))["text"]
+
+    assert "A law let them keep some of it" in text
+    assert f"{until + timedelta(days=1):%Y-%m-%d}" in text
 
 
 def test_a_changed_paper_is_found(wallet: Wallet, overdue: GrantId) -> None:

@@ -1,6 +1,7 @@
 """What a wallet hands an auditor: signed papers of every grant, and no value."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from counterfoil_consent.audit import audit
@@ -11,7 +12,7 @@ from counterfoil_credentials.encoding import compact_json
 from counterfoil_wallet import MemoryStore, Wallet
 from counterfoil_wallet.grant_states import InForce
 
-from tests.wallet.town import SERIAL, Town
+from tests.wallet.town import SERIAL, VELO, Town
 
 
 @pytest.fixture
@@ -63,6 +64,24 @@ def test_the_wallets_papers_are_good_before_and_after_the_end(
     found = statuses(town, handed_over(wallet))
     assert found[5] is found[6] is found[7] is found[14] is Status.OK
     assert Status.FAILED not in found.values()
+
+
+@pytest.mark.parametrize("by", ["the receiver", "the clock"])
+def test_the_record_of_a_grant_that_somebody_else_ended_is_good_before_its_receipt(
+    town: Town, wallet: Wallet, grant: InForce, by: str
+) -> None:
+    if by == "the receiver":
+        town.receiver.complete(grant.grant_id)
+    else:
+        town.clock.advance(timedelta(days=31))
+    town.network.disconnect(VELO)
+    wallet.consent.check()
+
+    (shown,) = handed_over(wallet).grants
+
+    assert not {Paper.END, Paper.ERASURE_RECEIPT} & shown.papers.keys()
+    assert "dpv:ConsentExpired" in str(shown.record)
+    assert statuses(town, handed_over(wallet))[14] is Status.OK
 
 
 def test_a_request_or_a_grant_of_another_is_found_among_the_papers(

@@ -232,13 +232,15 @@ class Town:
         """Give a new receiver that names the custodian of now."""
         keys = FetchedIssuerKeys(self.network, {WARRANTY_TYPE: [AUDIO]})
         self.receiver_keys = MemoryKeyFolder()
+        self.receiver_signer = MemorySigner.generate()
         return Receiver(
             origin=origin,
             name="Velo",
-            signer=MemorySigner.generate(),
+            signer=self.receiver_signer,
             custodian=self.custodian.party,
             store=MemoryReceiverStore(),
             keys=self.receiver_keys,
+            kept_keys=MemoryKeyFolder(),
             fetcher=self.network,
             trust=keys,
             status=ListedStatus(FetchedStatusSource(self.network), keys),

@@ -18,7 +18,9 @@ from counterfoil_wallet.consent_view import Consent
 from counterfoil_wallet.consent_words import (
     LIMIT,
     Language,
+    backups_text,
     end_text,
+    lack_text,
     notable_text,
     purpose_text,
     state_text,
@@ -206,6 +208,8 @@ def consent_json(one: Consent) -> JsonObject:
         "ended_by": None if end is None else end.trigger.value,
         "erase_by": None if end is None else end.erase_by.isoformat(),
         "level": None if one.level is None else one.level.name,
+        "lacks": [lack.to_json() for lack in one.lacks],
+        "backups_until": None if one.backups_until is None else one.backups_until.isoformat(),
         "retained": [
             {"law": item.law, "until": item.until.isoformat(), "claims": [*map(str, item.claims)]}
             for item in one.retained
@@ -234,7 +238,10 @@ def consent_line(one: Consent, language: Language) -> str:
         said.append(f"{one.usage.reads}/{one.max_reads}" + (f" {last:%Y-%m-%d}" if last else ""))
     if one.level is not None:
         said.append(one.level.name)
+    said += [f"{lack.party} {lack_text(lack.what, language)}".strip() for lack in one.lacks]
     said += [f"{item.law} {item.until:%Y-%m-%d}" for item in one.retained]
+    if one.backups_until is not None and one.backups_until > one.seen_at:
+        said.append(backups_text(one.backups_until, language))
     return "; ".join(said)
 
 
@@ -254,6 +261,7 @@ def holder_json(one: FactHolder) -> JsonObject:
         "grants": [each.grant_id for each in one.consents],
         "shown_at": [at.isoformat() for at in one.shown_at],
         "kept_until": None if one.kept_until is None else one.kept_until.isoformat(),
+        "handed_on": [each.grant_id for each in one.handed_on],
     }
 
 
@@ -262,7 +270,8 @@ def holder_line(one: FactHolder) -> str:
     grants = "".join(f"; granted: {each.grant_id}" for each in one.consents)
     shown = f"; shown {len(one.shown_at)} times" if one.shown_at else ""
     kept = "" if one.kept_until is None else f", kept until {one.kept_until:%Y-%m-%d}"
-    return f"{one.name}{grants}{shown}{kept}"
+    may = "".join(f"; may have it from {each.name}: {each.grant_id}" for each in one.handed_on)
+    return f"{one.name}{grants}{shown}{kept}{may}"
 
 
 def waiting_json(one: Waiting) -> JsonObject:

@@ -14,6 +14,7 @@ from saying who else she deals with.
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import Enum
 from typing import Final
 
 from counterfoil_consent.access_log import read_chain
@@ -36,8 +37,8 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.sdjwt import SdJwt
 
-from counterfoil_wallet.consent_view import Consent, End
-from counterfoil_wallet.consent_words import Language, purpose_text
+from counterfoil_wallet.consent_view import Consent, ConsentState, End
+from counterfoil_wallet.consent_words import Language, lack_text, purpose_text
 from counterfoil_wallet.papers import Paper, Papers
 from counterfoil_wallet.printable import printable
 from counterfoil_wallet.wire import refuse
@@ -72,14 +73,40 @@ _SIGNERS: Final[Mapping[Paper, str]] = {
 _TEXTS: Final[Mapping[Language, str]] = {
     Language.ENGLISH: (
         "I let {receiver} read the following about me, {purpose}: {claims}. "
-        "This ended on {ended}. The proof that my data was erased was due by {due} and has "
-        "not come. I ask you to see to it. The signed papers are attached."
+        "This ended on {ended}. {owed} I ask you to see to it. The signed papers are attached."
     ),
     Language.CHINESE: (
         "我曾允许{receiver}读取我的以下数据,用途:{purpose}。数据:{claims}。"
-        "该授权已于 {ended} 结束。删除证明应于 {due} 前提供,至今未收到。"
-        "请予以处理。附上各方签署的文件。"
+        "该授权已于 {ended} 结束。{owed}请予以处理。附上各方签署的文件。"
     ),
+}
+
+
+class _Owed(Enum):
+    """What of the erasure is proved: an authority is told nothing that the papers deny."""
+
+    OVERDUE = "overdue"
+    DUE = "due"
+    KEPT = "kept"
+    PROVED = "proved"
+
+
+_OWED: Final[Mapping[Language, Mapping[_Owed, str]]] = {
+    Language.ENGLISH: {
+        _Owed.OVERDUE: ("The proof that my data was erased was due by {due} and has not come."),
+        _Owed.DUE: "The proof that my data was erased is due by {due} and has not come yet.",
+        _Owed.KEPT: (
+            "A law let them keep some of it. That this is erased too was to be proved by {due}, "
+            "and the proof has not come."
+        ),
+        _Owed.PROVED: "A receipt for the erasure has come. It proves level {level}{lacks}.",
+    },
+    Language.CHINESE: {
+        _Owed.OVERDUE: "删除证明应于 {due} 前提供,至今未收到。",
+        _Owed.DUE: "删除证明应于 {due} 前提供,目前尚未收到。",
+        _Owed.KEPT: "法律曾允许对方保留部分数据,其删除证明应于 {due} 前提供,至今未收到。",
+        _Owed.PROVED: "已收到删除回执,其证明等级为 {level}{lacks}。",
+    },
 }
 
 
@@ -206,10 +233,25 @@ def _paper(paper: Paper, token: str) -> JsonObject:
 
 
 def _text(consent: Consent, end: End, language: Language) -> str:
+    lacks = "; ".join(
+        " ".join(filter(None, (printable(lack.party), lack_text(lack.what, language))))
+        for lack in consent.lacks
+    )
+    owed = _OWED[language][_owed(consent)].format(
+        due=f"{end.erase_by:%Y-%m-%d}",
+        level="" if consent.level is None else consent.level.name,
+        lacks=lacks and f" ({lacks})",
+    )
     return _TEXTS[language].format(
         receiver=printable(consent.name),
         purpose=purpose_text(consent.purpose, language),
         claims=", ".join(map(str, consent.claims)),
         ended=f"{end.at:%Y-%m-%d}",
-        due=f"{end.erase_by:%Y-%m-%d}",
+        owed=owed,
     )
+
+
+def _owed(consent: Consent) -> _Owed:
+    if consent.state is ConsentState.OVERDUE:
+        return _Owed.OVERDUE if consent.level is None else _Owed.KEPT
+    return _Owed.DUE if consent.level is None else _Owed.PROVED

@@ -305,7 +305,11 @@ class ConsentDesk:
 
     def _histories(self) -> list[ConsentHistory]:
         events = readable(self._store.find(Kind.EVENT), Event.from_record)
-        return [consent_history(grant, events) for grant in self._consents.book.all()]
+        book, now = self._consents.book, self._clock()
+        return [
+            consent_history(grant, events, book.papers(grant.grant_id), now=now)
+            for grant in book.all()
+        ]
 
     def _seen(self, state: HeldGrant) -> Consent:
         book = self._consents.book

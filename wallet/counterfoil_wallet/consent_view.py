@@ -16,7 +16,7 @@ from counterfoil_consent.access_log import AccessEvent, read_chain
 from counterfoil_consent.artefacts import Receipt
 from counterfoil_consent.incentive import Incentive
 from counterfoil_consent.parties import AuthorityParty, RecipientParty
-from counterfoil_consent.states import Agreement, Level, Retained, Trigger
+from counterfoil_consent.states import Agreement, Lack, Level, Missing, Retained, Trigger
 from counterfoil_consent.terms import ClaimName, Purpose, Terms
 from counterfoil_consent.usage import Custodial, Usage
 from counterfoil_consent.wire import GrantId
@@ -75,9 +75,15 @@ _LIVE: Final = frozenset(
 )
 
 
+_OF_RECIPIENTS: Final = frozenset({Missing.RECIPIENT, Missing.GOOD_RECIPIENT})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """Why and when a grant ended, and until when the erasure is to be proved."""
+    """Why and when a grant ended, and until when the erasure is to be proved.
+
+    Where a law makes the receiver keep something, that is when its erasure is to be proved.
+    """
 
     trigger: Trigger
     at: datetime
@@ -92,7 +98,8 @@ class Consent:
     knows it. `granted_at`, `asked_at` and `screen` say why the data is there. `usage` is
     the custodian's word, as of `usage.at`; `accesses` are the receiver's own signed events,
     None where it shows no log. `incentive` is what was offered for it, hers also after the
-    end. `retained` is what a law makes the receiver keep.
+    end. `retained` is what a law makes the receiver keep, `lacks` what its proof of erasure
+    does not prove, `backups_until` when the last backup that may still hold something is gone.
     """
 
     grant_id: GrantId
@@ -117,6 +124,8 @@ class Consent:
     incentive: Incentive | None = None
     level: Level | None = None
     retained: tuple[Retained, ...] = ()
+    lacks: tuple[Lack, ...] = ()
+    backups_until: datetime | None = None
     receipt: str | None = field(default=None, repr=False)
     notice_differs_since: datetime | None = None
     log_differs_since: datetime | None = None
@@ -130,6 +139,16 @@ class Consent:
         if self.usage is None or self.accesses is None:
             return None
         return max(self.usage.reads - len(self.accesses), 0)
+
+    @property
+    def recipients_left(self) -> tuple[RecipientParty, ...]:
+        """Who may have been handed something and has not proved that it is erased."""
+        if self.state is ConsentState.NOT_GRANTED:
+            return ()
+        if self.level is None:
+            return self.recipients
+        silent = {lack.party for lack in self.lacks if lack.what in _OF_RECIPIENTS}
+        return tuple(party for party in self.recipients if party.name in silent)
 
     @property
     def name(self) -> str:
@@ -165,7 +184,7 @@ def consent_of(
     """Give one grant as the customer sees it at `now`."""
     agreement = agreement_of(grant)
     usage = usage_in(papers, grant.terms, grant.grant_id)
-    end = _end_of(grant, papers, usage, agreement, now)
+    end = _end_of(grant, papers, agreement, now)
     state = _state_of(grant, usage, end, agreement, now)
     erased = grant.erased if isinstance(grant, Proved) else None
     return Consent(
@@ -191,6 +210,8 @@ def consent_of(
         incentive=grant.terms.incentive,
         level=None if erased is None else erased.level,
         retained=() if erased is None else erased.retained,
+        lacks=() if erased is None else erased.lacks,
+        backups_until=None if erased is None else erased.backups_until,
         receipt=grant.receipt if isinstance(grant, Proved) else None,
         notice_differs_since=None if papers is None else papers.notice_differs_since,
         log_differs_since=None if papers is None else papers.log_differs_since,
@@ -228,29 +249,37 @@ def _accesses_in(papers: Papers | None, grant: HeldGrant) -> tuple[AccessEvent, 
     return read_chain(papers.accesses, receiver=grant.terms.receiver.did, grant_id=grant.grant_id)
 
 
-def _end_of(
-    grant: HeldGrant,
-    papers: Papers | None,
-    usage: Usage | None,
-    agreement: Agreement | None,
-    now: datetime,
-) -> End | None:
-    ended: tuple[Trigger, datetime] | None = None
+def known_end(
+    grant: HeldGrant, papers: Papers | None, now: datetime
+) -> tuple[Trigger, datetime] | None:
+    """Give why and when a grant ended, as far as the wallet knows; None for one in force."""
     match grant:
         case Ending():
-            ended = (Trigger.WITHDRAWN, grant.withdrawal.withdrawn.ended_at)
+            return Trigger.WITHDRAWN, grant.withdrawal.withdrawn.ended_at
         case Proved():
-            ended = (grant.erased.trigger, grant.erased.erased_at)
-        case InForce() if usage is not None and usage.ended_by and usage.ended_at:
-            ended = (usage.ended_by, usage.ended_at)
-        case InForce() if now >= grant.terms.valid_until:
-            ended = (Trigger.EXPIRED, grant.terms.valid_until)
+            # A wallet of an older version did not keep when it ended.
+            return grant.erased.trigger, grant.erased.ended_at or grant.erased.erased_at
+        case InForce():
+            usage = usage_in(papers, grant.terms, grant.grant_id)
+            if usage is not None and usage.ended_by and usage.ended_at:
+                return usage.ended_by, usage.ended_at
+            has_expired = now >= grant.terms.valid_until
+            return (Trigger.EXPIRED, grant.terms.valid_until) if has_expired else None
         case _:
-            pass
+            return None
+
+
+def _end_of(
+    grant: HeldGrant, papers: Papers | None, agreement: Agreement | None, now: datetime
+) -> End | None:
+    ended = known_end(grant, papers, now)
     if ended is None or agreement is None:
         return None
     trigger, at = ended
-    return End(trigger=trigger, at=at, erase_by=at + _erase_within(papers, agreement))
+    # What a law makes the receiver keep is owed at the law's date.
+    kept = [item.until for item in grant.erased.retained] if isinstance(grant, Proved) else []
+    due = min(kept, default=at)
+    return End(trigger=trigger, at=at, erase_by=due + _erase_within(papers, agreement))
 
 
 def _erase_within(papers: Papers | None, agreement: Agreement) -> timedelta:
@@ -282,9 +311,12 @@ def _state_of(
         case Delivering():
             is_late = agreement is not None and now - agreement.granted_at > RECEIPT_WITHIN
             return ConsentState.UNACKNOWLEDGED if is_late else ConsentState.WAITING
+        case Proved() if not grant.erased.retained:
+            return ConsentState.ERASED
         case Proved():
-            kept = any(item.until > now for item in grant.erased.retained)
-            return ConsentState.ERASED_IN_PART if kept else ConsentState.ERASED
+            # Until a second receipt says that it is gone, it is there.
+            is_late = end is not None and now >= end.erase_by
+            return ConsentState.OVERDUE if is_late else ConsentState.ERASED_IN_PART
         case InForce() | Ending():
             pass
         case _:

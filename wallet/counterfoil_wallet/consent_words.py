@@ -5,10 +5,11 @@ two languages to each other, so that nothing is said in one and not in the other
 """
 
 from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from typing import Final
 
-from counterfoil_consent.states import Trigger
+from counterfoil_consent.states import Missing, Trigger
 from counterfoil_consent.terms import Operation, Purpose
 
 from counterfoil_wallet.consent_reminders import Notable
@@ -47,6 +48,16 @@ def state_text(state: ConsentState, language: Language) -> str:
 def end_text(trigger: Trigger, language: Language) -> str:
     """Give why a grant ended, as a phrase."""
     return _ENDS[language][trigger]
+
+
+def lack_text(missing: Missing, language: Language) -> str:
+    """Give what a proof of erasure does not prove, as a phrase."""
+    return _LACKS[language][missing]
+
+
+def backups_text(until: date, language: Language) -> str:
+    """Give until when a backup may still hold something, as a phrase."""
+    return _BACKUPS[language].format(until=f"{until:%Y-%m-%d}")
 
 
 def notable_text(notable: Notable, language: Language) -> str:
@@ -156,6 +167,28 @@ _ENDS: Final[Mapping[Language, Mapping[Trigger, str]]] = {
         Trigger.EXPIRED: "已到期",
         Trigger.TERMINATED: "对方或监管机构已终止",
     },
+}
+_LACKS: Final[Mapping[Language, Mapping[Missing, str]]] = {
+    Language.ENGLISH: {
+        Missing.RECEIPT: "their signed receipt is missing",
+        Missing.STATEMENT: "the custodian has not said that its key is destroyed",
+        Missing.LEASE_LOG: "their log of reads does not explain the custodian's count",
+        Missing.RECIPIENT: "has not said that it erased",
+        Missing.GOOD_RECIPIENT: "has said that it erased, and its word does not hold",
+        Missing.ATTESTATION: "nobody trusted has looked",
+    },
+    Language.CHINESE: {
+        Missing.RECEIPT: "缺少对方签署的回执",
+        Missing.STATEMENT: "保管方尚未声明其密钥已销毁",
+        Missing.LEASE_LOG: "对方的读取记录与保管方的计数不符",
+        Missing.RECIPIENT: "尚未声明已删除",
+        Missing.GOOD_RECIPIENT: "声明已删除,但其声明无效",
+        Missing.ATTESTATION: "没有可信的第三方查验",
+    },
+}
+_BACKUPS: Final[Mapping[Language, str]] = {
+    Language.ENGLISH: "in backups until {until}",
+    Language.CHINESE: "备份保留至 {until}",
 }
 _NOTABLE: Final[Mapping[Language, Mapping[Notable, str]]] = {
     Language.ENGLISH: {

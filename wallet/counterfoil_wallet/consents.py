@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final, assert_never
 
 from counterfoil_consent import holder
+from counterfoil_consent.erasure_proof import require_nothing_forgotten
 from counterfoil_consent.states import Granted
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.dids import did_jwk
@@ -196,8 +197,14 @@ class Consents:
             )
         except (Refused, Malformed, Unavailable):
             return None
-        if isinstance(state, Proved) and proof.erased.level < state.level:
-            return None
+        if isinstance(state, Proved):
+            if proof.erased.level < state.level:
+                return None
+            try:
+                require_nothing_forgotten(state.erased, proof.erased, self._clock())
+            except Refused:
+                # What it said first is what it is held to.
+                return None
         return self._prove(Proved(proof.erased, proof.receipt))
 
     def _seal(self, state: Deciding) -> Delivering:

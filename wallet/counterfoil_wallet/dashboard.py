@@ -32,13 +32,17 @@ class PartyView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactHolder:
-    """A party that has a fact: by `consents`, or because it was shown it at `shown_at`."""
+    """A party that has a fact: by `consents`, or because it was shown it at `shown_at`.
+
+    By `handed_on` it may have it: the receivers of these grants may hand the fact to it.
+    """
 
     party: str
     name: str
     consents: tuple[Consent, ...]
     shown_at: tuple[datetime, ...]
     kept_until: datetime | None
+    handed_on: tuple[Consent, ...] = ()
 
 
 def by_party(consents: Iterable[Consent]) -> tuple[PartyView, ...]:
@@ -57,7 +61,7 @@ def held_by(consent: Consent) -> frozenset[ClaimName]:
     match consent.state:
         case ConsentState.NOT_GRANTED | ConsentState.ERASED:
             return frozenset()
-        case ConsentState.ERASED_IN_PART:
+        case _ if consent.level is not None:
             return frozenset(name for item in consent.retained for name in item.claims)
         case _:
             return frozenset(consent.claims)
@@ -68,10 +72,18 @@ def who_has(
 ) -> tuple[FactHolder, ...]:
     """Give who has a fact: by a grant that is not proved erased, or because it was shown it.
 
+    A recipient that the terms name may have it until its own receipt says that it has not.
     `fact` is a claim's path, such as `item.serial`, or its last name, `serial`.
     """
     granted: dict[str, list[Consent]] = {}
+    handed_on: dict[str, list[Consent]] = {}
+    names: dict[str, str] = {}
     for one in _newest_first(consents):
+        names.setdefault(one.party, one.name)
+        if any(_is_meant(str(name), fact) for name in one.claims):
+            for recipient in one.recipients_left:
+                names.setdefault(recipient.did, recipient.name)
+                handed_on.setdefault(recipient.did, []).append(one)
         if any(_is_meant(str(name), fact) for name in held_by(one)):
             granted.setdefault(one.party, []).append(one)
     shown: dict[str, list[Event]] = {}
@@ -79,8 +91,14 @@ def who_has(
         if event.act is Act.SHOWN and any(_is_meant(name, fact) for name in event.claims):
             shown.setdefault(event.party, []).append(event)
     return tuple(
-        _holder(party, granted.get(party, ()), shown.get(party, ()))
-        for party in dict.fromkeys([*granted, *shown])
+        _holder(
+            party,
+            names.get(party),
+            granted.get(party, ()),
+            shown.get(party, ()),
+            handed_on.get(party, ()),
+        )
+        for party in dict.fromkeys([*granted, *shown, *handed_on])
     )
 
 
@@ -92,8 +110,14 @@ def _is_meant(name: str, fact: str) -> bool:
     return name == fact or name.endswith(f".{fact}")
 
 
-def _holder(party: str, consents: Sequence[Consent], shown: Sequence[Event]) -> FactHolder:
-    names = [one.name for one in consents]
+def _holder(
+    party: str,
+    name: str | None,
+    consents: Sequence[Consent],
+    shown: Sequence[Event],
+    handed_on: Sequence[Consent],
+) -> FactHolder:
+    names = [name] if name is not None else []
     names += [event.party_name for event in reversed(shown) if event.party_name]
     receipts = [event.receipt for event in shown if event.receipt is not None]
     return FactHolder(
@@ -102,4 +126,5 @@ def _holder(party: str, consents: Sequence[Consent], shown: Sequence[Event]) -> 
         consents=(*consents,),
         shown_at=tuple(event.at for event in shown),
         kept_until=max((one.kept_until for one in receipts if one.kept_until), default=None),
+        handed_on=(*handed_on,),
     )

@@ -34,6 +34,7 @@ from counterfoil_wallet.contents import Contents, WholeCard
 from counterfoil_wallet.envelope import seal
 from counterfoil_wallet.held import Copy
 from counterfoil_wallet.history import Event, EventId
+from counterfoil_wallet.papers import Papers
 from counterfoil_wallet.passphrase import Cost
 from counterfoil_wallet.reading import readable
 from counterfoil_wallet.store import Kind, Store
@@ -76,7 +77,7 @@ def write_export(
             raise Refused(Reason("path-taken", "no file or folder yet", "one", folder.name))
     contents, recovery = Contents.of(store), recovery_of(store)
     public = None if recovery is None else recovery.public
-    files = dict(_open_files(contents))
+    files = dict(_open_files(contents, at))
     for name, secret in (
         (KEYS_FILE, compact_json(_key_set(contents))),
         (WALLET_FILE, contents.to_lines(at)),
@@ -138,7 +139,7 @@ def bring_in(contents: Contents, store: Store) -> Imported:
     return Imported(added, known, differing)
 
 
-def _open_files(contents: Contents) -> Iterator[tuple[str, bytes]]:
+def _open_files(contents: Contents, at: datetime) -> Iterator[tuple[str, bytes]]:
     yield "README.txt", _README
     for whole in contents.cards:
         for copy in whole.copies:
@@ -147,9 +148,11 @@ def _open_files(contents: Contents) -> Iterator[tuple[str, bytes]]:
     events = [record for record in contents.records if record.kind is Kind.EVENT]
     history = readable(events, Event.from_record)
     grants = [record for record in contents.records if record.kind is Kind.GRANT]
+    signed = [record for record in contents.records if record.kind is Kind.PAPERS]
+    papers = {one.grant_id: one for one in readable(signed, Papers.from_record)}
     for grant in readable(grants, grant_states.from_record):
-        record = consent_record(consent_history(grant, history))
-        yield f"consents/{_safe(grant.grant_id)}.jsonld", _json(record)
+        told = consent_history(grant, history, papers.get(grant.grant_id), now=at)
+        yield f"consents/{_safe(grant.grant_id)}.jsonld", _json(consent_record(told))
     yield "history.json", _json([_event(event) for event in history])
     for event in history:
         if (receipt := _receipt(event)) is not None:
