@@ -47,6 +47,7 @@ from counterfoil_consent.spec import (
 from counterfoil_consent.states import Trigger
 from counterfoil_consent.terms import MAX_READS, Purpose
 from counterfoil_consent.wire import (
+    LONGEST_ID,
     Digest,
     GrantId,
     count_at,
@@ -56,13 +57,13 @@ from counterfoil_consent.wire import (
     refuse,
     require_members,
     seconds,
+    short_text_at,
     sign_artefact,
 )
 
 MAX_LEASE: Final = timedelta(minutes=15)
 """What a receiver believes of a lease's length, whatever the custodian says."""
 
-_SHORT: Final = 200
 _YEAR_S: Final = 366 * 24 * 3_600
 
 
@@ -275,7 +276,7 @@ class LeaseRequest:
         _require_audience(claims, audience, where)
         return LeaseRequest(
             grant_id=_grant_id(claims, where),
-            request_id=_short_text(claims, "jti", where),
+            request_id=short_text_at(claims, "jti", where, most=LONGEST_ID),
             purpose=_purpose(claims, where),
             reader=SealingKey.from_jwk(object_at(claims, "reader", where), f"{where}.reader"),
             asked_at=instant_at(claims, "iat", where),
@@ -373,7 +374,7 @@ class StopNotice:
         require_grant(_grant_id(claims, where), grant_id, where)
         return StopNotice(
             grant_id=grant_id,
-            event_id=_short_text(claims, "event", where),
+            event_id=short_text_at(claims, "event", where, most=LONGEST_ID),
             trigger=trigger_at(claims, where),
             stopped_at=instant_at(claims, "stopped_at", where),
         )
@@ -467,13 +468,6 @@ def _purpose(claims: JsonObject, where: str) -> Purpose:
         return Purpose(text_at(claims, "purpose", where))
     except ValueError as cause:
         raise Malformed("a known purpose", "another", f"{where}.purpose") from cause
-
-
-def _short_text(claims: JsonObject, name: str, where: str) -> str:
-    text = text_at(claims, name, where)
-    if not 1 <= len(text) <= _SHORT:
-        raise Malformed(f"1 to {_SHORT} characters", f"{len(text)}", f"{where}.{name}")
-    return text
 
 
 def _require_audience(claims: JsonObject, audience: str, where: str) -> None:

@@ -21,7 +21,12 @@ SKEW: Final = timedelta(seconds=60)
 BETWEEN_SERVICES: Final = timedelta(minutes=6)
 """How old, or early, a request that counts once may be: clocks five minutes apart, and the way."""
 
+LONGEST_ID: Final = 200
+"""How long the id of an event or a request may be, in characters."""
+
 _LONGEST_TEXT: Final = 2_000
+# Controls, and what turns the direction of the text around it: people read these members.
+_UNSHOWN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _ID_BYTES: Final = 16
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]\Z")
 _LATEST: Final = 253_402_300_799  # the last second of the year 9999
@@ -71,11 +76,15 @@ def count_at(obj: Mapping[str, Json], name: str, where: str, *, least: int = 0, 
     return value
 
 
-def short_text_at(obj: Mapping[str, Json], name: str, where: str) -> str:
-    """Give a member's text, of 1 to 2,000 characters."""
+def short_text_at(
+    obj: Mapping[str, Json], name: str, where: str, *, most: int = _LONGEST_TEXT
+) -> str:
+    """Give a member's text, of one line and of 1 to `most` characters."""
     text = text_at(obj, name, where)
-    if not 1 <= len(text) <= _LONGEST_TEXT:
-        raise Malformed(f"1 to {_LONGEST_TEXT} characters", f"{len(text)}", f"{where}.{name}")
+    if not 1 <= len(text) <= most:
+        raise Malformed(f"1 to {most} characters", f"{len(text)}", f"{where}.{name}")
+    if _UNSHOWN.search(text):
+        raise Malformed("text of one line and one direction", "controls", f"{where}.{name}")
     return text
 
 

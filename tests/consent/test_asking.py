@@ -13,9 +13,11 @@ from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery, DcqlQuery
 from counterfoil_credentials.dids import Did, did_jwk
 from counterfoil_credentials.encoding import (
     JsonObject,
+    as_object,
     b64url,
     compact_json,
     from_b64url,
+    list_at,
     parse_object,
 )
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
@@ -105,6 +107,24 @@ def test_a_wallet_refuses_terms_that_it_does_not_understand(
         wallet_reads(street, with_terms(request, lambda obj: obj.update({member: value})))  # type: ignore[dict-item]  # any JSON
 
     assert refusal.value.where.startswith("transaction_data")
+
+
+@pytest.mark.parametrize("hidden", ["\n", "\x1b[2J", "\u202e", "\u2066", "\u2028"])
+def test_a_wallet_refuses_a_name_that_would_not_be_shown_as_it_is(
+    street: Street, hidden: str
+) -> None:
+    street.receiver.party = replace(street.receiver.party, name="Société\u00a0Vélo · 自行车")
+    street.asked(street.ask())
+    request, _ = request_of(street)
+
+    def renames(obj: JsonObject) -> None:
+        (controller,) = list_at(obj, "pii_controllers", "terms")
+        as_object(controller, "terms")["name"] = f"Velo{hidden}oleV"
+
+    with pytest.raises(Malformed) as refusal:
+        wallet_reads(street, with_terms(request, renames))
+
+    assert refusal.value.where.endswith("name")
 
 
 @pytest.mark.parametrize("member", ["notice", "valid_until", "withdrawal_method", "max_reads"])

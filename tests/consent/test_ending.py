@@ -186,6 +186,20 @@ def test_a_forged_withdrawal_changes_nothing(street: Street, forge: Forgery, cod
         assert facts.names
 
 
+@pytest.mark.parametrize("event_id", ["", "x" * 201, "two\nlines", "\x1b[2J", "\u202ewrong way"])
+def test_an_event_whose_id_cannot_be_shown_is_malformed(street: Street, event_id: str) -> None:
+    active, signer = street.granted()
+    token = withdrawal_of(street, active, signer)
+    claims = read_jws(token, typ="secevent+jwt", where="x").unverified_claims
+    shown = sign_jws({**claims, "jti": "a word of 1 to 200"}, typ="secevent+jwt", signer=signer)
+    hidden = sign_jws({**claims, "jti": event_id}, typ="secevent+jwt", signer=signer)
+
+    for party in (street.custodian, street.receiver):
+        with pytest.raises(Malformed):
+            party.end(active.agreement.grant_id, hidden)
+    assert street.receiver.stop(active.agreement.grant_id, shown)
+
+
 @pytest.mark.parametrize("minutes", [-60 * 24 * 400, -5, 5, 60 * 24 * 400])
 def test_a_withdrawal_counts_whatever_the_phones_clock_says(street: Street, minutes: int) -> None:
     active, signer = street.granted()
