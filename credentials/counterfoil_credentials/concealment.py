@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from math import isfinite
 from typing import Final, TypeAlias
 
 from counterfoil_credentials.claims import ClaimPath
@@ -12,7 +13,7 @@ from counterfoil_credentials.encoding import (
     JsonObject,
     b64url,
     b64url_each,
-    compact_each,
+    compact_each_of_finite_numbers,
 )
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.sdjwt import MAX_DISCLOSURES, RESERVED
@@ -105,6 +106,8 @@ class _Concealment:
                 return self.object(value, tree, depth + 1)
             case list():
                 return self._list(value, tree, depth + 1)
+            case float() if not isfinite(value):
+                raise Misuse("expected a finite number, found another")
             case _:
                 return value
 
@@ -138,7 +141,7 @@ class _Concealment:
         for content in contents:
             content[0] = salts[begin : begin + _SALT_CHARACTERS]
             begin += _SALT_CHARACTERS
-        disclosures = b64url_each(compact_each(contents))
+        disclosures = b64url_each(compact_each_of_finite_numbers(contents))
         self.disclosures += disclosures
         return _digests([disclosure.encode("ascii") for disclosure in disclosures])
 

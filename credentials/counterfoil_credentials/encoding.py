@@ -73,7 +73,7 @@ def parse_json(
     if len(raw) > max_bytes:
         raise Malformed(f"at most {max_bytes} bytes of JSON", f"{len(raw)} bytes", where)
     # The depth is counted before parsing: a parser recurses once per level.
-    if raw.count(b"[") + raw.count(b"{") > max_depth:
+    if _openings(raw) > max_depth:
         _require_shallow(raw, max_depth, where)
     try:
         value: Json = orjson.loads(raw)
@@ -90,7 +90,7 @@ def parse_each(texts: Sequence[str], where: str) -> list[Json]:
     raw = [from_b64url(text, where) for text in texts]
     together = b"".join(raw)
     small = len(together) <= MAX_JSON_BYTES
-    if small and together.count(b"[") + together.count(b"{") <= MAX_JSON_DEPTH:
+    if small and _openings(together) <= MAX_JSON_DEPTH:
         try:
             values: list[Json] = [orjson.loads(each) for each in raw]
             if [orjson.dumps(value) for value in values] == raw:
@@ -127,13 +127,24 @@ def compact_json(value: Json) -> bytes:
     return _write_with_care(value) if b"null" in data else data
 
 
-def compact_each(values: Sequence[list[Json]]) -> list[bytes]:
-    """Give the compact JSON of each of `values`; see `compact_json`."""
+def compact_json_of_finite_numbers(value: Json) -> bytes:
+    """Give what `compact_json` gives for a value in which every float is known to be finite.
+
+    To look for another costs more than to write a few kilobytes. Raises `Misuse` for
+    half a surrogate pair.
+    """
     try:
-        each = [orjson.dumps(value) for value in values]
+        return orjson.dumps(value)
     except orjson.JSONEncodeError:
-        return [compact_json(value) for value in values]
-    return [compact_json(value) for value in values] if b"null" in b"".join(each) else each
+        return _write_with_care(value)
+
+
+def compact_each_of_finite_numbers(values: Sequence[list[Json]]) -> list[bytes]:
+    """Give for each of `values` what `compact_json_of_finite_numbers` gives."""
+    try:
+        return [orjson.dumps(value) for value in values]
+    except orjson.JSONEncodeError:
+        return [_write_with_care(value) for value in values]
 
 
 def canonical_json(value: Json) -> bytes:
@@ -253,6 +264,11 @@ def _wrong(expected: str, obj: Mapping[str, Json], name: str, where: str) -> Mal
 # A text also ends where the input does: an unterminated one must not be tried
 # again from each of its quotes, or the work grows with the square of the length.
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+
+
+def _openings(raw: bytes) -> int:
+    # To take them out looks for the next one; to count them looks at every byte.
+    return len(raw) - len(raw.replace(b"[", b"").replace(b"{", b""))
 
 
 def _require_shallow(raw: bytes, max_depth: int, where: str) -> None:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from counterfoil_credentials.encoding import (
     JsonObject,
     b64url,
-    compact_json,
+    compact_json_of_finite_numbers,
     from_b64url,
     list_at,
     text_at,
@@ -215,7 +215,7 @@ class PublicKey:
 @lru_cache(maxsize=1_024)
 def _thumbprint(key: PublicKey) -> str:
     # Its members are in the order that RFC 7638 wants, and need no escape.
-    return b64url(sha256(compact_json(key.jwk())).digest())
+    return b64url(sha256(compact_json_of_finite_numbers(key.jwk())).digest())
 
 
 class Signer(Protocol):

@@ -9,7 +9,7 @@ OpenID4VCI 1.0, sections 8.3, 9.2 and 10.
 
 from collections.abc import Sequence
 
-from counterfoil_credentials.encoding import Json, JsonObject, compact_json
+from counterfoil_credentials.encoding import Json, JsonObject, compact_json_of_finite_numbers
 from counterfoil_credentials.jose import encrypt_jwe
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE, TOKEN_MEDIA_TYPE
 
@@ -38,7 +38,8 @@ def waiting_answer(transaction_id: str, interval_s: int) -> JsonObject:
 
 def written(answer: JsonObject, reply: Reply | None) -> tuple[bytes, str]:
     """Give the bytes of `answer` and their media type, encrypted when `reply` says how."""
-    body = compact_json(answer)
+    # Its credentials were written as JSON before, to be signed.
+    body = compact_json_of_finite_numbers(answer)
     if reply is None:
         return body, JSON_MEDIA_TYPE
     token = encrypt_jwe(body, key=reply.key, encryption=reply.encryption)

@@ -189,6 +189,19 @@ def test_refuses_to_issue_a_reserved_claim_name(random_bytes: Random) -> None:
         conceal({"_sd": 1}, [], random=random_bytes)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("frame", [[], [("a",)], [("list", None)]])
+def test_a_number_that_json_lacks_is_neither_shown_nor_concealed(
+    number: float, frame: list[ClaimPath], random_bytes: Callable[[int], bytes]
+) -> None:
+    each: list[Json] = [number, {"b": number}, [1.5, number]]
+    for claim in each:
+        with pytest.raises(Misuse):
+            conceal({"a": claim, "list": [number]}, frame, random=random_bytes)
+        with pytest.raises(Misuse):
+            conceal({"a": claim, "list": []}, frame, random=random_bytes)
+
+
 def test_keeps_its_text_through_parsing(receipt: SdJwt) -> None:
     bound = SdJwt(receipt.issuer_jwt, receipt.disclosures, "a.b.c")
 
