@@ -20,7 +20,6 @@ from counterfoil_credentials.errors import Unavailable
 from counterfoil_service.errors import LimitBodySize, install_error_handlers
 from counterfoil_service.repeating import Lifespan, repeating, together
 from fastapi import APIRouter, FastAPI
-from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -145,10 +144,12 @@ class _Service(FastAPI):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await Starlette.__call__(self, scope, receive, send)
-        else:
+        stack = self.middleware_stack
+        if scope["type"] != "http" or stack is None:
             await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the hot routes first, and the request log and what else was added after them."""

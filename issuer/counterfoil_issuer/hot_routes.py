@@ -55,8 +55,10 @@ class HotRoutes:
             answer = (
                 _not_allowed(methods)
                 if handler is None
-                else await _answered(handler, Incoming(scope, receive))
+                else await handler(Incoming(scope, receive))
             )
+        except (Refused, Malformed, TooLarge, Unavailable) as error:
+            answer = _explained(error)
         except Exception:
             # The server logs it; nobody else is told more.
             await _send(error_answer(500, SERVER_ERROR, FAILED), send)
@@ -76,19 +78,18 @@ class HotRoutes:
         return None
 
 
-async def _answered(handler: Handler, incoming: Incoming) -> Answer:
-    try:
-        return await handler(incoming)
-    except Refused as refused:
-        return refusal_answer(refused)
-    except Malformed as error:
-        return error_answer(400, ErrorCode.INVALID_REQUEST, str(error))
-    except TooLarge:
-        text = f"expected a body of at most {MAX_BODY_BYTES} bytes, found more"
-        return error_answer(413, ErrorCode.INVALID_REQUEST, text)
-    except Unavailable as error:
-        later = {"Retry-After": str(RETRY_AFTER_S)}
-        return error_answer(503, "temporarily_unavailable", str(error), later)
+def _explained(error: Refused | Malformed | TooLarge | Unavailable) -> Answer:
+    match error:
+        case Refused():
+            return refusal_answer(error)
+        case Malformed():
+            return error_answer(400, ErrorCode.INVALID_REQUEST, str(error))
+        case TooLarge():
+            text = f"expected a body of at most {MAX_BODY_BYTES} bytes, found more"
+            return error_answer(413, ErrorCode.INVALID_REQUEST, text)
+        case Unavailable():
+            later = {"Retry-After": str(RETRY_AFTER_S)}
+            return error_answer(503, "temporarily_unavailable", str(error), later)
 
 
 def refusal_answer(refused: Refused, *, status: int | None = None) -> Answer:

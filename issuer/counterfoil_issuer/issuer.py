@@ -45,7 +45,7 @@ from counterfoil_issuer.offering import (
     offer_order,
 )
 from counterfoil_issuer.orders import Order, OrderNumber, Serial
-from counterfoil_issuer.proofs import Proofs, policy_for, read_proofs, require_holder
+from counterfoil_issuer.proofs import ProofPolicies, Proofs, read_proofs, require_holder
 from counterfoil_issuer.records import (
     Clock,
     Dataset,
@@ -163,6 +163,12 @@ class Issuer:
         self.clock = clock
         self.random = random
         self.offering = Offering(issuer=url, key=secret, lasts=options.offer_lasts, random=random)
+        self._proof_policies = ProofPolicies(
+            catalogue.types,
+            attesters=options.key_attesters,
+            batch_size=options.batch_size,
+            max_age=options.proof_max_age,
+        )
         self._statuses = StatusLists(
             issuer=url,
             keys=keys,
@@ -473,13 +479,7 @@ class Issuer:
         return self.catalogue.types[requested_dataset(session, request, self.catalogue).type_name]
 
     def _proofs_of(self, request: JsonObject, kind: CredentialType, now: datetime) -> Proofs:
-        policy = policy_for(
-            request,
-            kind,
-            attesters=self.options.key_attesters,
-            batch_size=self.options.batch_size,
-            max_age=self.options.proof_max_age,
-        )
+        policy = self._proof_policies.of(request, kind)
         return read_proofs(request, issuer=self.url, policy=policy, now=now)
 
     async def deferred(self, presented: Presented, request: JsonObject) -> Issued | Deferred:

@@ -12,7 +12,7 @@ attestation in its header, and then stands for all of the attested keys.
 OpenID4VCI 1.0, section 8.2 and appendix F.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
@@ -36,7 +36,7 @@ from counterfoil_credentials.keys import Algorithm, PublicKey
 from counterfoil_credentials.records import record
 from counterfoil_credentials.x509 import first_key
 
-from counterfoil_issuer.credential_type import CredentialType, KeyProtection
+from counterfoil_issuer.credential_type import AcceptedProof, CredentialType, KeyProtection
 from counterfoil_issuer.spec import (
     ATTESTATION_PROOF_TYPE,
     JWT_PROOF_TYPE,
@@ -78,25 +78,51 @@ class Proofs:
     client_id: str | None
 
 
-def policy_for(
-    request: JsonObject,
+class ProofPolicies:
+    """What each type of credential takes as proof, made once for all requests."""
+
+    def __init__(
+        self,
+        types: Mapping[str, CredentialType],
+        *,
+        attesters: frozenset[PublicKey],
+        batch_size: int,
+        max_age: timedelta,
+    ) -> None:
+        """`attesters` are believed to keep keys well.
+
+        A type that asks for attestations takes nothing while there are none.
+        """
+        self._policies = {
+            name: {
+                proof_type: _policy(kind, accepted, attesters, batch_size, max_age)
+                for proof_type, accepted in kind.proofs.items()
+                if accepted.attested is None or attesters
+            }
+            for name, kind in types.items()
+        }
+
+    def of(self, request: JsonObject, kind: CredentialType) -> ProofPolicy:
+        """Give what `kind` takes as proof, for the proof type that `request` names.
+
+        Raises `Refused` with `invalid_proof`.
+        """
+        proofs = request.get(PROOFS)
+        named = next(iter(proofs), JWT_PROOF_TYPE) if isinstance(proofs, dict) else JWT_PROOF_TYPE
+        policy = self._policies[kind.name].get(named)
+        if policy is None:
+            expected = " or ".join(sorted(kind.proofs))
+            raise refusal(ErrorCode.INVALID_PROOF, f"proof type {expected}", "another type", _WHERE)
+        return policy
+
+
+def _policy(
     kind: CredentialType,
-    *,
+    accepted: AcceptedProof,
     attesters: frozenset[PublicKey],
     batch_size: int,
     max_age: timedelta,
 ) -> ProofPolicy:
-    """Give what a type of credential takes as proof, for the proof type that `request` names.
-
-    `attesters` are believed to keep keys well; a type that asks for attestations takes
-    nothing while there are none. Raises `Refused` with `invalid_proof`.
-    """
-    proofs = request.get(PROOFS)
-    named = next(iter(proofs), JWT_PROOF_TYPE) if isinstance(proofs, dict) else JWT_PROOF_TYPE
-    accepted = kind.proofs.get(named)
-    if accepted is None or (accepted.attested is not None and not attesters):
-        expected = " or ".join(sorted(kind.proofs))
-        raise refusal(ErrorCode.INVALID_PROOF, f"proof type {expected}", "another type", _WHERE)
     attestation = None
     if attesters:
         protection = accepted.attested or KeyProtection()
