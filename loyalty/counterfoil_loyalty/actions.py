@@ -9,8 +9,9 @@ are in neither: the same wish signed again a minute later is the same wish.
 
 from dataclasses import dataclass, replace
 
-from counterfoil_loyalty.accounts import require_signature
+from counterfoil_loyalty.accounts import Account, require_signature
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms, Venue
+from counterfoil_loyalty.issuing import AwardBatch, Cancellation, Pause, Policy, Refund
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,132 @@ class AwardPoints:
 
 
 @dataclass(frozen=True, slots=True)
+class AwardToMany:
+    """Points are minted for many; signed by the brand."""
+
+    batch: AwardBatch
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"award {self.batch.token} {self.batch.ref.hex()}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.batch.digest(venue)
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAward:
+    """A pending award reaches its balance; nobody signs, its time has come."""
+
+    token: Account
+    ref: bytes
+
+    @property
+    def key(self) -> str:
+        return f"release {self.token} {self.ref.hex()}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAward:
+    """A pending award is taken back; signed by the brand."""
+
+    cancellation: Cancellation
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"cancel {self.cancellation.token} {self.cancellation.ref.hex()}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.cancellation.digest(venue)
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundPoints:
+    """What was redeemed comes back; signed by the brand."""
+
+    refund: Refund
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        it = self.refund
+        return f"refund {it.token} {it.holder} {it.redemption_id.hex()}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.refund.digest(venue)
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpirePoints:
+    """The points of an inactive holder are burned; nobody signs, the rule does.
+
+    `attempt` is counted by whoever asks: each is made once.
+    """
+
+    token: Account
+    holder: Account
+    attempt: int
+
+    @property
+    def key(self) -> str:
+        return f"expire {self.token} {self.holder} {self.attempt}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class GovernPoints:
+    """A policy comes into force; signed by the admin, and by the next admin when it is another."""
+
+    policy: Policy
+    signature: bytes
+    acceptance: bytes = b""
+
+    @property
+    def key(self) -> str:
+        return f"policy {self.policy.token} {self.policy.version}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.policy.digest(venue)
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class PauseAwards:
+    """A brand's awards stop until the next policy; signed by the issuer or the admin."""
+
+    pause: Pause
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"pause {self.pause.token} {self.pause.version}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.pause.digest(venue)
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
 class SwapPoints:
     """Points of one brand become points of another; signed by the customer."""
 
@@ -128,4 +255,38 @@ class RedeemPoints:
         require_signature(holder, authorization, self.signature, "redemption.signature")
 
 
-Action = OpenExchange | CreatePoints | AgreeTerms | AwardPoints | SwapPoints | RedeemPoints
+BrandAction = (
+    AwardPoints
+    | AwardToMany
+    | ReleaseAward
+    | CancelAward
+    | RefundPoints
+    | RedeemPoints
+    | ExpirePoints
+    | GovernPoints
+    | PauseAwards
+)
+"""What is done to the points of one brand."""
+
+Action = OpenExchange | CreatePoints | AgreeTerms | SwapPoints | BrandAction
+
+
+def points_of(action: BrandAction) -> Account:
+    """Give the points that an action is about."""
+    match action:
+        case AwardPoints(award=it):
+            return it.token
+        case AwardToMany(batch=it):
+            return it.token
+        case CancelAward(cancellation=it):
+            return it.token
+        case RefundPoints(refund=it):
+            return it.token
+        case RedeemPoints(redemption=it):
+            return it.token
+        case GovernPoints(policy=it):
+            return it.token
+        case PauseAwards(pause=it):
+            return it.token
+        case ReleaseAward() | ExpirePoints():
+            return action.token

@@ -1,9 +1,10 @@
 """EIP-712: one 32-byte digest for a signed value with named fields.
 
-Only what our contracts use: flat structs of `address`, `uintN`, `bytes32` and
-`string`. A struct is described by its type line, which is also what is hashed:
+Only what our contracts use: flat structs of `address`, `uintN`, `bool`, `bytes32`,
+`string` and `uint256[]`. A struct is described by its type line, which is also what
+is hashed:
 
-    digest(domain, "Award(address to,uint256 amount,bytes32 ref)", (to, amount, ref))
+    digest(domain, "Cancel(bytes32 ref)", (ref,))
 """
 
 import re
@@ -15,9 +16,10 @@ from counterfoil_credentials.errors import Misuse
 
 from counterfoil_loyalty.keccak import keccak256
 
-Value = str | int | bytes
+Value = str | int | bytes | tuple[int, ...]
 
 _DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+_NUMBERS = frozenset(f"uint{bits}" for bits in range(8, 257, 8))
 _TYPE_LINE = re.compile(r"([A-Z][A-Za-z0-9]*)\(([^()]*)\)\Z")
 
 
@@ -75,7 +77,13 @@ def _word(kind: str, value: Value) -> bytes:
             return bytes.fromhex(value.removeprefix("0x")).rjust(32, b"\0")
         case "bytes32", bytes() if len(value) == 32:
             return value
-        case _, int() if kind.startswith("uint") and 0 <= value < 2 ** int(kind[4:]):
+        case "bool", bool():
+            return int(value).to_bytes(32, "big")
+        case "uint256[]", tuple():
+            return keccak256(b"".join(_word("uint256", each) for each in value))
+        case _, int() if (
+            kind.startswith("uint") and "[" not in kind and 0 <= value < 2 ** int(kind[4:])
+        ):
             return value.to_bytes(32, "big")
         case _:
             text = f"expected a value of type {kind}, found a {type(value).__name__}"

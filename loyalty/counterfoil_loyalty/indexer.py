@@ -116,6 +116,14 @@ def _reason(
         match event.name:
             case "Awarded" if event.contract == token and values["amount"] == units:
                 return "awarded", str(values["ref"]), (None, None)
+            case "AwardedBatch" if event.contract == token:
+                return "awarded", str(values["ref"]), (None, None)
+            case "Earned" if event.contract == token:
+                return "awarded", "", (None, None)
+            case "Refunded" if event.contract == token:
+                return "refunded", str(values["id"]), (None, None)
+            case "Expired" if event.contract == token:
+                return "expired", "", (None, None)
             case "Redeemed" if event.contract == token and values["amount"] == units:
                 return "redeemed", str(values["id"]), (None, None)
             case "Swapped" if values["from"] == token:

@@ -10,6 +10,7 @@ recomputes it, so whoever sends the transaction can change nothing.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from counterfoil_loyalty.accounts import Account, Signer
 from counterfoil_loyalty.eip712 import Domain, digest
@@ -91,16 +92,25 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Award:
-    """A brand gives `amount` base units to an account, once per `ref` (32 bytes)."""
+    """A brand gives `amount` base units to an account, once per `ref` (32 bytes).
+
+    While `available_at` (unix seconds) is ahead, the award is pending; 0 is at once.
+    """
 
     token: Account
     to: Account
     amount: int
     ref: bytes
+    available_at: int = 0
 
     def digest(self, venue: Venue) -> bytes:
-        line = "Award(address to,uint256 amount,bytes32 ref)"
-        return digest(venue.points_domain(self.token), line, (self.to, self.amount, self.ref))
+        line = "Award(address to,uint256 amount,bytes32 ref,uint40 availableAt)"
+        return digest(venue.points_domain(self.token), line, self.values)
+
+    @property
+    def values(self) -> tuple[str, int, bytes, int]:
+        """Give the arguments of the contract's call, but for the signature."""
+        return (self.to, self.amount, self.ref, self.available_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +201,15 @@ def intent_nonce(intent_digest: bytes) -> bytes:
     return intent_digest[:24] + bytes(8)
 
 
-def sign_by_brand(value: Registration | Terms | Award, venue: Venue, signer: Signer) -> bytes:
+class Signable(Protocol):
+    """What a brand or an attester signs."""
+
+    def digest(self, venue: Venue) -> bytes:
+        """Give the 32 bytes that are signed."""
+        ...
+
+
+def sign_by_brand(value: Signable, venue: Venue, signer: Signer) -> bytes:
     """Give the brand's signature."""
     return signer.sign(value.digest(venue))
 

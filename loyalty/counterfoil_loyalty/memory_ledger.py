@@ -4,10 +4,8 @@ It is the reference model that the chain is tested against, and what tests use
 where a chain would only cost time.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
 from threading import RLock
 
 from counterfoil_credentials.errors import Reason, Refused
@@ -17,20 +15,28 @@ from counterfoil_loyalty.accounts import (
     Account,
     PointsSigner,
     contract_account,
-    require_signature,
 )
 from counterfoil_loyalty.actions import (
     Action,
     AgreeTerms,
     AwardPoints,
+    AwardToMany,
+    BrandAction,
+    CancelAward,
     CreatePoints,
+    ExpirePoints,
+    GovernPoints,
     OpenExchange,
+    PauseAwards,
     RedeemPoints,
+    RefundPoints,
+    ReleaseAward,
     SwapPoints,
+    points_of,
 )
-from counterfoil_loyalty.intents import intent_nonce
 from counterfoil_loyalty.keccak import keccak256
 from counterfoil_loyalty.ledger import Block, Event, LedgerIdentity, Outcome, SignedTransaction
+from counterfoil_loyalty.memory_points import Log, MemoryPoints, require, require_signed
 from counterfoil_loyalty.rates import Rate, makes_value
 from counterfoil_loyalty.refusals import refusal
 
@@ -42,17 +48,7 @@ class _State:
         self.listings: dict[Account, tuple[Account, int]] = {}  # issuer, price
         self.points_of: dict[str, Account] = {}
         self.corridors: dict[tuple[Account, Account], tuple[Rate, int, int]] = {}
-        self.balances: defaultdict[tuple[Account, Account], int] = defaultdict(int)
-        self.awarded: set[tuple[Account, bytes]] = set()
-        self.redeemed: set[tuple[Account, Account, bytes]] = set()
-        self.nonces: set[tuple[Account, Account, bytes]] = set()
-
-
-@dataclass(frozen=True)
-class _Log:
-    contract: Account
-    name: str
-    values: Mapping[str, str | int]
+        self.points: dict[Account, MemoryPoints] = {}
 
 
 class MemoryLedger:
@@ -103,11 +99,13 @@ class MemoryLedger:
         return self._blocks[number]
 
     def balance(self, token: Account, account: Account) -> int:
-        return self._state.balances[token, account]
+        points = self._state.points.get(token)
+        return 0 if points is None else points.balances[account]
 
     def supply(self, token: Account) -> int:
         with self._lock:
-            return sum(units for (of, _), units in self._state.balances.items() if of == token)
+            points = self._state.points.get(token)
+            return 0 if points is None else sum(points.balances.values())
 
     def make_block(self, now: int) -> bool:
         with self._lock:
@@ -133,7 +131,7 @@ class MemoryLedger:
             self._blocks.append(Block(number, block_id, parent.block_id, now, tuple(events)))
             return True
 
-    def _apply(self, state: _State, action: Action, now: int) -> list[_Log]:
+    def _apply(self, state: _State, action: Action, now: int) -> list[Log]:
         match action:
             case OpenExchange():
                 return []
@@ -141,25 +139,24 @@ class MemoryLedger:
                 return self._create(state, action)
             case AgreeTerms():
                 return self._agree(state, action)
-            case AwardPoints():
-                return self._award(state, action)
             case SwapPoints():
                 return self._swap(state, action, now)
-            case RedeemPoints():
-                return self._redeem(state, action, now)
+            case _:
+                return self._apply_to_points(state, action, now)
 
-    def _create(self, state: _State, action: CreatePoints) -> list[_Log]:
+    def _create(self, state: _State, action: CreatePoints) -> list[Log]:
         registration = action.registration
-        _require(
+        require(
             bool(registration.brand) and registration.issuer != NOBODY and registration.price > 0,
             "IncompleteRegistration",
         )
-        _require(registration.brand not in state.points_of, "BrandExists")
+        require(registration.brand not in state.points_of, "BrandExists")
         self._require_brand(registration.issuer, action.digest(self._venue), action.signature)
         brand_hash = keccak256(registration.brand.encode())
         # The chain's CREATE2 address depends on bytecode; any address of its own will do here.
         token = contract_account(self.identity.exchange, int.from_bytes(brand_hash[:7], "big"))
         state.points_of[registration.brand] = token
+        state.points[token] = MemoryPoints(token, registration.issuer)
         state.listings[token] = (registration.issuer, registration.price)
         values: dict[str, str | int] = {
             "token": token,
@@ -169,18 +166,18 @@ class MemoryLedger:
             "symbol": registration.symbol,
             "price": registration.price,
         }
-        return [_Log(self.identity.exchange, "PointsCreated", values)]
+        return [Log(self.identity.exchange, "PointsCreated", values)]
 
-    def _agree(self, state: _State, action: AgreeTerms) -> list[_Log]:
+    def _agree(self, state: _State, action: AgreeTerms) -> list[Log]:
         terms = action.terms
         pair = (terms.token_in, terms.token_out)
-        _require(terms.token_in != terms.token_out, "SamePoints")
-        _require(all(token in state.listings for token in pair), "UnknownPoints")
+        require(terms.token_in != terms.token_out, "SamePoints")
+        require(all(token in state.listings for token in pair), "UnknownPoints")
         (issuer_in, price_in), (issuer_out, price_out) = (state.listings[token] for token in pair)
-        _require((terms.price_in, terms.price_out) == (price_in, price_out), "PriceMismatch")
-        _require(terms.rate.is_fair(price_in, price_out), "UnfairRate")
+        require((terms.price_in, terms.price_out) == (price_in, price_out), "PriceMismatch")
+        require(terms.rate.is_fair(price_in, price_out), "UnfairRate")
         _, version, _ = state.corridors.get(pair, (None, 0, 0))
-        _require(terms.version > version, "OldVersion")
+        require(terms.version > version, "OldVersion")
         digest = action.digest(self._venue)
         self._require_brand(issuer_in, digest, action.signature_in)
         self._require_brand(issuer_out, digest, action.signature_out)
@@ -193,50 +190,59 @@ class MemoryLedger:
             "version": terms.version,
             "endsAt": terms.ends_at,
         }
-        return [_Log(self.identity.exchange, "Agreed", values)]
+        return [Log(self.identity.exchange, "Agreed", values)]
 
-    def _award(self, state: _State, action: AwardPoints) -> list[_Log]:
-        award = action.award
+    def _apply_to_points(self, state: _State, action: BrandAction, now: int) -> list[Log]:
         # A call to a contract that does not exist is the chain's own kind of failure.
-        _require(award.token in state.listings, "UnknownPoints")
-        issuer, _ = state.listings[award.token]
-        digest = action.digest(self._venue)
-        _require_signed(issuer, digest, action.signature, "InvalidIssuerSignature")
-        _require(award.amount > 0, "ZeroAmount")
-        _require((award.token, award.ref) not in state.awarded, "DuplicateRef")
-        state.awarded.add((award.token, award.ref))
-        minted = _move(state, award.token, NOBODY, award.to, award.amount)
-        values: dict[str, str | int] = {
-            "to": award.to,
-            "ref": award.ref.hex(),
-            "amount": award.amount,
-        }
-        return [minted, _Log(award.token, "Awarded", values)]
+        points = state.points.get(points_of(action))
+        if points is None:
+            raise Refused(refusal("UnknownPoints"))
+        match action:
+            case ReleaseAward():
+                return points.release(action.ref, now)
+            case ExpirePoints():
+                return points.expire(action.holder, now)
+            case _:
+                digest = action.digest(self._venue)
+        match action:
+            case AwardPoints(award=it, signature=signature):
+                return points.award(it, digest, signature, now)
+            case AwardToMany(batch=it, signature=signature):
+                return points.award_batch(it, digest, signature, now)
+            case CancelAward(cancellation=it, signature=signature):
+                return points.cancel(it, digest, signature, now)
+            case RefundPoints(refund=it, signature=signature):
+                return points.refund(it, digest, signature, now)
+            case RedeemPoints(redemption=it, signature=signature):
+                return points.redeem(it, digest, it.authorization(self._venue), signature, now)
+            case GovernPoints(policy=it, signature=signature, acceptance=acceptance):
+                return points.govern(it, digest, signature, acceptance, now)
+            case PauseAwards(pause=it, signature=signature):
+                return points.pause(it, digest, signature)
 
-    def _swap(self, state: _State, action: SwapPoints, now: int) -> list[_Log]:
+    def _swap(self, state: _State, action: SwapPoints, now: int) -> list[Log]:
         swap = action.swap
         pair = (swap.token_in, swap.token_out)
-        _require(pair in state.corridors, "NoCorridor")
+        require(pair in state.corridors, "NoCorridor")
         rate, version, ends_at = state.corridors[pair]
-        _require(now < ends_at, "NoCorridor")
-        _require(swap.version == version, "TermsChanged")
+        require(now < ends_at, "NoCorridor")
+        require(swap.version == version, "TermsChanged")
         out = rate.of(swap.amount_in)
-        _require(out > 0, "NothingOut")
-        _require(out >= swap.least_out, "BelowMinimum")
+        require(out > 0, "NothingOut")
+        require(out >= swap.least_out, "BelowMinimum")
         (_, price_in), (_, price_out) = (state.listings[token] for token in pair)
-        _require(not makes_value(swap.amount_in, price_in, out, price_out), "ValueCreated")
+        require(not makes_value(swap.amount_in, price_in, out, price_out), "ValueCreated")
         intent = action.digest(self._venue)
-        _require_signed(
+        spent = state.points[swap.token_in].spend(
             swap.holder,
-            swap.authorization(self._venue),
-            action.signature,
-            "ERC3009InvalidSignature",
+            swap.amount_in,
+            deadline=swap.deadline,
+            intent=intent,
+            authorization=swap.authorization(self._venue),
+            signature=action.signature,
+            now=now,
         )
-        used = _use(
-            state, swap.token_in, swap.holder, intent=intent, deadline=swap.deadline, now=now
-        )
-        burned = _move(state, swap.token_in, swap.holder, NOBODY, swap.amount_in)
-        minted = _move(state, swap.token_out, NOBODY, swap.recipient, out)
+        minted = state.points[swap.token_out].exchange_mint(swap.recipient, out, now)
         values: dict[str, str | int] = {
             "intent": intent.hex(),
             "holder": swap.holder,
@@ -248,66 +254,7 @@ class MemoryLedger:
             "version": version,
             "value": out * price_out,
         }
-        return [used, burned, minted, _Log(self.identity.exchange, "Swapped", values)]
-
-    def _redeem(self, state: _State, action: RedeemPoints, now: int) -> list[_Log]:
-        redemption = action.redemption
-        token, holder = redemption.token, redemption.holder
-        _require(token in state.listings, "UnknownPoints")
-        _require(redemption.amount > 0, "ZeroAmount")
-        once = (token, holder, redemption.redemption_id)
-        _require(once not in state.redeemed, "DuplicateRedemption")
-        state.redeemed.add(once)
-        _require_signed(
-            holder,
-            redemption.authorization(self._venue),
-            action.signature,
-            "ERC3009InvalidSignature",
-        )
-        intent = action.digest(self._venue)
-        used = _use(state, token, holder, intent=intent, deadline=redemption.deadline, now=now)
-        burned = _move(state, token, holder, NOBODY, redemption.amount)
-        values: dict[str, str | int] = {
-            "holder": holder,
-            "id": redemption.redemption_id.hex(),
-            "amount": redemption.amount,
-        }
-        return [used, burned, _Log(token, "Redeemed", values)]
+        return [*spent, *minted, Log(self.identity.exchange, "Swapped", values)]
 
     def _require_brand(self, issuer: Account, digest: bytes, signature: bytes) -> None:
-        _require_signed(issuer, digest, signature, "InvalidBrandSignature")
-
-
-def _require(holds: bool, error: str) -> None:  # noqa: FBT001  # reads like Solidity's require
-    if not holds:
-        raise Refused(refusal(error))
-
-
-def _require_signed(signer: Account, digest: bytes, signature: bytes, error: str) -> None:
-    try:
-        require_signature(signer, digest, signature, "ledger")
-    except Refused as refused:
-        raise Refused(refusal(error)) from refused
-
-
-def _use(
-    state: _State, token: Account, holder: Account, *, intent: bytes, deadline: int, now: int
-) -> _Log:
-    _require(now < deadline, "ERC3009InvalidAuthorizationTime")
-    nonce = (token, holder, intent_nonce(intent))
-    _require(nonce not in state.nonces, "InvalidAccountNonce")
-    state.nonces.add(nonce)
-    values: dict[str, str | int] = {"authorizer": holder, "nonce": intent_nonce(intent).hex()}
-    return _Log(token, "AuthorizationUsed", values)
-
-
-def _move(state: _State, token: Account, giver: Account, taker: Account, amount: int) -> _Log:
-    if giver == NOBODY:
-        _require(taker != NOBODY, "ERC20InvalidReceiver")
-    else:
-        _require(state.balances[token, giver] >= amount, "ERC20InsufficientBalance")
-        state.balances[token, giver] -= amount
-    if taker != NOBODY:
-        state.balances[token, taker] += amount
-    values: dict[str, str | int] = {"from": giver, "to": taker, "value": amount}
-    return _Log(token, "Transfer", values)
+        require_signed(issuer, digest, signature, "InvalidBrandSignature")

@@ -55,8 +55,9 @@ class Corridor:
 class Movement:
     """One change of one balance, and where it came from.
 
-    `kind` is awarded, exchanged, redeemed or transferred; `reference` the 64 hex
-    digits of the ref, intent or redemption id behind it ("" for a transfer).
+    `kind` is awarded, exchanged, redeemed, refunded, expired or transferred;
+    `reference` the 64 hex digits of the ref, intent or redemption id behind it, ""
+    for what has none (a transfer, an expiry, a claim of what a root awards).
     `units` is below zero for points that left. For an exchange, `other_token`
     and `other_units` are the other side. `at` is in unix seconds.
     """

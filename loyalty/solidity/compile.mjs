@@ -1,18 +1,18 @@
-// Compile every contract in the package: node compile.mjs MODULES OUTPUT
+// Compile every contract in a folder: node compile.mjs MODULES OUTPUT [SOURCES]
 //
 // MODULES is a node_modules folder with solc and OpenZeppelin; OUTPUT gets one JSON per contract with its
-// ABI and bytecode. The same input gives the same bytes: no metadata hash, sorted names, no dates.
+// ABI and bytecode. SOURCES is the package's folder of contracts unless it is given. The same input gives the same bytes: no metadata hash, sorted names, no dates.
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const [modules, output] = process.argv.slice(2).map((path) => resolve(path));
+const [modules, output, sources] = process.argv.slice(2).map((path) => resolve(path));
 if (!modules || !output) {
-  console.error("usage: node compile.mjs MODULES OUTPUT");
+  console.error("usage: node compile.mjs MODULES OUTPUT [SOURCES]");
   process.exit(2);
 }
-const contracts = join(dirname(fileURLToPath(import.meta.url)), "../counterfoil_loyalty/contracts");
+const contracts = sources ?? join(dirname(fileURLToPath(import.meta.url)), "../counterfoil_loyalty/contracts");
 const solc = createRequire(join(modules, "anchor.js"))("solc");
 const version = (name) => JSON.parse(readFileSync(join(modules, name, "package.json"))).version;
 
@@ -38,8 +38,12 @@ const findImport = (path) => {
   }
 };
 const compiled = JSON.parse(solc.compile(JSON.stringify(input), { import: findImport }));
-for (const { formattedMessage } of compiled.errors ?? []) console.error(formattedMessage);
-if ((compiled.errors ?? []).length > 0) process.exit(1); // Warnings too: there are none to get used to.
+// Warnings too, in what is ours: there are none to get used to.
+const found = (compiled.errors ?? []).filter(
+  ({ severity, sourceLocation }) => severity === "error" || names.includes(sourceLocation?.file),
+);
+for (const { formattedMessage } of found) console.error(formattedMessage);
+if (found.length > 0) process.exit(1);
 
 mkdirSync(output, { recursive: true });
 for (const file of names) {

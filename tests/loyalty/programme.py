@@ -28,11 +28,12 @@ from counterfoil_loyalty.intents import (
     sign_by_brand,
     sign_by_customer,
 )
+from counterfoil_loyalty.issuing import Policy
 from counterfoil_loyalty.keccak import award_ref
 from counterfoil_loyalty.ledger import EmbeddedLedger, Outcome
 from counterfoil_loyalty.rates import Rate
 
-_Value = TypeVar("_Value", Award, Swap, Redemption, Terms, Registration, AgreeTerms)
+_Value = TypeVar("_Value", Award, Swap, Redemption, Terms, Registration, AgreeTerms, Policy)
 
 NOW = 1_800_000_000
 AUDIO = "https://audio.example"

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from counterfoil_loyalty import memory_ledger
 from counterfoil_loyalty.accounts import Account, PointsAccounts, PointsSigner
 from counterfoil_loyalty.actions import (
     AgreeTerms,
@@ -31,6 +30,7 @@ from counterfoil_loyalty.intents import (
 )
 from counterfoil_loyalty.ledger import EmbeddedLedger
 from counterfoil_loyalty.memory_ledger import MemoryLedger
+from counterfoil_loyalty.memory_points import MemoryPoints
 from counterfoil_loyalty.rates import Rate
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -235,18 +235,17 @@ def test_the_machine_catches_an_exchange_that_gives_too_much(
 def test_the_machine_catches_a_ledger_that_forgets_which_awards_it_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Forgetful(set[tuple[Account, bytes]]):
-        def add(self, element: tuple[Account, bytes], /) -> None:
+    class Forgetful(dict[bytes, object]):
+        def __setitem__(self, key: bytes, value: object, /) -> None:
             """Forget it at once."""
 
-    state = vars(memory_ledger)["_State"]
-    begin = state.__init__
+    begin = MemoryPoints.__init__
 
-    def forgetful(self: Any) -> None:  # noqa: ANN401  # a mutant of what is private
-        begin(self)
-        self.awarded = Forgetful()
+    def forgetful(self: Any, *arguments: Account) -> None:  # noqa: ANN401  # a mutant of what is private
+        begin(self, *arguments)
+        self._entries = Forgetful()
 
-    monkeypatch.setattr(state, "__init__", forgetful)
+    monkeypatch.setattr(MemoryPoints, "__init__", forgetful)
     require_caught()
 
 

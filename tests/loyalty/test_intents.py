@@ -45,7 +45,10 @@ def eth_account_digest(domain: Domain, type_line: str, values: tuple[object, ...
     name, _, rest = type_line.partition("(")
     parts = [part.split(" ") for part in rest.removesuffix(")").split(",")]
     types = {name: [{"type": kind, "name": field} for kind, field in parts]}
-    message = {field: value for (_, field), value in zip(parts, values, strict=True)}
+    message = {
+        field: list(value) if isinstance(value, tuple) else value
+        for (_, field), value in zip(parts, values, strict=True)
+    }
     where = {
         "name": domain.name,
         "version": domain.version,
@@ -74,6 +77,18 @@ def test_a_digest_is_the_one_that_eth_account_signs(
     line = "Thing(string text,uint256 large,uint64 small,bytes32 word,address who)"
     values = (text, large, small, word, SIGNER.account)
     domain = VENUE.exchange_domain
+    assert digest(domain, line, values) == eth_account_digest(domain, line, values)
+
+
+@given(st.lists(st.integers(0, 2**256 - 1), max_size=4).map(tuple), st.booleans())
+@settings(max_examples=20)
+def test_a_list_and_a_truth_are_hashed_as_eth_account_hashes_them(
+    numbers: tuple[int, ...],
+    truth: bool,  # noqa: FBT001  # drawn
+) -> None:
+    line = "Thing(uint256[] numbers,bool truth,uint96 small)"
+    values = (numbers, truth, 7)
+    domain = VENUE.points_domain(TOKENS[0])
     assert digest(domain, line, values) == eth_account_digest(domain, line, values)
 
 

@@ -10,9 +10,10 @@ import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/Signa
 /// @notice An ERC-20 with two decimals. The brand awards points by signing; the customer spends them by
 /// signing. Whoever sends the transaction pays for it and decides nothing, so no party needs gas but the
 /// relayer, and the relayer holds no key of a brand or of a customer.
-/// @dev Listed by {PointsExchange} only when its own factory made it; the exchange is the one address that may
-/// mint and burn for an exchange.
-/// There is no owner, no pause and no upgrade: points that have reached a balance cannot be taken back.
+/// @dev Points that have reached a balance leave it in three ways only: the holder signs (redeem, exchange,
+/// transfer), or nothing was earned, redeemed or exchanged for the whole window of a rule that stood before
+/// the first point was earned ({expire}). No upgrade, no owner: {govern} changes who may award and how much,
+/// and reaches no balance.
 contract BrandPoints is ERC20TransferAuthorization {
     /// @notice What a customer signs to give up points for a voucher.
     /// @param holder The account that spends.
@@ -26,57 +27,228 @@ contract BrandPoints is ERC20TransferAuthorization {
         uint256 deadline;
     }
 
-    bytes32 private constant AWARD_TYPEHASH = keccak256("Award(address to,uint256 amount,bytes32 ref)");
+    /// @notice Who may award points, and how many: replaced as a whole, signed by the admin.
+    /// @param admin The account that signs the next policy: a multisig or a timelock, by EIP-1271.
+    /// @param issuer The hot key that signs awards, cancellations and refunds.
+    /// @param earnRoots The contract that mints what Merkle roots award; zero for none.
+    /// @param capacity How many base units the issuer's bucket holds; the largest number is no limit.
+    /// @param refill Seconds in which an empty bucket fills.
+    /// @param inactivity Seconds without activity after which points expire; zero for never.
+    /// @param paused Whether awards, refunds and claims wait.
+    /// @param version Larger than that of the policy in force.
+    struct Policy {
+        address admin;
+        address issuer;
+        address earnRoots;
+        uint96 capacity;
+        uint24 refill;
+        uint40 inactivity;
+        bool paused;
+        uint40 version;
+    }
+
+    /// @notice What became of a ref.
+    enum AwardState {
+        Unknown,
+        Pending,
+        Given,
+        Cancelled
+    }
+
+    /// @notice One ref. One storage slot.
+    /// @param availableAt Unix seconds; from then on anyone may release a pending award and nobody cancel it.
+    struct Entry {
+        AwardState state;
+        uint40 availableAt;
+        uint48 amount;
+        address to;
+    }
+
+    /// @dev What every award reads. One storage slot.
+    struct Issuing {
+        address issuer;
+        uint40 inactivity;
+        uint40 version;
+        bool paused;
+        bool earned; // Whether points were ever earned here: from then on expiry may only lengthen.
+    }
+
+    /// @dev How much the issuer may still award. One storage slot.
+    struct Bucket {
+        uint96 capacity;
+        uint96 used;
+        uint40 usedAt;
+        uint24 refill;
+    }
+
+    /// @dev What roots may still mint, and through whom. One storage slot.
+    struct Earning {
+        address earnRoots;
+        uint96 reserved;
+    }
+
+    /// @dev What is known of a holder beside the balance. One storage slot.
+    struct Holder {
+        uint40 activeAt;
+        uint96 claimed;
+    }
+
+    bytes32 private constant AWARD_TYPEHASH =
+        keccak256("Award(address to,uint256 amount,bytes32 ref,uint40 availableAt)");
+    bytes32 private constant AWARD_BATCH_TYPEHASH = keccak256("AwardBatch(uint256[] awards,bytes32 ref)");
+    bytes32 private constant CANCEL_TYPEHASH = keccak256("Cancel(bytes32 ref)");
+    bytes32 private constant REFUND_TYPEHASH = keccak256("Refund(address holder,bytes32 id)");
+    bytes32 private constant PAUSE_TYPEHASH = keccak256("Pause(uint40 version)");
+    bytes32 private constant POLICY_TYPEHASH = keccak256(
+        "Policy(address admin,address issuer,address earnRoots,uint96 capacity,uint24 refill,uint40 inactivity,bool paused,uint40 version)"
+    );
     bytes32 private constant REDEMPTION_TYPEHASH =
         keccak256("Redemption(address holder,uint256 amount,bytes32 id,uint256 deadline)");
 
-    /// @notice The brand's signing account; a smart account signs by EIP-1271.
-    address public immutable issuer;
+    uint96 private constant UNLIMITED = type(uint96).max;
+    uint256 private constant REFUNDED = type(uint256).max;
 
-    /// @notice The exchange that lists these points.
+    /// @notice The exchange that lists these points: the one address that mints and burns for an exchange.
     address public immutable exchange;
 
-    /// @notice The refs that have been awarded. A ref is consumed once and never freed.
-    mapping(bytes32 ref => bool) public awarded;
+    /// @notice The account that signs the next policy; at first the one that registered the brand.
+    address public admin;
 
-    /// @notice The redemptions that have been made, by holder and by the holder's own id.
-    mapping(address holder => mapping(bytes32 id => bool)) public redeemed;
+    /// @notice What became of each ref. A ref is consumed once and never freed.
+    mapping(bytes32 ref => Entry) public entries;
 
-    /// @notice `amount` was earned by `to` for the business event named by `ref`.
+    /// @notice What was redeemed, by holder and by the holder's own id; the largest number: refunded since.
+    mapping(address holder => mapping(bytes32 id => uint256)) public redeemed;
+
+    Issuing private _issuing;
+    Bucket private _bucket;
+    Earning private _earning;
+    mapping(address holder => Holder) private _holders;
+
+    /// @notice `amount` was earned by `to` for the business event named by `ref`, and is in the balance.
     event Awarded(address indexed to, bytes32 indexed ref, uint256 amount);
+
+    /// @notice `amount` was awarded to `to` for `ref` and waits until `availableAt`.
+    event AwardPending(address indexed to, bytes32 indexed ref, uint256 amount, uint40 availableAt);
+
+    /// @notice The pending award of `ref` will not be given.
+    event AwardCancelled(bytes32 indexed ref);
+
+    /// @notice `count` accounts earned `total` together; the transfers beside this event say who and how much.
+    event AwardedBatch(bytes32 indexed ref, uint256 count, uint256 total);
 
     /// @notice `holder` gave up `amount` for the voucher of redemption `id`.
     event Redeemed(address indexed holder, bytes32 indexed id, uint256 amount);
 
+    /// @notice `holder` got `amount` back for the voucher of redemption `id`.
+    event Refunded(address indexed holder, bytes32 indexed id, uint256 amount);
+
+    /// @notice `holder` was inactive for the whole window, and lost `amount`.
+    event Expired(address indexed holder, uint256 amount);
+
+    /// @notice The window of `holder`, who never earned, redeemed or exchanged here, begins.
+    event InactivityBegan(address indexed holder);
+
+    /// @notice Roots may mint `amount` more.
+    event Reserved(uint256 amount);
+
+    /// @notice `holder` claimed `amount` of what roots awarded: `total` since the beginning.
+    event Earned(address indexed holder, uint256 amount, uint256 total);
+
+    /// @notice This policy is in force.
+    event Governed(
+        address indexed admin,
+        address indexed issuer,
+        address indexed earnRoots,
+        uint96 capacity,
+        uint24 refill,
+        uint40 inactivity,
+        bool paused,
+        uint40 version
+    );
+
+    /// @notice Awards wait until the next policy.
+    event Paused(uint40 version);
+
     /// @notice This ref has been awarded before: the earlier award stands, nothing was minted now.
     error DuplicateRef(bytes32 ref);
+
+    /// @notice This ref is not pending: it was never awarded, or has been given or cancelled.
+    error NotPending(bytes32 ref);
+
+    /// @notice The award is not available yet; nothing was given.
+    error NotAvailable(bytes32 ref, uint40 availableAt);
+
+    /// @notice The award is available, so it belongs to its receiver and cannot be cancelled.
+    error AvailableAlready(bytes32 ref, uint40 availableAt);
 
     /// @notice This holder has used this redemption id before: the earlier voucher stands.
     error DuplicateRedemption(address holder, bytes32 id);
 
-    /// @notice The award is not signed by the brand's issuer account.
+    /// @notice There is no such redemption, or it was refunded before.
+    error NotRedeemed(address holder, bytes32 id);
+
+    /// @notice The act is not signed by the brand's issuer account.
     error InvalidIssuerSignature();
+
+    /// @notice The policy is not signed by the admin, or not accepted by the admin it names.
+    error InvalidAdminSignature();
 
     /// @notice An award or a redemption of zero points is not one.
     error ZeroAmount();
 
+    /// @notice The brand has paused its awards; points in a balance can be spent as ever.
+    error AwardsPaused();
+
+    /// @notice The issuer's bucket, or what roots may mint, holds less than this.
+    error OverLimit(uint256 amount, uint256 available);
+
     /// @notice Only the exchange that lists these points may mint or burn for an exchange.
     error OnlyExchange(address caller);
 
+    /// @notice Only the contract that the policy names may mint what roots award.
+    error OnlyEarnRoots(address caller);
+
+    /// @notice The account has claimed this total already.
+    error NothingToClaim(address holder, uint256 claimed);
+
+    /// @notice A policy names an admin, an issuer and, for a limit, the seconds in which it refills.
+    error IncompletePolicy();
+
+    /// @notice The policy is not newer than the one in force.
+    error OldPolicy(uint40 inForce, uint40 offered);
+
+    /// @notice Points were earned under a longer window, or under none: it may only lengthen.
+    error ExpiryShortened(uint40 inForce, uint40 offered);
+
+    /// @notice These points never expire.
+    error NoExpiry();
+
+    /// @notice The holder was active too recently.
+    error StillActive(address holder, uint256 expiresAt);
+
     /// @param name_ The programme's name, for people.
     /// @param symbol_ A few letters, for people.
-    /// @param issuer_ The account whose signature awards points.
+    /// @param issuer_ The account that registered the brand: its first admin, and its first issuer, unlimited
+    /// until a policy appoints another.
     /// @param exchange_ The exchange that lists these points.
     constructor(string memory name_, string memory symbol_, address issuer_, address exchange_)
         ERC20(name_, symbol_)
         EIP712("Counterfoil Points", "1")
     {
-        issuer = issuer_;
         exchange = exchange_;
+        admin = issuer_;
+        _issuing.issuer = issuer_;
+        _bucket.capacity = UNLIMITED;
     }
 
     modifier onlyExchange() {
         require(msg.sender == exchange, OnlyExchange(msg.sender));
+        _;
+    }
+
+    modifier onlyEarnRoots() {
+        require(msg.sender == _earning.earnRoots, OnlyEarnRoots(msg.sender));
         _;
     }
 
@@ -85,21 +257,104 @@ contract BrandPoints is ERC20TransferAuthorization {
         return 2;
     }
 
-    /// @notice Mint `amount` to `to`, exactly once per `ref`.
-    /// @dev Anyone may send it; the brand's signature over `Award(to, amount, ref)` is the permission.
+    // Awards
+
+    /// @notice Award `amount` to `to`, exactly once per `ref`: now, or from `availableAt` on.
+    /// @dev Anyone may send it; the issuer's signature is the permission.
     /// @param to The customer's account.
     /// @param amount Base units.
     /// @param ref The hash of brand, order and kind: the same in the HTTP request, the outbox and here.
+    /// @param availableAt Unix seconds; while it is ahead the award is pending and can be cancelled. Zero: now.
     /// @param signature By {issuer}, EIP-712, in the domain of this contract.
-    function award(address to, uint256 amount, bytes32 ref, bytes calldata signature) external {
-        bytes32 hash = _hashTypedDataV4(keccak256(abi.encode(AWARD_TYPEHASH, to, amount, ref)));
-        require(SignatureChecker.isValidSignatureNow(issuer, hash, signature), InvalidIssuerSignature());
+    function award(address to, uint256 amount, bytes32 ref, uint40 availableAt, bytes calldata signature)
+        external
+    {
+        _requireIssuer(keccak256(abi.encode(AWARD_TYPEHASH, to, amount, ref, availableAt)), signature);
         require(amount > 0, ZeroAmount());
-        require(!awarded[ref], DuplicateRef(ref));
-        awarded[ref] = true;
-        _mint(to, amount);
-        emit Awarded(to, ref, amount);
+        require(entries[ref].state == AwardState.Unknown, DuplicateRef(ref));
+        _draw(amount);
+        if (availableAt <= block.timestamp) {
+            entries[ref].state = AwardState.Given;
+            _give(to, amount, _earnedUnder());
+            emit Awarded(to, ref, amount);
+        } else {
+            require(to != address(0), ERC20InvalidReceiver(to));
+            require(amount <= type(uint48).max, OverLimit(amount, type(uint48).max));
+            entries[ref] = Entry(AwardState.Pending, availableAt, uint48(amount), to);
+            _earnedUnder(); // The window under which it was promised may not shorten before it is given.
+            emit AwardPending(to, ref, amount, availableAt);
+        }
     }
+
+    /// @notice Award to many accounts at once, exactly once per `ref`.
+    /// @param awards Each the base units, shifted left by 160 bits, and the account below them.
+    /// @param ref The name of the whole batch.
+    /// @param signature By {issuer}, EIP-712, in the domain of this contract.
+    function awardBatch(uint256[] calldata awards, bytes32 ref, bytes calldata signature) external {
+        bytes32 listed = keccak256(abi.encodePacked(awards));
+        _requireIssuer(keccak256(abi.encode(AWARD_BATCH_TYPEHASH, listed, ref)), signature);
+        uint256 total = 0;
+        for (uint256 i = 0; i < awards.length; ++i) {
+            require(awards[i] >> 160 > 0, ZeroAmount());
+            total += awards[i] >> 160;
+        }
+        require(total > 0, ZeroAmount());
+        require(entries[ref].state == AwardState.Unknown, DuplicateRef(ref));
+        _draw(total);
+        entries[ref].state = AwardState.Given;
+        uint40 window = _earnedUnder();
+        for (uint256 i = 0; i < awards.length; ++i) {
+            _give(address(uint160(awards[i])), awards[i] >> 160, window);
+        }
+        emit AwardedBatch(ref, awards.length, total);
+    }
+
+    /// @notice Give a pending award to its receiver, from its time on; anyone may, also while awards are paused.
+    function release(bytes32 ref) external {
+        Entry memory entry = entries[ref];
+        require(entry.state == AwardState.Pending, NotPending(ref));
+        require(entry.availableAt <= block.timestamp, NotAvailable(ref, entry.availableAt));
+        entries[ref].state = AwardState.Given;
+        _give(entry.to, entry.amount, _issuing.inactivity);
+        emit Awarded(entry.to, ref, entry.amount);
+    }
+
+    /// @notice Take back an award that is not available yet. Its ref stays consumed.
+    /// @param signature By {issuer}, EIP-712, in the domain of this contract.
+    function cancel(bytes32 ref, bytes calldata signature) external {
+        _requireIssuer(keccak256(abi.encode(CANCEL_TYPEHASH, ref)), signature);
+        Entry memory entry = entries[ref];
+        require(entry.state == AwardState.Pending, NotPending(ref));
+        require(entry.availableAt > block.timestamp, AvailableAlready(ref, entry.availableAt));
+        entries[ref].state = AwardState.Cancelled;
+        emit AwardCancelled(ref);
+    }
+
+    /// @notice Let roots mint `amount` more; it comes out of the issuer's bucket.
+    function reserve(uint256 amount) external onlyEarnRoots {
+        _draw(amount);
+        _earning.reserved += uint96(amount); // `_draw` lets nothing pass that is wider.
+        emit Reserved(amount);
+    }
+
+    /// @notice Mint what a root awards to `holder` beyond what was claimed before.
+    /// @dev The cumulative total is the guard: whatever contract asks, a total is minted once.
+    /// @param total Base units that roots have awarded to `holder` since the beginning.
+    /// @return amount Base units that were minted.
+    function earn(address holder, uint96 total) external onlyEarnRoots returns (uint256 amount) {
+        require(!_issuing.paused, AwardsPaused());
+        Holder memory known = _holders[holder];
+        require(total > known.claimed, NothingToClaim(holder, known.claimed));
+        amount = total - known.claimed;
+        uint96 left = _earning.reserved;
+        require(amount <= left, OverLimit(amount, left));
+        _earning.reserved = uint96(left - amount);
+        _holders[holder] = Holder(_earnedUnder() == 0 ? known.activeAt : uint40(block.timestamp), total);
+        _mint(holder, amount);
+        emit Earned(holder, amount, total);
+    }
+
+    // Spending
 
     /// @notice Burn points against a voucher, exactly once per holder and id.
     /// @dev The holder signs an ERC-3009 `ReceiveWithAuthorization` to this contract whose nonce commits to
@@ -107,10 +362,10 @@ contract BrandPoints is ERC20TransferAuthorization {
     function redeem(Redemption calldata redemption, bytes calldata signature) external {
         require(redemption.amount > 0, ZeroAmount());
         require(
-            !redeemed[redemption.holder][redemption.id],
+            redeemed[redemption.holder][redemption.id] == 0,
             DuplicateRedemption(redemption.holder, redemption.id)
         );
-        redeemed[redemption.holder][redemption.id] = true;
+        redeemed[redemption.holder][redemption.id] = redemption.amount;
         bytes32 hash = _hashTypedDataV4(
             keccak256(
                 abi.encode(
@@ -124,6 +379,19 @@ contract BrandPoints is ERC20TransferAuthorization {
         emit Redeemed(redemption.holder, redemption.id, redemption.amount);
     }
 
+    /// @notice Give back what was redeemed, once: the voucher was not used, or what it bought was returned.
+    /// @dev Drawn from the bucket like an award: a stolen issuer key refunds no more than it could award.
+    /// @param signature By {issuer}, EIP-712, in the domain of this contract.
+    function refund(address holder, bytes32 id, bytes calldata signature) external {
+        _requireIssuer(keccak256(abi.encode(REFUND_TYPEHASH, holder, id)), signature);
+        uint256 amount = redeemed[holder][id];
+        require(amount != 0 && amount != REFUNDED, NotRedeemed(holder, id));
+        _draw(amount);
+        redeemed[holder][id] = REFUNDED;
+        _give(holder, amount, _issuing.inactivity);
+        emit Refunded(holder, id, amount);
+    }
+
     /// @notice Burn what `from` authorised the exchange to receive.
     /// @dev The points are burned where they are; the exchange never holds any.
     function exchangeBurn(address from, uint256 amount, uint256 deadline, bytes32 nonce, bytes calldata signature)
@@ -135,7 +403,7 @@ contract BrandPoints is ERC20TransferAuthorization {
 
     /// @notice Mint the other side of an exchange.
     function exchangeMint(address to, uint256 amount) external onlyExchange {
-        _mint(to, amount);
+        _give(to, amount, _earnedUnder());
     }
 
     /// @notice The ERC-3009 nonce that commits to an intent: its first 192 bits, then 64 zero bits.
@@ -145,7 +413,178 @@ contract BrandPoints is ERC20TransferAuthorization {
         return intent & ~bytes32(uint256(type(uint64).max));
     }
 
-    /// @dev Checks the holder's ERC-3009 authorisation to `to`, consumes its nonce and burns.
+    /// @notice Burn the points of a holder who was inactive for the whole window; anyone may.
+    /// @dev Transfers do not stamp: a window that never began, for points that were only received, begins with
+    /// the first call. After an expiry it has not begun again.
+    function expire(address holder) external {
+        uint40 window = _issuing.inactivity;
+        require(window != 0, NoExpiry());
+        uint256 since = _holders[holder].activeAt;
+        if (since == 0) {
+            _holders[holder].activeAt = uint40(block.timestamp);
+            emit InactivityBegan(holder);
+            return;
+        }
+        require(block.timestamp >= since + window, StillActive(holder, since + window));
+        _holders[holder].activeAt = 0;
+        uint256 amount = balanceOf(holder);
+        _burn(holder, amount);
+        emit Expired(holder, amount);
+    }
+
+    // Who may award
+
+    /// @notice Put a policy into force that the admin signed.
+    /// @param signature By {admin}, EIP-712, in the domain of this contract.
+    /// @param acceptance By the new admin over the same policy; empty when the admin stays.
+    function govern(Policy calldata next, bytes calldata signature, bytes calldata acceptance) external {
+        Issuing memory issuing = _issuing;
+        bytes32 hash = _hashTypedDataV4(keccak256(abi.encode(POLICY_TYPEHASH, next)));
+        require(_isSigned(admin, hash, signature), InvalidAdminSignature());
+        // An admin that nobody can sign for would be the last one.
+        require(next.admin == admin || _isSigned(next.admin, hash, acceptance), InvalidAdminSignature());
+        require(next.version > issuing.version, OldPolicy(issuing.version, next.version));
+        require(
+            next.admin != address(0) && next.issuer != address(0)
+                && (next.refill > 0 || next.capacity == UNLIMITED),
+            IncompletePolicy()
+        );
+        require(
+            next.inactivity == issuing.inactivity || !issuing.earned
+                || (issuing.inactivity != 0 && (next.inactivity == 0 || next.inactivity > issuing.inactivity)),
+            ExpiryShortened(issuing.inactivity, next.inactivity)
+        );
+        // What was used is counted under the old limit up to now, and refills under the new one.
+        uint96 used = next.capacity == UNLIMITED ? 0 : uint96(_used(_bucket));
+        _bucket = Bucket(next.capacity, used, uint40(block.timestamp), next.refill);
+        _issuing = Issuing(next.issuer, next.inactivity, next.version, next.paused, issuing.earned);
+        _earning.earnRoots = next.earnRoots;
+        admin = next.admin;
+        emit Governed(
+            next.admin,
+            next.issuer,
+            next.earnRoots,
+            next.capacity,
+            next.refill,
+            next.inactivity,
+            next.paused,
+            next.version
+        );
+    }
+
+    /// @notice Stop awards, refunds and claims at once, until the next policy. The issuer may, and the admin.
+    /// @dev The admin may be slow, behind a timelock. What is in a balance or available moves as ever.
+    /// @param signature Over the version of the policy in force, so that it stops nothing later.
+    function pause(bytes calldata signature) external {
+        Issuing memory issuing = _issuing;
+        bytes32 hash = _hashTypedDataV4(keccak256(abi.encode(PAUSE_TYPEHASH, issuing.version)));
+        require(
+            _isSigned(issuing.issuer, hash, signature) || _isSigned(admin, hash, signature),
+            InvalidAdminSignature()
+        );
+        _issuing.paused = true;
+        emit Paused(issuing.version);
+    }
+
+    /// @notice The account whose signature awards points; a smart account signs by EIP-1271.
+    function issuer() external view returns (address) {
+        return _issuing.issuer;
+    }
+
+    /// @notice Whether awards, refunds and claims wait.
+    function paused() external view returns (bool) {
+        return _issuing.paused;
+    }
+
+    /// @notice The policy in force.
+    function policy() external view returns (Policy memory) {
+        Issuing memory issuing = _issuing;
+        return Policy(
+            admin,
+            issuing.issuer,
+            _earning.earnRoots,
+            _bucket.capacity,
+            _bucket.refill,
+            issuing.inactivity,
+            issuing.paused,
+            issuing.version
+        );
+    }
+
+    /// @notice Base units that the issuer may award in this block.
+    function available() external view returns (uint256) {
+        Bucket memory bucket = _bucket;
+        uint256 used = _used(bucket);
+        return bucket.capacity == UNLIMITED ? UNLIMITED : bucket.capacity > used ? bucket.capacity - used : 0;
+    }
+
+    /// @notice Base units that roots may still mint.
+    function reserved() external view returns (uint256) {
+        return _earning.reserved;
+    }
+
+    /// @notice When `holder` last earned, redeemed or exchanged, in unix seconds; zero when that is not known,
+    /// as while points never expire.
+    function activeAt(address holder) external view returns (uint256) {
+        return _holders[holder].activeAt;
+    }
+
+    /// @notice Base units that `holder` has claimed from roots since the beginning.
+    function claimed(address holder) external view returns (uint256) {
+        return _holders[holder].claimed;
+    }
+
+    /// @notice Whether a ref is consumed: pending, given or cancelled.
+    function awarded(bytes32 ref) external view returns (bool) {
+        return entries[ref].state != AwardState.Unknown;
+    }
+
+    /// @dev Mints to a balance and stamps the holder's activity, where points expire.
+    function _give(address to, uint256 amount, uint40 window) private {
+        if (window != 0) _holders[to].activeAt = uint40(block.timestamp);
+        _mint(to, amount);
+    }
+
+    /// @dev Gives the window and notes that something is earned under it.
+    function _earnedUnder() private returns (uint40) {
+        if (!_issuing.earned) _issuing.earned = true;
+        return _issuing.inactivity;
+    }
+
+    /// @dev Takes `amount` from the issuer's bucket, unless awards are paused.
+    function _draw(uint256 amount) private {
+        require(!_issuing.paused, AwardsPaused());
+        Bucket memory bucket = _bucket;
+        if (bucket.capacity == UNLIMITED) {
+            require(amount <= UNLIMITED, OverLimit(amount, UNLIMITED));
+            return;
+        }
+        uint256 used = _used(bucket);
+        uint256 left = bucket.capacity > used ? bucket.capacity - used : 0;
+        require(amount <= left, OverLimit(amount, left));
+        // `used + amount` is at most the capacity, which has 96 bits.
+        _bucket.used = uint96(used + amount);
+        _bucket.usedAt = uint40(block.timestamp);
+    }
+
+    /// @dev What of the bucket is in use now: it refills evenly, rounded against the issuer.
+    function _used(Bucket memory bucket) private view returns (uint256) {
+        if (bucket.used == 0) return 0;
+        uint256 refilled = uint256(bucket.capacity) * (block.timestamp - bucket.usedAt) / bucket.refill;
+        return bucket.used > refilled ? bucket.used - refilled : 0;
+    }
+
+    /// @dev Requires the issuer's signature over the struct that hashes to `structHash`.
+    function _requireIssuer(bytes32 structHash, bytes calldata signature) private view {
+        require(_isSigned(_issuing.issuer, _hashTypedDataV4(structHash), signature), InvalidIssuerSignature());
+    }
+
+    /// @dev Smart accounts sign by EIP-1271.
+    function _isSigned(address signer, bytes32 hash, bytes calldata signature) private view returns (bool) {
+        return SignatureChecker.isValidSignatureNowCalldata(signer, hash, signature);
+    }
+
+    /// @dev Checks the holder's ERC-3009 authorisation to `to`, consumes its nonce, burns and stamps.
     function _spend(
         address from,
         address to,
@@ -157,10 +596,11 @@ contract BrandPoints is ERC20TransferAuthorization {
         bytes32 hash = _hashTypedDataV4(
             keccak256(abi.encode(RECEIVE_WITH_AUTHORIZATION_TYPEHASH, from, to, amount, 0, deadline, nonce))
         );
-        require(SignatureChecker.isValidSignatureNow(from, hash, signature), ERC3009InvalidSignature());
+        require(_isSigned(from, hash, signature), ERC3009InvalidSignature());
         _checkValidity(0, deadline);
         _consumeNonce(from, nonce);
         emit AuthorizationUsed(from, nonce);
+        if (_issuing.inactivity != 0) _holders[from].activeAt = uint40(block.timestamp);
         _burn(from, amount);
     }
 }
