@@ -113,8 +113,19 @@ class Custodian:
             loopback_origins_unsafely=loopback_origins_unsafely,
         )
         self._keys.begin(is_new=store.is_empty())
-        self.journal_name = replay(journal, store, keys, custodian=self.party.did, random=random)
+        replay(journal, store, keys, custodian=self.party.did, random=random)
         self._destroy_left_over()
+
+    @property
+    def journal_name(self) -> str:
+        """The name of the journal's last part, whichever process began it.
+
+        Raises `Unavailable` for another journal than the one in use, and for none.
+        """
+        name = self._journal.name()
+        if name is None:
+            raise Unavailable("expected the journal that was in use, found none")
+        return name
 
     def issue_key(self, grant_id: str, token: str) -> str:
         """Give the signed one-time key for a grant to come (`CustodianKey`).

@@ -53,7 +53,6 @@ class OpenCustodian:
     custodian: Custodian
     store: SqlCustodianStore
     keys: FileKeyFolder
-    journal: FileTombstoneJournal
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +126,17 @@ class CustodianFolder(ServedFolder):
         """
         store = SqlCustodianStore(self.database())
         try:
-            keys, journal = FileKeyFolder(self.path / KEY_FOLDER), self.journal()
+            keys = FileKeyFolder(self.path / KEY_FOLDER)
             custodian = Custodian(
                 origin=url,
                 signer=self.signer(),
                 store=store,
                 keys=keys,
-                journal=FileTombstoneJournal(journal),
+                journal=FileTombstoneJournal(self.journal()),
                 clock=clock or _now,
                 random=secrets.token_bytes,
             )
-            yield OpenCustodian(custodian, store, keys, FileTombstoneJournal(journal))
+            yield OpenCustodian(custodian, store, keys)
         finally:
             store.close()
 

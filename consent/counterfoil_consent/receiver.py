@@ -242,14 +242,12 @@ class Receiver:
         """
         now = self._clock()
         request_id = fresh_grant_id(self._random)
-        try:
-            # What we send must be what a strict wallet reads.
-            terms = Terms.from_json(self._terms(wish, request_id).to_json())
-            if reasons := terms.retention_reasons(now):
-                raise Refused(*reasons)
-        except CounterfoilError:
-            self._keys.forbid(request_id)
-            raise
+        # A key for this request alone: it is destroyed with the grant.
+        key = OpeningKey.generate(self._random)
+        # What we send must be what a strict wallet reads.
+        terms = Terms.from_json(self._terms(wish, key.public).to_json())
+        if reasons := terms.retention_reasons(now):
+            raise Refused(*reasons)
         element = terms.to_transaction_data()
         request = PresentationRequest(
             client_id=self.party.client_id,
@@ -280,6 +278,8 @@ class Receiver:
                 notice=wish.notice.text,
             )
         )
+        # The row first: another process that starts destroys each key that no row needs.
+        self._keys.create(request_id, lambda _: key.private_bytes())
         uri = f"{self._origin}/consent/requests/{request_id}"
         return Opened(
             request_id=request_id,
@@ -320,7 +320,7 @@ class Receiver:
             granted = check_grant(presentation, request.requested, now=now)
             if now >= request.requested.expires_at:
                 raise refuse("request-expired", "a live request", "an old one", "request")
-            kept = self._store.answer(request.request_id, granted)
+            kept = self._store.answer(request.request_id, granted, presentation)
         else:
             kept = self._grant(request.answered_by)
         if kept is None or kept.state.agreement.grant_digest != grant_digest_of(presentation):
@@ -942,7 +942,7 @@ class Receiver:
             random=self._random,
         )
 
-    def _terms(self, wish: Wish, request_id: GrantId) -> Terms:
+    def _terms(self, wish: Wish, sealing_key: SealingKey) -> Terms:
         digest = digest_of(wish.notice.text)
         grants = f"{self._origin}/consent/grants/{{grant_id}}"
         return Terms(
@@ -966,8 +966,7 @@ class Receiver:
             withdrawal_endpoint=f"{grants}/end",
             erasure_endpoint=f"{grants}/erasure-receipt",
             delivery_endpoint=f"{grants}/bundle",
-            # A key for this request alone: it is destroyed with the grant.
-            sealing_key=self._keys.create(request_id, self._random).public,
+            sealing_key=sealing_key,
         )
 
     def _request(self, request_id: str) -> OpenRequest:

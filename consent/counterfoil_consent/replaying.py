@@ -28,8 +28,8 @@ def replay(
     *,
     custodian: Did,
     random: Random,
-) -> str:
-    """Bring `store` and `keys` up to the journal and give the journal's name.
+) -> None:
+    """Bring `store` and `keys` up to the journal, which is begun where it is not there.
 
     Raises `Unavailable` for a journal that cannot be read, or is not whole.
     """
@@ -42,8 +42,7 @@ def replay(
             # First the rows: a crash before the journal is begun finds it missing again.
             asked = store.require_confirmations()
             _LOG.warning("the journal is not the one that was in use: %d grants to confirm", asked)
-        name = b64url(random(_NAME_BYTES))
-        journal.begin(name)
+        journal.begin(b64url(random(_NAME_BYTES)))
     if mark is None:
         # A custodian from before there was a journal has its tombstones beside its keys.
         buried = {tombstone.grant_id for tombstone in journal.since(None)}
@@ -52,7 +51,6 @@ def replay(
             if statement is not None and grant_id not in buried:
                 journal.append(Tombstone(grant_id, statement))
     store.set_journal_mark(journal.end_mark())
-    return name
 
 
 def _bury(tombstone: Tombstone, store: CustodianStore, keys: KeyFolder, custodian: Did) -> None:
