@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from counterfoil_consent import Active, Pause, send_pause, sign_pause
+from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.keys import MemorySigner
 
@@ -193,6 +195,35 @@ def test_a_pause_that_the_disk_took_in_part_is_not_said_to_hold(
 
     street.custodian.pause(grant_id, word(street, active, SUSPENDED, signer))
     assert street.custodian_keys.pause(grant_id) == SUSPENDED
+
+
+def test_a_read_that_a_pause_refuses_is_not_counted(street: Street) -> None:
+    active, signer = street.granted(max_reads=1)
+    grant_id = active.agreement.grant_id
+    street.custodian.pause(grant_id, word(street, active, SUSPENDED, signer))
+    assert refused(lambda: lease(street, lease_request(street, active))) == ["grant-suspended"]
+
+    street.custodian.pause(grant_id, word(street, active, RESUMED, signer))
+
+    assert lease(street, lease_request(street, active)).read == 1
+
+
+def test_a_pause_that_comes_while_a_read_is_counted_holds_it_back(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active, signer = street.granted()
+    count = street.custodian_store.count_read
+
+    def paused_meanwhile(
+        grant_id: GrantId, request_id: str, now: datetime, counted: int
+    ) -> int | None:
+        counted_now = count(grant_id, request_id, now, counted)
+        street.custodian.pause(grant_id, word(street, active, SUSPENDED, signer))
+        return counted_now
+
+    monkeypatch.setattr(street.custodian_store, "count_read", paused_meanwhile)
+
+    assert refused(lambda: lease(street, lease_request(street, active))) == ["grant-suspended"]
 
 
 def test_tells_the_receiver_also_while_the_custodian_is_away(street: Street) -> None:
