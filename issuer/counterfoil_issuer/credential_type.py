@@ -118,18 +118,16 @@ class Validity:
 
         The day in a claim counts whole. OpenID4VCI 1.0, section 15.4.1.
         """
-        days = self.days
-        if self.after is None:
-            begin = datetime.combine(now.astimezone(UTC).date(), _MIDNIGHT, UTC)
-        else:
-            begin, days = _day(str(values_at(claims, self.after)[0])[:10]), days + 1
-        return begin + timedelta(days)
+        if self.after is not None:
+            return _midnight_after(str(values_at(claims, self.after)[0])[:10], self.days)
+        begin = datetime.combine(now.astimezone(UTC).date(), _MIDNIGHT, UTC)
+        return begin + timedelta(self.days)
 
 
 # Credentials of one day mostly end on one day.
 @lru_cache(maxsize=64)
-def _day(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+def _midnight_after(day: str, days: int) -> datetime:
+    return datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,7 @@ def _sign(
     kind = desk.catalogue.types[issuance.type_name]
     has_status = kind.status is not StatusUse.NONE
     signer = desk.keys.ring().signer(issuance.issued_at)
+    issued_at = midnight(issuance.issued_at)
     list_number, indices = desk.statuses.allot(held, len(keys), random)
     url = desk.statuses.url(list_number)
     credentials: list[CredentialRecord] = []
@@ -297,7 +298,7 @@ def _sign(
             issuer=desk.issuer,
             signer=signer,
             holder=key,
-            issued_at=midnight(issuance.issued_at),
+            issued_at=issued_at,
             expires_at=issuance.expires_at,
             status=StatusReference(url, index) if has_status else None,
             concealed=kind.concealed,

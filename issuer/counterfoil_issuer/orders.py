@@ -5,7 +5,7 @@ import hmac
 from base64 import b32encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from typing import Final, NewType
 
 from counterfoil_credentials.encoding import JsonObject, canonical_json
@@ -123,7 +123,7 @@ def midnight(now: datetime) -> datetime:
 
     OpenID4VCI 1.0, section 15.4.1.
     """
-    return datetime.combine(now.astimezone(UTC).date(), time(), UTC)
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def receipt_claims(order: Order) -> JsonObject:

@@ -60,7 +60,10 @@ SPEND_NONCE: Final = Statement(upsert(SPENT_NONCES).on_conflict_do_nothing())
 
 # A token is for one dataset at least, so there is a row for every token.
 SESSION: Final = Statement(
-    select(TOKENS, *DATASETS.c)
+    select(
+        *(column for column in TOKENS.c if column is not TOKENS.c.token_hash),
+        *(column for column in DATASETS.c if column is not DATASETS.c.created_at),
+    )
     .join(TOKEN_DATASETS, TOKEN_DATASETS.c.token_hash == TOKENS.c.token_hash)
     .join(DATASETS, DATASETS.c.dataset_id == TOKEN_DATASETS.c.dataset_id)
     .where(TOKENS.c.token_hash == bindparam("token"))

@@ -311,7 +311,7 @@ class SqlHeld:
             return None
         row = rows[0]
         token = TokenRecord(
-            token_hash=SecretHash(row.token_hash),
+            token_hash=token_hash,
             offer_id=row.offer_id,
             client_id=row.client_id,
             dpop_jkt=row.dpop_jkt,
@@ -319,7 +319,7 @@ class SqlHeld:
             ended=bool(row.ended),
             expires_at=_instant(row.expires_at),
         )
-        return Session(token, tuple(_dataset(dataset) for dataset in rows))
+        return Session(token, tuple(map(_dataset, rows)))
 
     def spend_nonce(self, nonce_hash: SecretHash, expires_at: datetime) -> bool:
         ends_at = _seconds(expires_at)
