@@ -290,3 +290,14 @@ def points_of(action: BrandAction) -> Account:
             return it.token
         case ReleaseAward() | ExpirePoints():
             return action.token
+
+
+def customer_of(action: Action) -> Account | None:
+    """Give the customer whose wish an action is, by whose number of wishes it counts; or None."""
+    match action:
+        case SwapPoints(swap=it):
+            return it.holder
+        case RedeemPoints(redemption=it):
+            return it.holder
+        case _:
+            return None

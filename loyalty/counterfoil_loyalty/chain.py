@@ -43,6 +43,7 @@ from counterfoil_loyalty.actions import (
 from counterfoil_loyalty.chain_db import EmbeddedChain
 from counterfoil_loyalty.keccak import keccak256
 from counterfoil_loyalty.ledger import Block, Event, LedgerIdentity, Outcome, SignedTransaction
+from counterfoil_loyalty.local_ledger import LocalLedger
 from counterfoil_loyalty.refusals import refusal
 
 # The most that was measured, and a third more.
@@ -88,6 +89,10 @@ class ChainLedger:
         self._points: Any = web3.eth.contract(abi=points_parts["abi"])
         self._errors = _selectors(exchange_parts["abi"]) | _selectors(points_parts["abi"])
         self._tokens: set[str] = set()
+
+    @property
+    def relayer(self) -> Account:
+        return self._relayer
 
     def check(self, action: Action) -> None:
         with self._lock:
@@ -269,7 +274,7 @@ class ChainLedger:
         return {"from": _checksum(self._relayer)}
 
 
-class EmbeddedChainLedger(ChainLedger):
+class EmbeddedChainLedger(ChainLedger, LocalLedger):
     """The `EmbeddedLedger`: the chain lives in this process and in one file."""
 
     def __init__(self, chain: EmbeddedChain) -> None:

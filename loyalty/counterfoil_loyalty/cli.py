@@ -51,13 +51,14 @@ def open_app(folder: Path, stack: ExitStack, *, operator_key: str) -> "AsgiApp":
     import time
 
     from counterfoil_service.access import load_or_create_key
-    from counterfoil_service.sql import open_database
+    from counterfoil_service.sql import Database
 
     from counterfoil_loyalty.app import create_app
     from counterfoil_loyalty.chain import embedded_ledger
     from counterfoil_loyalty.relayer import Relayer, Ticker
     from counterfoil_loyalty.service import PointsService
-    from counterfoil_loyalty.sql_store import METADATA, SqlStore
+    from counterfoil_loyalty.sql_outbox import METADATA
+    from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore
 
     def clock() -> int:
         return int(time.time())
@@ -65,9 +66,9 @@ def open_app(folder: Path, stack: ExitStack, *, operator_key: str) -> "AsgiApp":
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ledger = embedded_ledger(folder / CHAIN, now=clock(), random=secrets.token_bytes)
     stack.callback(ledger.close)
-    engine = open_database(folder / DATABASE, METADATA)
-    stack.callback(engine.dispose)
-    store = SqlStore(engine)
+    database = Database.open(folder / DATABASE, METADATA, version=SCHEMA_VERSION)
+    stack.callback(database.close)
+    store = SqlStore(database)
     relayer = Relayer(ledger, store)
     relayer.start()
     voucher_secret = load_or_create_key(folder / VOUCHER_KEY).encode()

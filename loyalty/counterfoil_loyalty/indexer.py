@@ -8,41 +8,52 @@ the chain, and a history is a list of the chain's own events.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
-from counterfoil_credentials.errors import Misuse
+from counterfoil_credentials.errors import Misuse, Unavailable
 
 from counterfoil_loyalty.accounts import NOBODY, Account
 from counterfoil_loyalty.ledger import Block, Event, Ledger
 from counterfoil_loyalty.rates import Rate
 from counterfoil_loyalty.store import Brand, Corridor, Head, Movement, PointsStore, Projected
 
+_ROUNDS = 8
+"""How often a chain may go back while it is read, before the reader gives up for now."""
+
 
 class Indexer:
-    """Keeps the projection up with the ledger; resumes where it stopped."""
+    """Keeps the projection up with the ledger; resumes where it stopped.
+
+    Final blocks are read many at a time, those near the head one by one, each
+    known by its hash. When the chain has gone back, so does the projection, and
+    what came into the lost blocks waits in the outbox again.
+    """
 
     def __init__(self, ledger: Ledger, store: PointsStore) -> None:
         self._ledger = ledger
         self._store = store
 
     def require_known_past(self) -> None:
-        """Return only if the block that was last taken in is on the ledger.
+        """Return only if the last final block that was taken in is on the ledger.
 
         Raises `Misuse` otherwise: the ledger is an older copy, or went another
         way, and awards that were answered are not on it.
         """
-        head = self._store.head()
-        if head is None:
+        self._ledger.watch([brand.token for brand in self._store.brands()])
+        number = self._store.final()
+        known = self._store.block_id(number)
+        if known is None:
             return
         last = self._ledger.head()
-        if last < head.number:
+        if last < number:
             found = f"a chain that ends at block {last}"
-        elif self._ledger.block(head.number).block_id != head.block_id:
+        elif self._ledger.block_id(number) != known:
             found = "another block there"
         else:
             return
         text = (
-            f"expected the chain to hold block {head.number}, which the outbox has taken in, "
+            f"expected the chain to hold block {number}, which the outbox has taken in, "
             f"found {found}: put the chain and the outbox back from one and the same copy; to go "
             "on with this chain alone, move the outbox (points.sqlite3) away, and what only it "
             "knew is forgotten"
@@ -50,20 +61,60 @@ class Indexer:
         raise Misuse(text)
 
     def catch_up(self) -> None:
-        """Take in every block after the store's head.
+        """Take in every block after the store's head, from where both still agree.
 
-        Raises `Misuse` when the ledger's past is not the one that was taken in:
-        the embedded chain never reorganises, so this is another chain.
+        Raises `Misuse` when the ledger's past is not the one that was taken in
+        as final: then this is another chain. Raises `Unavailable` when the
+        ledger goes back faster than it is read.
         """
+        for _ in range(_ROUNDS):
+            self._go_back()
+            if self._go_on():
+                return
+        raise Unavailable("expected a chain that stands still while it is read, found it moving")
+
+    def _go_back(self) -> None:
+        """Undo the blocks that are no longer on the ledger."""
         head = self._store.head()
-        for number in range(0 if head is None else head.number + 1, self._ledger.head() + 1):
-            block = self._ledger.block(number)
-            if head is not None and block.parent_id != head.block_id:
-                text = f"expected block {number} to follow the one taken in, found another past"
-                raise Misuse(text)
-            projected = project(block)
-            self._store.record(projected)
-            head = projected.head
+        if head is None:
+            return
+        # Who is only behind shows the same blocks, and fewer of them.
+        number = min(head.number, self._ledger.head())
+        agreed = number
+        final = self._store.final()
+        while agreed > final and not self._agrees(agreed):
+            agreed -= 1
+        if agreed == number and (number > final or self._agrees(number)):
+            return
+        if agreed <= final and not self._agrees(final):
+            agreed = final - 1
+        self._store.roll_back(agreed)
+
+    def _agrees(self, number: int) -> bool:
+        known = self._store.block_id(number)
+        return known is None or known == self._ledger.block_id(number)
+
+    def _go_on(self) -> bool:
+        """Take in what is new; False when a block does not follow the one before it."""
+        final, last = self._ledger.final(), self._ledger.head()
+        head = self._store.head()
+        number = 0 if head is None else head.number + 1
+        while number <= last:
+            if number <= final:
+                blocks = self._ledger.final_blocks(number, final)
+            else:
+                blocks = [self._ledger.block(number)]
+            first = blocks[0]
+            follows = head is None or first.parent_id == head.block_id
+            if first.number == number and not follows:
+                return False
+            taken: list[Projected] = []
+            for block in blocks:
+                taken.append(replace(project(block), first=number))
+                number = block.number + 1
+            self._store.record(*taken, final=final)
+            head = taken[-1].head
+        return True
 
 
 def project(block: Block) -> Projected:

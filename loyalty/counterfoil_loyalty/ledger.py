@@ -8,11 +8,11 @@
 twin with the same rules, events and refusals. One test module runs on both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from counterfoil_credentials.errors import Reason
+from counterfoil_credentials.errors import Reason, Refused
 
 from counterfoil_loyalty.accounts import Account
 from counterfoil_loyalty.actions import Action
@@ -43,10 +43,14 @@ class SignedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a transaction. `reason` is None when it did what it says."""
+    """What became of a transaction. `reason` is None when it did what it says.
+
+    `block_id` says which block of that number it was, where there may be two.
+    """
 
     block: int
     reason: Reason | None
+    block_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +79,77 @@ class Block:
 
 
 class Ledger(Protocol):
-    """Where points live."""
+    """Where points live. `local_ledger.py` has what a ledger in this process need not think of."""
 
     @property
     def identity(self) -> LedgerIdentity: ...
+
+    @property
+    def relayer(self) -> Account:
+        """Give the account that sends: its transactions are numbered."""
+        ...
+
+    @property
+    def makes_exchange(self) -> bool:
+        """Tell whether this relayer's first transaction makes the exchange."""
+        ...
 
     def check(self, action: Action) -> None:
         """Return only if the action would succeed now; raises `Refused`. Nothing changes."""
         ...
 
+    def check_all(self, actions: Sequence[Action]) -> Sequence[Refused | None]:
+        """Give what `check` would raise for each, or None."""
+        ...
+
     def sign(self, action: Action, sequence: int) -> SignedTransaction: ...
+
+    def raised(self, transaction: SignedTransaction) -> SignedTransaction | None:
+        """Give the same at a higher fee, under the same number; None above the highest fee."""
+        ...
+
+    def cancelled(self, transaction: SignedTransaction) -> SignedTransaction:
+        """Give what takes the transaction's number and does nothing, at a higher fee."""
+        ...
+
+    def renumbered(self, transaction: SignedTransaction, sequence: int) -> SignedTransaction:
+        """Give the same under another number."""
+        ...
 
     def send(self, transaction: SignedTransaction) -> None:
         """Hand over a transaction; one that is known already is no error."""
+        ...
+
+    def send_all(self, transactions: Sequence[SignedTransaction]) -> None:
+        """Hand over transactions in their sequence."""
         ...
 
     def outcome(self, transaction: SignedTransaction) -> Outcome | None:
         """Give what became of it; None while nothing has."""
         ...
 
+    def outcomes(self, transactions: Sequence[SignedTransaction]) -> Sequence[Outcome | None]:
+        """Give what became of each; see `outcome`."""
+        ...
+
     def sequence(self) -> int:
         """Give the number of the relayer's transactions that are in blocks."""
         ...
 
+    def final_sequence(self) -> int:
+        """Give the number of the relayer's transactions that are in final blocks."""
+        ...
+
     def head(self) -> int:
         """Give the newest block's number."""
+        ...
+
+    def final(self) -> int:
+        """Give the number of the newest block that nothing can replace any more; -1 without one."""
+        ...
+
+    def block_id(self, number: int) -> str | None:
+        """Give which block stands at `number` now; None above the head."""
         ...
 
     def time(self) -> int:
@@ -108,6 +158,18 @@ class Ledger(Protocol):
 
     def block(self, number: int) -> Block:
         """Give one block up to the head."""
+        ...
+
+    def final_blocks(self, first: int, last: int) -> Sequence[Block]:
+        """Give blocks from `first` on, none above `last`, which must be final.
+
+        Blocks without events may be left out, but the last one given says how
+        far it went: it may be less far than asked.
+        """
+        ...
+
+    def watch(self, contracts: Collection[Account]) -> None:
+        """Say which contracts of ours are known already, so that their events are read."""
         ...
 
     def balance(self, token: Account, account: Account) -> int:
@@ -119,6 +181,7 @@ class Ledger(Protocol):
         ...
 
 
+@runtime_checkable
 class BlockMaker(Protocol):
     """A ledger that makes its own blocks when told the time."""
 

@@ -36,6 +36,7 @@ from counterfoil_loyalty.actions import (
 )
 from counterfoil_loyalty.keccak import keccak256
 from counterfoil_loyalty.ledger import Block, Event, LedgerIdentity, Outcome, SignedTransaction
+from counterfoil_loyalty.local_ledger import LocalLedger
 from counterfoil_loyalty.memory_points import Log, MemoryPoints, require, require_signed
 from counterfoil_loyalty.rates import Rate, makes_value
 from counterfoil_loyalty.refusals import refusal
@@ -51,7 +52,7 @@ class _State:
         self.points: dict[Account, MemoryPoints] = {}
 
 
-class MemoryLedger:
+class MemoryLedger(LocalLedger):
     """An `EmbeddedLedger` without a chain. `random` gives the relayer's key and the chain's id."""
 
     def __init__(self, *, now: int, random: Callable[[int], bytes]) -> None:

@@ -1,47 +1,54 @@
 """The points service's store in SQL: see store.py for what each method promises.
 
-Amounts are texts: a contract counts to 2**256, an SQL integer to 2**63.
+Amounts are texts: a contract counts to 2**256, an SQL integer to 2**63. What
+came with a block carries its number, and goes when the block goes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from counterfoil_credentials.errors import Reason
-from counterfoil_service.sql import reading, transaction
+from counterfoil_service.sql import Database
+from counterfoil_service.statements import Connection, Statement, Value
 from sqlalchemy import (
+    BigInteger,
     Column,
-    Connection,
-    Engine,
+    ColumnElement,
     Index,
     Integer,
-    LargeBinary,
-    MetaData,
-    Row,
     String,
     Table,
-    func,
+    bindparam,
+    delete,
     insert,
     select,
     update,
 )
 
+from counterfoil_loyalty import sql_outbox
 from counterfoil_loyalty.accounts import NOBODY, Account
 from counterfoil_loyalty.ledger import LedgerIdentity, Outcome, SignedTransaction
 from counterfoil_loyalty.rates import Rate
+from counterfoil_loyalty.sql_outbox import METADATA
 from counterfoil_loyalty.store import (
     Brand,
     Corridor,
     Head,
     Movement,
+    Order,
     Placed,
+    PointsStore,
     Projected,
+    is_taken_in,
+    newest,
+    newest_final,
     require_next,
+    require_not_final,
     require_same_ledger,
     sums,
     whole_blocks,
 )
 
-METADATA = MetaData()
+SCHEMA_VERSION: Final = 2
 
 _IDENTITY = Table(
     "ledger_identity",
@@ -50,44 +57,35 @@ _IDENTITY = Table(
     Column("genesis", String, nullable=False),
     Column("exchange", String, nullable=False),
 )
-_OUTBOX = Table(
-    "outbox",
+# From the newest final block to the head.
+_BLOCKS = Table(
+    "blocks",
     METADATA,
-    Column("key", String, primary_key=True),
-    Column("fingerprint", LargeBinary, nullable=False),
-    Column("sequence", Integer, nullable=False, unique=True),
-    Column("transaction_id", String, nullable=False),
-    Column("raw", LargeBinary, nullable=False),
-    Column("block", Integer),  # null until a block says what became of it
-    Column("code", String),
-    Column("expected", String),
-    Column("found", String),
-)
-Index("outbox_waiting", _OUTBOX.c.sequence, sqlite_where=_OUTBOX.c.block.is_(None))
-_HEAD = Table(
-    "head",
-    METADATA,
-    Column("number", Integer, nullable=False),
+    Column("block", Integer, primary_key=True),
     Column("block_id", String, nullable=False),
 )
+_FINAL = Table("final_block", METADATA, Column("number", Integer, nullable=False))
 _BRANDS = Table(
     "brands",
     METADATA,
     Column("token", String, primary_key=True),
+    Column("block", Integer, nullable=False),
     Column("brand", String, nullable=False, unique=True),
     Column("name", String, nullable=False),
     Column("symbol", String, nullable=False),
     Column("issuer", String, nullable=False),
     Column("price", String, nullable=False),
 )
+# Every version, so that the one before is there when its block goes.
 _CORRIDORS = Table(
     "corridors",
     METADATA,
     Column("token_in", String, primary_key=True),
     Column("token_out", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("block", Integer, nullable=False),
     Column("numerator", String, nullable=False),
     Column("denominator", String, nullable=False),
-    Column("version", String, nullable=False),
     Column("ends_at", String, nullable=False),
 )
 _MOVEMENTS = Table(
@@ -96,7 +94,7 @@ _MOVEMENTS = Table(
     Column("block", Integer, primary_key=True),
     # Not "index": a row has a method of that name.
     Column("place", Integer, primary_key=True),
-    Column("at", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
     Column("transaction_id", String, nullable=False, index=True),
     Column("token", String, nullable=False),
     Column("account", String, nullable=False),
@@ -117,90 +115,122 @@ _BALANCES = Table(
 )
 
 
-class SqlStore:
-    """A `PointsStore` in one database; see `counterfoil_service.sql`."""
+# What a block brings, and what goes with it.
+_OF_BLOCKS: Final = (_BLOCKS, _BRANDS, _CORRIDORS, _MOVEMENTS)
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+_KNOWN: Final = Statement(select(_IDENTITY))
+_BIND: Final = Statement(insert(_IDENTITY))
+_HEAD: Final = Statement(select(_BLOCKS).order_by(_BLOCKS.c.block.desc()).limit(1))
+_AT: Final = Statement(select(_BLOCKS.c.block_id).where(_BLOCKS.c.block == bindparam("number")))
+_ADD_BLOCK: Final = Statement(insert(_BLOCKS))
+_DROP_BLOCKS: Final = Statement(delete(_BLOCKS).where(_BLOCKS.c.block < bindparam("number")))
+_FINAL_NOW: Final = Statement(select(_FINAL.c.number))
+_BEGIN_FINAL: Final = Statement(insert(_FINAL))
+_SET_FINAL: Final = Statement(update(_FINAL).values(number=bindparam("to")))
+_ADD_BRAND: Final = Statement(insert(_BRANDS))
+_ADD_CORRIDOR: Final = Statement(insert(_CORRIDORS))
+_ADD_MOVEMENT: Final = Statement(insert(_MOVEMENTS))
+_HELD: Final = Statement(
+    select(_BALANCES.c.units).where(
+        (_BALANCES.c.account == bindparam("whose")) & (_BALANCES.c.token == bindparam("what"))
+    )
+)
+_HOLD: Final = Statement(insert(_BALANCES))
+_CHANGE: Final = Statement(
+    update(_BALANCES)
+    .where((_BALANCES.c.account == bindparam("whose")) & (_BALANCES.c.token == bindparam("what")))
+    .values(units=bindparam("total"))
+)
+_ABOVE: Final = Statement(select(_MOVEMENTS).where(_MOVEMENTS.c.block > bindparam("number")))
+_UNDO: Final = tuple(
+    Statement(delete(table).where(table.c.block > bindparam("number"))) for table in _OF_BLOCKS
+)
+
+
+class SqlStore(PointsStore):
+    """A `PointsStore` in one database, SQLite or PostgreSQL; see `counterfoil_service.sql`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def bind(self, identity: LedgerIdentity) -> None:
-        with transaction(self._engine) as connection:
-            row = connection.execute(select(_IDENTITY)).one_or_none()
+        with self._database.transaction() as connection:
+            row = connection.row(_KNOWN)
             if row is None:
-                connection.execute(
-                    insert(_IDENTITY).values(
-                        chain_id=str(identity.chain_id),
-                        genesis=identity.genesis,
-                        exchange=identity.exchange,
-                    )
+                connection.change(
+                    _BIND,
+                    chain_id=str(identity.chain_id),
+                    genesis=identity.genesis,
+                    exchange=identity.exchange,
                 )
             else:
                 known = LedgerIdentity(int(row.chain_id), row.genesis, Account(row.exchange))
                 require_same_ledger(known, identity)
 
-    def place(
-        self, key: str, fingerprint: bytes, sign: Callable[[int], SignedTransaction], *, floor: int
-    ) -> Placed:
-        with transaction(self._engine) as connection:
-            known = _placed(connection, key)
-            if known is not None:
-                return known
-            last = connection.scalar(select(func.max(_OUTBOX.c.sequence)))
-            signed = sign(floor if last is None else max(floor, last + 1))
-            connection.execute(
-                insert(_OUTBOX).values(
-                    key=key,
-                    fingerprint=fingerprint,
-                    sequence=signed.sequence,
-                    transaction_id=signed.transaction_id,
-                    raw=signed.raw,
-                )
-            )
-            return Placed(key, fingerprint, signed)
+    def place(self, orders: Sequence[Order], *, relayer: Account, floor: int) -> Sequence[Placed]:
+        with self._database.transaction() as connection:
+            return [sql_outbox.place(connection, order, relayer, floor) for order in orders]
 
     def placed(self, key: str) -> Placed | None:
-        with reading(self._engine) as connection:
-            return _placed(connection, key)
+        with self._database.reading() as connection:
+            return sql_outbox.placed(connection, key)
 
-    def waiting(self) -> Sequence[Placed]:
-        rows = select(_OUTBOX).where(_OUTBOX.c.block.is_(None)).order_by(_OUTBOX.c.sequence)
-        with reading(self._engine) as connection:
-            return [_entry(row) for row in connection.execute(rows)]
+    def waiting(self, relayer: Account) -> Sequence[Placed]:
+        with self._database.reading() as connection:
+            return sql_outbox.waiting(connection, relayer)
 
-    def close(self, outcomes: Mapping[str, Outcome]) -> None:
-        with transaction(self._engine) as connection:
-            for key, outcome in outcomes.items():
-                reason = outcome.reason
-                why = {
-                    "code": reason.code if reason else None,
-                    "expected": reason.expected if reason else None,
-                    "found": reason.found if reason else None,
-                }
-                entry = update(_OUTBOX).where(_OUTBOX.c.key == key)
-                connection.execute(entry.values(block=outcome.block, **why))
+    def attempt(self, key: str, transaction: SignedTransaction) -> None:
+        with self._database.transaction() as connection:
+            sql_outbox.attempt(connection, key, transaction)
+
+    def renumber(
+        self, key: str, sign: Callable[[int], SignedTransaction], *, relayer: Account, floor: int
+    ) -> None:
+        with self._database.transaction() as connection:
+            known = sql_outbox.placed(connection, key)
+            if known is not None:
+                order = Order(key, known.fingerprint, sign)
+                sql_outbox.renumber(connection, order, relayer, floor)
+
+    def close(self, outcomes: Mapping[str, tuple[SignedTransaction, Outcome]]) -> None:
+        with self._database.transaction() as connection:
+            head, final = _head(connection), _final(connection)
+            for key, (transaction, outcome) in outcomes.items():
+                known = connection.value(_AT, number=outcome.block)
+                if is_taken_in(outcome, head, final, known):
+                    sql_outbox.close(connection, key, transaction, outcome)
 
     def head(self) -> Head | None:
-        with reading(self._engine) as connection:
+        with self._database.reading() as connection:
             return _head(connection)
 
-    def record(self, projected: Projected) -> None:
-        with transaction(self._engine) as connection:
-            known = _head(connection)
-            require_next(known, projected.head)
-            values = {"number": projected.head.number, "block_id": projected.head.block_id}
-            connection.execute((insert if known is None else update)(_HEAD).values(**values))
-            for brand in projected.brands:
-                connection.execute(insert(_BRANDS).values(**_brand_columns(brand)))
-            for corridor in projected.corridors:
-                _replace_corridor(connection, corridor)
-            for movement in projected.movements:
-                connection.execute(insert(_MOVEMENTS).values(**_movement_columns(movement)))
-                _add(connection, movement.account, movement.token, movement.units)
-            for token, units in sums(projected.movements).items():
-                _add(connection, NOBODY, token, units)
+    def final(self) -> int:
+        with self._database.reading() as connection:
+            return _final(connection)
+
+    def block_id(self, number: int) -> str | None:
+        with self._database.reading() as connection:
+            known: str | None = connection.value(_AT, number=number)
+            return known
+
+    def record(self, *blocks: Projected, final: int | None = None) -> None:
+        with self._database.transaction() as connection:
+            for block in blocks:
+                require_next(_head(connection), block)
+                _record(connection, block)
+            _move_final(connection, newest_final(blocks, final))
+
+    def roll_back(self, number: int) -> None:
+        with self._database.transaction() as connection:
+            require_not_final(number, _final(connection))
+            gone = [_movement(row, -1) for row in connection.rows(_ABOVE, number=number)]
+            _add_up(connection, gone, -1)
+            for statement in _UNDO:
+                connection.change(statement, number=number)
+            sql_outbox.reopen(connection, number)
 
     def brands(self) -> Sequence[Brand]:
-        with reading(self._engine) as connection:
+        with self._database.reading() as connection:
             return [
                 Brand(
                     row.brand,
@@ -210,12 +240,12 @@ class SqlStore:
                     Account(row.issuer),
                     int(row.price),
                 )
-                for row in connection.execute(select(_BRANDS).order_by(_BRANDS.c.brand))
+                for row in connection.rows(select(_BRANDS).order_by(_BRANDS.c.brand))
             ]
 
     def corridors(self) -> Sequence[Corridor]:
-        with reading(self._engine) as connection:
-            return [
+        with self._database.reading() as connection:
+            return newest(
                 Corridor(
                     Account(row.token_in),
                     Account(row.token_out),
@@ -223,13 +253,13 @@ class SqlStore:
                     int(row.version),
                     int(row.ends_at),
                 )
-                for row in connection.execute(select(_CORRIDORS))
-            ]
+                for row in connection.rows(select(_CORRIDORS))
+            )
 
     def balances(self, account: Account) -> Mapping[Account, int]:
         rows = select(_BALANCES).where(_BALANCES.c.account == account)
-        with reading(self._engine) as connection:
-            return {Account(row.token): int(row.units) for row in connection.execute(rows)}
+        with self._database.reading() as connection:
+            return {Account(row.token): int(row.units) for row in connection.rows(rows)}
 
     def supplies(self) -> Mapping[Account, int]:
         return self.balances(NOBODY)
@@ -237,74 +267,81 @@ class SqlStore:
     def history(self, account: Account, *, after: int, limit: int) -> Sequence[Movement]:
         mine = (_MOVEMENTS.c.account == account) & (_MOVEMENTS.c.block > after)
         rows = select(_MOVEMENTS).where(mine).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
-        with reading(self._engine) as connection:
-            found = [_movement(row) for row in connection.execute(rows.limit(limit + 1))]
+        with self._database.reading() as connection:
+            final = _final(connection)
+            found = [_movement(row, final) for row in connection.rows(rows.limit(limit + 1))]
             if len(found) <= limit:
                 return found
             # The last block may go on behind the limit.
             last = found[limit - 1].block
-            whole = rows.where(_MOVEMENTS.c.block <= last)
-            return whole_blocks([_movement(row) for row in connection.execute(whole)], limit)
+            whole = connection.rows(rows.where(_MOVEMENTS.c.block <= last))
+            return whole_blocks([_movement(row, final) for row in whole], limit)
 
     def movements(self, transaction_id: str) -> Sequence[Movement]:
-        rows = select(_MOVEMENTS).where(_MOVEMENTS.c.transaction_id == transaction_id)
-        with reading(self._engine) as connection:
-            ordered = rows.order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
-            return [_movement(row) for row in connection.execute(ordered)]
+        return self._moved(_MOVEMENTS.c.transaction_id == transaction_id)
 
     def moved_for(self, kind: str, reference: str) -> Sequence[Movement]:
-        named = (_MOVEMENTS.c.reference == reference) & (_MOVEMENTS.c.kind == kind)
-        rows = select(_MOVEMENTS).where(named).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
-        with reading(self._engine) as connection:
-            return [_movement(row) for row in connection.execute(rows)]
+        return self._moved((_MOVEMENTS.c.reference == reference) & (_MOVEMENTS.c.kind == kind))
 
-
-def _placed(connection: Connection, key: str) -> Placed | None:
-    row = connection.execute(select(_OUTBOX).where(_OUTBOX.c.key == key)).one_or_none()
-    return None if row is None else _entry(row)
-
-
-def _entry(row: Row[Any]) -> Placed:
-    signed = SignedTransaction(row.transaction_id, row.sequence, row.raw)
-    if row.block is None:
-        return Placed(row.key, row.fingerprint, signed)
-    reason = None if row.code is None else Reason(row.code, row.expected, row.found, "ledger")
-    return Placed(row.key, row.fingerprint, signed, Outcome(row.block, reason))
+    def _moved(self, which: ColumnElement[bool]) -> Sequence[Movement]:
+        rows = select(_MOVEMENTS).where(which).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
+        with self._database.reading() as connection:
+            final = _final(connection)
+            return [_movement(row, final) for row in connection.rows(rows)]
 
 
 def _head(connection: Connection) -> Head | None:
-    row = connection.execute(select(_HEAD)).one_or_none()
-    return None if row is None else Head(row.number, row.block_id)
+    row = connection.row(_HEAD)
+    return None if row is None else Head(row.block, row.block_id)
+
+
+def _final(connection: Connection) -> int:
+    known: int | None = connection.value(_FINAL_NOW)
+    return -1 if known is None else known
+
+
+def _move_final(connection: Connection, number: int) -> None:
+    known: int | None = connection.value(_FINAL_NOW)
+    if known is None:
+        connection.change(_BEGIN_FINAL, number=number)
+    elif number > known:
+        connection.change(_SET_FINAL, to=number)
+        # Blocks that were skipped for having nothing of ours left no row of their own.
+        connection.change(_DROP_BLOCKS, number=number)
+
+
+def _record(connection: Connection, block: Projected) -> None:
+    connection.change(_ADD_BLOCK, block=block.head.number, block_id=block.head.block_id)
+    for brand in block.brands:
+        connection.change(_ADD_BRAND, **_brand_columns(brand), block=block.head.number)
+    for corridor in block.corridors:
+        connection.change(_ADD_CORRIDOR, **_corridor_columns(corridor), block=block.head.number)
+    for movement in block.movements:
+        connection.change(_ADD_MOVEMENT, **_movement_columns(movement))
+    _add_up(connection, block.movements, 1)
+
+
+def _add_up(connection: Connection, movements: Iterable[Movement], sign: int) -> None:
+    """Add what moved to the balances, once for each; the supply is the balance of nobody."""
+    moved: dict[tuple[Account, Account], int] = {}
+    listed = list(movements)
+    for it in listed:
+        moved[it.account, it.token] = moved.get((it.account, it.token), 0) + it.units
+    for token, units in sums(listed).items():
+        moved[NOBODY, token] = units
+    for (account, token), units in moved.items():
+        _add(connection, account, token, sign * units)
 
 
 def _add(connection: Connection, account: Account, token: Account, units: int) -> None:
-    here = (_BALANCES.c.account == account) & (_BALANCES.c.token == token)
-    known = connection.scalar(select(_BALANCES.c.units).where(here))
+    known = connection.value(_HELD, whose=account, what=token)
     if known is None:
-        row = {"account": account, "token": token, "units": str(units)}
-        connection.execute(insert(_BALANCES).values(**row))
+        connection.change(_HOLD, account=account, token=token, units=str(units))
     else:
-        total = str(int(known) + units)
-        connection.execute(update(_BALANCES).where(here).values(units=total))
+        connection.change(_CHANGE, whose=account, what=token, total=str(int(known) + units))
 
 
-def _replace_corridor(connection: Connection, corridor: Corridor) -> None:
-    here = (_CORRIDORS.c.token_in == corridor.token_in) & (
-        _CORRIDORS.c.token_out == corridor.token_out
-    )
-    values = {
-        "numerator": str(corridor.rate.numerator),
-        "denominator": str(corridor.rate.denominator),
-        "version": str(corridor.version),
-        "ends_at": str(corridor.ends_at),
-    }
-    changed = connection.execute(update(_CORRIDORS).where(here).values(**values))
-    if changed.rowcount == 0:
-        pair = {"token_in": corridor.token_in, "token_out": corridor.token_out}
-        connection.execute(insert(_CORRIDORS).values(**pair, **values))
-
-
-def _brand_columns(brand: Brand) -> dict[str, str]:
+def _brand_columns(brand: Brand) -> dict[str, Value]:
     return {
         "token": brand.token,
         "brand": brand.brand,
@@ -315,7 +352,18 @@ def _brand_columns(brand: Brand) -> dict[str, str]:
     }
 
 
-def _movement_columns(movement: Movement) -> dict[str, object]:
+def _corridor_columns(corridor: Corridor) -> dict[str, Value]:
+    return {
+        "token_in": corridor.token_in,
+        "token_out": corridor.token_out,
+        "version": str(corridor.version),
+        "numerator": str(corridor.rate.numerator),
+        "denominator": str(corridor.rate.denominator),
+        "ends_at": str(corridor.ends_at),
+    }
+
+
+def _movement_columns(movement: Movement) -> dict[str, Value]:
     other = movement.other_units
     return {
         "block": movement.block,
@@ -332,7 +380,7 @@ def _movement_columns(movement: Movement) -> dict[str, object]:
     }
 
 
-def _movement(row: Row[Any]) -> Movement:
+def _movement(row: Any, final: int) -> Movement:  # noqa: ANN401  # a row has the columns' names
     return Movement(
         block=row.block,
         index=row.place,
@@ -345,4 +393,5 @@ def _movement(row: Row[Any]) -> Movement:
         reference=row.reference,
         other_token=None if row.other_token is None else Account(row.other_token),
         other_units=None if row.other_units is None else int(row.other_units),
+        is_final=row.block <= final,
     )

@@ -17,15 +17,43 @@ from counterfoil_loyalty.accounts import Account
 from counterfoil_loyalty.ledger import LedgerIdentity, Outcome, SignedTransaction
 from counterfoil_loyalty.rates import Rate
 
+CANCELLED = "cancelled"
+"""The code of an outcome: the transaction was given up, and did nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Something to be placed in the outbox: `sign` makes its transaction for a number."""
+
+    key: str
+    fingerprint: bytes
+    sign: Callable[[int], SignedTransaction]
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One entry of the outbox. `outcome` is None until a block says what became of it."""
+    """One entry of the outbox. `outcome` is None until a block says what became of it.
+
+    `transaction` is the one that is in a block, or else the newest that was
+    signed; `earlier` are those under the same number that it was to replace.
+    """
 
     key: str
     fingerprint: bytes
     transaction: SignedTransaction
     outcome: Outcome | None = None
+    earlier: tuple[SignedTransaction, ...] = ()
+
+    @property
+    def attempts(self) -> tuple[SignedTransaction, ...]:
+        """Give every transaction that may be in a block for this entry, oldest first."""
+        return (*self.earlier, self.transaction)
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Tell whether it was given up before it did anything, so that it may be placed again."""
+        reason = None if self.outcome is None else self.outcome.reason
+        return reason is not None and reason.code == CANCELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +87,8 @@ class Movement:
     `reference` the 64 hex digits of the ref, intent or redemption id behind it, ""
     for what has none (a transfer, an expiry, a claim of what a root awards).
     `units` is below zero for points that left. For an exchange, `other_token`
-    and `other_units` are the other side. `at` is in unix seconds.
+    and `other_units` are the other side. `at` is in unix seconds. One that is
+    not final may still be undone by the chain.
     """
 
     block: int
@@ -73,6 +102,7 @@ class Movement:
     reference: str
     other_token: Account | None = None
     other_units: int | None = None
+    is_final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +115,17 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """What one block adds to the projection."""
+    """What one block adds to the projection.
+
+    `first` is the number of the first block that it stands for, when those
+    before it had nothing of ours; None when it stands for itself alone.
+    """
 
     head: Head
     brands: tuple[Brand, ...] = ()
     corridors: tuple[Corridor, ...] = ()
     movements: tuple[Movement, ...] = ()
+    first: int | None = None
 
 
 class PointsStore(Protocol):
@@ -103,29 +138,57 @@ class PointsStore(Protocol):
         """
         ...
 
-    def place(
-        self, key: str, fingerprint: bytes, sign: Callable[[int], SignedTransaction], *, floor: int
-    ) -> Placed:
-        """Give the entry under `key`, made by signing with the next sequence when it is missing.
+    def place(self, orders: Sequence[Order], *, relayer: Account, floor: int) -> Sequence[Placed]:
+        """Give the entry under each order's key, made by signing when it is missing.
 
-        The sequence is at least `floor`. The entry is on disk before this returns.
+        Each new one is signed under the relayer's next number, which is at least
+        `floor`; so is one whose transaction was cancelled. The number is taken and
+        the transaction is on disk before this returns, both or neither.
         """
         ...
 
     def placed(self, key: str) -> Placed | None: ...
 
-    def waiting(self) -> Sequence[Placed]:
-        """Give the entries without an outcome, in their sequence."""
+    def waiting(self, relayer: Account) -> Sequence[Placed]:
+        """Give the relayer's entries without an outcome, in their sequence."""
         ...
 
-    def close(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Record what became of entries, by key."""
+    def attempt(self, key: str, transaction: SignedTransaction) -> None:
+        """Keep another transaction under the same number for an entry without an outcome."""
+        ...
+
+    def renumber(
+        self, key: str, sign: Callable[[int], SignedTransaction], *, relayer: Account, floor: int
+    ) -> None:
+        """Give an entry without an outcome the relayer's next number; its old one is lost."""
+        ...
+
+    def close(self, outcomes: Mapping[str, tuple[SignedTransaction, Outcome]]) -> None:
+        """Record which transaction of an entry came into a block and what became of it, by key.
+
+        Nothing is recorded that stands in a block which `record` has not taken in.
+        """
         ...
 
     def head(self) -> Head | None: ...
 
-    def record(self, projected: Projected) -> None:
-        """Take in the block after the head."""
+    def final(self) -> int:
+        """Give the number of the newest block taken in that nothing can undo; -1 without one."""
+        ...
+
+    def block_id(self, number: int) -> str | None:
+        """Give which block was taken in, for numbers from `final` to the head."""
+        ...
+
+    def record(self, *blocks: Projected, final: int | None = None) -> None:
+        """Take in the blocks after the head; those up to `final` (None: all) stay for good."""
+        ...
+
+    def roll_back(self, number: int) -> None:
+        """Undo every block above `number`; what came into one of them waits again.
+
+        Raises `Misuse` for a block that was final.
+        """
         ...
 
     def brands(self) -> Sequence[Brand]: ...
@@ -160,11 +223,10 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = RLock()
         self._identity: LedgerIdentity | None = None
-        self._placed: dict[str, Placed] = {}
-        self._head: Head | None = None
-        self._brands: dict[Account, Brand] = {}
-        self._corridors: dict[tuple[Account, Account], Corridor] = {}
-        self._movements: list[Movement] = []
+        self._placed: dict[str, tuple[Account, Placed]] = {}
+        self._next: dict[Account, int] = {}
+        self._blocks: list[Projected] = []
+        self._final = -1
 
     def bind(self, identity: LedgerIdentity) -> None:
         with self._lock:
@@ -172,44 +234,106 @@ class MemoryStore:
                 self._identity = identity
             require_same_ledger(self._identity, identity)
 
-    def place(
-        self, key: str, fingerprint: bytes, sign: Callable[[int], SignedTransaction], *, floor: int
-    ) -> Placed:
+    def place(self, orders: Sequence[Order], *, relayer: Account, floor: int) -> Sequence[Placed]:
         with self._lock:
-            if key not in self._placed:
-                used = [entry.transaction.sequence for entry in self._placed.values()]
-                self._placed[key] = Placed(key, fingerprint, sign(max([floor - 1, *used]) + 1))
-            return self._placed[key]
+            return [self._place(order, relayer, floor) for order in orders]
 
     def placed(self, key: str) -> Placed | None:
-        return self._placed.get(key)
-
-    def waiting(self) -> Sequence[Placed]:
         with self._lock:
-            open_entries = [entry for entry in self._placed.values() if entry.outcome is None]
-            return sorted(open_entries, key=lambda entry: entry.transaction.sequence)
+            return self._placed[key][1] if key in self._placed else None
 
-    def close(self, outcomes: Mapping[str, Outcome]) -> None:
+    def waiting(self, relayer: Account) -> Sequence[Placed]:
         with self._lock:
-            for key, outcome in outcomes.items():
-                self._placed[key] = replace(self._placed[key], outcome=outcome)
+            mine = [it for whose, it in self._placed.values() if whose == relayer]
+        waiting = [entry for entry in mine if entry.outcome is None]
+        return sorted(waiting, key=lambda entry: entry.transaction.sequence)
+
+    def attempt(self, key: str, transaction: SignedTransaction) -> None:
+        with self._lock:
+            whose, entry = self._placed[key]
+            if entry.outcome is None:
+                require_same_number(entry, transaction)
+                more = replace(entry, transaction=transaction, earlier=entry.attempts)
+                self._placed[key] = (whose, more)
+
+    def renumber(
+        self, key: str, sign: Callable[[int], SignedTransaction], *, relayer: Account, floor: int
+    ) -> None:
+        with self._lock:
+            entry = self._placed[key][1]
+            if entry.outcome is None:
+                transaction = self._sign(sign, relayer, floor)
+                self._placed[key] = (relayer, Placed(key, entry.fingerprint, transaction))
+
+    def close(self, outcomes: Mapping[str, tuple[SignedTransaction, Outcome]]) -> None:
+        with self._lock:
+            head = self.head()
+            for key, (transaction, outcome) in outcomes.items():
+                known = self.block_id(outcome.block)
+                if is_taken_in(outcome, head, self._final, known):
+                    whose, entry = self._placed[key]
+                    done = Placed(key, entry.fingerprint, transaction, outcome)
+                    rest = tuple(it for it in entry.attempts if it != transaction)
+                    self._placed[key] = (whose, replace(done, earlier=rest))
 
     def head(self) -> Head | None:
-        return self._head
+        return self._blocks[-1].head if self._blocks else None
 
-    def record(self, projected: Projected) -> None:
+    def final(self) -> int:
+        return self._final
+
+    def block_id(self, number: int) -> str | None:
         with self._lock:
-            require_next(self._head, projected.head)
-            self._head = projected.head
-            self._brands |= {brand.token: brand for brand in projected.brands}
-            self._corridors |= {(it.token_in, it.token_out): it for it in projected.corridors}
-            self._movements += projected.movements
+            found = (it.head.block_id for it in self._blocks if it.head.number == number)
+            return next(found, None)
+
+    def record(self, *blocks: Projected, final: int | None = None) -> None:
+        with self._lock:
+            for block in blocks:
+                require_next(self.head(), block)
+                self._blocks.append(block)
+            self._final = max(self._final, newest_final(blocks, final))
+
+    def roll_back(self, number: int) -> None:
+        with self._lock:
+            require_not_final(number, self._final)
+            self._blocks = [it for it in self._blocks if it.head.number <= number]
+            for key, (whose, entry) in self._placed.items():
+                if entry.outcome is not None and entry.outcome.block > number:
+                    self._placed[key] = (whose, replace(entry, outcome=None))
+
+    def _place(self, order: Order, relayer: Account, floor: int) -> Placed:
+        known = self.placed(order.key)
+        if known is None or known.was_cancelled:
+            transaction = self._sign(order.sign, relayer, floor)
+            known = Placed(order.key, order.fingerprint, transaction)
+            self._placed[order.key] = (relayer, known)
+        return known
+
+    def _sign(
+        self, sign: Callable[[int], SignedTransaction], relayer: Account, floor: int
+    ) -> SignedTransaction:
+        sequence = max(floor, self._next.get(relayer, 0))
+        transaction = sign(sequence)
+        self._next[relayer] = sequence + 1
+        return transaction
+
+    @property
+    def _movements(self) -> list[Movement]:
+        with self._lock:
+            return [
+                replace(it, is_final=it.block <= self._final)
+                for block in self._blocks
+                for it in block.movements
+            ]
 
     def brands(self) -> Sequence[Brand]:
-        return list(self._brands.values())
+        with self._lock:
+            return list({it.token: it for block in self._blocks for it in block.brands}.values())
 
     def corridors(self) -> Sequence[Corridor]:
-        return list(self._corridors.values())
+        with self._lock:
+            return newest([it for block in self._blocks for it in block.corridors])
 
     def balances(self, account: Account) -> Mapping[Account, int]:
         with self._lock:
@@ -244,12 +368,49 @@ def require_same_ledger(known: LedgerIdentity, found: LedgerIdentity) -> None:
         raise Misuse(text)
 
 
-def require_next(head: Head | None, block: Head) -> None:
+def require_next(head: Head | None, block: Projected) -> None:
     """Return only if `block` follows the head; a block counted twice would double balances."""
     expected = 0 if head is None else head.number + 1
-    if block.number != expected:
-        text = f"expected block {expected} next, found block {block.number}"
+    first = block.head.number if block.first is None else block.first
+    if first != expected or block.head.number < first:
+        text = f"expected block {expected} next, found block {first}"
         raise Misuse(text)
+
+
+def require_same_number(entry: Placed, transaction: SignedTransaction) -> None:
+    """Return only if the transaction would take the entry's place, never come beside it."""
+    expected, found = entry.transaction.sequence, transaction.sequence
+    if found != expected:
+        raise Misuse(f"expected another transaction under number {expected}, found {found}")
+
+
+def require_not_final(number: int, final: int) -> None:
+    """Return only if no final block is above `number`."""
+    if number < final:
+        text = (
+            f"expected the chain to hold block {final}, which the outbox has taken in as final, "
+            f"found it gone back to block {number}"
+        )
+        raise Misuse(text)
+
+
+def newest_final(blocks: Sequence[Projected], final: int | None) -> int:
+    """Give how far blocks that are taken in are final: no further than the last of them."""
+    last = blocks[-1].head.number if blocks else -1
+    return last if final is None else min(last, final)
+
+
+def is_taken_in(outcome: Outcome, head: Head | None, final: int, known: str | None) -> bool:
+    """Tell whether the outcome's block is one that was taken in; `known` is the one there."""
+    if head is None or outcome.block > head.number:
+        return False
+    return outcome.block <= final or outcome.block_id in ("", known)
+
+
+def newest(corridors: Iterable[Corridor]) -> list[Corridor]:
+    """Give the terms in force of each pair: those with the highest version."""
+    ordered = sorted(corridors, key=lambda it: it.version)
+    return list({(it.token_in, it.token_out): it for it in ordered}.values())
 
 
 def sums(movements: Iterable[Movement]) -> dict[Account, int]:

@@ -12,31 +12,35 @@ from counterfoil_loyalty.actions import CreatePoints
 from counterfoil_loyalty.ledger import EmbeddedLedger, SignedTransaction
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.relayer import KEY_CONFLICT, Relayer, Ticker
-from counterfoil_loyalty.sql_store import METADATA, SqlStore
+from counterfoil_loyalty.sql_outbox import METADATA
+from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore
 from counterfoil_loyalty.store import Head, MemoryStore, PointsStore, Projected
-from counterfoil_service.sql import open_database
+from counterfoil_service.sql import Database
 
 from tests.loyalty.programme import AUDIO, BICYCLE, NOW, Clock, Programme, programme_on, seeded
 
 Reopen = Callable[[], PointsStore]
 
 
-@pytest.fixture(params=["memory", "sql"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
     """Give a function that opens the store, again after a crash: memory stands for a disk."""
     if request.param == "memory":
         store = MemoryStore()
         yield lambda: store
         return
-    engines = [open_database(tmp_path / "points.sqlite3", METADATA)]
+    where: Path | str = tmp_path / "points.sqlite3"
+    if request.param == "postgres":
+        where = request.getfixturevalue("postgres_url")
+    databases = [Database.open(where, METADATA, version=SCHEMA_VERSION)]
 
     def opened() -> PointsStore:
-        engines.append(open_database(tmp_path / "points.sqlite3", METADATA))
-        return SqlStore(engines[-1])
+        databases.append(Database.open(where, METADATA, version=SCHEMA_VERSION))
+        return SqlStore(databases[-1])
 
     yield opened
-    for engine in engines:
-        engine.dispose()
+    for database in databases:
+        database.close()
 
 
 @pytest.fixture
@@ -127,13 +131,13 @@ def test_what_was_refused_beforehand_leaves_no_trace(
     store = reopen()
     relayer = started(ledger, store)
     with_brands(programme, relayer, store)
-    waiting = len(store.waiting())
+    waiting = len(store.waiting(ledger.relayer))
 
     with pytest.raises(Refused) as refusal:
         relayer.accept(programme.redemption(100))
     assert refusal.value.codes == ["insufficient-points"]
 
-    assert len(store.waiting()) == waiting
+    assert len(store.waiting(ledger.relayer)) == waiting
     relayer.accept(programme.award())
     turn(relayer, programme.clock)
     relayer.accept(programme.redemption(100))

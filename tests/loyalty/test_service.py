@@ -14,7 +14,7 @@ from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSign
 from counterfoil_loyalty.app import create_app
 from counterfoil_loyalty.intents import Redemption
 from counterfoil_loyalty.keccak import award_ref, keccak256
-from counterfoil_loyalty.ledger import EmbeddedLedger
+from counterfoil_loyalty.ledger import EmbeddedLedger, Ledger
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.relayer import Relayer
 from counterfoil_loyalty.service import (
@@ -37,7 +37,7 @@ VOUCHER_SECRET = b"the service's secret for vouchers"
 class PromptRelayer(Relayer):
     """A relayer whose caller makes the block it waits for, one second later."""
 
-    def __init__(self, ledger: EmbeddedLedger, store: MemoryStore, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, store: MemoryStore, clock: Clock) -> None:
         super().__init__(ledger, store)
         self._clock = clock
         self.is_slow = False
@@ -138,7 +138,7 @@ def street_on(ledger: EmbeddedLedger, clock: Clock) -> Iterator[Street]:
     street.http.close()
 
 
-def service_on(ledger: EmbeddedLedger, clock: Clock) -> tuple[TestClient, PromptRelayer]:
+def service_on(ledger: Ledger, clock: Clock) -> tuple[TestClient, PromptRelayer]:
     """Start the service on a ledger, with nothing remembered beside it."""
     store = MemoryStore()
     relayer = PromptRelayer(ledger, store, clock)

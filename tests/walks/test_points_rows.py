@@ -8,8 +8,9 @@ import pytest
 from counterfoil_credentials.errors import Misuse
 from counterfoil_loyalty.chain import EmbeddedChainLedger, embedded_ledger
 from counterfoil_loyalty.relayer import Relayer
-from counterfoil_loyalty.sql_store import METADATA, SqlStore
-from counterfoil_service.sql import open_database
+from counterfoil_loyalty.sql_outbox import METADATA
+from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore
+from counterfoil_service.sql import Database
 
 from tests.loyalty.programme import AUDIO, BICYCLE, Clock, programme_on, seeded
 
@@ -19,8 +20,9 @@ def test_row_A12_a_forked_chain_is_refused_by_name_and_no_points_are_lost(  # no
 ) -> None:
     """A backup of the chain's file goes on by itself, beside the chain; then it takes its place."""
     clock, chain, fork = Clock(), tmp_path / "chain.sqlite3", tmp_path / "fork.sqlite3"
-    engine = open_database(tmp_path / "points.sqlite3", METADATA)
-    store = SqlStore(engine)
+    where = tmp_path / "points.sqlite3"
+    database = Database.open(where, METADATA, version=SCHEMA_VERSION)
+    store = SqlStore(database)
 
     def opened(path: Path) -> EmbeddedChainLedger:
         return embedded_ledger(path, now=clock.now, random=seeded("chain"))
@@ -61,4 +63,4 @@ def test_row_A12_a_forked_chain_is_refused_by_name_and_no_points_are_lost(  # no
         award(relayer, "1003")
         assert ledger.balance(token, account) == 3_000
     assert store.balances(account) == {token: 3_000}
-    engine.dispose()
+    database.close()
