@@ -17,10 +17,10 @@ from counterfoil_consent.dossier import (
     CustodianGrant,
     CustomerDossier,
     CustomerGrant,
-    Paper,
     ReceiverDossier,
     ReceiverGrant,
 )
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.states import Agreement
 from counterfoil_consent.wire import GrantId
 

@@ -7,8 +7,9 @@ from counterfoil_credentials.errors import Malformed, Refused
 
 from counterfoil_consent.anchoring import list_rollbacks
 from counterfoil_consent.audit_evidence import Case, Evidence, Notes
-from counterfoil_consent.dossier import CustomerGrant, Paper, SeenList
+from counterfoil_consent.dossier import CustomerGrant, SeenList
 from counterfoil_consent.figures import EndTimes, Figures, end_times_in, figures_of
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.usage import Custodial, Usage
 from counterfoil_consent.wire import digest_of, seconds
 

@@ -12,7 +12,8 @@ from counterfoil_consent.anchoring import Ticket, anchored_in
 from counterfoil_consent.artefacts import KeyDestruction, StopNotice
 from counterfoil_consent.audit_evidence import AnchorFiles, Case, Evidence, Notes
 from counterfoil_consent.custodian import LEASE_LENGTH
-from counterfoil_consent.dossier import Paper, ReceiverGrant
+from counterfoil_consent.dossier import ReceiverGrant
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.usage import Usage
 from counterfoil_consent.wire import GrantId, read_artefact
@@ -36,7 +37,7 @@ def reads_have_leases(evidence: Evidence, notes: Notes) -> None:
                 notes.wrong(f"{named} opened claims that were not granted")
         counted = None if case.custodian is None else case.custodian.reads
         beyond = [event.read for event in events if counted is not None and event.read > counted]
-        if counted is None and events:
+        if counted is None:
             notes.unknown(f"{case.grant_id}: {len(events)} reads, and no custodian to ask")
         elif beyond:
             notes.wrong(f"{case.grant_id}: leases {beyond}, and the custodian gave {counted}")

@@ -11,7 +11,6 @@ signatures in it, and compares the rest with what the others say.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Final, TypeVar
 
 from counterfoil_credentials.dids import Did
@@ -33,6 +32,7 @@ from counterfoil_credentials.errors import Malformed
 
 from counterfoil_consent.anchoring import Ticket
 from counterfoil_consent.artefacts import trigger_at
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.states import Agreement, Trigger
 from counterfoil_consent.wire import (
     Digest,
@@ -48,20 +48,6 @@ MAX_DOSSIER_BYTES: Final = 256 * 1024 * 1024
 MAX_LEASE_S: Final = 86_400
 _WHERE: Final = "dossier"
 _Grant = TypeVar("_Grant")
-
-
-class Paper(StrEnum):
-    """A signed paper about one grant, in the order in which it comes to be."""
-
-    REQUEST = "request"
-    GRANT = "grant"
-    RECEIPT = "receipt"
-    USAGE = "usage"
-    PAUSE = "pause"
-    END = "end"
-    STOP_NOTICE = "stop_notice"
-    KEY_DESTRUCTION = "key_destruction"
-    ERASURE_RECEIPT = "erasure_receipt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

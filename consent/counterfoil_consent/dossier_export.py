@@ -14,13 +14,13 @@ from counterfoil_consent.dossier import (
     CustodianGrant,
     CustomerDossier,
     CustomerGrant,
-    Paper,
     ReceiverDossier,
     ReceiverGrant,
     SeenList,
 )
 from counterfoil_consent.key_folder import KeyFolder
-from counterfoil_consent.receiver_store import ReceivedGrant, ReceiverStore
+from counterfoil_consent.papers import Paper
+from counterfoil_consent.receiver_store import OpenRequest, ReceivedGrant, ReceiverStore
 from counterfoil_consent.states import Active, Suspended, name_of
 from counterfoil_consent.store import CustodianStore, Ended, Kept
 from counterfoil_consent.wire import Digest, GrantId, digest_of
@@ -63,7 +63,7 @@ def receiver_dossier(
             ReceiverGrant(
                 agreement=grant.state.agreement,
                 state=name_of(grant.state),
-                papers=_papers_of(grant),
+                papers=_papers_of(grant, store.find_request(grant.request_id)),
                 ciphertext=None if bundle is None else digest_of(bundle),
                 has_key=grant.request_id in here,
                 events=() if events is None else tuple(events.of_grant(grant_id)),
@@ -122,8 +122,12 @@ def customer_dossier(grants: Iterable[CustomerGrant], *, now: datetime) -> Custo
     return CustomerDossier(made_at=now, grants=tuple(grants))
 
 
-def _papers_of(grant: ReceivedGrant) -> dict[Paper, str]:
+def _papers_of(grant: ReceivedGrant, request: OpenRequest | None) -> dict[Paper, str]:
     papers: dict[Paper, str] = {}
+    if request is not None:
+        papers[Paper.REQUEST] = request.token
+    if grant.presentation is not None:
+        papers[Paper.GRANT] = grant.presentation
     if isinstance(grant.state, Active | Suspended):
         papers[Paper.RECEIPT] = grant.state.receipt
     if grant.ending is None:

@@ -13,6 +13,7 @@ from counterfoil_credentials.encoding import (
     int_at,
     list_at,
     object_at,
+    optional_text_at,
     text_at,
 )
 
@@ -85,7 +86,9 @@ class ReceivedGrant:
     """One grant as the receiver holds it.
 
     `revision` counts its changes, `paused` is the sequence of the last pause or resumption.
-    `kept` is what a law makes the receiver keep, sealed (retention.py).
+    `kept` is what a law makes the receiver keep, sealed (retention.py). `presentation` is the
+    grant as its holder signed it, to show that she did (GDPR, article 7(1)); None in a row of
+    an older version.
     """
 
     request_id: GrantId
@@ -94,6 +97,7 @@ class ReceivedGrant:
     revision: int = 0
     paused: int = 0
     kept: tuple[KeptSubset, ...] = ()
+    presentation: str | None = field(default=None, repr=False)
 
     @property
     def grant_id(self) -> GrantId:
@@ -135,6 +139,8 @@ class ReceivedGrant:
             obj["paused"] = self.paused
         if self.kept:
             obj["kept"] = [subset.to_json() for subset in self.kept]
+        if self.presentation is not None:
+            obj["presentation"] = self.presentation
         return obj
 
     @staticmethod
@@ -151,6 +157,7 @@ class ReceivedGrant:
                 KeptSubset.from_json(as_object(item, where), where)
                 for item in (list_at(obj, "kept", where) if "kept" in obj else [])
             ),
+            presentation=optional_text_at(obj, "presentation", where),
         )
 
 
@@ -217,8 +224,10 @@ class ReceiverStore(Protocol):
         """Give the text of a notice that some request names."""
         ...
 
-    def answer(self, request_id: GrantId, granted: Granted) -> ReceivedGrant | None:
-        """Consume the request and add the grant.
+    def answer(
+        self, request_id: GrantId, granted: Granted, presentation: str
+    ) -> ReceivedGrant | None:
+        """Consume the request and add the grant, with what the holder signed.
 
         Gives the grant that answers the request now: this one, or the one that
         was first. None when the grant id answers another request already, or the
@@ -309,7 +318,9 @@ class MemoryReceiverStore:
                     return request.notice
             return None
 
-    def answer(self, request_id: GrantId, granted: Granted) -> ReceivedGrant | None:
+    def answer(
+        self, request_id: GrantId, granted: Granted, presentation: str
+    ) -> ReceivedGrant | None:
         with self._lock:
             request = self._requests.get(request_id)
             if request is None:
@@ -320,7 +331,9 @@ class MemoryReceiverStore:
             if grant_id in self._grants:
                 return None
             self._requests[request_id] = replace(request, answered_by=grant_id)
-            self._grants[grant_id] = ReceivedGrant(request_id=request_id, state=granted)
+            self._grants[grant_id] = ReceivedGrant(
+                request_id=request_id, state=granted, presentation=presentation
+            )
             return self._grants[grant_id]
 
     def grant_ids(self, after: GrantId | None, limit: int) -> list[GrantId]:

@@ -171,9 +171,11 @@ class SqlReceiverStore:
             found = _request(connection.row(_FIND_NOTICE, digest=sha256))
         return None if found is None else found.notice
 
-    def answer(self, request_id: GrantId, granted: Granted) -> ReceivedGrant | None:
+    def answer(
+        self, request_id: GrantId, granted: Granted, presentation: str
+    ) -> ReceivedGrant | None:
         grant_id = granted.agreement.grant_id
-        grant = ReceivedGrant(request_id=request_id, state=granted)
+        grant = ReceivedGrant(request_id=request_id, state=granted, presentation=presentation)
         with self.database.transaction() as connection:
             request = _request(connection.row(_FIND_REQUEST, this=request_id))
             if request is None:

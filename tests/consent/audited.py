@@ -13,7 +13,6 @@ from counterfoil_consent.dossier import (
     CustodianDossier,
     CustomerDossier,
     CustomerGrant,
-    Paper,
     ReceiverDossier,
     SeenList,
 )
@@ -25,6 +24,7 @@ from counterfoil_consent.dossier_export import (
 from counterfoil_consent.export import ConsentHistory, consent_record
 from counterfoil_consent.figures import end_times_in, figures_of
 from counterfoil_consent.holder import withdraw
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.states import State
 from counterfoil_consent.usage import UsageRequest
 from counterfoil_consent.wire import GrantId

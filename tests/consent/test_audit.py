@@ -1,7 +1,9 @@
 """Fourteen checks: each is well after an honest run, and finds the run that went wrong."""
 
+import bz2
 import gzip
 import json
+import lzma
 import sqlite3
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
@@ -18,20 +20,23 @@ from counterfoil_consent.artefacts import Lease, Receipt
 from counterfoil_consent.audit import CHECKS, audit, exit_status
 from counterfoil_consent.audit_evidence import Evidence, Notes, Scan, Status
 from counterfoil_consent.audit_scan import planted_values_are_nowhere, spellings
-from counterfoil_consent.dossier import CustodianDossier, Paper, ReceiverDossier
+from counterfoil_consent.dossier import CustodianDossier, ReceiverDossier
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys
 from counterfoil_consent.laws import ClaimKind
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.receiver_store import ReceivedGrant
 from counterfoil_consent.retention import Duty
 from counterfoil_consent.sealing import OpeningKey, Role, open_share, seal_share
 from counterfoil_consent.seen_lists import FileListJournal, JournalledLists
 from counterfoil_consent.set_outbox import Letter
+from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.terms import Purpose
-from counterfoil_consent.wire import GrantId
+from counterfoil_consent.wire import GrantId, sign_artefact
 from counterfoil_credentials.encoding import Json, JsonObject, compact_json, list_at
 from counterfoil_credentials.errors import Malformed, Unavailable
 from counterfoil_credentials.fetch import Response
 from counterfoil_credentials.issuer_keys import issuer_keys_document
+from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.token_status_list import (
     VALID,
@@ -666,6 +671,63 @@ def test_a_planted_value_is_found_however_it_is_written(tmp_path: Path, value: s
     assert raw in spellings(value)
 
 
+def scanned(*places: Path) -> Notes:
+    notes = Notes()
+    now = datetime.fromisoformat("2026-11-02T12:00:00+00:00")
+    scan = Scan(values=("a planted value",), places=places)
+    planted_values_are_nowhere(Evidence(now=now, scan=scan), notes)
+    return notes
+
+
+@pytest.mark.parametrize("lost", [1, 4, 20])
+def test_a_torn_archive_is_read_as_far_as_it_goes_and_the_rest_is_not_known(
+    tmp_path: Path, lost: int
+) -> None:
+    noise = bytes(number * 7 % 251 for number in range(100_000))
+    whole = gzip.compress(b"a planted value" + noise)
+    (tmp_path / "torn").write_bytes(whole[:-lost])
+    assert "wrong: torn: holds planted value 1" in scanned(tmp_path).lines()
+
+    (tmp_path / "torn").write_bytes(gzip.compress(noise)[:-lost])
+    assert scanned(tmp_path).status is Status.UNKNOWN
+
+
+def test_an_archive_whose_inside_is_broken_is_not_known(tmp_path: Path) -> None:
+    broken = bytearray(gzip.compress(bytes(5_000)))
+    broken[12:20] = b"\xff" * 8
+    (tmp_path / "broken").write_bytes(bytes(broken))
+
+    assert scanned(tmp_path).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [bz2.compress, lzma.compress, lambda raw: b"PGDMP" + raw],
+    ids=["bzip2", "xz", "pg_dump"],
+)
+def test_what_is_packed_in_a_way_that_the_scan_does_not_open_is_not_known(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    (tmp_path / "plain").write_bytes(b"nothing here")
+    assert scanned(tmp_path).status is Status.OK
+
+    (tmp_path / "packed").write_bytes(pack(b"a planted value"))
+
+    assert scanned(tmp_path).status is not Status.OK
+
+
+def test_a_link_is_not_followed_and_not_passed_over_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("a planted value")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "plain").write_bytes(b"nothing here")
+    assert scanned(folder).status is Status.OK
+
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+
+    assert scanned(folder).status is Status.UNKNOWN
+
+
 # 14: the record is as the profile wants it.
 
 
@@ -722,7 +784,142 @@ def test_a_party_that_states_other_terms_than_were_signed_is_found(town: Audited
         customer=replace(evidence.customer, grants=(replace(hers, agreement=agreement),)),
     )
     assert audit(both)[4].status is Status.FAILED
-    assert "grant of the customer: grant-mismatch" in audit(both)[4].evidence[0]
+    assert "grant of the receiver: grant-mismatch" in audit(both)[4].evidence[0]
+    assert "grant of the customer: grant-mismatch" in audit(both)[4].evidence[1]
+
+
+def without(evidence: Evidence, *papers: Paper) -> Evidence:
+    """Give what is handed over when nobody shows these papers."""
+    assert evidence.receiver is not None
+    assert evidence.customer is not None
+    theirs = [
+        replace(grant, papers={p: t for p, t in grant.papers.items() if p not in papers})
+        for grant in evidence.receiver.grants
+    ]
+    hers = [
+        replace(grant, papers={p: t for p, t in grant.papers.items() if p not in papers})
+        for grant in evidence.customer.grants
+    ]
+    return replace(
+        evidence,
+        receiver=replace(evidence.receiver, grants=tuple(theirs)),
+        customer=replace(evidence.customer, grants=tuple(hers)),
+    )
+
+
+def said(evidence: Evidence, number: int, text: str) -> Status:
+    """Give what a check found, of which one line has to say `text`."""
+    finding = audit(evidence)[number - 1]
+    assert [line for line in finding.evidence if text in line], finding
+    return finding.status
+
+
+def test_terms_that_nobody_shows_signed_are_not_known(town: AuditedTown) -> None:
+    town.given()
+    assert ok(town, 5)
+
+    status = said(without(town.evidence(), Paper.GRANT), 5, "nobody shows the grant")
+
+    assert status is Status.UNKNOWN
+
+
+def test_the_receiver_alone_can_show_what_was_granted_to_it(town: AuditedTown) -> None:
+    active = town.given()
+    town.end(active)
+
+    evidence = replace(town.evidence(), customer=None)
+
+    assert said(evidence, 5, "grant of the receiver") is Status.OK
+    assert said(evidence, 5, "request of the receiver") is Status.OK
+
+
+@pytest.mark.parametrize(
+    "paper", [Paper.END, Paper.STOP_NOTICE, Paper.ERASURE_RECEIPT], ids=lambda paper: paper.value
+)
+def test_a_receiver_that_shows_no_paper_of_an_end_is_not_well(
+    town: AuditedTown, paper: Paper
+) -> None:
+    town.given()
+    town.end(town.given())
+    assert ok(town, 5)
+
+    status = said(without(town.evidence(), paper), 5, f"erased, and shows no {paper.value}")
+
+    assert status is Status.UNKNOWN
+
+
+def test_an_end_of_which_every_paper_is_held_back_is_no_grant_in_force(town: AuditedTown) -> None:
+    town.given()
+    town.end(town.given())
+    assert ok(town, 6)
+    ends = (Paper.END, Paper.STOP_NOTICE, Paper.KEY_DESTRUCTION, Paper.ERASURE_RECEIPT)
+
+    bare = without(town.evidence(), *ends)
+    assert said(bare, 6, "not due yet") is Status.UNKNOWN
+    assert said(bare, 7, "no receipt says what is kept") is Status.UNKNOWN
+    town.clock.advance(DAY + timedelta(seconds=1))
+
+    bare = without(town.evidence(), *ends)
+    assert said(bare, 6, "no erasure receipt in time") is Status.FAILED
+    # Without the custodian the receiver's own state says as much.
+    assert said(replace(bare, custodian=None), 6, "no erasure receipt in time") is Status.FAILED
+
+
+def test_a_term_that_is_over_is_an_end_also_when_nobody_says_so(town: AuditedTown) -> None:
+    active = town.given()
+    assert ok(town, 6)
+
+    town.clock.now = active.agreement.terms.valid_until + DAY + timedelta(seconds=1)
+
+    assert wrong(town, 6, "no erasure receipt in time")
+
+
+def test_a_later_receipt_that_forgets_what_the_earlier_kept_is_found(town: AuditedTown) -> None:
+    active = town.given(jurisdiction="DE")
+    duty = Duty(law=LAW, kind=ClaimKind.PURCHASE, claims=(FRAME,), event_at=town.clock())
+    with town.receiver.read(active.agreement.grant_id, BENEFITS) as facts:
+        town.receiver.keep(facts, duty)
+    town.end(active)
+    evidence = town.evidence()
+    assert evidence.receiver is not None
+    (grant,) = evidence.receiver.grants
+    first = grant.papers[Paper.ERASURE_RECEIPT]
+    honest = read_jws(first, typ=ERASURE_TYP, where="receipt").unverified_claims
+    iat = honest["iat"]
+    assert isinstance(iat, int)
+    second = sign_artefact(
+        {**honest, "iat": iat + 1, "retained": []}, typ=ERASURE_TYP, signer=town.receiver_signer
+    )
+    papers = {**grant.papers, Paper.ERASURE_RECEIPT: second}
+    dossier = replace(evidence.receiver, grants=(replace(grant, papers=papers),))
+
+    changed = replace(evidence, receiver=dossier)
+
+    assert said(changed, 7, "retained-forgotten") is Status.FAILED
+    assert said(evidence, 7, "1 kept") is Status.OK
+
+
+def test_a_custodian_that_leaves_a_grant_out_makes_its_keys_unknown(town: AuditedTown) -> None:
+    town.end(town.given())
+    town.given()
+    evidence = town.evidence()
+    assert evidence.custodian is not None
+    assert ok(town, 9)
+
+    hidden = replace(evidence.custodian, grants=evidence.custodian.grants[:1])
+    changed = replace(evidence, custodian=hidden)
+
+    assert audit(changed)[8].status is not Status.OK
+    assert said(replace(evidence, custodian=replace(hidden, grants=())), 9, "does not list")
+
+
+def test_no_reads_are_not_known_without_the_custodians_count(town: AuditedTown) -> None:
+    town.given()
+    assert ok(town, 2)
+
+    evidence = replace(town.evidence(), custodian=None)
+
+    assert said(evidence, 2, "0 reads, and no custodian to ask") is Status.UNKNOWN
 
 
 def test_no_dossier_of_a_stranger_stops_the_other_checks(town: AuditedTown) -> None:

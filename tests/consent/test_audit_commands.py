@@ -12,9 +12,10 @@ from counterfoil_consent.cli import main
 from counterfoil_consent.cli_audit import write_dossier
 from counterfoil_consent.custodian_folder import CustodianFolder
 from counterfoil_consent.custodian_settings import CustodianSettings
-from counterfoil_consent.dossier import CustomerGrant, Paper
+from counterfoil_consent.dossier import CustomerGrant
 from counterfoil_consent.dossier_export import customer_dossier
 from counterfoil_consent.export import ConsentHistory, consent_record
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.receiver import Receiver
 from counterfoil_consent.receiver_folder import open_receiver
 from counterfoil_credentials.encoding import compact_json

@@ -8,6 +8,7 @@ import pytest
 from counterfoil_consent import GrantId
 from counterfoil_consent.export_log import read_log
 from counterfoil_consent.laws import LAWS, ClaimKind
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.parties import AuthorityParty
 from counterfoil_consent.retention import Duty
 from counterfoil_credentials.dids import did_jwk
@@ -15,7 +16,6 @@ from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused,
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_wallet import AskedTerms, ConsentState, Language, MemoryStore, Wallet, verify_pack
 from counterfoil_wallet.grant_states import InForce
-from counterfoil_wallet.papers import Paper
 from counterfoil_wallet.store import Kind, Record
 
 from tests.conftest import NOON
@@ -174,6 +174,21 @@ def test_the_papers_of_two_grants_are_not_exchanged(
     for paper in theirs["papers"]:
         with pytest.raises(CounterfoilError):
             verify_pack(json.dumps({**ours, "papers": [paper]}).encode(), now=LATER)
+
+
+def test_a_pack_proves_what_was_agreed_by_the_signed_grant_alone(
+    wallet: Wallet, overdue: GrantId
+) -> None:
+    pack = json.loads(wallet.consent.complaint(overdue))
+    wider = json.loads(json.dumps(pack))
+    wider["agreement"]["terms"]["max_reads"] = 50
+    without = {**pack, "papers": [one for one in pack["papers"] if one["name"] != "grant"]}
+    assert wider["agreement"]["terms"].keys() == pack["agreement"]["terms"].keys()
+
+    for bent, code in ((wider, "grant-mismatch"), (without, "papers-missing")):
+        with pytest.raises(Refused) as refusal:
+            verify_pack(json.dumps(bent).encode(), now=LATER)
+        assert refusal.value.codes == [code]
 
 
 @pytest.mark.parametrize("raw", [b"{}", b'{"format":"counterfoil-complaint","version":2}'])

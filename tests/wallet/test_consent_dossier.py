@@ -7,7 +7,8 @@ import pytest
 from counterfoil_consent.audit import audit
 from counterfoil_consent.audit_evidence import Evidence, Status
 from counterfoil_consent.audit_scan import spellings
-from counterfoil_consent.dossier import CustomerDossier, Paper
+from counterfoil_consent.dossier import CustomerDossier
+from counterfoil_consent.papers import Paper
 from counterfoil_credentials.encoding import compact_json
 from counterfoil_wallet import MemoryStore, Wallet
 from counterfoil_wallet.grant_states import InForce

@@ -18,12 +18,8 @@ from enum import Enum
 from typing import Final
 
 from counterfoil_consent.access_log import read_chain
-from counterfoil_consent.artefacts import KeyDestruction, Receipt, StopNotice
-from counterfoil_consent.erasure_proof import verify_erasure_receipt
-from counterfoil_consent.events import Parties, audience_of, read_end, read_pause
+from counterfoil_consent.papers import Paper, verify_paper
 from counterfoil_consent.states import Agreement
-from counterfoil_consent.usage import Usage
-from counterfoil_consent.wire import Digest, digest_of
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
@@ -35,11 +31,10 @@ from counterfoil_credentials.encoding import (
     text_at,
 )
 from counterfoil_credentials.errors import Malformed
-from counterfoil_credentials.sdjwt import SdJwt
 
 from counterfoil_wallet.consent_view import Consent, ConsentState, End
 from counterfoil_wallet.consent_words import Language, lack_text, purpose_text
-from counterfoil_wallet.papers import Paper, Papers
+from counterfoil_wallet.papers import Papers
 from counterfoil_wallet.printable import printable
 from counterfoil_wallet.wire import refuse
 
@@ -155,8 +150,9 @@ def complaint_pack(
 def verify_pack(raw: bytes, *, now: datetime) -> tuple[Agreement, tuple[Paper, ...]]:
     """Check each paper of a pack by its own signature; give what it is about and what is there.
 
-    Raises `Refused` for a paper that somebody else signed or that is about another grant,
-    `Malformed` for what is none. It says nothing on who is right.
+    Raises `Refused` for a paper that somebody else signed or that is about another grant, and
+    with `papers-missing` without the grant, which alone proves what was agreed; `Malformed`
+    for what is none. It says nothing on who is right.
     """
     body = parse_object(raw, _WHERE, max_bytes=MAX_PACK_BYTES)
     if text_at(body, "format", _WHERE) != FORMAT or body.get("version") != VERSION:
@@ -174,53 +170,13 @@ def verify_pack(raw: bytes, *, now: datetime) -> tuple[Agreement, tuple[Paper, .
             paper = Paper(name)
         except ValueError as cause:
             raise Malformed("a known paper", "another", f"{_WHERE}.papers") from cause
-        _verify(paper, token, agreement, now)
+        verify_paper(paper, token, agreement, now=now)
         found.append(paper)
+    if Paper.GRANT not in found:
+        raise refuse("papers-missing", "the grant that the holder signed", "none", _WHERE)
     receiver = agreement.terms.receiver.did
     read_chain(accesses, receiver=receiver, grant_id=agreement.grant_id)
     return agreement, tuple(found)
-
-
-def _verify(paper: Paper, token: str, agreement: Agreement, now: datetime) -> None:
-    terms, grant_id = agreement.terms, agreement.grant_id
-    receiver, custodian = terms.receiver.did, terms.custodian.did
-    match paper:
-        case Paper.REQUEST:
-            _require_digest(token, agreement.request_digest)
-        case Paper.GRANT:
-            _require_digest(SdJwt.parse(token, _WHERE).issuer_jwt, agreement.grant_digest)
-        case Paper.RECEIPT:
-            Receipt.read(
-                token, receiver=receiver, grant_id=grant_id, grant_digest=agreement.grant_digest
-            )
-        case Paper.USAGE:
-            Usage.read(token, custodian=custodian, grant_id=grant_id)
-        case Paper.PAUSE:
-            read_pause(
-                token,
-                grant_id=grant_id,
-                holder=agreement.holder,
-                audience=audience_of(agreement)[0],
-            )
-        case Paper.END:
-            read_end(
-                token,
-                grant_id=grant_id,
-                parties=Parties.of(agreement),
-                audience=audience_of(agreement)[0],
-                now=now,
-            )
-        case Paper.STOP_NOTICE:
-            StopNotice.read(token, receiver=receiver, grant_id=grant_id)
-        case Paper.KEY_DESTRUCTION:
-            KeyDestruction.read(token, custodian=custodian, grant_id=grant_id)
-        case Paper.ERASURE_RECEIPT:
-            verify_erasure_receipt(token, agreement=agreement, now=now)
-
-
-def _require_digest(text: str, digest: Digest) -> None:
-    if digest_of(text) != digest:
-        raise refuse("grant-mismatch", "the paper that was agreed to", "another", _WHERE)
 
 
 def _paper(paper: Paper, token: str) -> JsonObject:

@@ -15,6 +15,7 @@ from typing import Final, assert_never
 from counterfoil_consent.access_log import AccessEvent, read_chain
 from counterfoil_consent.artefacts import Receipt
 from counterfoil_consent.incentive import Incentive
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.parties import AuthorityParty, RecipientParty
 from counterfoil_consent.states import Agreement, Lack, Level, Missing, Retained, Trigger
 from counterfoil_consent.terms import ClaimName, Purpose, Terms
@@ -30,7 +31,7 @@ from counterfoil_wallet.grant_states import (
     InForce,
     Proved,
 )
-from counterfoil_wallet.papers import Paper, Papers
+from counterfoil_wallet.papers import Papers
 
 RECEIPT_WITHIN: Final = timedelta(minutes=5)
 ENDS_SOON: Final = timedelta(days=7)

@@ -13,6 +13,7 @@ from typing import Final, assert_never
 
 from counterfoil_consent import holder
 from counterfoil_consent.erasure_proof import require_nothing_forgotten
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.states import Granted
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.dids import did_jwk
@@ -36,7 +37,7 @@ from counterfoil_wallet.grant_states import (
     Proved,
 )
 from counterfoil_wallet.history import Act, Event, Outcome
-from counterfoil_wallet.papers import Paper, Papers
+from counterfoil_wallet.papers import Papers
 from counterfoil_wallet.pausing import Pauser
 from counterfoil_wallet.policy import AskingPolicy
 from counterfoil_wallet.reading import readable_cards

@@ -2,11 +2,12 @@
 
 from typing import Final, TypeVar
 
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.wire import GrantId
 
 from counterfoil_wallet.grant_states import HeldGrant, from_record, to_record
 from counterfoil_wallet.history import Act, Event, EventId, Outcome
-from counterfoil_wallet.papers import Paper, Papers
+from counterfoil_wallet.papers import Papers
 from counterfoil_wallet.reading import readable
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.trust import Trust

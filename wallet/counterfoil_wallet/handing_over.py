@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from counterfoil_consent.dossier import CustomerDossier, CustomerGrant
-from counterfoil_consent.dossier import Paper as Named
 from counterfoil_consent.dossier_export import customer_dossier
 from counterfoil_consent.export import ConsentHistory, consent_record
 
@@ -25,7 +24,7 @@ def dossier_of(
             CustomerGrant(
                 agreement=history.agreement,
                 notice=papers.notice,
-                papers={Named(paper.value): token for paper, token in papers.tokens.items()},
+                papers=papers.tokens,
                 events=papers.accesses,
                 record=consent_record(history),
             )

@@ -8,10 +8,10 @@ is signed by, and by which key, anybody can check without this wallet.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from counterfoil_consent.papers import Paper
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.encoding import (
     JsonObject,
@@ -31,20 +31,6 @@ from counterfoil_wallet.wire import required_time_at
 
 _MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 _WHERE: Final = "papers"
-
-
-class Paper(StrEnum):
-    """A signed paper, in the order in which it comes to be."""
-
-    REQUEST = "request"
-    GRANT = "grant"
-    RECEIPT = "receipt"
-    USAGE = "usage"
-    PAUSE = "pause"
-    END = "end"
-    STOP_NOTICE = "stop_notice"
-    KEY_DESTRUCTION = "key_destruction"
-    ERASURE_RECEIPT = "erasure_receipt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
