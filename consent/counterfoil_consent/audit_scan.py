@@ -1,10 +1,13 @@
 """The scan for planted values: in databases, indexes, logs, dumps and backups, however written."""
 
 import gzip
+import os
+import zlib
 from base64 import b64encode
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from counterfoil_consent.audit_evidence import Evidence, Notes
 
@@ -12,14 +15,27 @@ _CHUNK: Final = 1024 * 1024
 _MOST_BYTES: Final = 64 * 1024 * 1024 * 1024
 _GZIP: Final = b"\x1f\x8b"
 _SHORTEST: Final = 6
+_PACKED: Final = {
+    b"PK\x03\x04": "zip",
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstandard",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"PGDMP": "a dump of pg_dump's own format",
+}
+"""What files that hold something packed begin with."""
+
+_LONGEST_MARK: Final = 8
 
 
 def planted_values_are_nowhere(evidence: Evidence, notes: Notes) -> None:
     """Check 13: none of the planted values is in any of the files.
 
     Looked for as UTF-8, UTF-16, in JSON's escapes, in hexadecimal and in base64; gzip
-    is opened. What is encrypted or packed otherwise is not seen. No value is shown:
-    a finding names the file, and the value by its place in the list.
+    is opened. A file that is packed otherwise, or that cannot be read to its end, is not
+    known; what is encrypted is not seen. No value is shown: a finding names the file, and
+    the value by its place in the list.
     """
     scan = evidence.scan
     if scan is None or not scan.values:
@@ -36,12 +52,12 @@ def planted_values_are_nowhere(evidence: Evidence, notes: Notes) -> None:
     for place in scan.places:
         if not place.exists():
             notes.unknown(f"{place.name}: not there")
-        for path in _files(place):
+        for path in _files(place, notes):
+            found: set[int] = set()
             try:
-                found = _found_in(path, needles)
-            except OSError as trouble:
-                notes.unknown(f"{path.name}: {type(trouble).__name__}")
-                continue
+                _find_in(path, needles, found, notes)
+            except (OSError, EOFError, zlib.error) as trouble:
+                notes.unknown(f"{path.name}: not read to its end, {type(trouble).__name__}")
             count += 1
             for number in sorted(found):
                 notes.wrong(f"{path.name}: holds planted value {number}")
@@ -68,38 +84,50 @@ def spellings(value: str) -> set[bytes]:
     }
 
 
-def _files(place: Path) -> Iterator[Path]:
+def _files(place: Path, notes: Notes) -> Iterator[Path]:
     if place.is_file():
         yield place
-    elif place.is_dir():
-        yield from sorted(
-            path for path in place.rglob("*") if path.is_file() and not path.is_symlink()
-        )
+        return
+
+    def closed(trouble: OSError) -> None:
+        name = Path(trouble.filename or place).name
+        notes.unknown(f"{name}: {type(trouble).__name__}")
+
+    for folder, _, names in sorted(os.walk(place, onerror=closed)):
+        for path in (Path(folder, name) for name in sorted(names)):
+            if path.is_symlink():
+                notes.unknown(f"{path.name}: a link, name what it leads to")
+            elif path.is_file():
+                yield path
 
 
-def _found_in(path: Path, needles: list[tuple[int, bytes]]) -> set[int]:
+def _find_in(path: Path, needles: list[tuple[int, bytes]], found: set[int], notes: Notes) -> None:
     with path.open("rb") as file:
-        found = _found_in_stream(file, needles)
+        head = file.read(_LONGEST_MARK)
+        packed = [name for mark, name in _PACKED.items() if head.startswith(mark)]
+        if packed:
+            notes.unknown(f"{path.name}: packed as {packed[0]}, unpack it first")
         file.seek(0)
-        if file.read(2) == _GZIP:
-            try:
-                with gzip.open(path) as inside:
-                    found |= _found_in_stream(inside, needles)
-            except EOFError:
-                pass
-    return found
+        _find_in_stream(file, needles, found)
+    if head.startswith(_GZIP):
+        with gzip.open(path) as inside:
+            _find_in_stream(inside, needles, found)
 
 
-def _found_in_stream(
-    stream: IO[bytes] | gzip.GzipFile, needles: list[tuple[int, bytes]]
-) -> set[int]:
+def _find_in_stream(
+    stream: BufferedReader | gzip.GzipFile, needles: list[tuple[int, bytes]], found: set[int]
+) -> None:
+    """Add the numbers of the values in `stream`; what was found before an error stays found."""
     overlap = max((len(needle) for _, needle in needles), default=1) - 1
-    found: set[int] = set()
     tail = b""
     read = 0
-    while (chunk := stream.read(_CHUNK)) and read < _MOST_BYTES:
+    # One piece at a time: of a torn file all that can be unpacked is looked at.
+    while (
+        chunk := stream.read1(_CHUNK) if isinstance(stream, gzip.GzipFile) else stream.read(_CHUNK)
+    ):
         read += len(chunk)
+        if read > _MOST_BYTES:
+            raise EOFError
         window = tail + chunk
         found |= {number for number, needle in needles if needle in window}
         tail = window[-overlap:] if overlap else b""
-    return found
