@@ -251,7 +251,7 @@ class Custodian:
             token, grant_id=kept.grant_id, holder=kept.holder, audience=self.party.origin
         )
         found = self._keys.pause(kept.grant_id)
-        if found is not None and found > pause:
+        if found is not None and found >= pause:
             return found
         # Before it holds: whatever happens between the two, the receiver is told.
         receiver = kept.registration.receiver

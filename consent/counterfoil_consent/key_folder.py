@@ -6,6 +6,7 @@ database, opens nothing once the file is gone. Keep the folder out of backups.
     <name>.key      32 bytes, while the key lives
     <name>.note     whose key it is: outlives the key and every restored database
     <name>.reads    one byte for each read that it was used for
+    <name>.pauses   the pause or resumption that holds
     <name>.ended    the tombstone: no new key under this name, for ever
     in-use          says that this is the folder, and not the place where it should be
 
@@ -15,7 +16,6 @@ look like keys that are destroyed. Processes that share a folder take turns by a
 on that file.
 """
 
-import errno
 import fcntl
 import os
 import re
@@ -318,9 +318,7 @@ class FileKeyFolder:
             found = self._find_note(name)
             _require_first(found, note)
             if found != note:
-                draft = self._write_draft(self._note(name), canonical_json(note.to_json()))
-                draft.replace(self._note(name))
-                self._sync()
+                self._replace(self._note(name), canonical_json(note.to_json()))
 
     def pause(self, name: GrantId) -> Pause | None:
         with self._in_use():
@@ -328,9 +326,12 @@ class FileKeyFolder:
 
     def add_pause(self, name: GrantId, pause: Pause) -> Pause:
         with self._in_use():
-            # On a line of its own, whatever the power left of the one before.
-            self._append(self._pauses(name), f"\n{pause.sequence} {int(pause.is_suspended)}\n")
-            return later_pause(self._find_pause(name), pause)
+            found = self._find_pause(name)
+            holds = later_pause(found, pause)
+            if holds != found:
+                line = f"{holds.sequence} {int(holds.is_suspended)}\n"
+                self._replace(self._pauses(name), line.encode())
+            return holds
 
     def reads(self, name: GrantId) -> int:
         with self._in_use():
@@ -339,7 +340,16 @@ class FileKeyFolder:
 
     def count_read(self, name: GrantId) -> None:
         with self._in_use():
-            self._append(self._tally(name), ".")
+            path = self._tally(name)
+            is_first = not path.exists()
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                os.write(descriptor, b".")
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if is_first:
+                self._sync()
 
     def destroy(self, name: GrantId) -> None:
         with self._in_use():
@@ -359,10 +369,7 @@ class FileKeyFolder:
         with self._in_use():
             found = self._find_inscription(name)
             if found is None:
-                draft = self._write_draft(self._tombstone(name), text.encode())
-                # Renamed over the empty one: the inscription appears whole or not at all.
-                draft.replace(self._tombstone(name))
-                self._sync()
+                self._replace(self._tombstone(name), text.encode())
             return found or text
 
     def inscription(self, name: GrantId) -> str | None:
@@ -403,23 +410,11 @@ class FileKeyFolder:
         if not path.exists():
             return None
         found: Pause | None = None
-        # What follows the last line break was being written when the power went.
+        # There was a line for each of them once; what follows the last was cut off.
         for line in path.read_text().split("\n")[:-1]:
             if words := _PAUSE.fullmatch(line):
                 found = later_pause(found, Pause(int(words[1]), words[2] == "1"))
         return found
-
-    def _append(self, path: Path, text: str) -> None:
-        is_first = not path.exists()
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            if os.write(descriptor, text.encode()) != len(text):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if is_first:
-            self._sync()
 
     def _key(self, name: GrantId) -> Path:
         return self._folder / f"{name}.key"
@@ -464,6 +459,11 @@ class FileKeyFolder:
             return
         finally:
             draft.unlink(missing_ok=True)
+        self._sync()
+
+    def _replace(self, path: Path, raw: bytes) -> None:
+        # Renamed over what was there: it appears whole or not at all.
+        self._write_draft(path, raw).replace(path)
         self._sync()
 
     def _write_draft(self, path: Path, raw: bytes) -> Path:

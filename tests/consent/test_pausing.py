@@ -1,5 +1,6 @@
 """Only the holder pauses and resumes, and only a later word counts."""
 
+import errno
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -180,21 +181,40 @@ def test_a_pause_after_a_power_cut_holds_as_it_was_said(street_on_disk: Street, 
     assert refused(lambda: lease(street, lease_request(street, active))) == ["grant-suspended"]
 
 
-def test_a_pause_that_the_disk_took_in_part_is_not_said_to_hold(
+def test_a_pause_that_the_disk_does_not_take_is_not_said_to_hold(
     street_on_disk: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     street = street_on_disk
     active, signer = street.granted()
     grant_id = active.agreement.grant_id
-    write = os.write
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     with monkeypatch.context() as disk:
-        # A disk that fills up takes what it has room for, and says how much that was.
-        disk.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:2]))
+        disk.setattr(os, "fsync", full)
         with pytest.raises(Unavailable):
-            street.custodian.pause(grant_id, word(street, active, SUSPENDED, signer))
+            street.custodian_keys.add_pause(grant_id, SUSPENDED)
+    assert street.custodian_keys.pause(grant_id) is None
 
     street.custodian.pause(grant_id, word(street, active, SUSPENDED, signer))
     assert street.custodian_keys.pause(grant_id) == SUSPENDED
+
+
+def test_a_word_that_is_sent_again_and_again_takes_no_room(street_on_disk: Street) -> None:
+    street = street_on_disk
+    active, signer = street.granted()
+    grant_id = active.agreement.grant_id
+    assert street.folder is not None
+    path = street.folder / "custodian-keys" / f"{grant_id}.pauses"
+    sizes: list[int] = []
+
+    for sequence in (1, 1, 1, 2, 3, 3):
+        pause = Pause(sequence, is_suspended=True)
+        assert street.custodian.pause(grant_id, word(street, active, pause, signer)) == pause
+        sizes.append(path.stat().st_size)
+
+    assert len({*sizes}) == 1
 
 
 def test_a_read_that_a_pause_refuses_is_not_counted(street: Street) -> None:
