@@ -28,7 +28,12 @@ from counterfoil_consent.key_folder import KeyFolder
 from counterfoil_consent.recipient_receipt import RecipientReceipt
 from counterfoil_consent.sealing import SealingKey
 from counterfoil_consent.spec import EVENT_TYP
-from counterfoil_consent.systems import RegisteredSystem, erase_in, require_distinct
+from counterfoil_consent.systems import (
+    RegisteredSystem,
+    erase_in,
+    require_distinct,
+    require_nothing_held,
+)
 from counterfoil_consent.terms import Purpose
 from counterfoil_consent.wire import (
     Clock,
@@ -285,6 +290,9 @@ class Recipient:
         anyone = Parties(holder=by, receiver=by, completer=by, authority=by)
         now = whole_second(self._clock())
         read_end(event, grant_id=grant_id, parties=anyone, audience=self.did, now=now)
+        # A backup may have lost the row, and what was handed over still lie in a system: who
+        # may end it is not known then, and that nothing is here is not said.
+        require_nothing_held(self._systems, grant_id)
         # Nothing may be handed over any more either. Anybody may ask, so there is an end to it.
         if self._nothings >= MOST_NOTHINGS:
             raise Unavailable("expected room for one more tombstone, found none")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from counterfoil_credentials.errors import Misuse
+from counterfoil_credentials.errors import Misuse, Unavailable
 
 from counterfoil_consent.erased_system import MAX_SYSTEMS, ErasedSystem, Method, System, system_name
 from counterfoil_consent.wire import GrantId
@@ -94,6 +94,18 @@ def erase_in(
             continue
         done.append(erased)
     return tuple(done)
+
+
+def require_nothing_held(systems: Sequence[RegisteredSystem], grant_id: GrantId) -> None:
+    """Return only if each system was looked into and holds nothing; `Unavailable` otherwise."""
+    for system in systems:
+        try:
+            holds = system.holds(grant_id)
+        except Exception as trouble:
+            found = type(trouble).__name__
+            raise Unavailable(f"expected a look into every system, found {found}") from trouble
+        if holds:
+            raise Unavailable("expected nothing of the grant in any system, found some")
 
 
 class MemorySystem:

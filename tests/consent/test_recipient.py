@@ -6,15 +6,34 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from counterfoil_consent import Active, Purpose, Trigger, withdraw
+from counterfoil_consent import (
+    Active,
+    Level,
+    MemoryKeyFolder,
+    Purpose,
+    Trigger,
+    fetch_erasure_receipt,
+    withdraw,
+)
 from counterfoil_consent.erased_system import Method, System
 from counterfoil_consent.events import audience_of, sign_end, sign_end_of
 from counterfoil_consent.handover import Handover, seal_handover
 from counterfoil_consent.key_folder import FileKeyFolder
-from counterfoil_consent.recipient import MOST_NOTHINGS, Held, Recipient
+from counterfoil_consent.recipient import (
+    MOST_NOTHINGS,
+    Held,
+    MemoryRecipientStore,
+    Recipient,
+)
 from counterfoil_consent.recipient_receipt import RecipientReceipt
 from counterfoil_consent.sql_recipient_store import SqlRecipientStore
-from counterfoil_consent.states import Withdrawn, state_from_json, state_to_json
+from counterfoil_consent.states import (
+    Lack,
+    Missing,
+    Withdrawn,
+    state_from_json,
+    state_to_json,
+)
 from counterfoil_consent.unsigned_word import Channel, UnsignedWord, later_proof
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.dids import did_jwk
@@ -236,6 +255,38 @@ def test_says_that_it_was_handed_nothing_and_takes_nothing_afterwards(
     for wrong in ("no token", "a.b.c"):
         with pytest.raises(Malformed):
             workshop.recipient.end("B" * 21 + "A", wrong)
+
+
+def test_a_recipient_that_lost_its_rows_does_not_say_that_it_was_handed_nothing(
+    town: Town,
+) -> None:
+    shop = town.workshops[0]
+    active, signer = handed(town, shop)
+    grant_id = active.agreement.grant_id
+    shop.cache.keep(grant_id, FRAME_VALUE)
+    shop.recipient = Recipient(
+        signer=shop.signer,
+        receivers=[town.receiver.party.did],
+        store=MemoryRecipientStore(),
+        keys=MemoryKeyFolder(),
+        clock=town.clock,
+        random=town.random,
+        systems=[shop.cache],
+    )
+    town.open(shop)
+    event = withdrawal(town, active, signer)
+
+    with pytest.raises(Unavailable):
+        shop.recipient.end(grant_id, event)
+    town.receiver.end(grant_id, event)
+    proof = fetch_erasure_receipt(active.agreement, fetcher=town.fetcher, now=town.clock()).erased
+    assert Lack(Missing.RECIPIENT, shop.party.name) in proof.lacks
+    assert proof.level is Level.E2
+
+    # By hand, as its operator must.
+    shop.cache.erase(grant_id)
+    read = read_receipt(town, shop, active, shop.recipient.end(grant_id, event))
+    assert read.claims == ()
 
 
 def test_what_strangers_make_it_remember_is_bounded(
