@@ -1,8 +1,8 @@
 """What a wallet asks of the credential endpoints, in JSON or encrypted to a key of ours.
 
     asked = read_credential_request(body, media_type, keys=ring.decryption_keys(now))
-    asked.configuration, asked.identifier         # exactly one is not None
     asked.reply                                   # how to encrypt the answer, or None
+    configuration, identifier = requested_names(asked.content)    # exactly one is not None
 
 An answer is encrypted to the key in the request. Whoever could change the request
 could put a key of his own there, so such a request must be encrypted itself.
@@ -69,10 +69,8 @@ class Reply:
 
 @record(kw_only=True)
 class CredentialRequest:
-    """A credential request whose proofs nobody has read yet. One of the two names is None."""
+    """A credential request whose names and proofs nobody has read yet."""
 
-    configuration: str | None
-    identifier: str | None
     reply: Reply | None
     content: JsonObject = field(repr=False)
 
@@ -98,6 +96,14 @@ def read_credential_request(
     Raises `Refused` with `invalid_credential_request` or `invalid_encryption_parameters`.
     """
     content, reply = _read(body, media_type, keys, secrecy, _WHERE)
+    return CredentialRequest(reply=reply, content=content)
+
+
+def requested_names(content: JsonObject) -> tuple[str | None, str | None]:
+    """Give the configuration or the identifier that is asked for; the other one is None.
+
+    Raises `Refused` with `invalid_credential_request` (section 8.2).
+    """
     try:
         configuration = _name_at(content, CREDENTIAL_CONFIGURATION_ID)
         identifier = _name_at(content, CREDENTIAL_IDENTIFIER)
@@ -110,9 +116,7 @@ def read_credential_request(
             "neither" if configuration is None else "both",
             _WHERE,
         )
-    return CredentialRequest(
-        configuration=configuration, identifier=identifier, reply=reply, content=content
-    )
+    return configuration, identifier
 
 
 def read_deferred_request(

@@ -16,13 +16,14 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from counterfoil_credentials.encoding import JsonObject, b64url, optional_text_at
-from counterfoil_credentials.errors import Malformed, Misuse, Refused
+from counterfoil_credentials.encoding import JsonObject, b64url
+from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.records import record
 from counterfoil_credentials.sdjwt_vc import StatusReference, issue_credential
 
 from counterfoil_issuer.catalogue import Catalogue, CredentialType, StatusUse
+from counterfoil_issuer.credential_request import requested_names
 from counterfoil_issuer.datasets import claims_of, ends_at
 from counterfoil_issuer.deferred import Deferrals, Deferred, keys_of, transaction_id_of
 from counterfoil_issuer.key_ring import Keys
@@ -76,20 +77,7 @@ def requested_dataset(session: Session, request: JsonObject, catalogue: Catalogu
 
     Raises `Refused` with the code of RFC 6750, or of section 8.3.1.2.
     """
-    try:
-        configuration = optional_text_at(request, CREDENTIAL_CONFIGURATION_ID, CREDENTIAL_REQUEST)
-        identifier = optional_text_at(request, CREDENTIAL_IDENTIFIER, CREDENTIAL_REQUEST)
-    except Malformed as error:
-        raise refusal(
-            ErrorCode.INVALID_CREDENTIAL_REQUEST, error.expected, error.found, error.where
-        ) from error
-    if (configuration is None) == (identifier is None):
-        raise refusal(
-            ErrorCode.INVALID_CREDENTIAL_REQUEST,
-            f"{CREDENTIAL_CONFIGURATION_ID} or {CREDENTIAL_IDENTIFIER}",
-            "neither" if configuration is None else "both",
-            CREDENTIAL_REQUEST,
-        )
+    configuration, identifier = requested_names(request)
     if identifier is not None:
         dataset = _identified(session, identifier)
         _kind_of(dataset, catalogue)
