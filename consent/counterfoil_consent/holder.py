@@ -592,17 +592,19 @@ def send_withdrawal(withdrawal: Withdrawal, *, fetcher: Fetcher) -> Ending:
     )
 
 
-def fetch_erasure_receipt(agreement: Agreement, *, fetcher: Fetcher, now: datetime) -> Proof:
+def fetch_erasure_receipt(
+    agreement: Agreement, *, fetcher: Fetcher, now: datetime, attestors: Collection[Did] = ()
+) -> Proof:
     """Give the verified erasure of an ended grant, at the level that its evidence reaches.
 
-    Raises `Refused` with `not-erased` (from the receiver) while the grant is in force.
+    `attestors` are whose attestation is believed here. Raises `Refused` with `not-erased`
+    (from the receiver) while the grant is in force.
     """
     url = agreement.terms.erasure_url(agreement.grant_id)
     response = fetcher.get(url, accept=JSON_MEDIA_TYPE, max_bytes=MAX_NOTICE_BYTES)
     receipt = text_at(answer_of(response, "receiver"), "erasure_receipt", "receiver")
-    return Proof(
-        erased=verify_erasure_receipt(receipt, agreement=agreement, now=now), receipt=receipt
-    )
+    erased = verify_erasure_receipt(receipt, agreement=agreement, now=now, attestors=attestors)
+    return Proof(erased=erased, receipt=receipt)
 
 
 def _unfit(

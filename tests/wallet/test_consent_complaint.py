@@ -117,7 +117,7 @@ def test_after_the_proof_the_pack_holds_it_too(
     assert set(papers) == set(Paper)
     text = json.loads(raw)["text"]
     assert "has not come" not in text
-    assert "level E2 (" in text
+    assert "It proves level E2." in text
     assert "receipt" in text
 
 

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 from counterfoil_consent import Purpose, Trigger
+from counterfoil_consent.attestation import Attestation, AttestationKind
 from counterfoil_consent.completion import Completion, CompletionKind
+from counterfoil_consent.erased_system import systems_at
 from counterfoil_consent.laws import ClaimKind
 from counterfoil_consent.parties import AuthorityParty, RecipientParty
 from counterfoil_consent.retention import Duty
@@ -411,6 +413,41 @@ def test_a_second_receipt_that_keeps_other_things_than_the_first_is_not_taken(
 
         assert (one.state, one.retained) == (ConsentState.ERASED_IN_PART, before.retained)
         assert one.receipt == before.receipt
+
+
+@pytest.mark.parametrize("trusted", ["the auditor", "somebody else"])
+def test_an_attestation_counts_for_a_wallet_that_trusts_who_made_it(
+    town: Town, trusted: str
+) -> None:
+    is_trusted = trusted == "the auditor"
+    auditor = did_jwk(town.auditor.public)
+    trust = Trust(
+        custodians={CUSTODIAN: town.custodian.party.did},
+        attestors=[auditor] if is_trusted else [did_jwk(MemorySigner.generate().public)],
+    )
+    wallet = Wallet(
+        MemoryStore(), fetcher=town.network, clock=town.clock, random=town.random, trust=trust
+    )
+    offer = town.offer()
+    wallet.accept(offer.link, tx_code=offer.tx_code)
+    grant = granted(town, wallet)
+    wallet.withdraw(grant.grant_id)
+    receipt = town.receiver.erasure_receipt(grant.grant_id)
+    claims = read_jws(receipt, typ=ERASURE_TYP, where="receipt").unverified_claims
+    attestation = Attestation(
+        grant_id=grant.grant_id,
+        grant_digest=grant.active.agreement.grant_digest,
+        kind=AttestationKind.SPOT_CHECK,
+        systems=systems_at(claims, "receipt"),
+        attested_at=town.clock(),
+    ).sign(town.auditor)
+    town.receiver.attest(grant.grant_id, attestation)
+    assert the_one(wallet).level is Level.E2
+
+    (one,) = wallet.consent.check()
+
+    assert one.level is (Level.E4 if is_trusted else Level.E2)
+    assert one.lacks == (() if is_trusted else (Lack(Missing.ATTESTATION),))
 
 
 def carriers(town: Town, *names: str) -> dict[str, object]:

@@ -26,9 +26,11 @@ from counterfoil_consent import (
 )
 from counterfoil_consent import MemoryStore as CustodianStore
 from counterfoil_consent.access_log import MemoryAccessEvents
+from counterfoil_consent.accesses import MemoryAccesses
 from counterfoil_consent.app import create_app as create_custodian_app
 from counterfoil_consent.app import receiver_routes
 from counterfoil_consent.tombstone_journal import MemoryTombstoneJournal
+from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.fetch import (
     MAX_BYTES,
     Fetcher,
@@ -145,6 +147,7 @@ class Town:
         self.random = random
         self.network = MemoryFetcher()
         self.audio_signer = MemorySigner.generate()
+        self.auditor = MemorySigner.generate()
         self.issuer_store = IssuerStore(folder / "issuer.sqlite3")
         self.issuer = issuer_on(self.issuer_store, clock, random, signer=self.audio_signer)
         self.issuer.import_orders(ORDERS)
@@ -246,7 +249,9 @@ class Town:
             status=ListedStatus(FetchedStatusSource(self.network), keys),
             clock=self.clock,
             random=self.random,
+            accesses=MemoryAccesses(),
             access_events=MemoryAccessEvents(),
+            attestors=[did_jwk(self.auditor.public)],
         )
 
 

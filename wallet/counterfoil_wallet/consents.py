@@ -14,7 +14,7 @@ from typing import Final, assert_never
 from counterfoil_consent import holder
 from counterfoil_consent.erasure_proof import require_nothing_forgotten
 from counterfoil_consent.papers import Paper
-from counterfoil_consent.states import Granted
+from counterfoil_consent.states import Agreement, Granted, Level
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
@@ -189,13 +189,17 @@ class Consents:
             case _:
                 assert_never(state)
 
+    def reachable(self, state: Proved) -> Level:
+        """Give the best level that a proof of this erasure can have for this wallet."""
+        if self._trust.attestors:
+            return Level.E4
+        return Level.E3 if state.terms.recipients else Level.E2
+
     def prove(self, state: InForce | Proved) -> Proved | None:
         """Fetch the proof of erasure, or a better one than before; None: there is none yet."""
         agreement = state.active.agreement if isinstance(state, InForce) else state.erased.agreement
         try:
-            proof = holder.fetch_erasure_receipt(
-                agreement, fetcher=self._fetcher, now=self._clock()
-            )
+            proof = self._fetch_proof(agreement)
         except (Refused, Malformed, Unavailable):
             return None
         if isinstance(state, Proved):
@@ -273,14 +277,20 @@ class Consents:
             if not ending.is_heard:
                 return ending
         try:
-            proof = holder.fetch_erasure_receipt(
-                ending.withdrawal.withdrawn.agreement, fetcher=self._fetcher, now=self._clock()
-            )
+            proof = self._fetch_proof(ending.withdrawal.withdrawn.agreement)
         except Unavailable:
             return ending
         except (Refused, Malformed) as error:
             return self.book.keep(ending.doubt(reasons_of(error)))
         return self._prove(Proved(proof.erased, proof.receipt))
+
+    def _fetch_proof(self, agreement: Agreement) -> holder.Proof:
+        return holder.fetch_erasure_receipt(
+            agreement,
+            fetcher=self._fetcher,
+            now=self._clock(),
+            attestors=self._trust.attestors,
+        )
 
     def _prove(self, proved: Proved) -> Proved:
         event = self.book.event(proved, Act.ERASED).ended(Outcome.DONE, proved.level.name)

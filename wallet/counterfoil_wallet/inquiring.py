@@ -9,7 +9,6 @@ from datetime import datetime
 
 from counterfoil_consent.confirmation import confirm_grant
 from counterfoil_consent.holder import FetchedNotices
-from counterfoil_consent.states import Level
 from counterfoil_consent.usage import Custodial, Usage, fetch_accesses, fetch_usage
 from counterfoil_consent.wire import digest_of
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
@@ -44,11 +43,10 @@ class Inquirer:
                 return state
 
     def _may_be_proved_better(self, state: Proved) -> bool:
-        # The custodian or a recipient may have answered since; and what a law made the
+        # The custodian, a recipient or an attestor may have answered since; and what a law made the
         # receiver keep may be due: its second receipt says that it is gone.
-        reachable = Level.E3 if state.terms.recipients else Level.E2
         is_due = any(item.until <= self._clock() for item in state.erased.retained)
-        return state.level < reachable or is_due
+        return state.level < self._consents.reachable(state) or is_due
 
     def _ask_in_force(self, state: InForce) -> HeldGrant:
         now = self._clock()

@@ -91,13 +91,15 @@ class Trust:
     """Whom the app vouches for.
 
     `verifiers`: by full client id. `anchors`: for client ids with certificates.
-    `issuers`: by URL. `custodians`: public origin to DID.
+    `issuers`: by URL. `custodians`: public origin to DID. `attestors`: who is believed
+    when it says that it saw an erasure.
     """
 
     verifiers: Mapping[str, Verifier] = field(default_factory=lambda: MappingProxyType({}))
     anchors: TrustAnchors | None = None
     issuers: Mapping[str, KnownIssuer] = field(default_factory=lambda: MappingProxyType({}))
     custodians: Mapping[str, Did] = field(default_factory=lambda: MappingProxyType({}))
+    attestors: Collection[Did] = ()
 
     def clients(self, resolver: Resolver | None, *, now: datetime) -> ClientTrust:
         """Give what client ids are proved with; `resolver` fetches the documents of DIDs."""
