@@ -18,27 +18,56 @@ from counterfoil_credentials.token_status_list import (
     status_list_key_id,
 )
 
-from counterfoil_consent.wire import refuse
+from counterfoil_consent.wire import Clock, refuse
 
 MAX_LIST_AGE: Final = timedelta(days=1)
+MAX_KEYS_AGE: Final = timedelta(hours=1)
+_UNKNOWN_AGAIN: Final = timedelta(minutes=1)
 _MOST_LISTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
+class _Keys:
+    by_id: Mapping[str, PublicKey]
+    fetched_at: datetime
+
+    def serve(self, now: datetime, key_id: str | None) -> bool:
+        # An id that is not among them may be a new key's: asked for once a minute.
+        known = key_id is None or key_id in self.by_id
+        longest = MAX_KEYS_AGE if known else _UNKNOWN_AGAIN
+        return self.fetched_at <= now < self.fetched_at + longest
+
+
+@dataclass(frozen=True, slots=True)
 class FetchedIssuerKeys:
-    """Believes the issuers listed for a type (`vct` to issuer URLs), with the keys they publish."""
+    """Believes the issuers listed for a type (`vct` to issuer URLs), with the keys they publish.
+
+    Keys that were fetched serve for an hour, whatever the issuer says of how long: one
+    that is asked at each read would learn when its customers' facts are read.
+    """
 
     fetcher: Fetcher
     trusted: Mapping[str, Collection[str]]
+    clock: Clock
+    _kept: dict[str, _Keys] = field(default_factory=dict[str, _Keys], repr=False)
 
     def key_of(self, *, issuer: str, vct: str, key_id: str | None) -> PublicKey:
         """Give the issuer's key of that id, or its only one."""
         if issuer not in self.trusted.get(vct, ()):
             raise refuse("issuer-not-trusted", "an issuer trusted for this type", "another", "iss")
-        key = issuer_key_named(fetch_issuer_keys(self.fetcher, issuer), key_id)
+        key = issuer_key_named(self._keys(issuer, key_id), key_id)
         if key is None:
             raise refuse("issuer-key-unknown", "a key that the issuer publishes", "another", "kid")
         return key
+
+    def _keys(self, issuer: str, key_id: str | None) -> Mapping[str, PublicKey]:
+        now = self.clock()
+        kept = self._kept.get(issuer)
+        if kept is None or not kept.serve(now, key_id):
+            kept = _Keys(fetch_issuer_keys(self.fetcher, issuer), now)
+            # No more of them than there are trusted issuers.
+            self._kept[issuer] = kept
+        return kept.by_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +75,10 @@ class _Kept:
     listed: SignedStatusList
     fetched_at: datetime
 
-    def serves(self, now: datetime) -> bool:
+    def serves(self, now: datetime, max_age: timedelta) -> bool:
+        # One that is too old to be relied on is fetched anew, whatever its `ttl`.
+        if now - self.listed.listed_at > max_age:
+            return False
         # Token Status List, section 5.1: `ttl`, and `exp` where that comes first.
         ends_at = self.fetched_at + timedelta(seconds=self.listed.ttl_s or 0)
         if self.listed.expires_at is not None:
@@ -83,7 +115,7 @@ class ListedStatus:
     def _listed(self, credential: VerifiedCredential, url: str, now: datetime) -> SignedStatusList:
         place = (credential.issuer, url)
         kept = self._kept.get(place)
-        if kept is not None and kept.serves(now):
+        if kept is not None and kept.serves(now, self.max_age):
             return kept.listed
         token = self.source.fetch(url)
         key = self.keys.key_of(

@@ -83,7 +83,8 @@ def open_receiver(
     """
     network = GuardedFetcher() if fetcher is None else fetcher
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    trust = FetchedIssuerKeys(network, {vct: tuple(urls) for vct, urls in issuers.items()})
+    trusted = {vct: tuple(urls) for vct, urls in issuers.items()}
+    trust = FetchedIssuerKeys(network, trusted, _now)
     party = _custodian(folder / CUSTODIAN, custodian, network)
     with ExitStack() as opened:
         store = SqlReceiverStore(folder / DATABASE if database is None else database)

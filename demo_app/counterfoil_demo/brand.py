@@ -71,9 +71,8 @@ def _issuer(place: Place, store: SqlStore) -> Issuer:
 
 
 def _receiver(place: Place) -> Receiver:
-    keys = FetchedIssuerKeys(
-        place.fetcher, {f"{AURICLE.origin}/types/{name}": (AURICLE.origin,) for name in _TYPES}
-    )
+    trusted = {f"{AURICLE.origin}/types/{name}": (AURICLE.origin,) for name in _TYPES}
+    keys = FetchedIssuerKeys(place.fetcher, trusted, lambda: datetime.now(UTC))
     return Receiver(
         origin=place.house.origin,
         name=place.house.name.capitalize(),

@@ -155,7 +155,8 @@ def _refused_read(scene: Scene, step: Step, grant_id: str) -> None:
 def _hoarder(scene: Scene, before: Path) -> Generator[Receiver]:
     """Give a Velorum that kept everything: its old files, its old keys, and the way to ask."""
     fetcher = fetcher_for(scene.data)
-    keys = FetchedIssuerKeys(fetcher, {_RECEIPT_VCT: (AURICLE.origin,)})
+    trusted = {_RECEIPT_VCT: (AURICLE.origin,)}
+    keys = FetchedIssuerKeys(fetcher, trusted, lambda: datetime.now(UTC))
     store = SqlReceiverStore(before / "consent.sqlite3")
     try:
         yield Receiver(

@@ -19,6 +19,7 @@ from counterfoil_consent import (
     FetchedNotices,
     FileKeyFolder,
     GrantPackage,
+    IssuerTrust,
     KeyFolder,
     MemoryKeyFolder,
     MemoryReceiverStore,
@@ -182,6 +183,7 @@ class Street:
         self.issuer = MemorySigner.generate()
         self.custodian_signer = MemorySigner.generate()
         self.receiver_signer = MemorySigner.generate()
+        self.trust: IssuerTrust = TrustedIssuer(self.issuer.public)
         self.statuses = Statuses()
         self.customer = Customer(self.issuer, clock(), random)
         self._lease_s = lease_s
@@ -226,7 +228,7 @@ class Street:
             store=self.receiver_store,
             keys=self.receiver_keys,
             fetcher=self.fetcher,
-            trust=TrustedIssuer(self.issuer.public),
+            trust=self.trust,
             status=self.statuses,
             clock=self.clock,
             random=self.random,

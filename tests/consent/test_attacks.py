@@ -60,7 +60,7 @@ from counterfoil_consent.wire import GrantId, digest_of
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import Json, JsonObject, b64url, from_b64url, parse_object
 from counterfoil_credentials.errors import Misuse, Refused, Unavailable
-from counterfoil_credentials.fetch import Response
+from counterfoil_credentials.fetch import Fetcher, Response
 from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.requests import response_form
@@ -642,9 +642,11 @@ def test_attack_24_phone_home_by_the_status_list(street: Street) -> None:
             gets.append(url)
             return real.get(url, **named)  # type: ignore[arg-type]  # as it came
 
-    source = FetchedStatusSource(Listening())  # type: ignore[arg-type]  # lists are got, not posted
-    keys = FetchedIssuerKeys(real, {RIDER: [AUDIO], WARRANTY: [AUDIO]})
+    network: Fetcher = Listening()  # type: ignore[assignment]  # lists and keys are got, not posted
+    source = FetchedStatusSource(network)
+    keys = FetchedIssuerKeys(network, {RIDER: [AUDIO], WARRANTY: [AUDIO]}, street.clock)
     street.statuses = ListedStatus(source, keys)  # type: ignore[assignment]  # the real port
+    street.trust = keys
     street.receiver = street.make_receiver(VELO, street.receiver_signer)
     street.connect()
     actives = [street.granted()[0] for _ in range(3)]
@@ -655,8 +657,8 @@ def test_attack_24_phone_home_by_the_status_list(street: Street) -> None:
 
     # The list comes whole and serves while its issuer says: from one address for everybody,
     # with neither index nor grant asked for, and without telling when anybody reads.
-    assert gets == [f"{AUDIO}/status-lists/1"]
+    assert gets == [f"{AUDIO}/.well-known/jwt-vc-issuer", f"{AUDIO}/status-lists/1"]
     street.clock.advance(timedelta(minutes=1))
     audio(street, INVALID, street.clock(), ttl_s=600)
     assert not can_read(street, actives[0].agreement.grant_id)
-    assert len(gets) == 2
+    assert gets[2:] == [f"{AUDIO}/status-lists/1"]

@@ -120,7 +120,7 @@ def serve_list(town: AuditedTown, listed_at: datetime) -> None:
 def rely_on_lists(town: AuditedTown, folder: Path) -> FileListJournal:
     """Let the receiver look at the issuer's lists, with a journal."""
     journal = FileListJournal(folder / "lists.jsonl")
-    trust = FetchedIssuerKeys(town.fetcher, {RIDER: [AUDIO], WARRANTY: [AUDIO]})
+    trust = FetchedIssuerKeys(town.fetcher, {RIDER: [AUDIO], WARRANTY: [AUDIO]}, town.clock)
     source = JournalledLists(FetchedStatusSource(town.fetcher), journal, town.clock)
     town.statuses = ListedStatus(source, trust)  # type: ignore[assignment]  # the real one
     town.start()

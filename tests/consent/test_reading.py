@@ -27,14 +27,15 @@ from counterfoil_consent import (
 )
 from counterfoil_consent.access_log import AccessEvents, MemoryAccessEvents
 from counterfoil_consent.events import sign_end
+from counterfoil_consent.issuer_trust import MAX_KEYS_AGE
 from counterfoil_consent.schemas import purpose_of
 from counterfoil_consent.states import Agreement
 from counterfoil_credentials.encoding import compact_json
 from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
-from counterfoil_credentials.fetch import Response
+from counterfoil_credentials.fetch import Fetcher, Response
 from counterfoil_credentials.issuer_keys import issuer_keys_document
 from counterfoil_credentials.key_binding import bind
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.keys import MemorySigner, PublicKey
 from counterfoil_credentials.sdjwt import disclose
 from counterfoil_credentials.sdjwt_vc import StatusReference, VerifiedCredential
 from counterfoil_credentials.token_status_list import (
@@ -363,7 +364,7 @@ def credential_of(agreement: Agreement, now: datetime) -> VerifiedCredential:
 
 def test_the_fetched_ports_believe_the_issuer_and_its_list(street: Street) -> None:
     active, _ = street.granted()
-    keys = FetchedIssuerKeys(street.fetcher, {RIDER: [AUDIO]})
+    keys = FetchedIssuerKeys(street.fetcher, {RIDER: [AUDIO]}, street.clock)
     listed = ListedStatus(FetchedStatusSource(street.fetcher), keys)
     now = street.clock()
     credential = credential_of(active.agreement, now)
@@ -398,3 +399,73 @@ def test_product_is_one_of_two_facts(street: Street) -> None:
     with street.receiver.read(active.agreement.grant_id, BENEFITS) as facts:
         assert sorted(map(str, facts.names)) == ["frame_size", "product.name"]
         assert len(facts.all(PRODUCT)) == 1
+
+
+def listening(street: Street) -> tuple[FetchedIssuerKeys, list[str]]:
+    """Give the port over a network that writes down what is got."""
+    gets: list[str] = []
+    real = street.fetcher
+
+    class Listening:
+        def get(self, url: str, **named: object) -> Response:
+            gets.append(url)
+            return real.get(url, **named)  # type: ignore[arg-type]  # as it came
+
+    network: Fetcher = Listening()  # type: ignore[assignment]  # keys are got, not posted
+    return FetchedIssuerKeys(network, {RIDER: [AUDIO]}, street.clock), gets
+
+
+def test_an_issuers_keys_serve_for_an_hour_and_a_new_key_is_asked_for(street: Street) -> None:
+    audio(street, VALID, street.clock())
+    keys, gets = listening(street)
+    old, new = street.issuer.public, MemorySigner.generate()
+
+    def found(key_id: str | None) -> PublicKey:
+        return keys.key_of(issuer=AUDIO, vct=RIDER, key_id=key_id)
+
+    for _ in range(3):
+        assert found(old.thumbprint()) == found(None) == old
+    assert len(gets) == 1
+
+    street.issuer = new
+    audio(street, VALID, street.clock())
+    street.clock.advance(MAX_KEYS_AGE - timedelta(seconds=1))
+    assert found(old.thumbprint()) == old
+    assert len(gets) == 1
+    assert found(new.public.thumbprint()) == new.public
+    # The key that is published no more is believed no more.
+    with pytest.raises(Refused) as refusal:
+        found(old.thumbprint())
+    assert refusal.value.codes == ["issuer-key-unknown"]
+    assert len(gets) == 2
+
+    street.clock.advance(MAX_KEYS_AGE)
+    assert found(None) == new.public
+    assert len(gets) == 3
+
+
+def test_a_key_that_nobody_publishes_is_asked_for_once_a_minute(street: Street) -> None:
+    audio(street, VALID, street.clock())
+    keys, gets = listening(street)
+
+    for _ in range(5):
+        with pytest.raises(Refused):
+            keys.key_of(issuer=AUDIO, vct=RIDER, key_id="unheard-of")
+        street.clock.advance(timedelta(seconds=20))
+
+    assert len(gets) == 2
+
+
+def test_a_list_that_is_too_old_is_fetched_anew_before_its_ttl(street: Street) -> None:
+    active, _ = street.granted()
+    source = FetchedStatusSource(street.fetcher)
+    keys = FetchedIssuerKeys(street.fetcher, {RIDER: [AUDIO]}, street.clock)
+    listed, now = ListedStatus(source, keys), street.clock()
+    credential = credential_of(active.agreement, now)
+    audio(street, VALID, now - timedelta(hours=20), ttl_s=86_400)
+    listed.require_valid(credential, now=now)
+
+    now = street.clock.advance(timedelta(hours=5))
+    audio(street, VALID, now, ttl_s=86_400)
+
+    listed.require_valid(credential, now=now)

@@ -248,7 +248,7 @@ class House(Town):
             random=random,
             clock=clock,
         )
-        keys = FetchedIssuerKeys(self.network, {WARRANTY_TYPE: [AUDIO]})
+        keys = FetchedIssuerKeys(self.network, {WARRANTY_TYPE: [AUDIO]}, clock)
         self.receiver = Receiver(
             origin=VELO,
             name="Velo",

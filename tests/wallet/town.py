@@ -233,7 +233,7 @@ class Town:
 
     def receiver_of(self, origin: str) -> Receiver:
         """Give a new receiver that names the custodian of now."""
-        keys = FetchedIssuerKeys(self.network, {WARRANTY_TYPE: [AUDIO]})
+        keys = FetchedIssuerKeys(self.network, {WARRANTY_TYPE: [AUDIO]}, self.clock)
         self.receiver_keys = MemoryKeyFolder()
         self.receiver_signer = MemorySigner.generate()
         return Receiver(
