@@ -278,8 +278,8 @@ class Custodian:
     def usage(self, grant_id: str, token: str) -> str:
         """Say how often a grant was read, to its holder alone; gives the signed `Usage`.
 
-        `Refused` codes: `grant-unknown`, `signed-by-another`, `audience-mismatch`,
-        `grant-mismatch`, `usage-request-not-fresh`.
+        `Refused` codes: `grant-unknown`, `grant-ended`, `signed-by-another`,
+        `audience-mismatch`, `grant-mismatch`, `usage-request-not-fresh`.
         """
         named = grant_id_of(grant_id, "grant_id")
         row = self._store.find(named)
@@ -292,6 +292,9 @@ class Custodian:
         _require_recent(asked.asked_at, now, "usage_request")
         if isinstance(row, Kept) and is_due(row, now):
             row = self._end_due(row, now)
+        if not isinstance(row, Ended) and self._keys.is_destroyed(named):
+            # A restored database does not know how it ended; that it has ended is known.
+            raise _ended_refusal()
         pause = self._keys.pause(named)
         state = _standing(row, is_suspended=pause is not None and pause.is_suspended)
         counted = row if isinstance(row, Kept | Ended) else None

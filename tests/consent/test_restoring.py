@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 
@@ -17,20 +17,24 @@ from counterfoil_consent import (
     MemoryKeyFolder,
     Trigger,
     deliver,
+    fetch_custodian_key,
     fetch_erasure_receipt,
     send_withdrawal,
     withdraw,
 )
 from counterfoil_consent.artefacts import KeyDestruction, KeyRequest, Registration
-from counterfoil_consent.custodian import Custodian
+from counterfoil_consent.custodian import MAX_VALIDITY, Custodian
 from counterfoil_consent.key_folder import KeyFolder, KeyNote
+from counterfoil_consent.spec import REGISTRATION_TYP
 from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_consent.sqlite_file import back_up
 from counterfoil_consent.store import Ended
-from counterfoil_consent.wire import Digest, GrantId
+from counterfoil_consent.usage import UsageRequest, fetch_usage
+from counterfoil_consent.wire import Digest, GrantId, fresh_grant_id
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Refused, Unavailable
+from counterfoil_credentials.jws import read_jws, sign_jws
 from counterfoil_credentials.keys import MemorySigner
 
 from tests.consent.street import BENEFITS, CUSTODIAN, FRAME, FRAME_VALUE, Street
@@ -100,6 +104,10 @@ def test_a_grant_younger_than_the_backup_is_closed_and_its_end_proved(
     # Nobody knows its limits any more: the key goes at once, the proof follows.
     assert street.custodian_keys.is_destroyed(active.agreement.grant_id)
     assert codes_of_read(street, active) == ["grant-unknown"]
+    # Nor does the custodian sign that it stands where nothing stands any more.
+    with pytest.raises(Refused) as refusal:
+        fetch_usage(active.agreement, signer=signer, fetcher=street.fetcher, now=street.clock())
+    assert refusal.value.codes == ["grant-ended"]
     withdrawal = withdraw(active, signer=signer, now=street.clock(), random=street.random)
     ending = send_withdrawal(withdrawal, fetcher=street.fetcher)
     assert ending.key_destroyed_at == street.clock()
@@ -394,6 +402,63 @@ def test_two_processes_over_one_key_folder_take_one_registration(tmp_path: Path)
         with ThreadPoolExecutor(len(folders)) as pool:
             taken = list(pool.map(registers, range(len(folders))))
         assert sum(taken) == 1
+
+
+def test_a_key_of_an_end_that_a_crash_interrupted_is_given_to_nobody(street: Street) -> None:
+    signer = MemorySigner.generate()
+    decided = street.decide(street.ask(), signer)
+    fetch_custodian_key(decided, signer=signer, fetcher=street.fetcher, now=street.clock())
+    street.custodian_store.end(decided.grant_id, Trigger.EXPIRED, street.clock())
+
+    with pytest.raises(Refused) as refusal:
+        street.custodian.issue_key(decided.grant_id, key_request(street, decided.grant_id, signer))
+
+    assert refusal.value.codes == ["grant-ended"]
+
+
+def test_a_registration_for_ever_is_refused(street: Street) -> None:
+    package, signer = street.packed()
+    claims = read_jws(
+        package.registration, typ=REGISTRATION_TYP, where="registration"
+    ).unverified_claims
+    longest = street.clock() + MAX_VALIDITY
+
+    def registered(ends_at: datetime) -> None:
+        changed = {**claims, "valid_until": int(ends_at.timestamp())}
+        street.custodian.register(sign_jws(changed, typ=REGISTRATION_TYP, signer=signer))
+
+    with pytest.raises(Refused) as refusal:
+        registered(longest + timedelta(seconds=1))
+    assert refusal.value.codes == ["end-too-far"]
+    registered(longest)
+
+
+def test_what_was_never_registered_is_unknown_whatever_is_asked(street: Street) -> None:
+    package, signer = street.packed()
+    nobody, now = fresh_grant_id(street.random), street.clock()
+    word = UsageRequest(
+        grant_id=package.grant_id, holder=did_jwk(signer.public), asked_at=now
+    ).sign(signer, audience=CUSTODIAN)
+
+    for ask in (
+        street.custodian.acknowledge,
+        street.custodian.lease,
+        street.custodian.pause,
+        street.custodian.confirm,
+        street.custodian.usage,
+        street.custodian.end,
+    ):
+        with pytest.raises(Refused) as refusal:
+            ask(nobody, word)
+        assert refusal.value.codes == ["grant-unknown"]
+    # Nor is one grant's word taken under the path of another.
+    other, _ = street.packed()
+    with pytest.raises(Refused) as refusal:
+        street.custodian.usage(other.grant_id, word)
+    assert refusal.value.codes == ["signed-by-another"]
+    with pytest.raises(Refused) as refusal:
+        street.custodian.issue_key(nobody, key_request(street, package.grant_id, signer))
+    assert refusal.value.codes == ["grant-mismatch"]
 
 
 def test_no_end_is_said_of_a_key_that_was_never_seen(keys: KeyFolder) -> None:
