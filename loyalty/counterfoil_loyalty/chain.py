@@ -7,19 +7,18 @@ chain's id and each action's gas, and so asks the node nothing before it sends.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from counterfoil_credentials.errors import Refused
-from eth_account import Account as EthAccount
 from eth_typing import BlockNumber, ChecksumAddress, HexStr
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.exceptions import ContractCustomError, TransactionNotFound
-from web3.types import LogReceipt, TxParams, Wei
+from web3.types import LogReceipt, TxParams
 
 from counterfoil_loyalty.accounts import Account, PointsSigner, contract_account
 from counterfoil_loyalty.actions import (
@@ -40,11 +39,14 @@ from counterfoil_loyalty.actions import (
     SwapPoints,
     points_of,
 )
+from counterfoil_loyalty.calls import ContractCalls
 from counterfoil_loyalty.chain_db import EmbeddedChain
+from counterfoil_loyalty.fees import Fees
 from counterfoil_loyalty.keccak import keccak256
 from counterfoil_loyalty.ledger import Block, Event, LedgerIdentity, Outcome, SignedTransaction
 from counterfoil_loyalty.local_ledger import LocalLedger
 from counterfoil_loyalty.refusals import refusal
+from counterfoil_loyalty.transactions import Transaction
 
 # The most that was measured, and a third more.
 _GAS: Mapping[type[Action], int] = {
@@ -63,22 +65,30 @@ _GAS: Mapping[type[Action], int] = {
     PauseAwards: 61_000,
 }
 _GAS_PER_AWARD = 65_000
-_MAX_FEE_WEI = Wei(10**12)
+_MAX_FEE_WEI = 10**12
 """Far above the fee that our own chain asks in every block."""
 
 
 class ChainLedger:
     """A `Ledger` over any EVM chain that web3 reaches. `send` hands over a raw transaction."""
 
-    def __init__(self, web3: Web3, *, relayer_key: bytes, send: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        web3: Web3,
+        *,
+        relayer_key: bytes,
+        send: Callable[[bytes], None],
+        chain_id: int,
+        genesis: str,
+        exchange: Account | None = None,
+    ) -> None:
         self._web3 = web3
         self._send = send
-        self._relayer_key = relayer_key
-        self._relayer = PointsSigner(relayer_key).account
+        self._signer = PointsSigner(relayer_key)
+        self._relayer = self._signer.account
         # The relayer's first transaction makes the exchange, so its place is known beforehand.
-        exchange = contract_account(self._relayer, 0)
-        genesis = web3.eth.get_block(0).get("hash", HexBytes(b"")).hex()
-        self.identity = LedgerIdentity(web3.eth.chain_id, genesis, exchange)
+        exchange = contract_account(self._relayer, 0) if exchange is None else exchange
+        self.identity = LedgerIdentity(chain_id, genesis, exchange)
         self._lock = RLock()
         exchange_parts, points_parts = _artifact("PointsExchange"), _artifact("BrandPoints")
         self._exchange_code: str = exchange_parts["bytecode"]
@@ -87,6 +97,8 @@ class ChainLedger:
             address=_checksum(exchange), abi=exchange_parts["abi"]
         )
         self._points: Any = web3.eth.contract(abi=points_parts["abi"])
+        self._exchange_calls = ContractCalls(exchange_parts["abi"])
+        self._points_calls = ContractCalls(points_parts["abi"])
         self._errors = _selectors(exchange_parts["abi"]) | _selectors(points_parts["abi"])
         self._tokens: set[str] = set()
 
@@ -97,24 +109,24 @@ class ChainLedger:
     def check(self, action: Action) -> None:
         with self._lock:
             self._require_points(action)
-            gas = _gas(action)
+            gas = gas_of(action)
             error = self._error_of({**self._reader(), "gas": gas, **self._target(action)}, None)
         if error is not None:
             raise Refused(refusal(error))
 
     def sign(self, action: Action, sequence: int) -> SignedTransaction:
-        transaction: dict[str, Any] = {
-            "type": 2,
-            "chainId": self.identity.chain_id,
-            "nonce": sequence,
-            "value": 0,
-            "gas": _gas(action),
-            "maxFeePerGas": _MAX_FEE_WEI,
-            "maxPriorityFeePerGas": 0,
-            **self._target(action),
-        }
-        signed = EthAccount.sign_transaction(transaction, self._relayer_key)
-        return SignedTransaction(signed.hash.hex(), sequence, bytes(signed.raw_transaction))
+        target = self._target(action)
+        fees = self._offer()
+        transaction = Transaction(
+            chain_id=self.identity.chain_id,
+            sequence=sequence,
+            tip_wei=fees.tip_wei,
+            fee_wei=fees.fee_wei,
+            gas=gas_of(action),
+            to=bytes.fromhex(str(target.get("to", "0x"))[2:]),
+            data=bytes.fromhex(str(target.get("data", "0x")).removeprefix("0x")),
+        )
+        return transaction.sign(self._signer)
 
     def send(self, transaction: SignedTransaction) -> None:
         self._send(transaction.raw)
@@ -149,20 +161,12 @@ class ChainLedger:
             header = self._web3.eth.get_block(number)
             logs = self._web3.eth.get_logs({"fromBlock": number, "toBlock": number})
         # Reading the events of a full block takes a quarter of a second, and needs no lock.
-        events: list[Event] = []
-        for log in logs:
-            found = self._event(log)
-            if found is not None:
-                name, values = found
-                contract = Account(str(log["address"]))
-                transaction_id = log["transactionHash"].hex()
-                events.append(Event(transaction_id, len(events), contract, name, values))
         return Block(
             number,
             _hex(header.get("hash")),
             _hex(header.get("parentHash")),
             header.get("timestamp", 0),
-            tuple(events),
+            self._events(logs),
         )
 
     def balance(self, token: Account, account: Account) -> int:
@@ -182,19 +186,19 @@ class ChainLedger:
                 return {"data": HexStr(self._exchange_code)}
             case CreatePoints(registration=it, signature=signature):
                 values = (it.brand, it.name, it.symbol, it.issuer, it.price)
-                call = self._exchange.encode_abi("createPoints", [values, signature])
+                call = self._exchange_calls.encode("createPoints", [values, signature])
             case AgreeTerms(terms=it):
                 signatures = (action.signature_in, action.signature_out)
-                call = self._exchange.encode_abi("agree", [it.values, *signatures])
+                call = self._exchange_calls.encode("agree", [it.values, *signatures])
             case SwapPoints(swap=it, signature=signature):
-                call = self._exchange.encode_abi("swap", [it.values, signature])
+                call = self._exchange_calls.encode("swap", [it.values, signature])
             case _:
                 call = self._points_call(action)
                 return {"to": _checksum(points_of(action)), "data": call}
         return {"to": _checksum(self.identity.exchange), "data": call}
 
     def _points_call(self, action: BrandAction) -> Any:  # noqa: ANN401  # as web3 gives it
-        encode = self._points.encode_abi
+        encode = self._points_calls.encode
         match action:
             case AwardPoints(award=it, signature=signature):
                 return encode("award", [*it.values, signature])
@@ -256,6 +260,20 @@ class ChainLedger:
     def _error_name(self, data: str) -> str:
         return self._errors.get(data[2:10], "an error without a name")
 
+    def _offer(self) -> Fees:
+        return Fees(0, _MAX_FEE_WEI)
+
+    def _events(self, logs: Iterable[LogReceipt]) -> tuple[Event, ...]:
+        events: list[Event] = []
+        for log in logs:
+            found = self._event(log)
+            if found is not None:
+                name, values = found
+                contract = Account(str(log["address"]))
+                transaction_id = log["transactionHash"].hex()
+                events.append(Event(transaction_id, len(events), contract, name, values))
+        return tuple(events)
+
     def _event(self, log: LogReceipt) -> tuple[str, dict[str, str | int]] | None:
         contract = str(log["address"])
         if contract == self.identity.exchange:
@@ -278,7 +296,14 @@ class EmbeddedChainLedger(ChainLedger, LocalLedger):
     """The `EmbeddedLedger`: the chain lives in this process and in one file."""
 
     def __init__(self, chain: EmbeddedChain) -> None:
-        super().__init__(Web3(chain.provider), relayer_key=chain.relayer_key, send=chain.submit)
+        web3 = Web3(chain.provider)
+        super().__init__(
+            web3,
+            relayer_key=chain.relayer_key,
+            send=chain.submit,
+            chain_id=web3.eth.chain_id,
+            genesis=web3.eth.get_block(0).get("hash", HexBytes(b"")).hex(),
+        )
         self._chain = chain
         # Reads and blocks take turns: py-evm is made for one thread.
         self._lock = chain.lock
@@ -301,7 +326,7 @@ def embedded_ledger(path: Path, *, now: int, random: Callable[[int], bytes]) -> 
     return EmbeddedChainLedger(EmbeddedChain(path, now=now, random=random))
 
 
-def _gas(action: Action) -> int:
+def gas_of(action: Action) -> int:
     """Give the gas that an action may use."""
     if isinstance(action, AwardToMany):
         return _GAS[AwardToMany] + len(action.batch.awards) * _GAS_PER_AWARD

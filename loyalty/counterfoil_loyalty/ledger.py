@@ -94,6 +94,10 @@ class Ledger(Protocol):
         """Tell whether this relayer's first transaction makes the exchange."""
         ...
 
+    def look(self) -> None:
+        """Begin a turn: find out where the ledger can be reached and what it asks."""
+        ...
+
     def check(self, action: Action) -> None:
         """Return only if the action would succeed now; raises `Refused`. Nothing changes."""
         ...

@@ -134,6 +134,7 @@ class Relayer:
             self.waited_s(now)
         if self._maker is not None and not self._maker.make_block(now):
             return False
+        self.ledger.look()
         self._indexer.catch_up()
         self._settle()
         if self._maker is None:

@@ -15,13 +15,27 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory", "chain"])
+@pytest.fixture(
+    params=[
+        "memory",
+        "chain",
+        pytest.param("anvil", marks=[pytest.mark.loopback, pytest.mark.once]),
+    ]
+)
 def ledger(
     request: pytest.FixtureRequest, clock: Clock, tmp_path: Path
 ) -> Iterator[EmbeddedLedger]:
-    """Give an empty ledger: each test that asks runs on both kinds."""
+    """Give an empty ledger: each test that asks runs on each kind."""
     if request.param == "memory":
         yield MemoryLedger(now=NOW, random=seeded("memory"))
+        return
+    if request.param == "anvil":
+        from tests.loyalty.anvil import AnvilLedger, anvil
+
+        with anvil("--no-mining") as node:
+            on_node = AnvilLedger(node)
+            yield on_node
+            on_node.close()
         return
     from counterfoil_loyalty.chain import embedded_ledger
 
