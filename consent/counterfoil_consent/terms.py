@@ -62,6 +62,7 @@ from counterfoil_consent.wire import (
     GrantId,
     instant_at,
     require_members,
+    require_shown,
     seconds,
     short_text_at,
     whole_second,
@@ -70,6 +71,7 @@ from counterfoil_consent.wire import (
 MAX_CLAIMS: Final = 50
 MAX_READS: Final = 100_000
 MAX_RETAIN_DAYS: Final = 3_660
+_LAST_INDEX: Final = 2**53 - 1
 _WHERE: Final = "terms"
 _Kind = TypeVar("_Kind", bound=StrEnum)
 
@@ -444,7 +446,14 @@ def parse_transaction_data(
 
 def claim_name_of(obj: JsonObject, where: str) -> ClaimName:
     """Parse a claim's name from `pii_type` and `pii_attribute_id`."""
-    path = parse_path(list_at(obj, "pii_attribute_id", where), f"{where}.pii_attribute_id")
+    place = f"{where}.pii_attribute_id"
+    path = parse_path(list_at(obj, "pii_attribute_id", where), place)
+    for step in path:
+        # What cannot be stored, or would not be shown to her as it is, is not asked for.
+        if isinstance(step, int) and step > _LAST_INDEX:
+            raise Malformed(f"a place up to {_LAST_INDEX}", "one beyond", place)
+        if isinstance(step, str):
+            require_shown(step, place)
     return ClaimName(short_text_at(obj, "pii_type", where), path)
 
 

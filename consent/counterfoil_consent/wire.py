@@ -83,9 +83,14 @@ def short_text_at(
     text = text_at(obj, name, where)
     if not 1 <= len(text) <= most:
         raise Malformed(f"1 to {most} characters", f"{len(text)}", f"{where}.{name}")
-    if _UNSHOWN.search(text):
-        raise Malformed("text of one line and one direction", "controls", f"{where}.{name}")
+    require_shown(text, f"{where}.{name}")
     return text
+
+
+def require_shown(text: str, where: str) -> None:
+    """Return only if `text` shows as it is, and changes nothing of the text around it."""
+    if _UNSHOWN.search(text):
+        raise Malformed("text of one line and one direction", "controls", where)
 
 
 def require_members(

@@ -81,6 +81,16 @@ def test_a_wallet_accepts_what_the_receiver_asks(street: Street) -> None:
     wallet_reads(street, request)
 
 
+def claim_at(*path: str | int) -> dict[str, object]:
+    """Give one claim as it stands in terms."""
+    return {
+        "pii_type": "https://audio.example/types/rider",
+        "pii_attribute_id": [*path],
+        "necessity": "dpv:Optional",
+        "retention_period": 30,
+    }
+
+
 @pytest.mark.parametrize(
     ("member", "value"),
     [
@@ -89,6 +99,8 @@ def test_a_wallet_accepts_what_the_receiver_asks(street: Street) -> None:
         ("purpose", "dpv:SellDataToThirdParties"),
         ("processing_method", ["dpv:Share"]),
         ("pii_information", []),
+        ("pii_information", [claim_at("lines", 2**53)]),
+        ("pii_information", [claim_at("lines", "a\nb")]),
         ("max_reads", 0),
         ("valid_until", "2027-01-01"),
         ("unheard_of", True),
