@@ -32,6 +32,7 @@ from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
 
 from tests.conftest import Clock
+from tests.consent.audited import AuditedTown
 
 HOUR = timedelta(hours=1)
 GRANT = GrantId("A" * 22)
@@ -273,6 +274,36 @@ def test_a_tree_is_a_power_of_two(least: int, random_bytes: Random) -> None:
         return
     with pytest.raises(Misuse):
         padded([], random_bytes, least=least)
+
+
+def test_where_a_leaf_stands_says_nothing_about_when_it_came(
+    anchoring: Anchoring, clock: Clock
+) -> None:
+    mine = {anchoring.add(GRANT, Tag.ACCESS_LOG, digest_of(str(n))).leaf for n in range(5)}
+
+    batch = published(anchoring, clock)
+
+    assert mine < set(batch.leaves)
+    assert list(batch.leaves) == sorted(batch.leaves)
+
+
+def test_the_salts_of_a_receivers_log_die_with_its_grant(
+    clock: Clock, random_bytes: Random
+) -> None:
+    town = AuditedTown(clock, random_bytes)
+    ended, other = town.given(), town.given()
+    for active in (ended, other):
+        town.read(active, 2)
+    grant_id = ended.agreement.grant_id
+    assert len(town.roots.tickets(grant_id)) == 2
+
+    town.end(ended)
+
+    assert town.roots.tickets(grant_id) == []
+    with pytest.raises(Refused) as refusal:
+        town.roots.add(grant_id, Tag.ACCESS_LOG, HEAD)
+    assert refusal.value.codes == ["grant-ended"]
+    assert len(town.roots.tickets(other.agreement.grant_id)) == 2
 
 
 # Attack 16: guessable commitments.

@@ -14,7 +14,12 @@ from shutil import copy, copytree, rmtree
 
 import pytest
 from counterfoil_consent import ListedStatus, MemoryReceiverStore, Receiver
-from counterfoil_consent.access_log import AccessEvent, MemoryAccessEvents, head_of
+from counterfoil_consent.access_log import (
+    AccessEvent,
+    MemoryAccessEvents,
+    head_of,
+    read_chain,
+)
 from counterfoil_consent.accesses import Access, MemoryAccesses
 from counterfoil_consent.artefacts import Lease, Receipt
 from counterfoil_consent.audit import CHECKS, audit, exit_status
@@ -50,6 +55,7 @@ from tests.consent.audited import HOUR, AuditedTown
 from tests.consent.street import (
     AUDIO,
     BENEFITS,
+    BIRTHDAY,
     CANARIES,
     CUSTODIAN,
     FRAME,
@@ -273,6 +279,36 @@ def test_check_2_finds_a_read_for_another_purpose(
     town.read(active)
 
     assert wrong(town, 2, "was for dpv:DirectMarketing")
+
+
+def test_check_2_finds_a_read_whose_lease_the_log_does_not_answer(town: AuditedTown) -> None:
+    active = town.given()
+    town.read(active)
+    evidence = town.evidence()
+    assert evidence.receiver is not None
+    (grant,) = evidence.receiver.grants
+    assert grant.leases
+    for leases in ({}, dict.fromkeys(grant.leases), dict.fromkeys(grant.leases, 7)):
+        strange = replace(evidence.receiver, grants=(replace(grant, leases=leases),))
+        changed = replace(evidence, receiver=strange)
+        assert said(changed, 2, "under a lease never answered") is Status.FAILED
+
+
+def test_check_2_finds_a_read_of_more_than_was_granted(town: AuditedTown) -> None:
+    active = town.given()
+    town.read(active)
+    assert ok(town, 2)
+    evidence = town.evidence()
+    assert evidence.receiver is not None
+    (grant,) = evidence.receiver.grants
+    grant_id = active.agreement.grant_id
+    (event,) = read_chain(grant.events, receiver=town.receiver.party.did, grant_id=grant_id)
+    more = replace(event, claims=(*event.claims, BIRTHDAY)).sign(town.receiver_signer)
+
+    strange = replace(evidence.receiver, grants=(replace(grant, events=(more,)),))
+
+    changed = replace(evidence, receiver=strange)
+    assert said(changed, 2, "opened claims that were not granted") is Status.FAILED
 
 
 # 3: all count the same leases.

@@ -1,6 +1,7 @@
 """After the end a receiver erases everywhere, says only what was done, and tries until it is."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from counterfoil_consent import (
     verify_erasure_receipt,
     withdraw,
 )
+from counterfoil_consent.artefacts import KeyDestruction
 from counterfoil_consent.attestation import Attestation, AttestationKind
 from counterfoil_consent.erased_system import ErasedSystem, Method, System, systems_at
 from counterfoil_consent.erasure_proof import require_nothing_forgotten
@@ -26,10 +28,11 @@ from counterfoil_consent.retention import Duty
 from counterfoil_consent.set_outbox import Letter
 from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.states import Lack, Missing
-from counterfoil_consent.wire import GrantId
+from counterfoil_consent.wire import GrantId, digest_of
 from counterfoil_credentials.dids import did_jwk
-from counterfoil_credentials.encoding import list_at
+from counterfoil_credentials.encoding import canonical_json, list_at
 from counterfoil_credentials.errors import Misuse, Refused, Unavailable
+from counterfoil_credentials.fetch import Response
 from counterfoil_credentials.jws import read_jws, sign_jws
 from counterfoil_credentials.keys import MemorySigner
 
@@ -301,6 +304,13 @@ def test_what_a_law_asks_for_outlives_the_end_and_is_erased_at_its_date(town: To
     assert proof(town, active).retained == (item,)
 
     town.clock.advance(timedelta(seconds=1))
+    # The date counts, also where nobody has swept yet.
+    with (
+        pytest.raises(Refused) as refusal,
+        town.receiver.read_kept(grant_id, item.law, Purpose.LEGAL_COMPLIANCE),
+    ):
+        pass
+    assert refusal.value.codes == ["duty-over"]
     assert town.receiver.end_due() == 1
 
     second = proof(town, active)
@@ -470,6 +480,48 @@ def test_what_comes_back_with_a_systems_backup_is_erased_again(town: Town) -> No
     assert not any(town.crm.holds(active.agreement.grant_id) for active, _ in ended)
     assert town.crm.holds(live.agreement.grant_id)
     assert town.receiver.erase_again() == 0
+
+
+@pytest.mark.parametrize("trouble", ["future", "another grant"])
+def test_a_statement_that_would_spoil_the_receipt_is_left_out_of_it(
+    town: Town, trouble: str
+) -> None:
+    active, signer = town.granted()
+    grant_id = active.agreement.grant_id
+    token = withdraw(active, signer=signer, now=town.clock(), random=town.random).token
+    honest = KeyDestruction.read(
+        town.custodian.end(grant_id, token),
+        custodian=town.custodian.party.did,
+        grant_id=grant_id,
+    )
+    later = town.clock() + timedelta(seconds=61)
+    changes = {"destroyed_at": later} if trouble == "future" else {"grant_digest": digest_of("x")}
+    statement = replace(honest, **changes).sign(town.custodian_signer)  # type: ignore[arg-type]  # its fields
+    answer = canonical_json({"statement": statement})
+    town.fetcher.serve(CUSTODIAN, lambda *_: Response(200, "application/json", answer))
+
+    assert town.receiver.end(grant_id, token)
+
+    assert proof(town, active).level is Level.E1
+    assert row(town, active).ending.destruction is None  # type: ignore[union-attr]  # it has ended
+
+
+def test_a_recipient_that_has_heard_and_not_done_it_gives_no_receipt(town: Town) -> None:
+    active, signer = town.shared()
+    party = active.agreement.terms.recipients[1]
+    done = RecipientReceipt(
+        grant_id=active.agreement.grant_id,
+        stopped_at=town.clock(),
+        erased_at=town.clock(),
+        claims=(),
+        systems=(),
+    ).sign(town.workshops[1].signer)
+    body = canonical_json({"erasure_receipt": done})
+    town.fetcher.serve(WORKSHOPS[1], lambda *_: Response(202, "application/json", body))
+
+    end(town, active, signer)
+
+    assert Lack(Missing.RECIPIENT, party.name) in proof(town, active).lacks
 
 
 @pytest.mark.parametrize("cheat", ["gone", "left-out", "forged", "anothers", "none"])

@@ -319,6 +319,15 @@ def test_a_second_receipt_names_what_it_erased_at_its_date(proven: Proven) -> No
     with pytest.raises(Refused) as refusal:
         proven.verified(released=(Released(item=item, erased_at=proven.now + timedelta(days=1)),))
     assert refusal.value.codes == ["times-out-of-order"]
+    # What is gone now was kept under a law, too.
+    for changes, code in (
+        ({"law": "x"}, "law-unknown"),
+        ({"claims": (BIRTHDAY,)}, "claims-unknown"),
+    ):
+        excused = Released(item=kept(proven, **changes), erased_at=proven.now)
+        with pytest.raises(Refused) as refusal:
+            proven.verified(released=(excused,))
+        assert refusal.value.codes == [code]
 
 
 def test_what_is_kept_is_neither_forgotten_nor_kept_longer(proven: Proven) -> None:

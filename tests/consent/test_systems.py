@@ -283,11 +283,13 @@ def test_another_system_is_asked_under_a_signature_and_answers(
         json_of({"grant_id": ONE, "class": "mail", "method": "forgotten"}),
         json_of({"grant_id": ONE, "class": "mail", "method": "deleted", "but": "later"}),
         json_of({"grant_id": ONE, "class": "mail"}),
+        json_of({"grant_id": ONE, "class": "mail", "method": "deleted"}, 202),
+        json_of({"grant_id": ONE, "class": "mail", "method": "deleted"}, 201),
         json_of({"grant_id": ONE, "class": "mail", "method": "deleted", "x": "y" * 5_000}),
     ],
     ids=[
         *("empty", "heard", "no-content", "failed", "elsewhere", "page", "grant", "class"),
-        *("method", "more", "less", "long"),
+        *("method", "more", "less", "whole-but-heard", "whole-but-created", "long"),
     ],
 )
 def test_no_answer_but_the_whole_one_counts(

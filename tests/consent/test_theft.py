@@ -14,6 +14,7 @@ from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_consent.sql_receiver_store import SqlReceiverStore
 from counterfoil_consent.store import Kept
 from counterfoil_consent.wire import GrantId
+from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Refused
 
 from tests.consent.street import BENEFITS, CANARIES, FRAME, FRAME_VALUE, RIDER, Street
@@ -78,6 +79,27 @@ def test_stored_bytes_and_the_receivers_share_open_nothing_after_the_end(
         with pytest.raises(Refused) as refusal:
             open_bundle(bundle, receiver_key=receiver_key, custodian_part=guess)
         assert refusal.value.codes == ["bundle-does-not-open"]
+
+
+def test_a_receipt_that_says_deleted_leaves_no_ciphertext_in_the_receivers_files(
+    street_on_disk: Street,
+) -> None:
+    street = street_on_disk
+    assert street.folder is not None
+    active, signer = street.granted()
+    grant_id = active.agreement.grant_id
+    bundle = street.receiver_store.find_bundle(grant_id)
+    assert bundle is not None
+    sealed = b64url(bundle).encode()
+    assert sealed[:200] in every_byte(street.folder / "receiver")
+
+    withdrawal = withdraw(active, signer=signer, now=street.clock(), random=street.random)
+    send_withdrawal(withdrawal, fetcher=street.fetcher)
+
+    assert street.receiver.erasure_receipt(grant_id)
+    # Neither in the tables nor in the journal that the database writes first.
+    remains = every_byte(street.folder / "receiver")
+    assert not [at for at in range(0, len(sealed) - 200, 100) if sealed[at : at + 200] in remains]
 
 
 def test_the_custodian_alone_opens_nothing(street_on_disk: Street, tmp_path: Path) -> None:
