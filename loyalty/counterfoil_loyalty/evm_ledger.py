@@ -200,6 +200,9 @@ class EvmLedger(ChainLedger):
     def watch(self, contracts: Collection[Account]) -> None:
         self._tokens.update(contracts)
 
+    def close(self) -> None:
+        self._nodes.close()
+
     def _trial(self, action: Action) -> Call:
         target = self._target(action)
         call: JsonObject = {

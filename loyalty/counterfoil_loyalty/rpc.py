@@ -89,7 +89,7 @@ class RpcNode:
 
 def quantity(value: Answer, where: str) -> int:
     """Give the whole number that a node writes as 0x and hex; raises `Unavailable` for others."""
-    if isinstance(value, str) and value.startswith("0x") and 2 < len(value) <= 66:
+    if isinstance(value, str) and value.startswith("0x") and value.isalnum() and len(value) <= 66:
         try:
             return int(value, 16)
         except ValueError:

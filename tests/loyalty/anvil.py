@@ -79,9 +79,6 @@ class AnvilLedger(EvmLedger):
         self._anvil.mine(now)
         return True
 
-    def close(self) -> None:
-        self._nodes.close()
-
 
 def ledger_on(
     anvils: Sequence[Anvil],
