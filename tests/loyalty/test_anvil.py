@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 import pytest
-from counterfoil_credentials.errors import Refused
+from counterfoil_credentials.errors import Misuse, Refused, Unavailable
+from counterfoil_credentials.fetch import MAX_BYTES, Fetcher, Response
+from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 from counterfoil_loyalty.accounts import PointsSigner
 from counterfoil_loyalty.evm_ledger import EvmLedger
 from counterfoil_loyalty.indexer import Indexer
+from counterfoil_loyalty.nodes import Nodes
 from counterfoil_loyalty.relayer import Patience, Relayer
+from counterfoil_loyalty.rpc import RpcNode
 from counterfoil_loyalty.sql_outbox import METADATA
 from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore
 from counterfoil_loyalty.store import CANCELLED, MemoryStore, PointsStore
 from counterfoil_service.sql import Database
 
-from tests.loyalty.anvil import RELAYER_KEY, Anvil, anvil, ledger_on
+from tests.loyalty.anvil import RELAYER_KEY, Anvil, anvil, fetcher, ledger_on
+from tests.loyalty.doomed_relayer import MOMENTS
 from tests.loyalty.programme import AUDIO, BICYCLE, Clock, Programme, programme_on
 from tests.loyalty.test_reorg import everything
 
@@ -282,6 +292,122 @@ def test_a_number_that_another_process_took_is_replaced(make: Callable[..., Work
         works.turn()
     works.settle()
     works.require_exactly_once(2)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_kill_9_at_any_moment_of_the_outbox_loses_no_award_and_mints_none_twice(
+    make: Callable[..., Works], tmp_path: Path, moment: str
+) -> None:
+    works = make()
+    actions = [works.programme.award(100, str(order)) for order in range(3)]
+    database = str(tmp_path / "points.sqlite3")
+    said = pickle.dumps(actions).hex()
+    command = [sys.executable, "-m", "tests.loyalty.doomed_relayer"]
+    ended = subprocess.run(
+        [*command, works.anvil.url, database, moment, said],
+        cwd=Path(__file__).parents[2],
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL
+
+    works.start()
+    for action in actions:  # whoever got no answer asks again
+        works.relayer.accept(action)
+    works.settle()
+    for action in actions:
+        assert works.relayer.accept(action).outcome is not None
+
+    works.require_exactly_once(3)
+
+
+class Stumbling(Fetcher):
+    """A way to a node that breaks off: before the node hears, or after, or never."""
+
+    def __init__(self, url: str, random: Random) -> None:
+        self._through = fetcher(url)
+        self._random = random
+        self.share = 0.0
+        self.broken = 0
+
+    def get(self, *_: object, **__: object) -> Response:
+        raise Misuse("expected a node to be asked by POST, found GET")
+
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+        accept: str = JSON_MEDIA_TYPE,
+        max_bytes: int = MAX_BYTES,
+    ) -> Response:
+        breaks = self._random.random() < self.share
+        self.broken += breaks
+        if breaks and self._random.random() < 0.5:
+            raise Unavailable("the line broke before the node heard")
+        response = self._through.post(url, body, media_type=media_type, max_bytes=max_bytes)
+        if breaks:
+            raise Unavailable("the line broke before the node's answer")
+        return response
+
+
+def test_lines_that_break_in_the_middle_of_a_call_lose_no_award_and_double_none(
+    make: Callable[..., Works],
+) -> None:
+    works = make()
+    url = works.anvil.url
+    lines = [Stumbling(url, Random(seed)) for seed in range(3)]
+    time = iter(range(10**6))
+    nodes = Nodes([RpcNode(line, url) for line in lines], clock=lambda: float(next(time)))
+    ledger = EvmLedger(nodes, relayer_key=RELAYER_KEY, finality=8)
+    works.stack.callback(ledger.close)
+    works.relayer = Relayer(ledger, works.store)
+    works.relayer.start()
+    for line in lines:
+        line.share = 0.3
+
+    actions = [works.programme.award(100, str(order)) for order in range(20)]
+    waiting = list(actions)
+    for _ in range(300):
+        try:
+            if waiting:
+                works.relayer.accept(waiting[0])
+                waiting.pop(0)
+            works.turn()
+            if not waiting and works.relayer.is_idle():
+                break
+        except Unavailable:
+            continue  # the caller tries again, and so does the ticker
+        works.anvil.mine()
+    assert not waiting
+    assert works.relayer.is_idle()
+    assert min(line.broken for line in lines) > 3
+
+    works.require_exactly_once(20)
+
+
+@pytest.mark.parametrize("awards", [30, pytest.param(1_000, marks=pytest.mark.soak)])
+def test_awards_that_come_many_times_at_once_are_minted_once_each(
+    make: Callable[..., Works], awards: int, soak_count: Callable[[int], int]
+) -> None:
+    works = make("--gas-limit", "300000000")
+    count = soak_count(awards) if awards > 30 else awards
+    actions = [works.programme.award(100, str(order)) for order in range(count)]
+    second = Relayer(works.ledger(), works.open_store())  # the same key, the same outbox
+    second.start()
+
+    def send(number: int) -> None:
+        relayer = (works.relayer, second)[number % 2]
+        for action in actions[number * 7 :] + actions[: number * 7]:
+            relayer.accept(action)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(send, range(8)))
+    works.settle()
+
+    works.require_exactly_once(count)
 
 
 @pytest.mark.parametrize("width", [1, 3, 1_000])
