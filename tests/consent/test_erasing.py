@@ -496,7 +496,7 @@ def test_a_statement_that_would_spoil_the_receipt_is_left_out_of_it(
     )
     later = town.clock() + timedelta(seconds=61)
     changes = {"destroyed_at": later} if trouble == "future" else {"grant_digest": digest_of("x")}
-    statement = replace(honest, **changes).sign(town.custodian_signer)  # type: ignore[arg-type]  # its fields
+    statement = replace(honest, **changes).sign(town.custodian_signer)
     answer = canonical_json({"statement": statement})
     town.fetcher.serve(CUSTODIAN, lambda *_: Response(200, "application/json", answer))
 

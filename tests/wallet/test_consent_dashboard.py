@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from counterfoil_consent import Purpose, Trigger
+from counterfoil_consent.artefacts import Receipt
 from counterfoil_consent.attestation import Attestation, AttestationKind
 from counterfoil_consent.completion import Completion, CompletionKind
 from counterfoil_consent.erased_system import systems_at
@@ -22,7 +23,7 @@ from counterfoil_credentials.encoding import compact_json
 from counterfoil_credentials.errors import Refused, Unavailable
 from counterfoil_credentials.fetch import Response
 from counterfoil_credentials.jws import read_jws
-from counterfoil_credentials.keys import MemorySigner
+from counterfoil_credentials.keys import MemorySigner, Signer
 from counterfoil_wallet import MemoryStore, Trust, Verifier, Wallet
 from counterfoil_wallet.consent_reminders import Notable
 from counterfoil_wallet.consent_view import Consent, ConsentState, consent_of
@@ -290,6 +291,23 @@ def test_an_erasure_that_is_owed_counts_down_and_becomes_overdue(
     erased = the_one(wallet)
     assert (erased.state, erased.level) == (ConsentState.ERASED, Level.E2)
     assert erased.receipt is not None
+
+
+def test_a_receiver_that_promises_itself_a_year_is_held_to_the_laws_month(
+    town: Town, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Receipt.sign
+
+    def generous(receipt: Receipt, signer: Signer) -> str:
+        return honest(replace(receipt, erase_within_s=365 * 86_400), signer)
+
+    monkeypatch.setattr(Receipt, "sign", generous)
+    grant = granted(town, wallet)
+    town.network.disconnect(VELO)
+
+    wallet.withdraw(grant.grant_id)
+
+    assert the_one(wallet).erasure_left == 30 * DAY
 
 
 @pytest.mark.parametrize(
