@@ -10,8 +10,11 @@ are in neither: the same wish signed again a minute later is the same wish.
 from dataclasses import dataclass, replace
 
 from counterfoil_loyalty.accounts import Account, require_signature
+from counterfoil_loyalty.claims import Acknowledgement
+from counterfoil_loyalty.corridors import ExchangePause, PriceChange, Tightening
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms, Venue
 from counterfoil_loyalty.issuing import AwardBatch, Cancellation, Pause, Policy, Refund
+from counterfoil_loyalty.trades import Trade
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,30 @@ class OpenExchange:
 
     def fingerprint(self, venue: Venue) -> bytes:
         return bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenClearing:
+    """The second: where claims between brands are kept. The exchange expects it there."""
+
+    key = "clearing"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPeerSwap:
+    """The third: where two customers trade."""
+
+    key = "peer swap"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return bytes(32)
+
+
+OPENING = (OpenExchange(), OpenClearing(), OpenPeerSwap())
+"""The first actions on a new chain, in this order: where a contract stands follows from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +282,133 @@ class RedeemPoints:
         require_signature(holder, authorization, self.signature, "redemption.signature")
 
 
+@dataclass(frozen=True, slots=True)
+class ChangePrice:
+    """A brand's points get another price, at once or after a period; signed by the brand."""
+
+    change: PriceChange
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"price {self.change.token} {self.change.version}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.change.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class EnactPrice:
+    """An announced price comes into force; anybody may ask, once it has waited.
+
+    `version` is the announced one, so that each price is asked for under its own key.
+    """
+
+    token: Account
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"enact price {self.token} {self.version}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class EnactTerms:
+    """Announced terms come into force; anybody may ask, once they have waited."""
+
+    terms: Terms
+
+    @property
+    def key(self) -> str:
+        return f"enact terms {self.terms.token_in} {self.terms.token_out} {self.terms.version}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.terms.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class TightenCorridor:
+    """A corridor becomes safer; signed by one of its brands."""
+
+    tightening: Tightening
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"signed by {self.tightening.by} {self.tightening.sequence}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.tightening.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class PauseExchange:
+    """All corridors of a brand close, or open again; signed by the brand."""
+
+    pause: ExchangePause
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"signed by {self.pause.token} {self.pause.sequence}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.pause.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgePayment:
+    """A claim shrinks by what was paid outside the chain; signed by the creditor."""
+
+    paid: Acknowledgement
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"paid {self.paid.creditor} {self.paid.ref.hex()}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.paid.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class NetClaims:
+    """A cycle of claims shrinks by its smallest; anybody may ask.
+
+    Each of `brands` (their points, 3 to 16) owes the next, the last the first.
+    `number` tells two nettings of the same cycle apart.
+    """
+
+    brands: tuple[Account, ...]
+    number: int
+
+    @property
+    def key(self) -> str:
+        return f"net {self.number} {' '.join(self.brands)}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class FillTrade:
+    """Two customers trade points, all or nothing; signed by both."""
+
+    trade: Trade
+    signature_maker: bytes
+    signature_taker: bytes
+
+    @property
+    def key(self) -> str:
+        return f"trade {self.trade.maker} {self.trade.taker} {self.trade.trade_id.hex()}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return replace(self.trade, deadline=0).digest(venue)
+
+
 BrandAction = (
     AwardPoints
     | AwardToMany
@@ -268,7 +422,28 @@ BrandAction = (
 )
 """What is done to the points of one brand."""
 
-Action = OpenExchange | CreatePoints | AgreeTerms | SwapPoints | BrandAction
+ExchangeAction = (
+    ChangePrice
+    | EnactPrice
+    | AgreeTerms
+    | EnactTerms
+    | TightenCorridor
+    | PauseExchange
+    | AcknowledgePayment
+    | NetClaims
+)
+"""What brands do about prices, corridors and claims."""
+
+Action = (
+    OpenExchange
+    | OpenClearing
+    | OpenPeerSwap
+    | CreatePoints
+    | ExchangeAction
+    | SwapPoints
+    | FillTrade
+    | BrandAction
+)
 
 
 def points_of(action: BrandAction) -> Account:

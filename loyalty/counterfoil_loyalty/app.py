@@ -21,7 +21,7 @@ from fastapi.responses import JSONResponse
 from counterfoil_loyalty.accounts import Account, account_from
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
 from counterfoil_loyalty.points import MAX_UNITS
-from counterfoil_loyalty.rates import Rate
+from counterfoil_loyalty.rates import Limits, Rate
 from counterfoil_loyalty.relayer import KEY_CONFLICT, Ticker
 from counterfoil_loyalty.schemas import (
     AwardBody,
@@ -198,6 +198,13 @@ def _brands_write(app: FastAPI, service: PointsService) -> None:
             price_out=body.price_to,
             version=body.version,
             ends_at=body.ends_at,
+            limits=Limits(
+                quota=body.quota,
+                customer_quota=body.customer_quota,
+                epoch_s=body.epoch,
+                notice_s=body.notice,
+                credit=body.credit,
+            ),
         )
         signatures = (bytes.fromhex(body.signature_from), bytes.fromhex(body.signature_to))
         return _answer(
@@ -209,6 +216,8 @@ def _brands_write(app: FastAPI, service: PointsService) -> None:
                 "denominator": it.rate.denominator,
                 "version": it.version,
                 "ends_at": it.ends_at,
+                # Worse terms are announced, and wait.
+                "in_force": it in service.corridors(),
             },
         )
 

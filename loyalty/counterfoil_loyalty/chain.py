@@ -22,38 +22,66 @@ from web3.types import LogReceipt, TxParams
 
 from counterfoil_loyalty.accounts import Account, PointsSigner, contract_account
 from counterfoil_loyalty.actions import (
+    AcknowledgePayment,
     Action,
     AgreeTerms,
     AwardPoints,
     AwardToMany,
     BrandAction,
     CancelAward,
+    ChangePrice,
     CreatePoints,
+    EnactPrice,
+    EnactTerms,
+    ExchangeAction,
     ExpirePoints,
+    FillTrade,
     GovernPoints,
+    NetClaims,
+    OpenClearing,
     OpenExchange,
+    OpenPeerSwap,
     PauseAwards,
+    PauseExchange,
     RedeemPoints,
     RefundPoints,
     ReleaseAward,
     SwapPoints,
+    TightenCorridor,
     points_of,
 )
 from counterfoil_loyalty.calls import ContractCalls
 from counterfoil_loyalty.chain_db import EmbeddedChain
 from counterfoil_loyalty.fees import Fees
 from counterfoil_loyalty.keccak import keccak256
-from counterfoil_loyalty.ledger import Block, Event, LedgerIdentity, Outcome, SignedTransaction
+from counterfoil_loyalty.ledger import (
+    Block,
+    Cover,
+    Event,
+    LedgerIdentity,
+    Outcome,
+    SignedTransaction,
+)
 from counterfoil_loyalty.local_ledger import LocalLedger
 from counterfoil_loyalty.refusals import refusal
 from counterfoil_loyalty.transactions import Transaction
 
 # The most that was measured, and a third more.
 _GAS: Mapping[type[Action], int] = {
-    OpenExchange: 7_900_000,
+    OpenExchange: 14_000_000,
+    OpenClearing: 4_000_000,
+    OpenPeerSwap: 1_500_000,
     CreatePoints: 5_000_000,
-    AgreeTerms: 103_000,
-    SwapPoints: 234_000,
+    ChangePrice: 140_000,
+    EnactPrice: 120_000,
+    AgreeTerms: 320_000,
+    EnactTerms: 240_000,
+    TightenCorridor: 170_000,
+    PauseExchange: 110_000,
+    SwapPoints: 280_000,
+    AcknowledgePayment: 130_000,
+    NetClaims: 400_000,
+    FillTrade: 330_000,
     AwardPoints: 182_000,
     AwardToMany: 90_000,
     ReleaseAward: 134_000,
@@ -86,20 +114,30 @@ class ChainLedger:
         self._send = send
         self._signer = PointsSigner(relayer_key)
         self._relayer = self._signer.account
-        # The relayer's first transaction makes the exchange, so its place is known beforehand.
-        exchange = contract_account(self._relayer, 0) if exchange is None else exchange
-        self.identity = LedgerIdentity(chain_id, genesis, exchange)
         self._lock = RLock()
-        exchange_parts, points_parts = _artifact("PointsExchange"), _artifact("BrandPoints")
-        self._exchange_code: str = exchange_parts["bytecode"]
+        names = ("PointsExchange", "Clearing", "PeerSwap", "BrandPoints")
+        parts = {name: _artifact(name) for name in names}
+        self._codes: dict[str, str] = {name: parts[name]["bytecode"] for name in names}
+        if exchange is None:
+            # The relayer's first transactions make the contracts: their places are known before.
+            places = tuple(contract_account(self._relayer, number) for number in range(3))
+        else:
+            made: Any = self._contract(parts["PointsExchange"]["abi"], exchange)
+            beside = (made.functions.clearing(), made.functions.peerSwap())
+            places = (exchange, *(Account(it.call(self._reader())) for it in beside))
+        self.identity = LedgerIdentity(chain_id, genesis, *places)
         # web3 makes the methods of a contract from its ABI at run time: no type knows them.
-        self._exchange: Any = web3.eth.contract(
-            address=_checksum(exchange), abi=exchange_parts["abi"]
+        self._exchange, self._clearing, self._peer_swap = (
+            self._contract(parts[name]["abi"], place)
+            for name, place in zip(names, places, strict=False)
         )
-        self._points: Any = web3.eth.contract(abi=points_parts["abi"])
-        self._exchange_calls = ContractCalls(exchange_parts["abi"])
-        self._points_calls = ContractCalls(points_parts["abi"])
-        self._errors = _selectors(exchange_parts["abi"]) | _selectors(points_parts["abi"])
+        self._points: Any = web3.eth.contract(abi=parts["BrandPoints"]["abi"])
+        self._calls = {name: ContractCalls(parts[name]["abi"]) for name in names}
+        self._errors = {
+            selector: error
+            for name in names
+            for selector, error in _selectors(parts[name]["abi"]).items()
+        }
         self._tokens: set[str] = set()
 
     @property
@@ -179,26 +217,61 @@ class ChainLedger:
             contract = self._points(_checksum(token))
             return int(contract.functions.totalSupply().call(self._reader()))
 
+    def cover(self, debtor: Account, creditor: Account) -> Cover:
+        with self._lock:
+            call = self._clearing.functions.cover(debtor, creditor)
+            return Cover(*map(int, call.call(self._reader())))
+
     def _target(self, action: Action) -> TxParams:
         """Give the contract that an action calls, and the call."""
         match action:
             case OpenExchange():
-                return {"data": HexStr(self._exchange_code)}
+                places = (self.identity.clearing, self.identity.peer_swap)
+                return self._creation("PointsExchange", *places)
+            case OpenClearing():
+                return self._creation("Clearing", self.identity.exchange)
+            case OpenPeerSwap():
+                return self._creation("PeerSwap", self.identity.exchange)
             case CreatePoints(registration=it, signature=signature):
                 values = (it.brand, it.name, it.symbol, it.issuer, it.price)
-                call = self._exchange_calls.encode("createPoints", [values, signature])
-            case AgreeTerms(terms=it):
-                signatures = (action.signature_in, action.signature_out)
-                call = self._exchange_calls.encode("agree", [it.values, *signatures])
+                call = self._calls["PointsExchange"].encode("createPoints", [values, signature])
             case SwapPoints(swap=it, signature=signature):
-                call = self._exchange_calls.encode("swap", [it.values, signature])
+                call = self._calls["PointsExchange"].encode("swap", [it.values, signature])
+            case FillTrade(trade=it):
+                signatures = (action.signature_maker, action.signature_taker)
+                call = self._calls["PeerSwap"].encode("fill", [it.values, *signatures])
+                return {"to": _checksum(self.identity.peer_swap), "data": call}
+            case AcknowledgePayment(paid=it, signature=signature):
+                call = self._calls["Clearing"].encode("acknowledge", [it.values, signature])
+                return {"to": _checksum(self.identity.clearing), "data": call}
+            case NetClaims(brands=brands):
+                call = self._calls["Clearing"].encode("netCycle", [list(brands)])
+                return {"to": _checksum(self.identity.clearing), "data": call}
+            case _ if isinstance(action, ExchangeAction):
+                call = self._exchange_call(action)
             case _:
                 call = self._points_call(action)
                 return {"to": _checksum(points_of(action)), "data": call}
         return {"to": _checksum(self.identity.exchange), "data": call}
 
+    def _exchange_call(self, action: ExchangeAction) -> Any:  # noqa: ANN401  # as web3 gives it
+        encode = self._calls["PointsExchange"].encode
+        match action:
+            case ChangePrice(change=it, signature=signature):
+                return encode("setPrice", [it.values, signature])
+            case EnactPrice(token=token):
+                return encode("enactPrice", [token])
+            case AgreeTerms(terms=it):
+                return encode("agree", [it.values, action.signature_in, action.signature_out])
+            case EnactTerms(terms=it):
+                return encode("enact", [it.values])
+            case TightenCorridor(tightening=it, signature=signature):
+                return encode("tighten", [it.values, signature])
+            case PauseExchange(pause=it, signature=signature):
+                return encode("pause", [it.values, signature])
+
     def _points_call(self, action: BrandAction) -> Any:  # noqa: ANN401  # as web3 gives it
-        encode = self._points_calls.encode
+        encode = self._calls["BrandPoints"].encode
         match action:
             case AwardPoints(award=it, signature=signature):
                 return encode("award", [*it.values, signature])
@@ -219,14 +292,18 @@ class ChainLedger:
             case PauseAwards(signature=signature):
                 return encode("pause", [signature])
 
+    def _contract(self, abi: list[dict[str, Any]], place: Account) -> Any:  # noqa: ANN401  # as above
+        return self._web3.eth.contract(address=_checksum(place), abi=abi)
+
+    def _creation(self, name: str, *arguments: Account) -> TxParams:
+        """Give the call that makes a contract from its code and some accounts."""
+        words = (argument[2:].lower().rjust(64, "0") for argument in arguments)
+        return {"data": HexStr(self._codes[name] + "".join(words))}
+
     def _require_points(self, action: Action) -> None:
         """Refuse a call to what is no points of ours: it would succeed, and do nothing."""
-        match action:
-            case OpenExchange() | CreatePoints() | AgreeTerms() | SwapPoints():
-                return
-            case _:
-                if not self._is_points(points_of(action)):
-                    raise Refused(refusal("UnknownPoints"))
+        if isinstance(action, BrandAction) and not self._is_points(points_of(action)):
+            raise Refused(refusal("UnknownPoints"))
 
     def _is_points(self, contract: str) -> bool:
         if contract not in self._tokens:
@@ -276,8 +353,13 @@ class ChainLedger:
 
     def _event(self, log: LogReceipt) -> tuple[str, dict[str, str | int]] | None:
         contract = str(log["address"])
-        if contract == self.identity.exchange:
-            source = self._exchange
+        ours = {
+            self.identity.exchange: self._exchange,
+            self.identity.clearing: self._clearing,
+            self.identity.peer_swap: self._peer_swap,
+        }
+        if contract in ours:
+            source = ours[Account(contract)]
         elif self._is_points(contract):
             source = self._points
         else:
@@ -285,7 +367,7 @@ class ChainLedger:
         for event in source.events:
             if event.topic == f"0x{log['topics'][0].hex()}":
                 values = event.process_log(log)["args"]
-                return event.event_name, {name: _plain(value) for name, value in values.items()}
+                return event.event_name, _flat(values)
         return None
 
     def _reader(self) -> TxParams:
@@ -349,6 +431,14 @@ def _selectors(abi: list[dict[str, Any]]) -> dict[str, str]:
     return found
 
 
+def _flat(values: Mapping[str, Any]) -> dict[str, str | int]:
+    """Give an event's values; the fields of a struct stand beside the others."""
+    found: dict[str, str | int] = {}
+    for name, value in values.items():
+        found |= _flat(value) if isinstance(value, Mapping) else {name: _plain(value)}
+    return found
+
+
 def _plain(value: object) -> str | int:
     match value:
         case bytes():
@@ -357,6 +447,8 @@ def _plain(value: object) -> str | int:
             return int(value)
         case int():
             return value
+        case list() | tuple():
+            return " ".join(map(str, value))
         case _:
             return str(value)
 

@@ -45,7 +45,7 @@ from counterfoil_loyalty.intents import (
 )
 from counterfoil_loyalty.keccak import award_ref
 from counterfoil_loyalty.points import Points
-from counterfoil_loyalty.rates import Rate, makes_value
+from counterfoil_loyalty.rates import USUAL_LIMITS, Limits, Rate, makes_value
 
 _WHO = "points service"
 _ATTEMPTS = 4
@@ -157,7 +157,16 @@ class PointsClient:
         bearer = {"Authorization": f"Bearer {operator_key}"}
         return _programme(self._post("/brands", registration, headers=bearer))
 
-    def terms(self, giver: str, taker: str, rate: Rate, *, version: int, ends_at: int) -> Terms:
+    def terms(
+        self,
+        giver: str,
+        taker: str,
+        rate: Rate,
+        *,
+        version: int,
+        ends_at: int,
+        limits: Limits = USUAL_LIMITS,
+    ) -> Terms:
         """Give the terms that both brands then sign; `ends_at` in unix seconds."""
         from_, to = self.programme(giver), self.programme(taker)
         return Terms(
@@ -168,6 +177,7 @@ class PointsClient:
             price_out=to.price,
             version=version,
             ends_at=ends_at,
+            limits=limits,
         )
 
     def sign_terms(self, terms: Terms, issuer: Signer) -> bytes:
@@ -186,6 +196,11 @@ class PointsClient:
             "price_to": terms.price_out,
             "version": terms.version,
             "ends_at": terms.ends_at,
+            "notice": terms.limits.notice_s,
+            "quota": terms.limits.quota,
+            "customer_quota": terms.limits.customer_quota,
+            "epoch": terms.limits.epoch_s,
+            "credit": terms.limits.credit,
             "signature_from": signature_from.hex(),
             "signature_to": signature_to.hex(),
         }

@@ -12,9 +12,9 @@ recomputes it, so whoever sends the transaction can change nothing.
 from dataclasses import dataclass
 from typing import Protocol
 
-from counterfoil_loyalty.accounts import Account, Signer
+from counterfoil_loyalty.accounts import NOBODY, Account, Signer
 from counterfoil_loyalty.eip712 import Domain, digest
-from counterfoil_loyalty.rates import Rate
+from counterfoil_loyalty.rates import USUAL_LIMITS, Limits, Rate
 
 _AUTHORIZATION = (
     "ReceiveWithAuthorization(address from,address to,uint256 value,"
@@ -24,14 +24,24 @@ _AUTHORIZATION = (
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """Where signatures are valid: one exchange contract on one chain."""
+    """Where signatures are valid: one exchange contract on one chain, and what belongs to it."""
 
     chain_id: int
     exchange: Account
+    clearing: Account = NOBODY
+    peer_swap: Account = NOBODY
 
     @property
     def exchange_domain(self) -> Domain:
         return Domain("Counterfoil Exchange", "1", self.chain_id, self.exchange)
+
+    @property
+    def clearing_domain(self) -> Domain:
+        return Domain("Counterfoil Clearing", "1", self.chain_id, self.clearing)
+
+    @property
+    def peer_swap_domain(self) -> Domain:
+        return Domain("Counterfoil PeerSwap", "1", self.chain_id, self.peer_swap)
 
     def points_domain(self, token: Account) -> Domain:
         return Domain("Counterfoil Points", "1", self.chain_id, token)
@@ -67,16 +77,18 @@ class Terms:
     price_out: int
     version: int
     ends_at: int
+    limits: Limits = USUAL_LIMITS
 
     def digest(self, venue: Venue) -> bytes:
         line = (
             "Terms(address from,address to,uint64 numerator,uint64 denominator,"
-            "uint64 priceFrom,uint64 priceTo,uint64 version,uint64 endsAt)"
+            "uint64 priceFrom,uint64 priceTo,uint32 version,uint40 endsAt,uint24 notice,"
+            "uint64 quota,uint64 customerQuota,uint32 epoch,uint64 credit)"
         )
         return digest(venue.exchange_domain, line, self.values)
 
     @property
-    def values(self) -> tuple[str, str, int, int, int, int, int, int]:
+    def values(self) -> tuple[str, str, int, int, int, int, int, int, int, int, int, int, int]:
         """Give the fields in the order of the contract's struct."""
         return (
             self.token_in,
@@ -87,6 +99,11 @@ class Terms:
             self.price_out,
             self.version,
             self.ends_at,
+            self.limits.notice_s,
+            self.limits.quota,
+            self.limits.customer_quota,
+            self.limits.epoch_s,
+            self.limits.credit,
         )
 
 
@@ -140,7 +157,7 @@ class Swap:
 
     def authorization(self, venue: Venue) -> bytes:
         """Give the digest that the customer signs."""
-        return _authorization(
+        return authorization(
             venue.points_domain(self.token_in),
             holder=self.holder,
             spender=venue.exchange,
@@ -181,7 +198,7 @@ class Redemption:
 
     def authorization(self, venue: Venue) -> bytes:
         """Give the digest that the customer signs."""
-        return _authorization(
+        return authorization(
             venue.points_domain(self.token),
             holder=self.holder,
             spender=self.token,
@@ -219,7 +236,8 @@ def sign_by_customer(intent: Swap | Redemption, venue: Venue, signer: Signer) ->
     return signer.sign(intent.authorization(venue))
 
 
-def _authorization(
+def authorization(
     domain: Domain, *, holder: Account, spender: Account, amount: int, deadline: int, nonce: bytes
 ) -> bytes:
+    """Give the digest of the ERC-3009 authorisation that spends an intent's points."""
     return digest(domain, _AUTHORIZATION, (holder, spender, amount, 0, deadline, nonce))

@@ -9,12 +9,12 @@ twin with the same rules, events and refusals. One test module runs on both.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from counterfoil_credentials.errors import Reason, Refused
 
-from counterfoil_loyalty.accounts import Account
+from counterfoil_loyalty.accounts import NOBODY, Account
 from counterfoil_loyalty.actions import Action
 from counterfoil_loyalty.intents import Venue
 
@@ -26,10 +26,13 @@ class LedgerIdentity:
     chain_id: int
     genesis: str
     exchange: Account
+    # They follow from the exchange's own place, so that no outbox has to keep them.
+    clearing: Account = field(default=NOBODY, compare=False)
+    peer_swap: Account = field(default=NOBODY, compare=False)
 
     @property
     def venue(self) -> Venue:
-        return Venue(self.chain_id, self.exchange)
+        return Venue(self.chain_id, self.exchange, self.clearing, self.peer_swap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,19 @@ class Outcome:
     block: int
     reason: Reason | None
     block_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What one brand owes another, and what stands behind it; in millionths of a unit.
+
+    `owed` is below zero when the other owes it. A claim may grow up to `credit`
+    and `reserve`, which is what the posted collateral covers.
+    """
+
+    owed: int
+    credit: int
+    reserve: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +198,10 @@ class Ledger(Protocol):
 
     def supply(self, token: Account) -> int:
         """Give base units in existence, read from the ledger itself."""
+        ...
+
+    def cover(self, debtor: Account, creditor: Account) -> Cover:
+        """Give what the brand of one token owes that of another, and what covers it."""
         ...
 
 

@@ -18,15 +18,18 @@ from counterfoil_loyalty.accounts import (
 )
 from counterfoil_loyalty.actions import (
     Action,
-    AgreeTerms,
     AwardPoints,
     AwardToMany,
     BrandAction,
     CancelAward,
     CreatePoints,
+    ExchangeAction,
     ExpirePoints,
+    FillTrade,
     GovernPoints,
+    OpenClearing,
     OpenExchange,
+    OpenPeerSwap,
     PauseAwards,
     RedeemPoints,
     RefundPoints,
@@ -34,11 +37,19 @@ from counterfoil_loyalty.actions import (
     SwapPoints,
     points_of,
 )
+from counterfoil_loyalty.intents import intent_nonce
 from counterfoil_loyalty.keccak import keccak256
-from counterfoil_loyalty.ledger import Block, Event, LedgerIdentity, Outcome, SignedTransaction
+from counterfoil_loyalty.ledger import (
+    Block,
+    Cover,
+    Event,
+    LedgerIdentity,
+    Outcome,
+    SignedTransaction,
+)
 from counterfoil_loyalty.local_ledger import LocalLedger
+from counterfoil_loyalty.memory_exchange import MemoryExchange
 from counterfoil_loyalty.memory_points import Log, MemoryPoints, require, require_signed
-from counterfoil_loyalty.rates import Rate, makes_value
 from counterfoil_loyalty.refusals import refusal
 
 
@@ -46,10 +57,13 @@ class _State:
     """What the contracts store."""
 
     def __init__(self) -> None:
-        self.listings: dict[Account, tuple[Account, int]] = {}  # issuer, price
+        self.exchange = MemoryExchange()
         self.points_of: dict[str, Account] = {}
-        self.corridors: dict[tuple[Account, Account], tuple[Rate, int, int]] = {}
         self.points: dict[Account, MemoryPoints] = {}
+
+    def supply(self, token: Account) -> int:
+        points = self.points.get(token)
+        return 0 if points is None else sum(points.balances.values())
 
 
 class MemoryLedger(LocalLedger):
@@ -59,7 +73,8 @@ class MemoryLedger(LocalLedger):
         relayer = PointsSigner(keccak256(random(32)))
         chain_id = int.from_bytes(random(6), "big") | 1
         genesis = keccak256(b"genesis" + random(32)).hex()
-        self.identity = LedgerIdentity(chain_id, genesis, contract_account(relayer.account, 0))
+        places = (contract_account(relayer.account, number) for number in range(3))
+        self.identity = LedgerIdentity(chain_id, genesis, *places)
         self._venue = self.identity.venue
         self._state = _State()
         self._blocks = [Block(0, genesis, "0" * 64, now, ())]
@@ -105,8 +120,13 @@ class MemoryLedger(LocalLedger):
 
     def supply(self, token: Account) -> int:
         with self._lock:
-            points = self._state.points.get(token)
-            return 0 if points is None else sum(points.balances.values())
+            return self._state.supply(token)
+
+    def cover(self, debtor: Account, creditor: Account) -> Cover:
+        with self._lock:
+            clearing = self._state.exchange.clearing
+            credit = clearing.credit[debtor, creditor]
+            return Cover(clearing.owed(debtor, creditor), credit, 0)
 
     def make_block(self, now: int) -> bool:
         with self._lock:
@@ -134,16 +154,19 @@ class MemoryLedger(LocalLedger):
 
     def _apply(self, state: _State, action: Action, now: int) -> list[Log]:
         match action:
-            case OpenExchange():
+            case OpenExchange() | OpenClearing() | OpenPeerSwap():
                 return []
             case CreatePoints():
                 return self._create(state, action)
-            case AgreeTerms():
-                return self._agree(state, action)
             case SwapPoints():
                 return self._swap(state, action, now)
+            case FillTrade():
+                return self._fill(state, action, now)
             case _:
-                return self._apply_to_points(state, action, now)
+                pass
+        if isinstance(action, ExchangeAction):
+            return state.exchange.apply(action, self._venue, now, state.supply)
+        return self._apply_to_points(state, action, now)
 
     def _create(self, state: _State, action: CreatePoints) -> list[Log]:
         registration = action.registration
@@ -158,7 +181,7 @@ class MemoryLedger(LocalLedger):
         token = contract_account(self.identity.exchange, int.from_bytes(brand_hash[:7], "big"))
         state.points_of[registration.brand] = token
         state.points[token] = MemoryPoints(token, registration.issuer)
-        state.listings[token] = (registration.issuer, registration.price)
+        state.exchange.add_points(token, registration.issuer, registration.price)
         values: dict[str, str | int] = {
             "token": token,
             "issuer": registration.issuer,
@@ -168,30 +191,6 @@ class MemoryLedger(LocalLedger):
             "price": registration.price,
         }
         return [Log(self.identity.exchange, "PointsCreated", values)]
-
-    def _agree(self, state: _State, action: AgreeTerms) -> list[Log]:
-        terms = action.terms
-        pair = (terms.token_in, terms.token_out)
-        require(terms.token_in != terms.token_out, "SamePoints")
-        require(all(token in state.listings for token in pair), "UnknownPoints")
-        (issuer_in, price_in), (issuer_out, price_out) = (state.listings[token] for token in pair)
-        require((terms.price_in, terms.price_out) == (price_in, price_out), "PriceMismatch")
-        require(terms.rate.is_fair(price_in, price_out), "UnfairRate")
-        _, version, _ = state.corridors.get(pair, (None, 0, 0))
-        require(terms.version > version, "OldVersion")
-        digest = action.digest(self._venue)
-        self._require_brand(issuer_in, digest, action.signature_in)
-        self._require_brand(issuer_out, digest, action.signature_out)
-        state.corridors[pair] = (terms.rate, terms.version, terms.ends_at)
-        values: dict[str, str | int] = {
-            "from": terms.token_in,
-            "to": terms.token_out,
-            "numerator": terms.rate.numerator,
-            "denominator": terms.rate.denominator,
-            "version": terms.version,
-            "endsAt": terms.ends_at,
-        }
-        return [Log(self.identity.exchange, "Agreed", values)]
 
     def _apply_to_points(self, state: _State, action: BrandAction, now: int) -> list[Log]:
         # A call to a contract that does not exist is the chain's own kind of failure.
@@ -223,16 +222,7 @@ class MemoryLedger(LocalLedger):
 
     def _swap(self, state: _State, action: SwapPoints, now: int) -> list[Log]:
         swap = action.swap
-        pair = (swap.token_in, swap.token_out)
-        require(pair in state.corridors, "NoCorridor")
-        rate, version, ends_at = state.corridors[pair]
-        require(now < ends_at, "NoCorridor")
-        require(swap.version == version, "TermsChanged")
-        out = rate.of(swap.amount_in)
-        require(out > 0, "NothingOut")
-        require(out >= swap.least_out, "BelowMinimum")
-        (_, price_in), (_, price_out) = (state.listings[token] for token in pair)
-        require(not makes_value(swap.amount_in, price_in, out, price_out), "ValueCreated")
+        out, value = state.exchange.use(action, now)
         intent = action.digest(self._venue)
         spent = state.points[swap.token_in].spend(
             swap.holder,
@@ -244,6 +234,7 @@ class MemoryLedger(LocalLedger):
             now=now,
         )
         minted = state.points[swap.token_out].exchange_mint(swap.recipient, out, now)
+        booked = state.exchange.clearing.book(swap.token_in, swap.token_out, value, self._venue)
         values: dict[str, str | int] = {
             "intent": intent.hex(),
             "holder": swap.holder,
@@ -252,10 +243,49 @@ class MemoryLedger(LocalLedger):
             "to": swap.token_out,
             "amountIn": swap.amount_in,
             "amountOut": out,
-            "version": version,
-            "value": out * price_out,
+            "version": swap.version,
+            "value": value,
         }
-        return [*spent, *minted, Log(self.identity.exchange, "Swapped", values)]
+        return [*spent, *minted, booked, Log(self.identity.exchange, "Swapped", values)]
+
+    def _fill(self, state: _State, action: FillTrade, now: int) -> list[Log]:
+        trade, place = action.trade, self.identity.peer_swap
+        require(trade.amount_given > 0 and trade.amount_taken > 0, "NothingTraded")
+        require(trade.given != trade.taken, "SamePoints")
+        maker = (trade.given, trade.maker, trade.amount_given)
+        taker = (trade.taken, trade.taker, trade.amount_taken)
+        signed = (
+            (maker, trade.authorization_of_maker(self._venue), action.signature_maker),
+            (taker, trade.authorization_of_taker(self._venue), action.signature_taker),
+        )
+        logs: list[Log] = []
+        for (token, holder, amount), authorization, signature in signed:
+            state.exchange.issuer_of(token)
+            logs += state.points[token].transfer(
+                holder,
+                place,
+                amount,
+                authorization=authorization,
+                signature=signature,
+                nonce=intent_nonce(trade.digest(self._venue)),
+                deadline=trade.deadline,
+                now=now,
+            )
+        given, taken = state.points[trade.given], state.points[trade.taken]
+        logs.append(given.move(place, trade.taker_receives, trade.amount_given))
+        logs.append(taken.move(place, trade.maker_receives, trade.amount_taken))
+        values: dict[str, str | int] = {
+            "trade": trade.digest(self._venue).hex(),
+            "maker": trade.maker,
+            "taker": trade.taker,
+            "given": trade.given,
+            "taken": trade.taken,
+            "amountGiven": trade.amount_given,
+            "amountTaken": trade.amount_taken,
+            "makerReceives": trade.maker_receives,
+            "takerReceives": trade.taker_receives,
+        }
+        return [*logs, Log(place, "Filled", values)]
 
     def _require_brand(self, issuer: Account, digest: bytes, signature: bytes) -> None:
         require_signed(issuer, digest, signature, "InvalidBrandSignature")

@@ -20,7 +20,7 @@ from threading import Condition, Event, Thread
 
 from counterfoil_credentials.errors import Reason, Refused, Unavailable
 
-from counterfoil_loyalty.actions import Action, OpenExchange, customer_of
+from counterfoil_loyalty.actions import OPENING, Action, customer_of
 from counterfoil_loyalty.combine import Combiner
 from counterfoil_loyalty.customer_limit import CustomerLimit
 from counterfoil_loyalty.indexer import Indexer
@@ -30,6 +30,7 @@ from counterfoil_loyalty.store import Order, Placed, PointsStore
 KEY_CONFLICT = "key-conflict"
 """The code of a refusal: this key belongs to another request."""
 
+_OPENING = frozenset(opening.key for opening in OPENING)
 _PAUSE_S = 0.02
 _TENDED = 200
 """Entries that one turn sends again: those behind them cannot be in a block before them."""
@@ -86,9 +87,11 @@ class Relayer:
         self._floor = self.ledger.sequence()
         self._indexer.catch_up()
         self._settle()
-        if self._floor == 0 and self.ledger.makes_exchange:
-            # The exchange stands where the relayer's first transaction puts it.
-            self._placing.do(OpenExchange())
+        if self.ledger.makes_exchange:
+            # Each contract stands where the relayer's transaction of that number puts it.
+            for opening in OPENING[self._floor :]:
+                if self._store.placed(opening.key) is None:
+                    self._placing.do(opening)
         waiting = [entry.transaction for entry in self._waiting()]
         if waiting:
             self._send(waiting)
@@ -228,15 +231,15 @@ class Relayer:
         raised = None
         if len(entry.attempts) <= self._patience.raises:
             raised = self.ledger.raised(transaction)
-        elif len(entry.attempts) > self._patience.raises + 1 or entry.key == OpenExchange.key:
-            return transaction  # Given up already; or never, for the exchange needs its number.
+        elif len(entry.attempts) > self._patience.raises + 1 or entry.key in _OPENING:
+            return transaction  # Given up already; or never, for a contract's place is its number.
         raised = raised or self.ledger.cancelled(transaction)
         self._store.attempt(entry.key, raised)
         return raised
 
     def _renumber(self, entry: Placed) -> None:
         # The outcome may have come between our two questions.
-        if any(self.ledger.outcomes(entry.attempts)) or entry.key == OpenExchange.key:
+        if any(self.ledger.outcomes(entry.attempts)) or entry.key in _OPENING:
             return
         original = entry.attempts[0]
         self._store.renumber(

@@ -17,6 +17,7 @@ AccountText = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$")]
 Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Signature = Annotated[str, Field(pattern="^[0-9a-f]{130}$")]
 Units = Annotated[int, Field(strict=True, gt=0, le=MAX_UNITS)]
+Limit = Annotated[int, Field(strict=True, ge=0, le=MAX_PRICE)]
 Number64 = Annotated[int, Field(strict=True, gt=0, le=MAX_PRICE)]
 
 
@@ -44,8 +45,13 @@ class TermsBody(_Body):
     denominator: Number64
     price_from: Number64
     price_to: Number64
-    version: Number64
-    ends_at: Number64
+    version: Annotated[int, Field(strict=True, gt=0, lt=2**32)]
+    ends_at: Annotated[int, Field(strict=True, gt=0, lt=2**40)]
+    notice: Annotated[int, Field(strict=True, ge=0, lt=2**24)]
+    quota: Limit
+    customer_quota: Limit
+    epoch: Annotated[int, Field(strict=True, gt=0, lt=2**32)]
+    credit: Limit
     signature_from: Signature
     signature_to: Signature
 

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from counterfoil_loyalty.accounts import Account, PointsAccounts, PointsSigner
 from counterfoil_loyalty.actions import (
+    OPENING,
     Action,
     AgreeTerms,
     AwardPoints,
     CreatePoints,
-    OpenExchange,
     RedeemPoints,
     SwapPoints,
 )
@@ -182,7 +182,8 @@ class Programme:
 
     def open(self) -> Programme:
         """Bring the exchange, both brands and one corridor into being."""
-        assert self.perform(OpenExchange()).reason is None
+        for opening in OPENING:
+            assert self.perform(opening).reason is None
         for brand in (AUDIO, BICYCLE):
             outcome = self.perform(self.registration(brand))
             created = self.ledger.block(outcome.block).events[0]

@@ -105,6 +105,7 @@ def test_an_exchange_burns_one_brand_and_mints_the_other(programme: Programme) -
         "AuthorizationUsed",
         "Transfer",
         "Transfer",
+        "Booked",
         "Swapped",
     ]
     assert events[-1].values["amountOut"] == 301
@@ -194,7 +195,7 @@ def test_more_points_than_held_are_not_exchanged(programme: Programme) -> None:
 def test_terms_that_changed_after_signing_exchange_nothing(programme: Programme) -> None:
     programme.perform(programme.award(1_000))
     signed_before = programme.swap(200)
-    programme.perform(programme.terms(rate=Rate(1, 1), version=2))
+    programme.perform(programme.terms(rate=Rate(2, 1), version=2))
 
     assert refused(programme, signed_before) == "terms-changed"
     assert programme.perform(programme.swap(200, version=2)).reason is None

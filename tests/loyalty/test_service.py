@@ -304,7 +304,7 @@ def test_an_award_carries_its_ref_as_idempotency_key(street: Street) -> None:
 def test_a_quote_that_the_terms_no_longer_honour_exchanges_nothing(street: Street) -> None:
     street.award(1_000)
     quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
-    street.agree(Rate(1, 1), version=2)
+    street.agree(Rate(2, 1), version=2)
 
     with pytest.raises(Refused) as refusal:
         street.client.exchange(quote, street.accounts, b"e" * 32)
@@ -312,7 +312,7 @@ def test_a_quote_that_the_terms_no_longer_honour_exchanges_nothing(street: Stree
     assert street.held() == (1_000, 0)
 
     fresh = street.client.quote(Points(AUDIO, 200), BICYCLE)
-    assert street.client.exchange(fresh, street.accounts, b"e" * 32).received.units == 200
+    assert street.client.exchange(fresh, street.accounts, b"e" * 32).received.units == 400
 
 
 def test_a_quote_ends(street: Street) -> None:
@@ -558,7 +558,7 @@ def test_what_is_older_than_the_outbox_is_answered_from_the_ledger(
     quote = street.client.quote(Points(AUDIO, 200), BICYCLE)
     exchanged = street.client.exchange(quote, street.accounts, b"e" * 32)
     voucher = street.client.redeem(Points(AUDIO, 100), street.accounts, b"r" * 32, now=street.now)
-    street.agree(Rate(1, 1), version=2)
+    street.agree(Rate(2, 1), version=2)
 
     street.lose_the_outbox()
 
