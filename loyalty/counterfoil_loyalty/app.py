@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
-from counterfoil_credentials.errors import Malformed, Refused
+from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_service.access import BearerKey
 from counterfoil_service.errors import error_response, install_error_handlers
 from fastapi import Depends, FastAPI, Header, Query, Request
@@ -36,6 +36,9 @@ from counterfoil_loyalty.store import Brand, Movement
 _T = TypeVar("_T")
 
 HISTORY_PAGE = 500
+
+POINTS_OFF = "points-off"
+"""The code of a refusal: this programme has no points."""
 
 IdempotencyKey = Annotated[str | None, Header(max_length=64)]
 After = Annotated[int, Query(ge=-1, le=2**53)]
@@ -69,6 +72,23 @@ def create_app(
     _operator_writes(app, service, BearerKey(operator_key))
     _brands_write(app, service)
     _customers_write(app, service)
+    return app
+
+
+def create_app_without_points() -> FastAPI:
+    """Give the app of a setting without a chain: whatever is asked of points is refused by name."""
+    app = FastAPI(title="Counterfoil points", openapi_url=None)
+    install_error_handlers(app, max_body_bytes=16_384)
+
+    @app.get("/health")
+    def health() -> dict[str, Any]:
+        return {"ok": True, "points": "off"}
+
+    @app.api_route("/{path:path}", methods=["GET", "POST"])
+    def refused(_: Request) -> JSONResponse:
+        reason = Reason(POINTS_OFF, "a programme with points", "points switched off", "chain")
+        return error_response(403, "refused", str(reason), reasons=[reason])
+
     return app
 
 
@@ -325,5 +345,6 @@ def _movement(movement: Movement, names: dict[Account, str]) -> dict[str, Any]:
         "other_units": movement.other_units,
         "at": movement.at,
         "block": movement.block,
+        "final": movement.is_final,
         "transaction": movement.transaction_id,
     }

@@ -3,7 +3,8 @@
 DIR holds everything: `chain.sqlite3` (the chain and the relayer's key, readable
 by their owner alone), `points.sqlite3` (the outbox and the projection), `voucher.key` (what
 vouchers are derived from: kept, or given vouchers change) and `operator.key`:
-who carries it admits brands (POST /brands).
+who carries it admits brands (POST /brands). `--chain` puts the points on a chain
+that others run (then `relayer.key` is in DIR), or switches them off.
 """
 
 import argparse
@@ -18,10 +19,7 @@ from counterfoil_credentials.errors import CounterfoilError
 if TYPE_CHECKING:
     from counterfoil_service.serving import AsgiApp
 
-CHAIN: Final = "chain.sqlite3"
-DATABASE: Final = "points.sqlite3"
 OPERATOR_KEY: Final = "operator.key"
-VOUCHER_KEY: Final = "voucher.key"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,58 +29,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve = commands.add_parser("serve", help="the points service and its chain, on loopback")
     serve.add_argument("dir", type=Path)
     serve.add_argument("--port", type=int, help="the port; a free one when it is taken")
+    serve.add_argument(
+        "--chain",
+        default="embedded",
+        help="embedded (the default), none, or the addresses of a chain's nodes, commas between",
+    )
+    serve.add_argument("--exchange", help="the programme's exchange, where another made it")
+    serve.add_argument("--first-block", type=int, default=0, help="the block that it came into")
+    serve.add_argument(
+        "--finality", default="finalized", help="finalized (the chain's word), or a depth in blocks"
+    )
     given = parser.parse_args(arguments)
     try:
-        return _serve(given.dir, given.port)
+        return _serve(given)
     except (CounterfoilError, OSError) as error:
         print(f"counterfoil loyalty {given.command}: {error}", file=sys.stderr)
         return 1
 
 
-def open_app(folder: Path, stack: ExitStack, *, operator_key: str) -> "AsgiApp":
-    """Give the points service over the files in `folder`; `stack` closes them.
+def open_app(
+    folder: Path, stack: ExitStack, *, operator_key: str, chain: str = "embedded"
+) -> "AsgiApp":
+    """Give the points service over the files in `folder`; see `points_folder.open_points`."""
+    from counterfoil_loyalty.chain_setting import chain_from
+    from counterfoil_loyalty.points_folder import open_points
 
-    `operator_key` is the bearer key of whoever admits brands.
-
-    The exchange and every brand's points that were there are there again, and
-    whatever was under way when the last process ended is taken up.
-    """
-    import secrets
-    import time
-
-    from counterfoil_service.access import load_or_create_key
-    from counterfoil_service.sql import Database
-
-    from counterfoil_loyalty.app import create_app
-    from counterfoil_loyalty.chain import embedded_ledger
-    from counterfoil_loyalty.relayer import Relayer, Ticker
-    from counterfoil_loyalty.service import PointsService
-    from counterfoil_loyalty.sql_outbox import METADATA
-    from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore
-
-    def clock() -> int:
-        return int(time.time())
-
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ledger = embedded_ledger(folder / CHAIN, now=clock(), random=secrets.token_bytes)
-    stack.callback(ledger.close)
-    database = Database.open(folder / DATABASE, METADATA, version=SCHEMA_VERSION)
-    stack.callback(database.close)
-    store = SqlStore(database)
-    relayer = Relayer(ledger, store)
-    relayer.start()
-    voucher_secret = load_or_create_key(folder / VOUCHER_KEY).encode()
-    service = PointsService(relayer, store, clock, voucher_secret=voucher_secret)
-    return create_app(service, Ticker(relayer, clock), operator_key=operator_key)
+    return open_points(folder, chain_from(chain), stack, operator_key=operator_key)
 
 
-def _serve(folder: Path, port: int | None) -> int:
+def _serve(given: argparse.Namespace) -> int:
     from counterfoil_service.access import load_or_create_key
     from counterfoil_service.serving import bind, serve
 
-    with bind(port) as listener, ExitStack() as stack:
-        operator_key = load_or_create_key(folder / OPERATOR_KEY)
-        app = open_app(folder, stack, operator_key=operator_key)
+    from counterfoil_loyalty.accounts import PointsSigner, account_from
+    from counterfoil_loyalty.chain_setting import Nodes, chain_from
+    from counterfoil_loyalty.points_folder import open_points, relayer_key
+
+    exchange = None if given.exchange is None else account_from(given.exchange, "--exchange")
+    chain = chain_from(
+        given.chain,
+        exchange=exchange,
+        first_block=given.first_block,
+        finality=given.finality,
+    )
+    with bind(given.port) as listener, ExitStack() as stack:
+        operator_key = load_or_create_key(given.dir / OPERATOR_KEY)
+        if isinstance(chain, Nodes):
+            # Somebody has to give it coins before its first transaction finds a block.
+            print(f"the relayer pays as {PointsSigner(relayer_key(given.dir)).account}", flush=True)
+        app = open_points(given.dir, chain, stack, operator_key=operator_key)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         print(f"points listen on {address}", flush=True)
         serve(app, listener=listener, lifeline=None)

@@ -313,12 +313,13 @@ class PointsService:
             raise Unavailable(text)
 
     def _older_than_outbox(self, action: Action, kind: str, reference: bytes) -> Sequence[Movement]:
-        """Give what the ledger moved for an action that the outbox does not know.
+        """Give what the ledger moved for an action that the outbox does not know, or saw fail.
 
         There is something only when the outbox was lost, or when another relayer
         sent the action: then the ledger's word is the answer.
         """
-        if self._store.placed(action.key) is not None:
+        known = self._store.placed(action.key)
+        if known is not None and (known.outcome is None or known.outcome.reason is None):
             return ()
         return self._store.moved_for(kind, reference.hex())
 

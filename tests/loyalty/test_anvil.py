@@ -23,6 +23,7 @@ from counterfoil_loyalty.indexer import Indexer
 from counterfoil_loyalty.nodes import Nodes
 from counterfoil_loyalty.relayer import Patience, Relayer
 from counterfoil_loyalty.rpc import RpcNode
+from counterfoil_loyalty.service import Awarded, PointsService
 from counterfoil_loyalty.sql_outbox import METADATA
 from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore
 from counterfoil_loyalty.store import CANCELLED, MemoryStore, PointsStore
@@ -214,10 +215,11 @@ def test_three_relayers_with_outboxes_of_their_own_mint_each_award_once(
     make: Callable[..., Works],
 ) -> None:
     works = make()
-    relayers = [works.relayer]
+    relayers, stores = [works.relayer], [works.store]
     for key in (b"\x32" * 32, b"\x33" * 32):
         works.anvil.endow(PointsSigner(key).account)
-        relayers.append(Relayer(works.ledger(key), MemoryStore()))
+        stores.append(MemoryStore())
+        relayers.append(Relayer(works.ledger(key), stores[-1]))
         relayers[-1].start()
     actions = [works.programme.award(100, str(order)) for order in range(12)]
 
@@ -235,6 +237,12 @@ def test_three_relayers_with_outboxes_of_their_own_mint_each_award_once(
 
     assert all(relayer.is_idle() for relayer in relayers)
     works.require_exactly_once(12)
+    for relayer, store in zip(relayers, stores, strict=True):
+        # Two of the three saw it fail: the ledger's word is the answer all the same.
+        clock = works.programme.clock
+        service = PointsService(relayer, store, clock, voucher_secret=bytes(32), patience_s=0)
+        for action in actions:
+            assert isinstance(service.award(action.award, action.signature), Awarded)
     for action in actions:
         with pytest.raises(Refused) as refusal:
             Relayer(works.ledger(), MemoryStore()).accept(action)

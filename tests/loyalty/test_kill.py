@@ -16,7 +16,8 @@ import pytest
 from counterfoil_credentials.errors import CounterfoilError
 from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSigner
-from counterfoil_loyalty.cli import OPERATOR_KEY, VOUCHER_KEY, main
+from counterfoil_loyalty.cli import OPERATOR_KEY, main
+from counterfoil_loyalty.points_folder import VOUCHER_KEY
 from counterfoil_service.access import load_or_create_key
 
 from tests.loyalty.programme import AUDIO, SECRET

@@ -1,0 +1,110 @@
+"""The points service over the files of one folder, on the chain that a setting names.
+
+    app = open_points(folder, chain_from("embedded"), stack, operator_key=key)
+
+The folder keeps `points.sqlite3` (the outbox and the projection) and
+`voucher.key`; beside them `chain.sqlite3` for a chain of our own, or
+`relayer.key` for one that others run: who reads it spends the relayer's coins.
+"""
+
+import secrets
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from counterfoil_credentials.fetch import GuardedFetcher
+from counterfoil_service.access import load_or_create_key
+from counterfoil_service.sql import Database
+
+from counterfoil_loyalty.app import create_app, create_app_without_points
+from counterfoil_loyalty.chain import embedded_ledger
+from counterfoil_loyalty.chain_setting import ChainSetting, Embedded, NoChain
+from counterfoil_loyalty.chain_setting import Nodes as NodesSetting
+from counterfoil_loyalty.customer_limit import CustomerLimit
+from counterfoil_loyalty.evm_ledger import EvmLedger
+from counterfoil_loyalty.keccak import keccak256
+from counterfoil_loyalty.ledger import Ledger
+from counterfoil_loyalty.nodes import Nodes
+from counterfoil_loyalty.relayer import Relayer, Ticker
+from counterfoil_loyalty.rpc import RpcNode
+from counterfoil_loyalty.service import PointsService
+from counterfoil_loyalty.sql_outbox import METADATA
+from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore
+
+if TYPE_CHECKING:
+    from counterfoil_service.serving import AsgiApp
+
+CHAIN: Final = "chain.sqlite3"
+DATABASE: Final = "points.sqlite3"
+RELAYER_KEY: Final = "relayer.key"
+VOUCHER_KEY: Final = "voucher.key"
+
+WISHES_PER_HOUR: Final = 120
+"""What one customer may ask for where the operator pays the chain for each."""
+
+_NODE_TIMEOUT_S: Final = 10.0
+
+
+def open_points(
+    folder: Path,
+    chain: ChainSetting,
+    stack: ExitStack,
+    *,
+    operator_key: str,
+    database: str | None = None,
+) -> "AsgiApp":
+    """Give the points service; `stack` closes what it opens.
+
+    `operator_key` is the bearer key of whoever admits brands. `database` is a
+    `postgresql://` URL for the outbox and the projection, in place of the file.
+
+    The exchange and every brand's points that were there are there again, and
+    whatever was under way when the last process ended is taken up.
+    """
+    if isinstance(chain, NoChain):
+        return create_app_without_points()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ledger = _ledger(folder, chain, stack)
+    where = folder / DATABASE if database is None else database
+    opened = Database.open(where, METADATA, version=SCHEMA_VERSION)
+    stack.callback(opened.close)
+    store = SqlStore(opened)
+    # Our own chain costs nobody anything; there each account is bounded by its points.
+    limit = None
+    if isinstance(chain, NodesSetting):
+        limit = CustomerLimit(most=WISHES_PER_HOUR, per_s=3_600, clock=_clock)
+    relayer = Relayer(ledger, store, limit=limit)
+    relayer.start()
+    voucher_secret = load_or_create_key(folder / VOUCHER_KEY).encode()
+    service = PointsService(relayer, store, _clock, voucher_secret=voucher_secret)
+    return create_app(service, Ticker(relayer, _clock), operator_key=operator_key)
+
+
+def relayer_key(folder: Path) -> bytes:
+    """Give the key of the relayer on a chain that others run, made when it is missing."""
+    return keccak256(load_or_create_key(folder / RELAYER_KEY).encode())
+
+
+def _ledger(folder: Path, chain: Embedded | NodesSetting, stack: ExitStack) -> Ledger:
+    if isinstance(chain, Embedded):
+        ledger = embedded_ledger(folder / CHAIN, now=_clock(), random=secrets.token_bytes)
+        stack.callback(ledger.close)
+        return ledger
+    fetcher = GuardedFetcher(
+        timeout_s=_NODE_TIMEOUT_S,
+        loopback_routes_unsafely={origin: origin for origin in chain.loopback_origins},
+    )
+    nodes = Nodes([RpcNode(fetcher, url) for url in chain.urls], clock=time.monotonic)
+    stack.callback(nodes.close)
+    return EvmLedger(
+        nodes,
+        relayer_key=relayer_key(folder),
+        exchange=chain.exchange,
+        finality=chain.finality,
+        first_block=chain.first_block,
+    )
+
+
+def _clock() -> int:
+    return int(time.time())
