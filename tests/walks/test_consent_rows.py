@@ -30,6 +30,8 @@ from counterfoil_consent import (
 )
 from counterfoil_consent.events import audience_of
 from counterfoil_consent.laws import LAWS
+from counterfoil_consent.sql_access_log import SqlAccessEvents
+from counterfoil_consent.sql_accesses import SqlAccesses
 from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_consent.sql_receiver_store import SqlReceiverStore
 from counterfoil_consent.tombstone_journal import FileTombstoneJournal
@@ -226,6 +228,7 @@ class House(Town):
         self.folder = folder
         self.sessions = SqlSessionStore(folder / "till.sqlite3")
         self.grants = SqlReceiverStore(folder / "receiver.sqlite3")
+        self.log = SqlAccessEvents(folder / "access-events.sqlite3")
         self.custody = SqlCustodianStore(shared / "custodian.sqlite3")
         self.custodian = Custodian(
             origin=CUSTODIAN,
@@ -261,6 +264,8 @@ class House(Town):
             status=ListedStatus(FetchedStatusSource(self.network), keys),
             clock=clock,
             random=random,
+            accesses=SqlAccesses(self.grants.database),
+            access_events=self.log,
         )
         self.connect()
 
@@ -283,6 +288,7 @@ class House(Town):
         self.issuer_store.close()
         self.sessions.close()
         self.grants.close()
+        self.log.close()
         self.custody.close()
 
     def dump(self, custodian: Path) -> set[str]:
@@ -380,7 +386,8 @@ PUBLIC = {
         f"{VELO}/consent/grants/{{grant_id}}/erasure-receipt",
     },
     "words of the formats": {
-        *("accepted", "answered", "closed-lease-log", "consent-erasure-receipt+jwt"),
+        *("accepted", "answered", "consent_accesses", "consent-access+jwt"),
+        "consent-erasure-receipt+jwt",
         *("consent-key-destruction+jwt", "consent-receipt+jwt", "consent-stop+jwt", "dc+sd-jwt"),
         *("direct_post", "dpv:Optional", "dpv:PersonalisedBenefits", "dpv:Required", "dpv:Store"),
         *("https://self-issued.me/v2", "key-destroyed", "live-database", "oauth-authz-req+jwt"),
