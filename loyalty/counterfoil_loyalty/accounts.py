@@ -108,6 +108,15 @@ def contract_account(creator: Account, sequence: int) -> Account:
     return _checksummed(keccak256(bytes([0xC0 + len(payload)]) + payload)[-20:])
 
 
+def created_account(creator: Account, salt: bytes, code: bytes) -> Account:
+    """Give the account of the contract that `creator` makes from `code` under a 32-byte salt.
+
+    EIP-1014: the last 20 bytes of keccak(0xff, creator, salt, keccak(code)).
+    """
+    parts = b"\xff" + bytes.fromhex(creator[2:]) + salt + keccak256(code)
+    return _checksummed(keccak256(parts)[-20:])
+
+
 def require_signature(signer: Account, digest: bytes, signature: bytes, where: str) -> None:
     """Return only if `signature` (r, s, v) over `digest` is by `signer`; else raise `Refused`."""
     if _signed_by(digest, signature) != signer:

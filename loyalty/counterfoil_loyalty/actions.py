@@ -11,9 +11,13 @@ from dataclasses import dataclass, replace
 
 from counterfoil_loyalty.accounts import Account, require_signature
 from counterfoil_loyalty.claims import Acknowledgement
+from counterfoil_loyalty.common_contracts import OpenContract
 from counterfoil_loyalty.corridors import ExchangePause, PriceChange, Tightening
+from counterfoil_loyalty.earning import ClaimEarned, PostEarnRoot
+from counterfoil_loyalty.guarantee import FulfilGuarantee, OpenGuarantee, RefundGuarantee
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms, Venue
 from counterfoil_loyalty.issuing import AwardBatch, Cancellation, Pause, Policy, Refund
+from counterfoil_loyalty.notary import AnchorRoot, CloseRecall, OpenRecall
 from counterfoil_loyalty.trades import Trade
 
 
@@ -422,6 +426,18 @@ BrandAction = (
 )
 """What is done to the points of one brand."""
 
+CommonAction = (
+    PostEarnRoot
+    | ClaimEarned
+    | AnchorRoot
+    | OpenRecall
+    | CloseRecall
+    | OpenGuarantee
+    | FulfilGuarantee
+    | RefundGuarantee
+)
+"""What is done to a contract that all brands share."""
+
 ExchangeAction = (
     ChangePrice
     | EnactPrice
@@ -443,6 +459,8 @@ Action = (
     | SwapPoints
     | FillTrade
     | BrandAction
+    | OpenContract
+    | CommonAction
 )
 
 

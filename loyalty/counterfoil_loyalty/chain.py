@@ -6,9 +6,7 @@ The relayer signs each transaction itself, knows its own sequence number, the
 chain's id and each action's gas, and so asks the node nothing before it sends.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -30,6 +28,7 @@ from counterfoil_loyalty.actions import (
     BrandAction,
     CancelAward,
     ChangePrice,
+    CommonAction,
     CreatePoints,
     EnactPrice,
     EnactTerms,
@@ -52,7 +51,17 @@ from counterfoil_loyalty.actions import (
 )
 from counterfoil_loyalty.calls import ContractCalls
 from counterfoil_loyalty.chain_db import EmbeddedChain
+from counterfoil_loyalty.common_contracts import (
+    DEPLOYER,
+    SALT,
+    Common,
+    OpenContract,
+    account_of,
+    compiled,
+)
+from counterfoil_loyalty.earning import ClaimEarned, PostEarnRoot
 from counterfoil_loyalty.fees import Fees
+from counterfoil_loyalty.guarantee import FulfilGuarantee, OpenGuarantee, RefundGuarantee
 from counterfoil_loyalty.keccak import keccak256
 from counterfoil_loyalty.ledger import (
     Block,
@@ -63,6 +72,7 @@ from counterfoil_loyalty.ledger import (
     SignedTransaction,
 )
 from counterfoil_loyalty.local_ledger import LocalLedger
+from counterfoil_loyalty.notary import AnchorRoot, CloseRecall, OpenRecall
 from counterfoil_loyalty.refusals import refusal
 from counterfoil_loyalty.transactions import Transaction
 
@@ -91,6 +101,15 @@ _GAS: Mapping[type[Action], int] = {
     ExpirePoints: 62_000,
     GovernPoints: 160_000,
     PauseAwards: 61_000,
+    OpenContract: 1_300_000,
+    PostEarnRoot: 135_000,
+    ClaimEarned: 175_000,
+    AnchorRoot: 106_000,
+    OpenRecall: 77_000,
+    CloseRecall: 54_000,
+    OpenGuarantee: 250_000,
+    FulfilGuarantee: 200_000,
+    RefundGuarantee: 200_000,
 }
 _GAS_PER_AWARD = 65_000
 _MAX_FEE_WEI = 10**12
@@ -116,7 +135,7 @@ class ChainLedger:
         self._relayer = self._signer.account
         self._lock = RLock()
         names = ("PointsExchange", "Clearing", "PeerSwap", "BrandPoints")
-        parts = {name: _artifact(name) for name in names}
+        parts = {name: compiled(name) for name in names}
         self._codes: dict[str, str] = {name: parts[name]["bytecode"] for name in names}
         if exchange is None:
             # The relayer's first transactions make the contracts: their places are known before.
@@ -138,6 +157,16 @@ class ChainLedger:
             for name in names
             for selector, error in _selectors(parts[name]["abi"]).items()
         }
+        self._common: Mapping[Common, Any] = {
+            contract: web3.eth.contract(
+                address=_checksum(account_of(contract)), abi=compiled(contract)["abi"]
+            )
+            for contract in Common
+        }
+        self._common_calls = {it: ContractCalls(compiled(it)["abi"]) for it in Common}
+        self._shared = {str(account_of(contract)): contract for contract in Common}
+        for contract in Common:
+            self._errors |= _selectors(compiled(contract)["abi"])
         self._tokens: set[str] = set()
 
     @property
@@ -224,6 +253,9 @@ class ChainLedger:
 
     def _target(self, action: Action) -> TxParams:
         """Give the contract that an action calls, and the call."""
+        if isinstance(action, CommonAction):
+            call = self._common_calls[action.contract].encode(*action.call)
+            return {"to": _checksum(account_of(action.contract)), "data": call}
         match action:
             case OpenExchange():
                 places = (self.identity.clearing, self.identity.peer_swap)
@@ -247,6 +279,9 @@ class ChainLedger:
             case NetClaims(brands=brands):
                 call = self._calls["Clearing"].encode("netCycle", [list(brands)])
                 return {"to": _checksum(self.identity.clearing), "data": call}
+            case OpenContract(contract=opened):
+                data = SALT + bytes.fromhex(compiled(opened)["bytecode"][2:])
+                return {"to": _checksum(DEPLOYER), "data": HexStr(f"0x{data.hex()}")}
             case _ if isinstance(action, ExchangeAction):
                 call = self._exchange_call(action)
             case _:
@@ -301,9 +336,26 @@ class ChainLedger:
         return {"data": HexStr(self._codes[name] + "".join(words))}
 
     def _require_points(self, action: Action) -> None:
-        """Refuse a call to what is no points of ours: it would succeed, and do nothing."""
-        if isinstance(action, BrandAction) and not self._is_points(points_of(action)):
+        """Refuse a call to what is not there, or not ours: it would succeed, and do nothing."""
+        if isinstance(action, OpenContract):
+            self._require_code(DEPLOYER)
+        elif isinstance(action, CommonAction):
+            self._require_code(account_of(action.contract))
+        match action:
+            case PostEarnRoot(root=it):
+                token = it.token
+            case ClaimEarned():
+                token = action.token
+            case _ if isinstance(action, BrandAction):
+                token = points_of(action)
+            case _:
+                return
+        if not self._is_points(token):
             raise Refused(refusal("UnknownPoints"))
+
+    def _require_code(self, contract: Account) -> None:
+        if not self._web3.eth.get_code(_checksum(contract)):
+            raise Refused(refusal("NotOpened"))
 
     def _is_points(self, contract: str) -> bool:
         if contract not in self._tokens:
@@ -360,6 +412,8 @@ class ChainLedger:
         }
         if contract in ours:
             source = ours[Account(contract)]
+        elif contract in self._shared:
+            source = self._common[self._shared[contract]]
         elif self._is_points(contract):
             source = self._points
         else:
@@ -413,12 +467,6 @@ def gas_of(action: Action) -> int:
     if isinstance(action, AwardToMany):
         return _GAS[AwardToMany] + len(action.batch.awards) * _GAS_PER_AWARD
     return _GAS[type(action)]
-
-
-def _artifact(name: str) -> dict[str, Any]:
-    text = files("counterfoil_loyalty").joinpath(f"contracts/{name}.json").read_text("utf-8")
-    artifact: dict[str, Any] = json.loads(text)
-    return artifact
 
 
 def _selectors(abi: list[dict[str, Any]]) -> dict[str, str]:

@@ -51,6 +51,7 @@ from web3.exceptions import ContractCustomError
 from web3.providers.eth_tester.defaults import API_ENDPOINTS
 
 from counterfoil_loyalty.accounts import PointsSigner
+from counterfoil_loyalty.common_contracts import DEPLOYER, DEPLOYER_CODE
 
 _BASE_FEE_WEI = 10**9
 """What gas costs on our own chain, in every block."""
@@ -214,7 +215,16 @@ class EmbeddedChain:
         relayer_key = PrivateKey(self._random(32)).secret
         relayer = bytes.fromhex(PointsSigner(relayer_key).account[2:])
         parameters = PyEVMBackend.generate_genesis_params({"timestamp": now})
-        state: Any = {relayer: {"balance": _ENDOWMENT_WEI, "nonce": 0, "code": b"", "storage": {}}}
+        state: Any = {
+            relayer: {"balance": _ENDOWMENT_WEI, "nonce": 0, "code": b"", "storage": {}},
+            # Where contracts are made at accounts that follow from their code, as on most chains.
+            bytes.fromhex(DEPLOYER[2:]): {
+                "balance": 0,
+                "nonce": 1,
+                "code": DEPLOYER_CODE,
+                "storage": {},
+            },
+        }
         _chain_class(chain_id).from_genesis(AtomicDB(self._db), parameters, state)
         self._db[b"chain-id"] = chain_id.to_bytes(6, "big")
         self._db[b"relayer-key"] = relayer_key

@@ -20,6 +20,7 @@ from web3.types import RPCEndpoint, RPCResponse
 from counterfoil_loyalty.accounts import Account, PointsSigner
 from counterfoil_loyalty.actions import Action
 from counterfoil_loyalty.chain import ChainLedger, gas_of
+from counterfoil_loyalty.common_contracts import DEPLOYER
 from counterfoil_loyalty.fees import HISTORY, MAX_FEE_WEI, Fees, fees_from
 from counterfoil_loyalty.ledger import Block, Outcome, SignedTransaction
 from counterfoil_loyalty.nodes import Nodes
@@ -33,6 +34,7 @@ FINALIZED: Final = "finalized"
 
 _WIDEST = 10_000
 _FIRST_WIDTH = 1_000
+_DEPLOYER = bytes.fromhex(DEPLOYER[2:])
 
 
 class EvmLedger(ChainLedger):
@@ -226,7 +228,8 @@ class EvmLedger(ChainLedger):
     def _logs(self, span: dict[str, str]) -> list[Any]:
         """Give the logs of our contracts in a span, those that came into being in it included."""
         while True:
-            watched = [self.identity.exchange, *sorted(self._tokens)]
+            made_here = (self.identity.exchange, self.identity.clearing, self.identity.peer_swap)
+            watched = [*made_here, *self._shared, *sorted(self._tokens)]
             try:
                 logs: list[Any] = list(self._web3.eth.get_logs({**span, "address": watched}))  # type: ignore[typeddict-item]  # as the node takes it
             except Web3Exception as cause:
@@ -272,8 +275,9 @@ class EvmLedger(ChainLedger):
             return Outcome(block, reason, block_id)
         if quantity(receipt.get("status"), "status") == 0:
             return Outcome(block, self._why_it_failed(sent, block), block_id)
-        if sent.to and not receipt.get("logs"):
-            # All that our contracts do, they say. The one that was called was taken back.
+        if sent.to not in {b"", _DEPLOYER} and not receipt.get("logs"):
+            # All that our contracts do, they say. The one that was called was taken back. What
+            # makes contracts says nothing: it fails, or they are there.
             reason = Reason(CANCELLED, "a contract that answers", "none", "ledger")
             return Outcome(block, reason, block_id)
         return Outcome(block, None, block_id)

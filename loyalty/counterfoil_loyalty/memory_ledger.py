@@ -22,6 +22,7 @@ from counterfoil_loyalty.actions import (
     AwardToMany,
     BrandAction,
     CancelAward,
+    CommonAction,
     CreatePoints,
     ExchangeAction,
     ExpirePoints,
@@ -37,6 +38,9 @@ from counterfoil_loyalty.actions import (
     SwapPoints,
     points_of,
 )
+from counterfoil_loyalty.common_contracts import Common, OpenContract
+from counterfoil_loyalty.earning import ClaimEarned, PostEarnRoot
+from counterfoil_loyalty.guarantee import FulfilGuarantee, OpenGuarantee, RefundGuarantee
 from counterfoil_loyalty.intents import intent_nonce
 from counterfoil_loyalty.keccak import keccak256
 from counterfoil_loyalty.ledger import (
@@ -48,8 +52,10 @@ from counterfoil_loyalty.ledger import (
     SignedTransaction,
 )
 from counterfoil_loyalty.local_ledger import LocalLedger
+from counterfoil_loyalty.memory_common import MemoryEarnRoots, MemoryGuarantee, MemoryNotary
 from counterfoil_loyalty.memory_exchange import MemoryExchange
 from counterfoil_loyalty.memory_points import Log, MemoryPoints, require, require_signed
+from counterfoil_loyalty.notary import AnchorRoot, CloseRecall, OpenRecall
 from counterfoil_loyalty.refusals import refusal
 
 
@@ -60,6 +66,9 @@ class _State:
         self.exchange = MemoryExchange()
         self.points_of: dict[str, Account] = {}
         self.points: dict[Account, MemoryPoints] = {}
+        self.common: set[Common] = set()
+        self.earn_roots, self.notary = MemoryEarnRoots(), MemoryNotary()
+        self.guarantee = MemoryGuarantee()
 
     def supply(self, token: Account) -> int:
         points = self.points.get(token)
@@ -162,6 +171,12 @@ class MemoryLedger(LocalLedger):
                 return self._swap(state, action, now)
             case FillTrade():
                 return self._fill(state, action, now)
+            case OpenContract(contract=contract):
+                require(contract not in state.common, "a contract that is there already")
+                state.common.add(contract)
+                return []
+            case _ if isinstance(action, CommonAction):
+                return self._apply_to_common(state, action, now)
             case _:
                 pass
         if isinstance(action, ExchangeAction):
@@ -191,6 +206,27 @@ class MemoryLedger(LocalLedger):
             "price": registration.price,
         }
         return [Log(self.identity.exchange, "PointsCreated", values)]
+
+    def _apply_to_common(self, state: _State, action: CommonAction, now: int) -> list[Log]:
+        require(action.contract in state.common, "NotOpened")
+        venue, points = self._venue, state.points
+        match action:
+            case PostEarnRoot():
+                return state.earn_roots.post(action, venue, points, now)
+            case ClaimEarned():
+                return state.earn_roots.claim(action, points, now)
+            case AnchorRoot():
+                return state.notary.anchor(action, venue)
+            case OpenRecall():
+                return state.notary.open_recall(action, venue)
+            case CloseRecall():
+                return state.notary.close_recall(action, venue)
+            case OpenGuarantee():
+                return state.guarantee.open(action, venue, points, now)
+            case FulfilGuarantee():
+                return state.guarantee.fulfil(action, venue, points, now)
+            case RefundGuarantee():
+                return state.guarantee.refund(action, venue, points, now)
 
     def _apply_to_points(self, state: _State, action: BrandAction, now: int) -> list[Log]:
         # A call to a contract that does not exist is the chain's own kind of failure.

@@ -5,14 +5,9 @@ from pathlib import Path
 
 import pytest
 from counterfoil_loyalty.ledger import EmbeddedLedger
-from counterfoil_loyalty.memory_ledger import MemoryLedger
 
-from tests.loyalty.programme import NOW, Clock, Programme, programme_on, seeded
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.loyalty.ledgers import empty_ledger
+from tests.loyalty.programme import Clock, Programme, programme_on
 
 
 @pytest.fixture(
@@ -22,26 +17,14 @@ def clock() -> Clock:
         pytest.param("anvil", marks=[pytest.mark.loopback, pytest.mark.once]),
     ]
 )
-def ledger(
-    request: pytest.FixtureRequest, clock: Clock, tmp_path: Path
-) -> Iterator[EmbeddedLedger]:
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EmbeddedLedger]:
     """Give an empty ledger: each test that asks runs on each kind."""
-    if request.param == "memory":
-        yield MemoryLedger(now=NOW, random=seeded("memory"))
-        return
-    if request.param == "anvil":
-        from tests.loyalty.anvil import AnvilLedger, anvil
+    yield from empty_ledger(request.param, tmp_path)
 
-        with anvil("--no-mining") as node:
-            on_node = AnvilLedger(node)
-            yield on_node
-            on_node.close()
-        return
-    from counterfoil_loyalty.chain import embedded_ledger
 
-    on_chain = embedded_ledger(tmp_path / "chain.sqlite3", now=NOW, random=seeded("chain"))
-    yield on_chain
-    on_chain.close()
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

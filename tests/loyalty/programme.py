@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from counterfoil_loyalty.accounts import Account, PointsAccounts, PointsSigner
 from counterfoil_loyalty.actions import (
@@ -28,12 +28,14 @@ from counterfoil_loyalty.intents import (
     sign_by_brand,
     sign_by_customer,
 )
-from counterfoil_loyalty.issuing import Policy
 from counterfoil_loyalty.keccak import award_ref
 from counterfoil_loyalty.ledger import EmbeddedLedger, Outcome
 from counterfoil_loyalty.rates import Rate
 
-_Value = TypeVar("_Value", Award, Swap, Redemption, Terms, Registration, AgreeTerms, Policy)
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Value = TypeVar("_Value", bound="DataclassInstance")
 
 NOW = 1_800_000_000
 AUDIO = "https://audio.example"
@@ -54,7 +56,7 @@ def seeded(seed: str) -> Callable[[int], bytes]:
 
 def changed(value: _Value, change: Mapping[str, object]) -> _Value:
     """Give the value with one thing changed; what was signed stays signed as it was."""
-    return replace(value, **change)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]  # by name
+    return replace(value, **change)
 
 
 class Clock:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from counterfoil_credentials.errors import Misuse, Refused
+from counterfoil_credentials.errors import Misuse
 from counterfoil_loyalty.accounts import NOBODY, Account, PointsSigner
 from counterfoil_loyalty.actions import (
     Action,
@@ -33,9 +33,12 @@ from counterfoil_loyalty.issuing import (
     Refund,
 )
 from counterfoil_loyalty.keccak import keccak256
+from counterfoil_loyalty.ledger import EmbeddedLedger
 from web3.exceptions import ContractCustomError
 
 from tests.loyalty.contracts import Workbench
+from tests.loyalty.ledgers import empty_ledger
+from tests.loyalty.outcomes import done, refused
 from tests.loyalty.programme import (
     AUDIO,
     BICYCLE,
@@ -54,25 +57,14 @@ THIEF = PointsSigner(b"\x0c" * 32)
 YEAR = 365 * DAY
 
 
+@pytest.fixture(params=["memory", "chain"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EmbeddedLedger]:
+    """Give the two kinds that take no process; test_common_contracts.py asks a real node."""
+    yield from empty_ledger(request.param, tmp_path)
+
+
 def ref_of(name: str) -> bytes:
     return keccak256(name.encode())
-
-
-def refused(programme: Programme, action: Action) -> str:
-    """Give the code of the one refusal: by the check beforehand, and again in a block."""
-    with pytest.raises(Refused) as refusal:
-        programme.ledger.check(action)
-    outcome = programme.perform(action)
-    assert outcome.reason is not None
-    assert [outcome.reason.code] == refusal.value.codes
-    return outcome.reason.code
-
-
-def done(programme: Programme, action: Action) -> list[str]:
-    """Perform an action that must succeed; give the names of its events."""
-    outcome = programme.perform(action)
-    assert outcome.reason is None, outcome.reason
-    return [event.name for event in programme.ledger.block(outcome.block).events]
 
 
 def pending(

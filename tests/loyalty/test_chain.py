@@ -15,6 +15,7 @@ from counterfoil_loyalty import refusals
 from counterfoil_loyalty.accounts import PointsSigner
 from counterfoil_loyalty.chain import EmbeddedChainLedger, embedded_ledger
 from counterfoil_loyalty.chain_db import BlockDatabase, EmbeddedChain
+from counterfoil_loyalty.common_contracts import Common
 from counterfoil_loyalty.keccak import keccak256
 from counterfoil_loyalty.ledger import SignedTransaction
 from counterfoil_loyalty.refusals import refusal
@@ -223,7 +224,7 @@ def test_every_error_of_the_contracts_has_its_words(path: Path) -> None:
     ledger = embedded_ledger(path, now=NOW, random=seeded("one"))
     ours = [
         line.strip().removeprefix("error ").partition("(")[0]
-        for name in ("BrandPoints", "PointsExchange")
+        for name in ("BrandPoints", "PointsExchange", *Common)
         for line in (files("counterfoil_loyalty") / f"contracts/{name}.sol")
         .read_text("utf-8")
         .splitlines()
