@@ -7,6 +7,11 @@ chain's id and each action's gas, and so asks the node nothing before it sends.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+<<<<<<< theirs-wip
+from functools import lru_cache
+from importlib.resources import files
+=======
+>>>>>>> points
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -505,5 +510,6 @@ def _hex(value: bytes | None) -> str:
     return bytes(value or b"").hex()
 
 
+@lru_cache(maxsize=4_096)
 def _checksum(account: str) -> ChecksumAddress:
     return Web3.to_checksum_address(account)

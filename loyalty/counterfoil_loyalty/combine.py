@@ -24,42 +24,46 @@ class Combiner(Generic[_Item, _Answer]):
 
     def __init__(self, work: Callable[[Sequence[_Item]], Sequence[_Answer | Exception]]) -> None:
         self._work = work
-        self._working = Lock()
-        self._gathering = Lock()
+        self._lock = Lock()
         self._waiting: list[_Place[_Item, _Answer]] = []
+        self._is_working = False
 
     def do(self, item: _Item) -> _Answer:
         """Give the item's answer, or raise what became of it."""
         place: _Place[_Item, _Answer] = _Place(item, Event())
-        with self._gathering:
+        with self._lock:
             self._waiting.append(place)
-        with self._working:
-            if not place.done.is_set():
-                self._serve()
-        # Served by the one before, or just now.
-        while not place.done.is_set():
-            with self._working:
-                if not place.done.is_set():
-                    self._serve()
+            leads = not self._is_working
+            self._is_working = True
+        if not leads:
+            place.woken.wait()
+        if not place.is_served:
+            self._serve()
         if isinstance(place.answer, Exception):
             raise place.answer
-        answer: _Answer = place.answer  # type: ignore[assignment]  # set before `done`
+        answer: _Answer = place.answer  # type: ignore[assignment]  # it is served
         return answer
 
     def _serve(self) -> None:
-        with self._gathering:
+        """Do the work of all who wait, one's own included, and wake who leads next."""
+        with self._lock:
             places, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         try:
             answers = self._work([place.item for place in places])
         except Exception as error:  # noqa: BLE001  # everybody who waits is told
             answers = [error] * len(places)
         for place, answer in zip(places, answers, strict=True):
-            place.answer = answer
-            place.done.set()
+            place.answer, place.is_served = answer, True
+        with self._lock:
+            self._is_working = bool(self._waiting)
+            woken = [*self._waiting[:1], *places]
+        for place in woken:
+            place.woken.set()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Place(Generic[_Item, _Answer]):
     item: _Item
-    done: Event
+    woken: Event
     answer: _Answer | Exception | None = None
+    is_served: bool = False

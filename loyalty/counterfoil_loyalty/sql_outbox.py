@@ -110,6 +110,8 @@ def place(connection: Connection, order: Order, relayer: Account, floor: int) ->
     known = placed(connection, order.key)
     if known is not None and not known.was_cancelled:
         return known
+    if known is not None:
+        _drop(connection, order.key)
     return _put(connection, order, relayer, floor)
 
 
@@ -117,6 +119,7 @@ def renumber(connection: Connection, order: Order, relayer: Account, floor: int)
     """Sign an entry without an outcome under the relayer's next number."""
     known = placed(connection, order.key)
     if known is not None and known.outcome is None:
+        _drop(connection, order.key)
         _put(connection, order, relayer, floor)
 
 
@@ -159,6 +162,11 @@ def reopen(connection: Connection, number: int) -> None:
     connection.change(_REOPEN, number=number)
 
 
+def _drop(connection: Connection, key: str) -> None:
+    connection.change(_FORGET, key=key)
+    connection.change(_REMOVE, key=key)
+
+
 def _put(connection: Connection, order: Order, relayer: Account, floor: int) -> Placed:
     known = connection.value(_NEXT, relayer=relayer)
     sequence = floor if known is None else max(floor, known)
@@ -167,8 +175,6 @@ def _put(connection: Connection, order: Order, relayer: Account, floor: int) -> 
     else:
         connection.change(_ADVANCE, whose=relayer, to=sequence + 1)
     transaction = order.sign(sequence)
-    connection.change(_FORGET, key=order.key)
-    connection.change(_REMOVE, key=order.key)
     connection.change(
         _ADD,
         key=order.key,
