@@ -7,11 +7,7 @@ chain's id and each action's gas, and so asks the node nothing before it sends.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-<<<<<<< theirs-wip
 from functools import lru_cache
-from importlib.resources import files
-=======
->>>>>>> points
 from pathlib import Path
 from threading import RLock
 from typing import Any
