@@ -16,7 +16,7 @@ from counterfoil_consent.sql_receiver_store import SqlReceiverStore
 from counterfoil_consent.states import name_of
 from counterfoil_consent.store import Ended, Kept, Reserved
 from counterfoil_consent.wire import Digest, GrantId, seconds
-from counterfoil_credentials.encoding import Json, parse_object
+from counterfoil_credentials.encoding import Json, from_b64url, parse_object
 from counterfoil_credentials.errors import Misuse
 from counterfoil_service.migrations import Migrations, revision_of
 from sqlalchemy import Connection, MetaData, insert, select, text
@@ -87,8 +87,8 @@ def rows_of(kind: Kind, revision: str, query: str) -> list[sqlite3.Row]:
 
 
 @by_kind
-def test_each_revision_before_todays_has_its_database(kind: Kind) -> None:
-    assert kind.revisions() == [str(number) for number in range(1, int(kind.migrations.head))]
+def test_each_revision_has_its_database(kind: Kind) -> None:
+    assert kind.revisions() == [str(number) for number in range(1, int(kind.migrations.head) + 1)]
 
 
 @by_revision
@@ -222,9 +222,12 @@ def test_a_receiver_goes_on_with_what_its_earlier_schemas_held(
         assert _holds(grant.to_json(), parse_object(row["body"], "row"))
         assert (grant.request_id, grant.revision) == (row["request_id"], row["revision"])
         assert name_of(grant.state) == row["state"]
-        assert store.find_bundle(grant.grant_id) == row["bundle"]
+        # The first two schemas held its bytes, later ones hold them in base64url.
+        held = row["bundle"]
+        bundle = from_b64url(held, "row") if isinstance(held, str) else held
+        assert store.find_bundle(grant.grant_id) == bundle
         met.add(row["state"])
-        assert store.advance(grant, grant, row["bundle"])
+        assert store.advance(grant, grant, bundle)
     open_ones = "SELECT * FROM consent_requests WHERE answered_by IS NULL"
     waiting = {row["request_id"] for row in rows_of(RECEIVER, revision, open_ones)}
     assert {*store.unanswered(NOON.replace(year=2030), 100)} == waiting
