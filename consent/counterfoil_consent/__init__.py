@@ -43,8 +43,9 @@ from counterfoil_consent.holder import (
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys, ListedStatus
 from counterfoil_consent.key_folder import FileKeyFolder, KeyFolder, MemoryKeyFolder
 from counterfoil_consent.parties import AuthorityParty, CustodianParty, RecipientParty
-from counterfoil_consent.receiver import Notice, Opened, Receiver, Wish
+from counterfoil_consent.receiver import Receiver
 from counterfoil_consent.receiver_store import MemoryReceiverStore, ReceiverStore
+from counterfoil_consent.requesting import Notice, Opened, Wish
 from counterfoil_consent.states import (
     Active,
     Agreement,

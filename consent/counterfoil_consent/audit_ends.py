@@ -10,7 +10,7 @@ from counterfoil_consent.erasure import read_recipients, read_released, read_ret
 from counterfoil_consent.erasure_proof import require_nothing_forgotten, verify_erasure_receipt
 from counterfoil_consent.figures import EndTimes, end_times_in
 from counterfoil_consent.papers import Paper, verify_paper
-from counterfoil_consent.receiver import ERASE_WITHIN
+from counterfoil_consent.receiving import ERASE_WITHIN
 from counterfoil_consent.recipient_receipt import RecipientReceipt
 from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.states import Erased, Trigger

@@ -19,7 +19,7 @@ from counterfoil_credentials.keys import Signer
 
 from counterfoil_consent.artefacts import Receipt, StopNotice, trigger_at
 from counterfoil_consent.papers import Paper
-from counterfoil_consent.receiver import ERASE_WITHIN
+from counterfoil_consent.receiving import ERASE_WITHIN
 from counterfoil_consent.spec import ERASURE_TYP, EVENT_TYP, FIGURES_TYP
 from counterfoil_consent.states import Agreement, Trigger
 from counterfoil_consent.wire import (

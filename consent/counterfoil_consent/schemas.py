@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from counterfoil_consent.completion import Completion
 from counterfoil_consent.parties import MAX_RECIPIENTS, AuthorityParty, RecipientParty
-from counterfoil_consent.receiver import Notice, Wish
+from counterfoil_consent.requesting import Notice, Wish
 from counterfoil_consent.terms import (
     ClaimName,
     ClaimTerm,

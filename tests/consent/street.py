@@ -41,7 +41,7 @@ from counterfoil_consent.access_log import AccessEvents
 from counterfoil_consent.anchoring import Anchoring
 from counterfoil_consent.app import create_app, receiver_routes
 from counterfoil_consent.holder import Asked
-from counterfoil_consent.receiver import Opened
+from counterfoil_consent.requesting import Opened
 from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_consent.sql_receiver_store import SqlReceiverStore
 from counterfoil_consent.store import CustodianStore

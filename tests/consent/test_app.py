@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from counterfoil_consent import deliver, withdraw
 from counterfoil_consent.app import create_app
-from counterfoil_consent.receiver import Opened
+from counterfoil_consent.requesting import Opened
 from counterfoil_consent.wire import GrantId
 from counterfoil_credentials.keys import MemorySigner
 from fastapi.testclient import TestClient

@@ -125,16 +125,17 @@ def test_a_wallet_refuses_terms_that_it_does_not_understand(
 def test_a_wallet_refuses_a_name_that_would_not_be_shown_as_it_is(
     street: Street, hidden: str
 ) -> None:
-    street.receiver.party = replace(street.receiver.party, name="Société\u00a0Vélo · 自行车")
-    street.asked(street.ask())
+    def named(name: str) -> PresentationRequest:
+        def renames(obj: JsonObject) -> None:
+            (controller,) = list_at(obj, "pii_controllers", "terms")
+            as_object(controller, "terms")["name"] = name
+
+        return with_terms(replace(request, client_name=name), renames)
+
     request, _ = request_of(street)
-
-    def renames(obj: JsonObject) -> None:
-        (controller,) = list_at(obj, "pii_controllers", "terms")
-        as_object(controller, "terms")["name"] = f"Velo{hidden}oleV"
-
+    wallet_reads(street, named("Société\u00a0Vélo · 自行车"))
     with pytest.raises(Malformed) as refusal:
-        wallet_reads(street, with_terms(request, renames))
+        wallet_reads(street, named(f"Velo{hidden}oleV"))
 
     assert refusal.value.where.endswith("name")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from shutil import copy, copytree, rmtree
 
 import pytest
-from counterfoil_consent import ListedStatus, MemoryReceiverStore, Receiver
+from counterfoil_consent import ListedStatus, MemoryReceiverStore
 from counterfoil_consent.access_log import (
     AccessEvent,
     MemoryAccessEvents,
@@ -29,6 +29,8 @@ from counterfoil_consent.dossier import CustodianDossier, ReceiverDossier
 from counterfoil_consent.issuer_trust import FetchedIssuerKeys
 from counterfoil_consent.laws import ClaimKind
 from counterfoil_consent.papers import Paper
+from counterfoil_consent.reading import Reader
+from counterfoil_consent.receiver_rows import ReceiverRows
 from counterfoil_consent.receiver_store import ReceivedGrant
 from counterfoil_consent.retention import Duty
 from counterfoil_consent.sealing import OpeningKey, Role, open_share, seal_share
@@ -225,12 +227,10 @@ def test_check_1_finds_a_receiver_that_never_heard_of_the_end(town: AuditedTown)
 
 def hoard_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a changed receiver open the share of one lease again and again."""
-    honest = vars(Receiver)["_lease"]
+    honest = vars(Reader)["_lease"]
     kept: dict[GrantId, tuple[Lease, bytes]] = {}
 
-    def hoarding(
-        self: Receiver, grant: ReceivedGrant, purpose: Purpose, reader: OpeningKey
-    ) -> Lease:
+    def hoarding(self: Reader, grant: ReceivedGrant, purpose: Purpose, reader: OpeningKey) -> Lease:
         if grant.grant_id not in kept:
             lease: Lease = honest(self, grant, purpose, reader)
             context = f"{lease.request_id} {purpose.value}"
@@ -241,7 +241,7 @@ def hoard_leases(monkeypatch: pytest.MonkeyPatch) -> None:
         share = seal_share(part, reader.public, grant.grant_id, Role.READER, context)
         return replace(lease, share=share, expires_at=lease.expires_at + HOUR)
 
-    monkeypatch.setattr(Receiver, "_lease", hoarding)
+    monkeypatch.setattr(Reader, "_lease", hoarding)
 
 
 def test_check_2_finds_reads_under_a_lease_that_was_kept(
@@ -257,7 +257,7 @@ def test_check_2_finds_reads_under_a_lease_that_was_kept(
     assert wrong(town, 2, "one lease served several reads")
 
 
-def anything_goes(receiver: Receiver, grant: ReceivedGrant, purpose: Purpose) -> None:
+def anything_goes(rows: ReceiverRows, grant: ReceivedGrant, purpose: Purpose) -> None:
     """Require nothing of a read."""
 
 
@@ -265,17 +265,17 @@ def test_check_2_finds_a_read_for_another_purpose(
     town: AuditedTown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     active = town.given()
-    honest = vars(Receiver)["_lease"]
+    honest = vars(Reader)["_lease"]
 
     def laundering(
-        self: Receiver, grant: ReceivedGrant, purpose: Purpose, reader: OpeningKey
+        self: Reader, grant: ReceivedGrant, purpose: Purpose, reader: OpeningKey
     ) -> Lease:
         lease: Lease = honest(self, grant, purpose, reader)
         # The log of its advertising system is the truth about what it read for.
         return replace(lease, purpose=Purpose.DIRECT_MARKETING)
 
-    monkeypatch.setattr(Receiver, "_lease", laundering)
-    monkeypatch.setattr(Receiver, "_require_readable", anything_goes)
+    monkeypatch.setattr(Reader, "_lease", laundering)
+    monkeypatch.setattr(ReceiverRows, "require_readable", anything_goes)
     town.read(active)
 
     assert wrong(town, 2, "was for dpv:DirectMarketing")

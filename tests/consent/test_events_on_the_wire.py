@@ -23,7 +23,7 @@ from counterfoil_consent import (
 )
 from counterfoil_consent.client import CustodianClient
 from counterfoil_consent.holder import Asked
-from counterfoil_consent.receiver import Opened
+from counterfoil_consent.requesting import Opened
 from counterfoil_consent.set_poll import PollProof, PollRequest
 from counterfoil_consent.states import Granted, Suspended
 from counterfoil_consent.wire import digest_of
