@@ -20,8 +20,7 @@ MAKER, TAKER = PointsSigner(b"\x41" * 32), PointsSigner(b"\x42" * 32)
 MAKER_THERE, TAKER_THERE = (PointsSigner(bytes([it]) * 32).account for it in (0x43, 0x44))
 
 
-@pytest.fixture(params=["memory", "contracts"])
-def five(request: pytest.FixtureRequest) -> Iterator[FiveBrands]:
+def five_brands_of(request: pytest.FixtureRequest) -> Iterator[FiveBrands]:
     """Give five brands; the maker holds 100 of audio's points, the taker 100 of bicycle's."""
     memory = request.param == "memory"
     ledger = acting(MemoryLedger(now=NOW, random=seeded("m"))) if memory else fast_ledger()
@@ -35,6 +34,9 @@ def five(request: pytest.FixtureRequest) -> Iterator[FiveBrands]:
     yield brands
     if hasattr(ledger, "close"):
         ledger.close()
+
+
+five = pytest.fixture(params=["memory", "contracts"], name="five")(five_brands_of)
 
 
 def trade_in(five: FiveBrands) -> Trade:
