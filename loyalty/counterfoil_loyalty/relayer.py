@@ -228,12 +228,13 @@ class Relayer:
     def _outbid(self, entry: Placed) -> SignedTransaction:
         """Give what is to be sent for an entry that is stuck, and keep it first."""
         transaction = entry.transaction
-        raised = None
-        if len(entry.attempts) <= self._patience.raises:
-            raised = self.ledger.raised(transaction)
-        elif len(entry.attempts) > self._patience.raises + 1 or entry.key in _OPENING:
-            return transaction  # Given up already; or never, for a contract's place is its number.
-        raised = raised or self.ledger.cancelled(transaction)
+        tried = len(entry.attempts)
+        raised = None if tried > self._patience.raises else self.ledger.raised(transaction)
+        if raised is None:
+            # A contract's place is its number: that one is never given up.
+            if tried > self._patience.raises + 1 or entry.key in _OPENING:
+                return transaction
+            raised = self.ledger.cancelled(transaction)
         self._store.attempt(entry.key, raised)
         return raised
 

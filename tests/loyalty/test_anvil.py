@@ -126,11 +126,17 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Works]]:
             stack.callback(database.close)
             return SqlStore(database)
 
-        def made(*options: str, patience: Patience | None = None, cap: int = 10**12) -> Works:
+        def made(
+            *options: str,
+            patience: Patience | None = None,
+            cap: int = 10**12,
+            is_open: bool = True,
+        ) -> Works:
             node = stack.enter_context(anvil("--no-mining", *options))
             programme = programme_on(None, Clock())  # type: ignore[arg-type]  # set at the start
             works = Works(node, programme, opened, stack, patience or Patience(), cap)
-            works.open()
+            if is_open:
+                works.open()
             return works
 
         yield made
@@ -282,6 +288,19 @@ def test_what_finds_no_block_is_given_up_and_may_be_asked_for_again(
 
     works.relayer = Relayer(works.ledger(), works.store)
     works.relayer.start()
+    works.award("1")
+    works.settle()
+    works.require_exactly_once(1)
+
+
+@pytest.mark.parametrize("cap", [2_100_000_000, 10**12])
+def test_a_contract_whose_place_is_its_number_is_never_given_up(
+    make: Callable[..., Works], cap: int
+) -> None:
+    works = make(patience=Patience(stuck_after_s=1, raises=1), cap=cap, is_open=False)
+    for _ in range(6):
+        works.turn(after_s=2)
+    works.open()
     works.award("1")
     works.settle()
     works.require_exactly_once(1)
