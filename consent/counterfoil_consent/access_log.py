@@ -7,7 +7,8 @@
 Each event names the SHA-256 of the one before, so that none can be taken out, put in
 or written anew once the customer, an anchor or an erasure receipt has its head. It
 says when, which claims, what for, who (a role, never a person) and under which
-lease; never what a claim says. An ended grant's chain is closed for ever.
+lease; never what a claim says. An ended grant's chain is closed for ever. What was asked of
+the custodian and perhaps never came is counted elsewhere (`accesses.py`).
 """
 
 import threading

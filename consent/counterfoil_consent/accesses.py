@@ -1,4 +1,7 @@
-"""The receiver's own log of reads: each lease that it asked for, and what came of it.
+"""What the receiver asked the custodian for: each lease, and what came of it.
+
+Not what was opened under it: that is the signed chain of `access_log.py`, which the customer
+is shown. This one counts, so that a lease that nobody received is explained.
 
     ask     before the custodian is asked: what is not in the log was not asked for
     answer  the lease came: the custodian's number of this read
