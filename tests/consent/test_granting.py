@@ -26,7 +26,7 @@ from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.sdjwt_vc import issue_credential
 
-from tests.consent.street import BIRTHDAY, FRAME, VELO, Street, wish
+from tests.consent.street import BIRTHDAY, FRAME, NOTICE, VELO, Street, wish
 
 
 def resigned(street: Street, package: GrantPackage, signer: MemorySigner, terms: Terms) -> str:
@@ -311,3 +311,14 @@ def test_a_receipt_for_another_bundle_is_not_taken(street: Street) -> None:
         deliver(package, fetcher=street.fetcher)
 
     assert refusal.value.codes == ["bundle-mismatch"]
+
+
+def test_a_receiver_gives_no_notice_that_it_never_published(street: Street) -> None:
+    opened = street.ask()
+    terms = street.asked(opened).terms
+    assert street.receiver.notice(terms.notice.sha256) == NOTICE.text
+
+    with pytest.raises(Refused) as refusal:
+        street.receiver.notice(digest_of("another text"))
+
+    assert refusal.value.codes == ["notice-unknown"]

@@ -166,6 +166,15 @@ def test_a_restored_receiver_takes_no_ended_grant_in_again(
 
     for backup in (asked, granted):
         restore(street, backup, "receiver")
+        # Neither half of what is delivered is taken in.
+        request_id = package.response_uri.rsplit("/", 1)[1]
+        with pytest.raises(Refused) as refusal:
+            street.receiver.receive(request_id, {"grant": (package.presentation,)})
+        assert refusal.value.codes == ["grant-ended"]
+        if backup is granted:
+            with pytest.raises(Refused) as refusal:
+                street.receiver.accept_bundle(package.grant_id, package.bundle)
+            assert refusal.value.codes == ["grant-ended"]
         with pytest.raises(Refused) as refusal:
             deliver(package, fetcher=street.fetcher)
         assert refusal.value.codes == ["grant-ended"]
@@ -402,6 +411,24 @@ def test_two_processes_over_one_key_folder_take_one_registration(tmp_path: Path)
         with ThreadPoolExecutor(len(folders)) as pool:
             taken = list(pool.map(registers, range(len(folders))))
         assert sum(taken) == 1
+
+
+def test_a_receiver_whose_sealing_key_is_away_asks_for_no_lease(
+    street_on_disk: Street, tmp_path: Path
+) -> None:
+    street = street_on_disk
+    assert street.folder is not None
+    active, _ = street.granted(max_reads=1)
+    (key,) = (street.folder / "receiver-keys").glob("*.key")
+    away = key.rename(tmp_path / "away")
+
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            read(street, active)
+
+    # Away is not destroyed: it comes back with its disk, and nothing was counted.
+    away.rename(key)
+    assert read(street, active) == FRAME_VALUE
 
 
 def test_a_key_of_an_end_that_a_crash_interrupted_is_given_to_nobody(street: Street) -> None:
