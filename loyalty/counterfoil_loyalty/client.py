@@ -168,6 +168,8 @@ class PointsClient:
         limits: Limits = USUAL_LIMITS,
     ) -> Terms:
         """Give the terms that both brands then sign; `ends_at` in unix seconds."""
+        # Not what was listed before: a price may have changed.
+        self._listing = None
         from_, to = self.programme(giver), self.programme(taker)
         return Terms(
             token_in=from_.token,

@@ -128,7 +128,12 @@ def project(block: Block) -> Projected:
         corridors += [_corridor(event) for event in events if event.name == "Agreed"]
         movements += _movements(block, events)
     head = Head(block.number, block.block_id)
-    return Projected(head, tuple(brands), tuple(corridors), tuple(movements))
+    prices = tuple(
+        (_account(event, "token"), _number(event, "price"))
+        for event in block.events
+        if event.name == "PriceSet"
+    )
+    return Projected(head, tuple(brands), tuple(corridors), prices, tuple(movements))
 
 
 def _movements(block: Block, events: Sequence[Event]) -> list[Movement]:

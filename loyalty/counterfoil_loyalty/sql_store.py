@@ -88,6 +88,16 @@ _CORRIDORS = Table(
     Column("denominator", String, nullable=False),
     Column("ends_at", String, nullable=False),
 )
+# Every price since the first, which stands with the brand.
+_PRICES = Table(
+    "prices",
+    METADATA,
+    Column("block", Integer, primary_key=True),
+    # Two changes of one token in one block: the later one counts.
+    Column("place", Integer, primary_key=True),
+    Column("token", String, nullable=False),
+    Column("price", String, nullable=False),
+)
 _MOVEMENTS = Table(
     "movements",
     METADATA,
@@ -116,13 +126,14 @@ _BALANCES = Table(
 
 
 # What a block brings, and what goes with it.
-_OF_BLOCKS: Final = (_BLOCKS, _BRANDS, _CORRIDORS, _MOVEMENTS)
+_OF_BLOCKS: Final = (_BLOCKS, _BRANDS, _CORRIDORS, _PRICES, _MOVEMENTS)
 
 _KNOWN: Final = Statement(select(_IDENTITY))
 _BIND: Final = Statement(insert(_IDENTITY))
 _HEAD: Final = Statement(select(_BLOCKS).order_by(_BLOCKS.c.block.desc()).limit(1))
 _AT: Final = Statement(select(_BLOCKS.c.block_id).where(_BLOCKS.c.block == bindparam("number")))
 _ADD_BLOCK: Final = Statement(insert(_BLOCKS))
+_ADD_PRICE: Final = Statement(insert(_PRICES))
 _DROP_BLOCKS: Final = Statement(delete(_BLOCKS).where(_BLOCKS.c.block < bindparam("number")))
 _FINAL_NOW: Final = Statement(select(_FINAL.c.number))
 _BEGIN_FINAL: Final = Statement(insert(_FINAL))
@@ -230,7 +241,9 @@ class SqlStore(PointsStore):
             sql_outbox.reopen(connection, number)
 
     def brands(self) -> Sequence[Brand]:
+        ordered = select(_PRICES).order_by(_PRICES.c.block, _PRICES.c.place)
         with self._database.reading() as connection:
+            prices = {row.token: row.price for row in connection.rows(ordered)}
             return [
                 Brand(
                     row.brand,
@@ -238,7 +251,7 @@ class SqlStore(PointsStore):
                     row.symbol,
                     Account(row.token),
                     Account(row.issuer),
-                    int(row.price),
+                    int(prices.get(row.token, row.price)),
                 )
                 for row in connection.rows(select(_BRANDS).order_by(_BRANDS.c.brand))
             ]
@@ -316,6 +329,9 @@ def _record(connection: Connection, block: Projected) -> None:
         connection.change(_ADD_BRAND, **_brand_columns(brand), block=block.head.number)
     for corridor in block.corridors:
         connection.change(_ADD_CORRIDOR, **_corridor_columns(corridor), block=block.head.number)
+    for place, (token, price) in enumerate(block.prices):
+        number = block.head.number
+        connection.change(_ADD_PRICE, block=number, place=place, token=token, price=str(price))
     for movement in block.movements:
         connection.change(_ADD_MOVEMENT, **_movement_columns(movement))
     _add_up(connection, block.movements, 1)

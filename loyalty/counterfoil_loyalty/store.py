@@ -117,13 +117,15 @@ class Head:
 class Projected:
     """What one block adds to the projection.
 
-    `first` is the number of the first block that it stands for, when those
-    before it had nothing of ours; None when it stands for itself alone.
+    `prices` are those that a token has from now on. `first` is the number of the
+    first block that it stands for, when those before it had nothing of ours; None
+    when it stands for itself alone.
     """
 
     head: Head
     brands: tuple[Brand, ...] = ()
     corridors: tuple[Corridor, ...] = ()
+    prices: tuple[tuple[Account, int], ...] = ()
     movements: tuple[Movement, ...] = ()
     first: int | None = None
 
@@ -329,7 +331,10 @@ class MemoryStore:
 
     def brands(self) -> Sequence[Brand]:
         with self._lock:
-            return list({it.token: it for block in self._blocks for it in block.brands}.values())
+            known = {it.token: it for block in self._blocks for it in block.brands}
+            for token, price in (it for block in self._blocks for it in block.prices):
+                known[token] = replace(known[token], price=price)
+            return list(known.values())
 
     def corridors(self) -> Sequence[Corridor]:
         with self._lock:
