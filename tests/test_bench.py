@@ -4,10 +4,14 @@ import asyncio
 import json
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from unittest.mock import Mock
 
 import pytest
+from counterfoil_consent import Level
+from counterfoil_credentials.errors import Reason, Refused
 
 from bench.__main__ import main, names
 from bench.loopback import post
@@ -27,6 +31,23 @@ def test_each_bench_reports_its_operations(name: str, capsys: pytest.CaptureFixt
         assert line["ours"] >= 0
         assert (line["theirs"] is None) == (line["ratio"] is None)
     assert any(line["ratio"] for line in lines)
+
+
+def test_a_proof_that_never_comes_is_not_measured_as_one_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consent = pytest.importorskip("bench.consent")
+
+    def never(*_: object, **__: object) -> None:
+        raise Refused(Reason("not-erased", "a grant that has ended", "one in force", "grant_id"))
+
+    monkeypatch.setattr(consent, "fetch_erasure_receipt", never)
+    monkeypatch.setattr(consent, "_PROVED_WITHIN_S", 0.01)
+
+    took = consent._proved(Mock(), Mock(), time.perf_counter())  # noqa: SLF001  # what it measures
+
+    assert set(took) == {Level.E2, Level.E3}
+    assert min(took.values()) > 0.01
 
 
 def test_without_a_name_it_lists_the_benches(capsys: pytest.CaptureFixture[str]) -> None:
