@@ -12,6 +12,7 @@ end in the journal, before anybody is told of it.
 """
 
 import logging
+import sys
 import threading
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
@@ -69,6 +70,7 @@ MAX_RESERVATIONS: Final = 10_000
 """How many keys may wait for their registration. Each waits a day at most."""
 
 _ENDED_AT_ONCE: Final = 100
+_NO_LIMIT: Final = sys.maxsize
 _LOG: Final = logging.getLogger("counterfoil.consent")
 
 
@@ -331,23 +333,12 @@ class Custodian:
         if isinstance(row, Kept) and is_due(row, now):
             return self._finish(self._end_due(row, now))
         letters = [] if note.receiver is None else [letter_to(note.receiver, token)]
-        if row is not None:
-            at = whole_second(now)
-            return self._finish(self._store.end(named, event.trigger, at, letters))
-        # A restored database has forgotten the grant; what stands beside the key has not.
-        self._store.outbox.put(letters)
-        return self._finish(
-            Ended(
-                grant_id=named,
-                holder=note.holder,
-                receiver=note.receiver,
-                grant_digest=note.grant_digest,
-                trigger=event.trigger,
-                ended_at=whole_second(now),
-                reads=0,
-                statement=None,
-            )
-        )
+        if row is None:
+            # A restored database has forgotten the grant; what stands beside the key has not.
+            forgotten = Reserved(grant_id=named, holder=note.holder, reserved_at=now)
+            self._store.reserve(forgotten, _NO_LIMIT)
+        at = whole_second(now)
+        return self._finish(self._store.end(named, event.trigger, at, letters))
 
     def hear(self, token: str) -> None:
         """Take an event that somebody passes on; see `set_push.hear`."""

@@ -29,7 +29,7 @@ from counterfoil_consent.spec import REGISTRATION_TYP
 from counterfoil_consent.sql_custodian_store import SqlCustodianStore
 from counterfoil_consent.sqlite_file import back_up
 from counterfoil_consent.store import Ended
-from counterfoil_consent.usage import UsageRequest, fetch_usage
+from counterfoil_consent.usage import Custodial, UsageRequest, fetch_usage
 from counterfoil_consent.wire import Digest, GrantId, fresh_grant_id
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import b64url
@@ -114,6 +114,27 @@ def test_a_grant_younger_than_the_backup_is_closed_and_its_end_proved(
     proof = fetch_erasure_receipt(active.agreement, fetcher=street.fetcher, now=street.clock())
     assert (proof.erased.level, proof.erased.trigger) == (Level.E2, Trigger.WITHDRAWN)
     assert statement_of(street, active, signer).leases == 1
+
+
+def test_the_end_of_a_grant_that_a_restored_database_forgot_is_written_down_once(
+    street_stored: Street, tmp_path: Path
+) -> None:
+    street = street_stored
+    backup = street.back_up("custodian", tmp_path / "yesterday")
+    active, signer = street.granted()
+    grant_id = active.agreement.grant_id
+    read(street, active)
+    restore(street, backup)
+    token = withdraw(active, signer=signer, now=street.clock(), random=street.random).token
+
+    said = {street.custodian.end(grant_id, token) for _ in range(3)}
+
+    assert [tombstone.grant_id for tombstone in street.journal.since(None)] == [grant_id]
+    assert said == {street.journal.since(None)[0].statement}
+    used, _ = fetch_usage(
+        active.agreement, signer=signer, fetcher=street.fetcher, now=street.clock()
+    )
+    assert (used.state, used.ended_by, used.reads) == (Custodial.ENDED, Trigger.WITHDRAWN, 1)
 
 
 def test_a_stranger_cannot_end_a_grant_that_a_restored_database_forgot(
