@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import cast
 
 from counterfoil_credentials.errors import CounterfoilError
+from counterfoil_loyalty.chain_setting import chain_from
 
 from counterfoil_demo.houses import HOUSES
+from counterfoil_demo.points import set_chain
 from counterfoil_demo.report import NotAsItMustBe, OrdersBroken, Report
 from counterfoil_demo.supervisor import Supervisor, prepare_folder
 from counterfoil_demo.words import LANGUAGES, Language
@@ -37,9 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON line for each step")
     parser.add_argument("--lang", choices=LANGUAGES, help="the language; else the locale's")
+    parser.add_argument(
+        "--chain",
+        metavar="CHAIN",
+        help="where points live: embedded, none, or addresses of an EVM chain's nodes",
+    )
     given = parser.parse_args(arguments)
     if given.orders is not None and not given.orders.is_file():
         parser.error(f"expected a file, found none (--orders {given.orders})")
+    if given.chain is not None:
+        try:
+            chain_from(given.chain)
+        except CounterfoilError as unusable:
+            parser.error(f"{unusable} (--chain)")
     if given.data == "":
         parser.error("expected a folder, found an empty name (--data)")
     # A terminal that cannot show a character shows a question mark, and the demo goes on.
@@ -53,16 +65,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             data = Path(given.data).resolve()
         try:
-            return _run(data, report, given.orders, is_kept=given.data is not None)
+            is_kept = given.data is not None
+            return _run(data, report, given.orders, given.chain, is_kept=is_kept)
         except BrokenPipeError:
             # Whoever read has gone. Python would complain once more when it closes the stream.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
 
 
-def _run(data: Path, report: Report, orders: Path | None, *, is_kept: bool) -> int:
+def _run(
+    data: Path, report: Report, orders: Path | None, chain: str | None, *, is_kept: bool
+) -> int:
     try:
         prepare_folder(data)
+        if chain is not None:
+            set_chain(data, chain)
     except CounterfoilError as unusable:
         print(f"counterfoil demo: {unusable}", file=sys.stderr)
         return 1

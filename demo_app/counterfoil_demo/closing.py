@@ -94,15 +94,18 @@ def _texts(claims: JsonObject, path: ClaimPath) -> list[str]:
 def _holds(scene: Scene) -> dict[str, dict[str, object]]:
     issuer = scene.auricle.get("/back-office/summary")
     kinds = [c.configuration_id for c in scene.wallet.credentials()]
-    moves = [event for event in scene.points.events() if event["name"] == "Transfer"]
-    balances = scene.points.balances(scene.accounts)
+    events, balances = [], {}
+    if scene.has_points():
+        events, balances = scene.points.events(), scene.points.balances(scene.accounts)
+    moves = [event for event in events if event["name"] == "Transfer"]
     return {
         "wallet": {
             "credentials": credential_names(kinds, scene.report.language),
             "points": " + ".join(
                 f"{points} {BY_ORIGIN[brand].name.capitalize()}"
                 for brand, points in balances.items()
-            ),
+            )
+            or "0",
         },
         AURICLE.name: {
             "orders": int_at(issuer, "orders", "summary"),

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil_consent.client import fetch_custodian
+from counterfoil_credentials.errors import Refused
 from counterfoil_loyalty.accounts import PointsAccounts
 from counterfoil_loyalty.client import PointsClient
+from counterfoil_loyalty.refusals import POINTS_OFF
 from counterfoil_service.access import load_or_create_key
 from counterfoil_wallet.trust import Trust
 from counterfoil_wallet.wallet import Wallet
@@ -39,6 +41,16 @@ class Scene:
     velorum: Office
     shop: Office
     points_operator_key: str = field(repr=False)
+
+    def has_points(self) -> bool:
+        """Tell whether this programme has points, by the points service's own word."""
+        try:
+            self.points.programmes()
+        except Refused as refusal:
+            if refusal.codes == [POINTS_OFF]:
+                return False
+            raise
+        return True
 
     @property
     def wallet_folder(self) -> Path:

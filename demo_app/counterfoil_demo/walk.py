@@ -48,6 +48,10 @@ def _six_steps(scene: Scene, report: Report, orders: Path | None) -> None:
     with report.step("d") as step:
         lend_and_take_back(scene, step, purchase)
     with report.step("e") as step:
-        earn_exchange_redeem(scene, step, purchase)
+        if scene.has_points():
+            earn_exchange_redeem(scene, step, purchase)
+        else:
+            step.say("points-off")
+            step.note("points", "off")
     with report.step("f") as step:
         take_stock(scene, step, purchase)

@@ -129,6 +129,10 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
         "en": "Nobody can prove it was never written down.",
         "zh": "无法证明没有人抄录过。",
     },
+    "points-off": {
+        "en": "Points are switched off (--chain none); everything else works without them",
+        "zh": "积分已关闭（--chain none）；其余功能不受影响",
+    },
     "rate": {
         "en": "Both brands signed: {rate}",
         "zh": "双方品牌签署的比率：{rate}",

@@ -22,6 +22,7 @@ from counterfoil_loyalty.accounts import Account, account_from
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
 from counterfoil_loyalty.points import MAX_UNITS
 from counterfoil_loyalty.rates import Limits, Rate
+from counterfoil_loyalty.refusals import POINTS_OFF
 from counterfoil_loyalty.relayer import KEY_CONFLICT, Ticker
 from counterfoil_loyalty.schemas import (
     AwardBody,
@@ -36,10 +37,6 @@ from counterfoil_loyalty.store import Brand, Movement
 _T = TypeVar("_T")
 
 HISTORY_PAGE = 500
-
-POINTS_OFF = "points-off"
-"""The code of a refusal: this programme has no points."""
-
 IdempotencyKey = Annotated[str | None, Header(max_length=64)]
 After = Annotated[int, Query(ge=-1, le=2**53)]
 

@@ -6,6 +6,9 @@ in memory refuse with the same reason.
 
 from counterfoil_credentials.errors import Reason
 
+POINTS_OFF = "points-off"
+"""The code of a refusal: this programme has no points."""
+
 _WORDS: dict[str, tuple[str, str, str]] = {
     # error: code, expected, found
     "DuplicateRef": ("duplicate-ref", "a ref that was never awarded", "an earlier award"),

@@ -9,12 +9,12 @@ import pytest
 from counterfoil_credentials.errors import Misuse, Refused
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_loyalty.accounts import Account, PointsAccounts, PointsSigner
-from counterfoil_loyalty.app import POINTS_OFF
 from counterfoil_loyalty.chain_setting import Embedded, NoChain, Nodes, chain_from
 from counterfoil_loyalty.client import PointsClient
 from counterfoil_loyalty.points import Points
 from counterfoil_loyalty.points_folder import open_points, relayer_key
 from counterfoil_loyalty.rates import Rate
+from counterfoil_loyalty.refusals import POINTS_OFF
 from starlette.testclient import TestClient
 
 from tests.loyalty.anvil import anvil

@@ -53,6 +53,23 @@ def test_every_step_is_as_it_must_be(first: Run) -> None:
     assert first.out.splitlines()[0].startswith('{"step": "a", "ok": true')
 
 
+@pytest.mark.once
+def test_row_J1_without_a_chain_points_are_off_and_all_else_works(tmp_path: Path) -> None:  # noqa: N802
+    data = tmp_path / "data"
+    for arguments in (("--chain", "none"), ()):  # the folder remembers
+        run = run_demo(data, "--json", *arguments)
+        assert (run.status, run.err) == (0, "")
+        assert [step for step in run.steps if run.steps[step]["ok"]] == LETTERS
+        assert run.steps["e"]["points"] == "off"
+    assert not list(data.rglob("chain.sqlite3*"))
+
+
+def test_a_chain_that_is_none_of_the_three_is_turned_away(tmp_path: Path) -> None:
+    run = run_demo(tmp_path / "data", "--chain", "http://10.0.0.1:8545")
+    assert run.status == 2
+    assert "--chain" in run.err
+
+
 def test_issues_a_receipt_and_two_warranties_and_shows_one(first: Run) -> None:
     assert first.steps["a"]["credentials_issued"] == 3
     assert first.steps["a"]["datasets_issued_twice"] == 0
