@@ -76,12 +76,14 @@ class MemoryPoints:
         self, batch: AwardBatch, digest: bytes, signature: bytes, now: int
     ) -> list[Log]:
         self._require_issuer(digest, signature)
-        require(all(amount > 0 for _, amount in batch.awards), "ZeroAmount")
         require(batch.ref not in self._entries, "DuplicateRef")
-        self._draw(batch.total, now)
         self._entries[batch.ref] = None
         self._has_earned = True
-        given = [self._give(account, amount, now) for account, amount in batch.awards]
+        given: list[Log] = []
+        for account, amount in batch.awards:
+            require(amount > 0, "ZeroAmount")
+            given.append(self._give(account, amount, now))
+        self._draw(batch.total, now)
         values: dict[str, str | int] = {
             "ref": batch.ref.hex(),
             "count": len(given),

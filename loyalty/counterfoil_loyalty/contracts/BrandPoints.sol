@@ -269,19 +269,24 @@ contract BrandPoints is ERC20TransferAuthorization {
     function award(address to, uint256 amount, bytes32 ref, uint40 availableAt, bytes calldata signature)
         external
     {
-        _requireIssuer(keccak256(abi.encode(AWARD_TYPEHASH, to, amount, ref, availableAt)), signature);
+        Issuing memory issuing = _issuing;
+        _requireIssuer(
+            issuing.issuer, keccak256(abi.encode(AWARD_TYPEHASH, to, amount, ref, availableAt)), signature
+        );
         require(amount > 0, ZeroAmount());
-        require(entries[ref].state == AwardState.Unknown, DuplicateRef(ref));
-        _draw(amount);
+        Entry storage entry = entries[ref];
+        require(entry.state == AwardState.Unknown, DuplicateRef(ref));
+        _draw(amount, issuing.paused);
         if (availableAt <= block.timestamp) {
-            entries[ref].state = AwardState.Given;
-            _give(to, amount, _earnedUnder());
+            entry.state = AwardState.Given;
+            _noteEarned(issuing.earned);
+            _give(to, amount, issuing.inactivity);
             emit Awarded(to, ref, amount);
         } else {
             require(to != address(0), ERC20InvalidReceiver(to));
             require(amount <= type(uint48).max, OverLimit(amount, type(uint48).max));
             entries[ref] = Entry(AwardState.Pending, availableAt, uint48(amount), to);
-            _earnedUnder(); // The window under which it was promised may not shorten before it is given.
+            _noteEarned(issuing.earned); // The window under which it was promised may not shorten before it is given.
             emit AwardPending(to, ref, amount, availableAt);
         }
     }
@@ -292,20 +297,24 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// @param signature By {issuer}, EIP-712, in the domain of this contract.
     function awardBatch(uint256[] calldata awards, bytes32 ref, bytes calldata signature) external {
         bytes32 listed = keccak256(abi.encodePacked(awards));
-        _requireIssuer(keccak256(abi.encode(AWARD_BATCH_TYPEHASH, listed, ref)), signature);
+        Issuing memory issuing = _issuing;
+        _requireIssuer(issuing.issuer, keccak256(abi.encode(AWARD_BATCH_TYPEHASH, listed, ref)), signature);
+        require(entries[ref].state == AwardState.Unknown, DuplicateRef(ref));
+        entries[ref].state = AwardState.Given;
+        _noteEarned(issuing.earned);
         uint256 total = 0;
         for (uint256 i = 0; i < awards.length; ++i) {
-            require(awards[i] >> 160 > 0, ZeroAmount());
-            total += awards[i] >> 160;
+            uint256 word = awards[i];
+            uint256 amount = word >> 160;
+            require(amount > 0, ZeroAmount());
+            // Amounts of 96 bits: no calldata holds enough of them to pass 256.
+            unchecked {
+                total += amount;
+            }
+            _give(address(uint160(word)), amount, issuing.inactivity);
         }
         require(total > 0, ZeroAmount());
-        require(entries[ref].state == AwardState.Unknown, DuplicateRef(ref));
-        _draw(total);
-        entries[ref].state = AwardState.Given;
-        uint40 window = _earnedUnder();
-        for (uint256 i = 0; i < awards.length; ++i) {
-            _give(address(uint160(awards[i])), awards[i] >> 160, window);
-        }
+        _draw(total, issuing.paused);
         emit AwardedBatch(ref, awards.length, total);
     }
 
@@ -322,7 +331,7 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// @notice Take back an award that is not available yet. Its ref stays consumed.
     /// @param signature By {issuer}, EIP-712, in the domain of this contract.
     function cancel(bytes32 ref, bytes calldata signature) external {
-        _requireIssuer(keccak256(abi.encode(CANCEL_TYPEHASH, ref)), signature);
+        _requireIssuer(_issuing.issuer, keccak256(abi.encode(CANCEL_TYPEHASH, ref)), signature);
         Entry memory entry = entries[ref];
         require(entry.state == AwardState.Pending, NotPending(ref));
         require(entry.availableAt > block.timestamp, AvailableAlready(ref, entry.availableAt));
@@ -332,7 +341,7 @@ contract BrandPoints is ERC20TransferAuthorization {
 
     /// @notice Let roots mint `amount` more; it comes out of the issuer's bucket.
     function reserve(uint256 amount) external onlyEarnRoots {
-        _draw(amount);
+        _draw(amount, _issuing.paused);
         _earning.reserved += uint96(amount); // `_draw` lets nothing pass that is wider.
         emit Reserved(amount);
     }
@@ -342,14 +351,16 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// @param total Base units that roots have awarded to `holder` since the beginning.
     /// @return amount Base units that were minted.
     function earn(address holder, uint96 total) external onlyEarnRoots returns (uint256 amount) {
-        require(!_issuing.paused, AwardsPaused());
+        Issuing memory issuing = _issuing;
+        require(!issuing.paused, AwardsPaused());
         Holder memory known = _holders[holder];
         require(total > known.claimed, NothingToClaim(holder, known.claimed));
         amount = total - known.claimed;
         uint96 left = _earning.reserved;
         require(amount <= left, OverLimit(amount, left));
         _earning.reserved = uint96(left - amount);
-        _holders[holder] = Holder(_earnedUnder() == 0 ? known.activeAt : uint40(block.timestamp), total);
+        _noteEarned(issuing.earned);
+        _holders[holder] = Holder(issuing.inactivity == 0 ? known.activeAt : uint40(block.timestamp), total);
         _mint(holder, amount);
         emit Earned(holder, amount, total);
     }
@@ -361,11 +372,9 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// the whole redemption, so nothing in it can be changed by the sender.
     function redeem(Redemption calldata redemption, bytes calldata signature) external {
         require(redemption.amount > 0, ZeroAmount());
-        require(
-            redeemed[redemption.holder][redemption.id] == 0,
-            DuplicateRedemption(redemption.holder, redemption.id)
-        );
-        redeemed[redemption.holder][redemption.id] = redemption.amount;
+        mapping(bytes32 id => uint256) storage known = redeemed[redemption.holder];
+        require(known[redemption.id] == 0, DuplicateRedemption(redemption.holder, redemption.id));
+        known[redemption.id] = redemption.amount;
         bytes32 hash = _hashTypedDataV4(
             keccak256(
                 abi.encode(
@@ -383,12 +392,14 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// @dev Drawn from the bucket like an award: a stolen issuer key refunds no more than it could award.
     /// @param signature By {issuer}, EIP-712, in the domain of this contract.
     function refund(address holder, bytes32 id, bytes calldata signature) external {
-        _requireIssuer(keccak256(abi.encode(REFUND_TYPEHASH, holder, id)), signature);
-        uint256 amount = redeemed[holder][id];
+        Issuing memory issuing = _issuing;
+        _requireIssuer(issuing.issuer, keccak256(abi.encode(REFUND_TYPEHASH, holder, id)), signature);
+        mapping(bytes32 id => uint256) storage known = redeemed[holder];
+        uint256 amount = known[id];
         require(amount != 0 && amount != REFUNDED, NotRedeemed(holder, id));
-        _draw(amount);
-        redeemed[holder][id] = REFUNDED;
-        _give(holder, amount, _issuing.inactivity);
+        _draw(amount, issuing.paused);
+        known[id] = REFUNDED;
+        _give(holder, amount, issuing.inactivity);
         emit Refunded(holder, id, amount);
     }
 
@@ -403,7 +414,9 @@ contract BrandPoints is ERC20TransferAuthorization {
 
     /// @notice Mint the other side of an exchange.
     function exchangeMint(address to, uint256 amount) external onlyExchange {
-        _give(to, amount, _earnedUnder());
+        Issuing memory issuing = _issuing;
+        _noteEarned(issuing.earned);
+        _give(to, amount, issuing.inactivity);
     }
 
     /// @notice The ERC-3009 nonce that commits to an intent: its first 192 bits, then 64 zero bits.
@@ -545,20 +558,19 @@ contract BrandPoints is ERC20TransferAuthorization {
         _mint(to, amount);
     }
 
-    /// @dev Gives the window and notes that something is earned under it.
-    function _earnedUnder() private returns (uint40) {
-        if (!_issuing.earned) _issuing.earned = true;
-        return _issuing.inactivity;
+    /// @dev Notes, once, that something is earned under the window in force.
+    function _noteEarned(bool isNoted) private {
+        if (!isNoted) _issuing.earned = true;
     }
 
     /// @dev Takes `amount` from the issuer's bucket, unless awards are paused.
-    function _draw(uint256 amount) private {
-        require(!_issuing.paused, AwardsPaused());
-        Bucket memory bucket = _bucket;
-        if (bucket.capacity == UNLIMITED) {
+    function _draw(uint256 amount, bool isPaused) private {
+        require(!isPaused, AwardsPaused());
+        if (_bucket.capacity == UNLIMITED) {
             require(amount <= UNLIMITED, OverLimit(amount, UNLIMITED));
             return;
         }
+        Bucket memory bucket = _bucket;
         uint256 used = _used(bucket);
         uint256 left = bucket.capacity > used ? bucket.capacity - used : 0;
         require(amount <= left, OverLimit(amount, left));
@@ -575,8 +587,8 @@ contract BrandPoints is ERC20TransferAuthorization {
     }
 
     /// @dev Requires the issuer's signature over the struct that hashes to `structHash`.
-    function _requireIssuer(bytes32 structHash, bytes calldata signature) private view {
-        require(_isSigned(_issuing.issuer, _hashTypedDataV4(structHash), signature), InvalidIssuerSignature());
+    function _requireIssuer(address signer, bytes32 structHash, bytes calldata signature) private view {
+        require(_isSigned(signer, _hashTypedDataV4(structHash), signature), InvalidIssuerSignature());
     }
 
     /// @dev Smart accounts sign by EIP-1271.
