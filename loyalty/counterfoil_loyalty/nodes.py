@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from threading import RLock
 
 from counterfoil_credentials.errors import Misuse, Unavailable
@@ -99,7 +100,7 @@ class Nodes:
         """Give what each node that is well answered to the same calls."""
         with self._lock:
             well = [it for it in self._nodes if self._is_usable(it)]
-        found = self._pool.map(lambda known: self._try(known, calls), well)
+        found = self._pool.map(self._try, well, repeat(calls))
         answers = [it for it in found if it is not None]
         if not answers:
             raise Unavailable("expected a node that answers, found none")

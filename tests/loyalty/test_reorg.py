@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 import pytest
 from counterfoil_credentials.errors import Misuse
@@ -77,11 +78,11 @@ def award(relayer: Relayer, programme: Programme) -> str:
     return action.key
 
 
-def saved(ledger: Unsettled) -> dict[str, object]:
+def saved(ledger: Unsettled) -> dict[str, Any]:
     return deepcopy(vars(ledger) | {"_lock": None})
 
 
-def go_back(ledger: Unsettled, to: dict[str, object]) -> None:
+def go_back(ledger: Unsettled, to: dict[str, Any]) -> None:
     """Put the blocks back; what a signed transaction says is in itself, wherever it is sent."""
     said = vars(ledger)["_actions"]
     vars(ledger).update(deepcopy(to) | {"_lock": RLock(), "_actions": said})
