@@ -6,11 +6,11 @@ The relayer signs each transaction itself, knows its own sequence number, the
 chain's id and each action's gas, and so asks the node nothing before it sends.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, cast
 
 from counterfoil_credentials.errors import Refused
 from eth_typing import BlockNumber, ChecksumAddress, HexStr
@@ -33,7 +33,6 @@ from counterfoil_loyalty.actions import (
     CreatePoints,
     EnactPrice,
     EnactTerms,
-    ExchangeAction,
     ExpirePoints,
     FillTrade,
     GovernPoints,
@@ -257,6 +256,9 @@ class ChainLedger:
         if isinstance(action, CommonAction):
             call = self._common_calls[action.contract].encode(*action.call)
             return {"to": _checksum(account_of(action.contract)), "data": call}
+        if isinstance(action, BrandAction):
+            call = self._points_call(action)
+            return {"to": _checksum(points_of(action)), "data": call}
         match action:
             case OpenExchange():
                 places = (self.identity.clearing, self.identity.peer_swap)
@@ -283,14 +285,19 @@ class ChainLedger:
             case OpenContract(contract=opened):
                 data = SALT + bytes.fromhex(compiled(opened)["bytecode"][2:])
                 return {"to": _checksum(DEPLOYER), "data": HexStr(f"0x{data.hex()}")}
-            case _ if isinstance(action, ExchangeAction):
-                call = self._exchange_call(action)
             case _:
-                call = self._points_call(action)
-                return {"to": _checksum(points_of(action)), "data": call}
+                call = self._exchange_call(action)
         return {"to": _checksum(self.identity.exchange), "data": call}
 
-    def _exchange_call(self, action: ExchangeAction) -> Any:  # noqa: ANN401  # as web3 gives it
+    def _exchange_call(
+        self,
+        action: ChangePrice
+        | EnactPrice
+        | AgreeTerms
+        | EnactTerms
+        | TightenCorridor
+        | PauseExchange,
+    ) -> HexStr:
         encode = self._calls["PointsExchange"].encode
         match action:
             case ChangePrice(change=it, signature=signature):
@@ -306,7 +313,7 @@ class ChainLedger:
             case PauseExchange(pause=it, signature=signature):
                 return encode("pause", [it.values, signature])
 
-    def _points_call(self, action: BrandAction) -> Any:  # noqa: ANN401  # as web3 gives it
+    def _points_call(self, action: BrandAction) -> HexStr:
         encode = self._calls["BrandPoints"].encode
         match action:
             case AwardPoints(award=it, signature=signature):
@@ -484,7 +491,11 @@ def _flat(values: Mapping[str, Any]) -> dict[str, str | int]:
     """Give an event's values; the fields of a struct stand beside the others."""
     found: dict[str, str | int] = {}
     for name, value in values.items():
-        found |= _flat(value) if isinstance(value, Mapping) else {name: _plain(value)}
+        # web3 makes a mapping of a struct, whose types its ABI knows alone.
+        if isinstance(value, Mapping):
+            found |= _flat(cast("Mapping[str, Any]", value))
+        else:
+            found[name] = _plain(value)
     return found
 
 
@@ -497,7 +508,8 @@ def _plain(value: object) -> str | int:
         case int():
             return value
         case list() | tuple():
-            return " ".join(map(str, value))
+            items = cast("Sequence[object]", value)
+            return " ".join(map(str, items))
         case _:
             return str(value)
 
