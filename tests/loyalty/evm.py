@@ -6,19 +6,16 @@ Python 3.13), else on the embedded chain, which says the same more slowly.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 from counterfoil_credentials.errors import Reason
 from counterfoil_loyalty.accounts import Account
 from counterfoil_loyalty.actions import Action
 from counterfoil_loyalty.chain import ChainLedger, EmbeddedChainLedger, embedded_ledger
-from counterfoil_loyalty.ledger import EmbeddedLedger, Event
+from counterfoil_loyalty.ledger import Cover, EmbeddedLedger, Event, LedgerIdentity
 from counterfoil_loyalty.refusals import refusal
 from hexbytes import HexBytes
 from web3 import Web3
@@ -106,6 +103,28 @@ class _Provider(BaseProvider):
                 raise NotImplementedError(other)
 
 
+class Acting(Protocol):
+    """A ledger that does one action after another."""
+
+    @property
+    def identity(self) -> LedgerIdentity: ...
+
+    @property
+    def events(self) -> list[Event]:
+        """The events of the last action."""
+        ...
+
+    def act(self, action: Action, now: int) -> Reason | None: ...
+
+    def balance(self, token: Account, account: Account) -> int: ...
+
+    def supply(self, token: Account) -> int: ...
+
+    def cover(self, debtor: Account, creditor: Account) -> Cover: ...
+
+    def close(self) -> None: ...
+
+
 class BareEvmLedger(ChainLedger):
     """The contracts on a bare EVM: `act` does what a block of one transaction does."""
 
@@ -127,7 +146,7 @@ class BareEvmLedger(ChainLedger):
         self.now = now
         self.evm.set_time(now)
         self.events = []
-        target: Mapping[str, Any] = self._target(action)
+        target: dict[str, Any] = dict(self._target(action))
         sender = str(self._reader().get("from", ""))
         try:
             self._require_points(action)
@@ -154,25 +173,32 @@ class BareEvmLedger(ChainLedger):
                 self.events.append(Event("", len(self.events), contract, *found))
         return None
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 class _ByBlocks:
     """A ledger that makes blocks, one action in each."""
 
     def __init__(self, ledger: EmbeddedLedger) -> None:
-        self.ledger = ledger
+        self._ledger = ledger
+        self.identity = ledger.identity
+        self.balance = ledger.balance
+        self.supply = ledger.supply
+        self.cover = ledger.cover
         self.events: list[Event] = []
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        return getattr(self.ledger, name)
-
     def act(self, action: Action, now: int) -> Reason | None:
-        transaction = self.ledger.sign(action, self.ledger.sequence())
-        self.ledger.send(transaction)
-        assert self.ledger.make_block(now)
-        outcome = self.ledger.outcome(transaction)
+        transaction = self._ledger.sign(action, self._ledger.sequence())
+        self._ledger.send(transaction)
+        assert self._ledger.make_block(now)
+        outcome = self._ledger.outcome(transaction)
         assert outcome is not None
-        self.events = list(self.ledger.block(outcome.block).events)
+        self.events = list(self._ledger.block(outcome.block).events)
         return outcome.reason
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class _OnChain(_ByBlocks):
@@ -187,9 +213,6 @@ class _OnChain(_ByBlocks):
         self._folder.cleanup()
 
 
-Acting = BareEvmLedger | _ByBlocks
-
-
 def fast_ledger() -> Acting:
     """Give an empty ledger with the real contracts, as fast as this Python has one."""
     return BareEvmLedger() if HAS_REVM else _OnChain()
@@ -200,13 +223,6 @@ def acting(ledger: EmbeddedLedger) -> Acting:
     return _ByBlocks(ledger)
 
 
-def artifact(name: str) -> dict[str, Any]:
-    """Give a contract's ABI and bytecode, as the package ships them."""
-    text = files("counterfoil_loyalty").joinpath(f"contracts/{name}.json").read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found
-
-
 def _data(log: Any) -> bytes:  # noqa: ANN401
-    data = log.data
-    return bytes(data[1]) if isinstance(data, tuple) else bytes(data)
+    data: Any = log.data  # The topics and then the rest, or the rest alone.
+    return bytes.fromhex(HexBytes(data[1] if type(data) is tuple else data).hex())

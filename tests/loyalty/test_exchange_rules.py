@@ -33,8 +33,7 @@ def five(request: pytest.FixtureRequest) -> Iterator[FiveBrands]:
     assert brands.act(brands.terms(AUDIO, EGG, Rate(3, 2), 1)) is None
     assert brands.act(brands.award(AUDIO, 10_000, 1)) is None
     yield brands
-    if hasattr(ledger, "close"):
-        ledger.close()
+    ledger.close()
 
 
 def code(five: FiveBrands, action: Action) -> str | None:

@@ -32,8 +32,7 @@ def five_brands_of(request: pytest.FixtureRequest) -> Iterator[FiveBrands]:
         signature = sign_by_brand(award, brands.venue, SIGNERS[brand])
         assert brands.act(AwardPoints(award, signature)) is None
     yield brands
-    if hasattr(ledger, "close"):
-        ledger.close()
+    ledger.close()
 
 
 five = pytest.fixture(params=["memory", "contracts"], name="five")(five_brands_of)
