@@ -54,7 +54,8 @@ class Evm:
         self._evm.set_block_env(BlockEnv(number=self._number, timestamp=now))
 
     def deploy(self, creator: str, code: str) -> Account:
-        place = self._evm.deploy(creator, bytes.fromhex(code.removeprefix("0x")))
+        put: Any = getattr(self._evm, "deploy")  # noqa: B009  # half of its type is unknown
+        place: str = put(creator, bytes.fromhex(code.removeprefix("0x")))
         self._evm.reset_transient_storage()
         return Account(Web3.to_checksum_address(place))
 
@@ -224,5 +225,5 @@ def acting(ledger: EmbeddedLedger) -> Acting:
 
 
 def _data(log: Any) -> bytes:  # noqa: ANN401
-    data: Any = log.data  # The topics and then the rest, or the rest alone.
-    return bytes.fromhex(HexBytes(data[1] if type(data) is tuple else data).hex())
+    found: list[bytes] = [log.data] if isinstance(log.data, bytes) else list(log.data)
+    return bytes(found[-1])  # The topics come before it, or it comes alone.
