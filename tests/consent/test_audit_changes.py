@@ -16,7 +16,7 @@ from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.states import Agreement, Trigger
 from counterfoil_consent.wire import GrantId, digest_of, sign_artefact
 from counterfoil_credentials.dids import did_jwk
-from counterfoil_credentials.encoding import list_at
+from counterfoil_credentials.encoding import Json, list_at
 from counterfoil_credentials.jws import read_jws
 from counterfoil_credentials.keys import MemorySigner
 
@@ -192,8 +192,26 @@ def received_after_the_end(honest: Honest) -> Evidence:
     return honest.with_paper(Paper.RECEIPT, late.sign(honest.receiver_signer))
 
 
+def ended_in_the_record_alone(honest: Honest) -> Evidence:
+    assert honest.evidence.customer is not None
+    record = next(
+        grant.record
+        for grant in honest.evidence.customer.grants
+        if grant.agreement.grant_id == honest.live
+    )
+    assert record is not None
+    statuses = list_at(record, "dpv:hasConsentStatus", "x")
+    more: list[Json] = [*statuses, {"@type": "dpv:ConsentWithdrawn"}]
+    return honest.at_customer(honest.live, record={**record, "dpv:hasConsentStatus": more})
+
+
 Change = Callable[[Honest], Evidence]
 CHANGES: dict[str, tuple[int, str, Change]] = {
+    "an end in the record alone": (
+        14,
+        "the record says another status",
+        ended_in_the_record_alone,
+    ),
     "another ciphertext": (
         1,
         "the ciphertext is not the one that was granted",

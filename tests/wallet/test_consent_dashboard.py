@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from counterfoil_consent import Purpose, Trigger
+from counterfoil_consent.access_log import AccessChain
 from counterfoil_consent.artefacts import Receipt
 from counterfoil_consent.attestation import Attestation, AttestationKind
 from counterfoil_consent.completion import Completion, CompletionKind
@@ -131,6 +132,28 @@ def test_the_receiver_s_own_log_says_who_read_what(town: Town, wallet: Wallet) -
     assert (event.role, event.claims, event.at) == ("fitting desk", (SERIAL,), at)
     assert one.unaccounted_reads == 0
     assert wallet.consent.reminders() == ()
+
+
+def not_written(*_: object, **__: object) -> str:
+    """Write no event of a read."""
+    return "not written"
+
+
+def test_reads_that_the_receiver_did_not_write_down_are_counted_by_the_custodian(
+    town: Town, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = granted(town, wallet)
+    read(town, grant)
+    with monkeypatch.context() as hiding:
+        hiding.setattr(AccessChain, "append", not_written)
+        read(town, grant)
+        read(town, grant)
+
+    (one,) = wallet.consent.check()
+
+    assert one.usage is not None
+    assert one.accesses is not None
+    assert (one.usage.reads, len(one.accesses), one.unaccounted_reads) == (3, 1, 2)
 
 
 @pytest.mark.parametrize("shown", [[], ["swapped"]])
