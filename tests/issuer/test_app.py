@@ -1,9 +1,11 @@
 """The service over HTTP: its documents, the walk of a wallet, the back office, its refusals."""
 
 import json
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -21,7 +23,7 @@ from counterfoil_issuer.catalogue import STANDARD_TYPES
 from counterfoil_issuer.exchange import MAX_BODY_BYTES
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.records import RevocationReason
-from counterfoil_issuer.store import Store
+from counterfoil_issuer.store import Held, Store
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
@@ -30,6 +32,7 @@ from tests.issuer.brand import AUDIO, ORDERS, issuer_on, staffed
 
 STAFF = {"Authorization": "Bearer of-the-back-office"}
 ASCII = set(range(0x20, 0x7F)) - {0x22, 0x5C}
+PATIENCE_S = 60
 
 
 @pytest.fixture
@@ -192,13 +195,29 @@ def test_who_has_the_latest_status_list_gets_no_body(phone: Phone) -> None:
         assert (again.status_code, again.text) == (200, first.text)
 
 
-def test_a_list_that_waits_for_a_writer_holds_nobody_else_up(phone: Phone, issuer: Issuer) -> None:
+def test_a_list_that_waits_for_a_writer_holds_nobody_else_up(
+    phone: Phone, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     phone.client.post("/credential", json=phone.request(), headers=phone.token())
+    its_turn, asked, free = issuer.store.transaction, threading.Event(), threading.Event()
+
+    # A writer of the test's own: a database gives up waiting for one, on a slow machine too early.
+    @contextmanager
+    def behind_a_writer() -> Generator[Held, None, None]:
+        asked.set()
+        assert free.wait(PATIENCE_S)
+        with its_turn() as held:
+            yield held
+
+    monkeypatch.setattr(issuer.store, "transaction", behind_a_writer)
     with ThreadPoolExecutor(1) as pool:
-        with issuer.store.transaction():
-            waiting = pool.submit(phone.client.get, "/status-lists/1")
+        waiting = pool.submit(phone.client.get, "/status-lists/1")
+        try:
+            assert asked.wait(PATIENCE_S)
             assert phone.client.post("/nonce").status_code == 200
             assert not waiting.done()
+        finally:
+            free.set()
         assert waiting.result().status_code == 200
 
 

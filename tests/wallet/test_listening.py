@@ -53,15 +53,22 @@ def test_a_listener_may_call_the_wallet_and_even_lock_it(
     wallet: Wallet, network: MemoryFetcher, clock: Clock, random_bytes: Callable[[int], bytes]
 ) -> None:
     seen: Queue[int] = Queue()
+    accepted = threading.Event()
 
     def look(_: Event) -> None:
         seen.put(len(wallet.credentials()))
+        # What is under way in a wallet that is locked ends as `Misuse`.
+        assert accepted.wait(PATIENCE_S)
         wallet.lock()
+        seen.put(0)
 
     wallet.listen(look)
     wallet.accept(StrangeIssuer(network, clock, random_bytes).link)
+    accepted.set()
 
-    assert seen.get(timeout=PATIENCE_S) == 1
+    assert [seen.get(timeout=PATIENCE_S) for _ in range(2)] == [1, 0]
+    with pytest.raises(Misuse):
+        wallet.credentials()
 
 
 def test_who_stopped_hears_nothing_more_and_the_others_do() -> None:
