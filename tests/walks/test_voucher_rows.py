@@ -1,6 +1,7 @@
 """What the product's rows promise of vouchers and tiers, by the rows' names."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.requests import PresentationRequest
 from counterfoil_credentials.sdjwt import SdJwt, disclose
 from counterfoil_credentials.voucher import TakenVoucher, Voucher, parse_taken_voucher, voucher_in
-from counterfoil_loyalty.memory_ledger import MemoryLedger
+from counterfoil_loyalty.chain import embedded_ledger
 from counterfoil_loyalty.programme_rules import Use
 from counterfoil_loyalty.service import voucher_reference
 from counterfoil_loyalty.vouchers import GivenTwiceBy, issue_voucher, reckon
@@ -46,15 +47,15 @@ class Street:
             AllOf(BoundToHolder()), PinnedTrust([trusted]), self.scene.statuses
         )
 
-    def redeemed(self) -> str:
-        """Redeem points on a ledger; give the voucher's reference."""
-        programme = programme_on(MemoryLedger(now=NOW, random=seeded("memory")), LedgerClock())
-        programme.open()
-        assert programme.perform(programme.award(1_000)).reason is None
-        redemption = programme.redemption(1_000)
-        assert programme.perform(redemption).reason is None
-        assert programme.balance() == 0
-        return voucher_reference(redemption.redemption, secret=b"voucher secret of 32 bytes......")
+    def redeemed(self, chain: Path) -> str:
+        """Redeem points on a chain; give the voucher's reference."""
+        with closing(embedded_ledger(chain, now=NOW, random=seeded("chain"))) as ledger:
+            programme = programme_on(ledger, LedgerClock()).open()
+            assert programme.perform(programme.award(1_000)).reason is None
+            action = programme.redemption(1_000)
+            assert programme.perform(action).reason is None
+            assert programme.balance() == 0
+        return voucher_reference(action.redemption, secret=b"voucher " * 4)
 
     def voucher(self, reference: str, **changes: object) -> SdJwt:
         arguments = {
@@ -103,7 +104,7 @@ def street(clock: Clock, random_bytes: Callable[[int], bytes]) -> Street:
 def test_row_F8_a_voucher_is_taken_once_at_a_counter_and_offline_double_use_has_a_name(  # noqa: N802
     street: Street, tmp_path: Path
 ) -> None:
-    voucher = street.voucher(street.redeemed())
+    voucher = street.voucher(street.redeemed(tmp_path / "chain.sqlite3"))
     first, second = (SqlSessionStore(tmp_path / f"{name}.sqlite3") for name in "ab")
     here, there = SqlNames(first.database), SqlNames(second.database)
 
