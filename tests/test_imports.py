@@ -31,7 +31,12 @@ _WEB = (
 )
 DOORS: dict[str, tuple[str, ...]] = {
     # The chain: only the points service ever loads it.
-    "web3": ("counterfoil_loyalty/chain.py", "counterfoil_loyalty/chain_db.py"),
+    # On a chain that others run web3 encodes and decodes; it opens no connection.
+    "web3": (
+        "counterfoil_loyalty/chain.py",
+        "counterfoil_loyalty/chain_db.py",
+        "counterfoil_loyalty/evm_ledger.py",
+    ),
     "eth_tester": ("counterfoil_loyalty/chain.py", "counterfoil_loyalty/chain_db.py"),
     "eth": ("counterfoil_loyalty/chain.py", "counterfoil_loyalty/chain_db.py"),
     "eth_account": ("counterfoil_loyalty/chain.py", "counterfoil_loyalty/chain_db.py"),

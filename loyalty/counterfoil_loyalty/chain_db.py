@@ -10,7 +10,8 @@ stamped with the time that `make_block` is given, and there is at most one a
 second, so it never runs ahead (left to itself, the tester's clock gains a
 second with each block).
 
-This module and chain.py are the only ones that import py-evm, eth-tester or web3.
+This module and chain.py are the only ones that import py-evm or eth-tester; web3 enters by
+evm_ledger.py too.
 """
 
 # eth-tester ships no types, so what it gives is unknown to the checkers.
