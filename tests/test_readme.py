@@ -9,6 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from tests.readme_stages import STAGES
 
@@ -46,14 +47,24 @@ def code(page: str) -> str:
     return "\n".join([*fenced, *_INLINE.findall(_FENCE.sub("", text))])
 
 
+def run_examples(page: str, names: dict[str, object]) -> None:
+    """Run a page's examples over `names`, which are theirs from then on."""
+    names["__name__"] = page
+    try:
+        for example in blocks(page, "python"):
+            # The blocks of a page continue each other, as they do for a reader.
+            exec(compile(example, page, "exec"), names)  # noqa: S102
+    finally:
+        # An app's database stays open as long as the app does: here that is now over.
+        for made in names.values():
+            if isinstance(made, Engine):
+                made.dispose()
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_each_example_of_a_page_runs(page: str, tmp_path: Path) -> None:
     stage = STAGES.get(page)
-    names: dict[str, object] = {"__name__": page, **(stage(tmp_path) if stage else {})}
-
-    for example in blocks(page, "python"):
-        # The blocks of a page continue each other, as they do for a reader.
-        exec(compile(example, page, "exec"), names)  # noqa: S102
+    run_examples(page, dict(stage(tmp_path)) if stage else {})
 
 
 @pytest.mark.parametrize("page", PAGES)

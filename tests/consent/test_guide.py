@@ -8,7 +8,7 @@ from counterfoil_consent import Level
 from counterfoil_credentials.encoding import from_b64url, parse_object
 
 from tests.readme_stages import two_facts
-from tests.test_readme import blocks
+from tests.test_readme import blocks, run_examples
 
 PAGE = "docs/consent.md"
 
@@ -27,9 +27,8 @@ def test_a_receiver_with_two_facts_is_added_in_under_thirty_lines() -> None:
 def test_the_receiver_of_the_guide_reads_stops_and_proves_it_with_its_log_of_reads_closed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names: dict[str, Any] = {"__name__": PAGE, **two_facts(tmp_path)}
-    for example in blocks(PAGE, "python"):
-        exec(compile(example, PAGE, "exec"), names)  # noqa: S102
+    names: dict[str, Any] = dict(two_facts(tmp_path))
+    run_examples(PAGE, names)
 
     # No recipient is named, so that there is nothing more to prove than the custodian does.
     assert names["proved"] is Level.E2

@@ -4,6 +4,7 @@ Every exchange passes the real services, through the in-memory fetcher. The wire
 can be cut at any one call, before it is sent or before its answer arrives.
 """
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -150,6 +151,8 @@ class Town:
         self.auditor = MemorySigner.generate()
         self.issuer_store = IssuerStore(folder / "issuer.sqlite3")
         self.issuer = issuer_on(self.issuer_store, clock, random, signer=self.audio_signer)
+        # Whoever holds the brand holds its books: they close when the last one lets go.
+        weakref.finalize(self.issuer, self.issuer_store.close)
         self.issuer.import_orders(ORDERS)
         self.shop = Shop(name="Corner Shop", origin=TILL, signer=MemorySigner.generate())
         self.counter = self._counter()
