@@ -738,7 +738,7 @@ def test_an_archive_whose_inside_is_broken_is_not_known(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "pack",
-    [bz2.compress, lzma.compress, lambda raw: b"PGDMP" + raw],
+    [bz2.compress, lzma.compress, b"PGDMP".__add__],
     ids=["bzip2", "xz", "pg_dump"],
 )
 def test_what_is_packed_in_a_way_that_the_scan_does_not_open_is_not_known(

@@ -1,6 +1,6 @@
 """After the end a receiver erases everywhere, says only what was done, and tries until it is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -32,7 +32,7 @@ from counterfoil_consent.wire import GrantId, digest_of
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import canonical_json, list_at
 from counterfoil_credentials.errors import Misuse, Refused, Unavailable
-from counterfoil_credentials.fetch import Response
+from counterfoil_credentials.fetch import Handler, Response
 from counterfoil_credentials.jws import read_jws, sign_jws
 from counterfoil_credentials.keys import MemorySigner
 
@@ -482,6 +482,15 @@ def test_what_comes_back_with_a_systems_backup_is_erased_again(town: Town) -> No
     assert town.receiver.erase_again() == 0
 
 
+def always(status: int, body: bytes) -> Handler:
+    """Give a service that answers everything so."""
+
+    def handle(method: str, path: str, headers: Mapping[str, str], sent: bytes) -> Response:
+        return Response(status, "application/json", body)
+
+    return handle
+
+
 @pytest.mark.parametrize("trouble", ["future", "another grant"])
 def test_a_statement_that_would_spoil_the_receipt_is_left_out_of_it(
     town: Town, trouble: str
@@ -498,7 +507,7 @@ def test_a_statement_that_would_spoil_the_receipt_is_left_out_of_it(
     changes = {"destroyed_at": later} if trouble == "future" else {"grant_digest": digest_of("x")}
     statement = replace(honest, **changes).sign(town.custodian_signer)
     answer = canonical_json({"statement": statement})
-    town.fetcher.serve(CUSTODIAN, lambda *_: Response(200, "application/json", answer))
+    town.fetcher.serve(CUSTODIAN, always(200, answer))
 
     assert town.receiver.end(grant_id, token)
 
@@ -517,7 +526,7 @@ def test_a_recipient_that_has_heard_and_not_done_it_gives_no_receipt(town: Town)
         systems=(),
     ).sign(town.workshops[1].signer)
     body = canonical_json({"erasure_receipt": done})
-    town.fetcher.serve(WORKSHOPS[1], lambda *_: Response(202, "application/json", body))
+    town.fetcher.serve(WORKSHOPS[1], always(202, body))
 
     end(town, active, signer)
 
