@@ -122,7 +122,14 @@ class OpenRecall:
     def call(self) -> tuple[str, list[object]]:
         """Give the contract's function and its arguments."""
         it = self.recall
-        arguments = [it.issuer, it.batch, it.notice, it.severity, it.round, self.signature]
+        arguments: list[object] = [
+            it.issuer,
+            it.batch,
+            it.notice,
+            it.severity,
+            it.round,
+            self.signature,
+        ]
         return "openRecall", arguments
 
 

@@ -647,6 +647,8 @@ def test_the_whole_state_is_rebuilt_from_the_events(chain: EmbeddedChain, clock:
                 case "Transfer":
                     balances[it["from"]] -= it["value"]
                     balances[it["to"]] += it["value"]
+                case _:
+                    pass
             for who in (it.get("to"), it.get("holder")):
                 if event.name in {"Awarded", "Redeemed", "Refunded"} and who:
                     stamps[who] = block.at
