@@ -6,7 +6,7 @@ import json
 import lzma
 import sqlite3
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,9 +78,13 @@ def town(clock: Clock, random_bytes: Callable[[int], bytes]) -> AuditedTown:
 
 
 @pytest.fixture
-def town_on_disk(clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path) -> AuditedTown:
+def town_on_disk(
+    clock: Clock, random_bytes: Callable[[int], bytes], tmp_path: Path
+) -> Iterator[AuditedTown]:
     """Give the parties with files."""
-    return AuditedTown(clock, random_bytes, tmp_path / "town")
+    town = AuditedTown(clock, random_bytes, tmp_path / "town")
+    yield town
+    town.close()
 
 
 def ok(town: AuditedTown, number: int) -> bool:
