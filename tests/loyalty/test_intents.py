@@ -1,6 +1,7 @@
 """Our EIP-712 and our accounts, against eth-account's."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
@@ -45,8 +46,8 @@ def eth_account_digest(domain: Domain, type_line: str, values: tuple[object, ...
     name, _, rest = type_line.partition("(")
     parts = [part.split(" ") for part in rest.removesuffix(")").split(",")]
     types = {name: [{"type": kind, "name": field} for kind, field in parts]}
-    message = {
-        field: list(value) if isinstance(value, tuple) else value
+    message: dict[str, object] = {
+        field: [*cast("tuple[object, ...]", value)] if isinstance(value, tuple) else value
         for (_, field), value in zip(parts, values, strict=True)
     }
     where = {
