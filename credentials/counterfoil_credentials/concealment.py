@@ -1,6 +1,7 @@
 """Conceal claims: put digests in their places and keep the disclosures (RFC 9901, section 4.2)."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from math import isfinite
@@ -26,9 +27,20 @@ _DIGEST_BYTES: Final = 32
 
 _STEPS: Final = frozenset({str, int, type(None)})
 
-# Which claims to conceal, as a tree: by the step of a path, whether the value there
-# is concealed, and the tree below it.
-_Tree: TypeAlias = "dict[str | int | None, tuple[bool, _Tree]]"
+_Step: TypeAlias = str | int | None
+
+
+@dataclass(slots=True)
+class _Tree:
+    """Which claims to conceal: the steps to the concealed values, and what is below each step."""
+
+    hidden: set[_Step] = field(default_factory=set[_Step])
+    below: dict[_Step, "_Tree"] = field(default_factory=dict[_Step, "_Tree"])
+    of_names: bool | None = None
+    """Whether the steps are an object's names; None while there are none."""
+
+
+_NOTHING: Final = _Tree()
 
 
 def conceal(
@@ -79,17 +91,20 @@ class _Concealment:
     def object(self, value: JsonObject, tree: _Tree, depth: int) -> JsonObject:
         if depth > MAX_JSON_DEPTH:
             raise Misuse(f"expected claims of at most {MAX_JSON_DEPTH} levels, found more")
-        if tree and not _is_of_names(tree):
+        if tree.of_names is False:
             raise Misuse("expected names on the way to an object's members, found another step")
         if not RESERVED.isdisjoint(value):
             taken = next(name for name in value if name in RESERVED)
             raise Misuse(f"expected no claim with a reserved name, found {taken}")
         open_members: JsonObject = {}
         contents: list[list[Json]] = []
+        hidden = tree.hidden
         for name, member in value.items():
-            hidden, below = tree.get(name, _NOTHING)
-            kept = member if isinstance(member, str) else self._value(member, below, depth)
-            if hidden:
+            if not isinstance(member, str):
+                kept = self._value(member, tree.below.get(name, _NOTHING), depth)
+            else:
+                kept = member
+            if name in hidden:
                 contents.append(["", name, kept])
             else:
                 open_members[name] = kept
@@ -114,15 +129,15 @@ class _Concealment:
     def _list(self, values: list[Json], tree: _Tree, depth: int) -> Json:
         if depth > MAX_JSON_DEPTH:
             raise Misuse(f"expected claims of at most {MAX_JSON_DEPTH} levels, found more")
-        if tree and _is_of_names(tree):
+        if tree.of_names:
             raise Misuse("expected numbers or None on the way to a list's elements, found a name")
         elements: list[Json] = []
         hidden_at: list[int] = []
+        every, each = tree.below.get(None, _NOTHING), tree.below
         for i, element in enumerate(values):
-            hidden, below = _joined(tree.get(i, _NOTHING), tree.get(None, _NOTHING))
-            if hidden:
+            if i in tree.hidden or None in tree.hidden:
                 hidden_at.append(i)
-            elements.append(self._value(element, below, depth))
+            elements.append(self._value(element, _joined(each.get(i, _NOTHING), every), depth))
         if not hidden_at:
             return elements
         digests = self._seal([["", elements[i]] for i in hidden_at])
@@ -167,33 +182,28 @@ def _digests(disclosures: Sequence[bytes]) -> list[str]:
 # The frame of a credential type is the same each time, so its tree is made once.
 @lru_cache(maxsize=128)
 def _tree(paths: tuple[ClaimPath, ...]) -> _Tree:
-    tree: _Tree = {}
+    tree = _Tree()
     for path in paths:
         if type(path) is not tuple or not path or not _STEPS.issuperset(map(type, path)):
             raise Misuse("expected paths of names, whole numbers and None, found another value")
         level = tree
-        for i, step in enumerate(path):
-            if level and _is_of_names(level) is not isinstance(step, str):
+        for number, step in enumerate(path, 1):
+            if level.of_names is (not isinstance(step, str)):
                 raise Misuse("expected one place to be an object or a list, found both")
-            hidden, below = level.get(step, (False, {}))
-            level[step] = (hidden or i == len(path) - 1, below)
-            level = below
+            level.of_names = isinstance(step, str)
+            if number == len(path):
+                level.hidden.add(step)
+            level = level.below.setdefault(step, _Tree())
     return tree
 
 
-def _is_of_names(tree: _Tree) -> bool:
-    """Say whether `tree`, which has a branch, is an object's: a list's has no names."""
-    return isinstance(next(iter(tree)), str)
-
-
-_NOTHING: Final[tuple[bool, _Tree]] = (False, {})
-
-
-def _joined(one: tuple[bool, _Tree], other: tuple[bool, _Tree]) -> tuple[bool, _Tree]:
+def _joined(one: _Tree, other: _Tree) -> _Tree:
     if other is _NOTHING:
         return one
     if one is _NOTHING:
         return other
-    steps = one[1].keys() | other[1].keys()
-    below = {s: _joined(one[1].get(s, _NOTHING), other[1].get(s, _NOTHING)) for s in steps}
-    return one[0] or other[0], below
+    steps = one.below.keys() | other.below.keys()
+    below = {s: _joined(one.below.get(s, _NOTHING), other.below.get(s, _NOTHING)) for s in steps}
+    # Asked for both, a place is neither: whichever stands there is refused, or has no such step.
+    of_names = other.of_names if one.of_names is None else one.of_names or bool(other.of_names)
+    return _Tree(one.hidden | other.hidden, below, of_names)

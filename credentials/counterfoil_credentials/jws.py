@@ -90,12 +90,17 @@ def sign_jws(
 
     Raises `Misuse` when `header` would decide what the signer and `typ` decide.
     """
+    return sign_payload(compact_json(claims), typ=typ, signer=signer, header=header)
+
+
+def sign_payload(payload: bytes, *, typ: str, signer: Signer, header: Header | None = None) -> str:
+    """Give the compact JWS of claims that are written as JSON already; see `sign_jws`."""
     algorithm = signer.public.algorithm
     if header:
         head = _encoded_header(algorithm, typ, header)
     else:
         head = _remembered_encoding(algorithm, typ, ())
-    signing_input = f"{head}.{b64url(compact_json(claims))}"
+    signing_input = f"{head}.{b64url(payload)}"
     return f"{signing_input}.{b64url(signer.sign(signing_input.encode('ascii')))}"
 
 

@@ -14,6 +14,7 @@ from counterfoil_credentials.claims import ClaimPath, path_text
 from counterfoil_credentials.concealment import conceal
 from counterfoil_credentials.encoding import (
     JsonObject,
+    compact_json_of_finite_numbers,
     int_at,
     numeric_date,
     object_at,
@@ -28,7 +29,7 @@ from counterfoil_credentials.jws import (
     SignatureCheck,
     UnverifiedJws,
     read_jws,
-    sign_jws,
+    sign_payload,
 )
 from counterfoil_credentials.keys import Algorithm, PublicKey, Signer
 from counterfoil_credentials.records import record
@@ -183,8 +184,9 @@ def issue_credential(
         raise Misuse(f"expected no registered claim, found {taken}")
     payload, disclosures = conceal(claims, concealed, random=random, decoys_to=decoys_to)
     _require_concealable(tuple(concealed))
-    token = sign_jws(
-        {**registered, **payload},
+    token = sign_payload(
+        # What `conceal` gives, and what stands beside it, holds finite numbers alone.
+        compact_json_of_finite_numbers({**registered, **payload}),
         typ=SD_JWT_VC_TYP,
         signer=signer,
         header={"kid": signer.public.thumbprint(), **(header or {})},

@@ -189,6 +189,18 @@ def test_refuses_to_issue_a_reserved_claim_name(random_bytes: Random) -> None:
         conceal({"_sd": 1}, [], random=random_bytes)
 
 
+def test_a_path_through_each_element_and_one_through_the_first_keep_their_kinds(
+    random_bytes: Callable[[int], bytes],
+) -> None:
+    frame: list[ClaimPath] = [("lines", 0, 0), ("lines", None)]
+    payload, disclosures = conceal({"lines": [["a"], ["b"]]}, frame, random=random_bytes)
+
+    assert len(disclosures) == 3
+    assert reveal(payload, disclosures, "x").claims == {"lines": [["a"], ["b"]]}
+    with pytest.raises(Misuse):
+        conceal({"lines": [{"0": "a"}, ["b"]]}, frame, random=random_bytes)
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("frame", [[], [("a",)], [("list", None)]])
 def test_a_number_that_json_lacks_is_neither_shown_nor_concealed(
