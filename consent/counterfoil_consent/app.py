@@ -16,7 +16,7 @@ from typing import Annotated, Final
 from urllib.parse import parse_qs
 
 from counterfoil_credentials.encoding import Json, JsonObject
-from counterfoil_credentials.errors import Malformed
+from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_credentials.fetch import Fetcher
 from counterfoil_credentials.requests import parse_response_form
 from counterfoil_credentials.spec import REQUEST_MEDIA_TYPE
@@ -156,7 +156,11 @@ def receiver_routes(
 
     @routes.get("/requests/{request_id}")
     def request_object(request_id: str) -> Response:
-        token = receiver.request_object(request_id)
+        try:
+            token = receiver.request_object(request_id)
+        except Refused as refused:
+            # The wallet's word for it: it is over, or never was.
+            return JSONResponse({"error": refused.codes[0]}, 404, headers=_NO_STORE)
         return Response(token, media_type=REQUEST_MEDIA_TYPE, headers=_NO_STORE)
 
     @routes.get("/notices/{sha256}")

@@ -188,6 +188,12 @@ def test_unknown_grants_and_requests_are_refused(street: Street, name: str) -> N
         assert street.brand.get(f"/consent/{path.format(name)}").status_code in {400, 404}
 
 
+def test_a_wallet_hears_that_a_request_is_over_and_not_that_it_was_wrong(street: Street) -> None:
+    answer = street.brand.get(f"/consent/requests/{'A' * 22}")
+
+    assert (answer.status_code, answer.json()) == (404, {"error": "request-unknown"})
+
+
 def test_there_is_no_erasure_receipt_while_the_grant_is_in_force(street: Street) -> None:
     active, _ = street.granted()
 

@@ -37,8 +37,9 @@ _WHERE: Final = "request"
 # Where the terms of a grant are at fault, which travel as transaction data (section 8.4).
 _OF_TRANSACTIONS: Final = (f"{_WHERE}.transaction_data", "transaction_data", "terms", "notice")
 _NONCE_BYTES: Final = 32
-# Who asks is no longer there, or has not asked yet: there is nothing to mend.
-_OUT_OF_TIME: Final = frozenset({"request-expired", "request-from-the-future"})
+# What whoever asks cannot mend: it is no longer there, or has not asked yet, or names somebody
+# whom this wallet does not rely on, which is the customer's to change and nobody's to know.
+_UNTOLD: Final = frozenset({"request-expired", "request-from-the-future", "custodian-not-trusted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Asking:
             yield
         except (Malformed, Refused) as error:
             reasons = reasons_of(error)
-            if not any(reason.code in _OUT_OF_TIME for reason in reasons):
+            if not any(reason.code in _UNTOLD for reason in reasons):
                 about_data = any(r.where.startswith(_OF_TRANSACTIONS) for r in reasons)
                 self._tell(
                     proved, spec.INVALID_TRANSACTION_DATA if about_data else spec.INVALID_REQUEST
