@@ -89,6 +89,7 @@ _BAD_CERTIFICATE: Final = Words(
 )
 
 _WORDS: Final[Mapping[str, Words]] = {
+    "voucher-spent": Words("This voucher was used before.", "该兑换券已使用过。"),
     # The warranty itself.
     "warranty-ended": Words("The warranty has ended.", "保修期已结束。"),
     "return-period-over": Words("The time to bring this back is over.", "退货期限已过。"),
