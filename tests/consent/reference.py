@@ -96,8 +96,12 @@ class CustodianSide:
     def end(self, trigger: Trigger, by: str, now: datetime) -> bool:
         if by not in self._may(trigger):
             return False
-        if self.row is None or (self._is_before_its_end(now) and self.is_registered):
+        is_forgotten = self.row is None
+        if is_forgotten or (self._is_before_its_end(now) and self.is_registered):
             self.queue = (*self.queue, (trigger, by))
+        if is_forgotten:
+            # What stands beside the key knows the grant, so its end has a row again.
+            self.row = CustodianRow(state="reserved", reserved_at=now)
         self._end()
         return True
 
