@@ -70,7 +70,7 @@ def mutated(modules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
             parts: dict[str, Any] = json.loads((built / f"{contract}.json").read_text("utf-8"))
             return parts
 
-        monkeypatch.setattr(chain, "_artifact", artifact)
+        monkeypatch.setattr(chain, "compiled", artifact)
         return FiveBrands(BareEvmLedger()).open()
 
     return compile_with
