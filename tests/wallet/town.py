@@ -151,8 +151,8 @@ class Town:
         self.auditor = MemorySigner.generate()
         self.issuer_store = IssuerStore(folder / "issuer.sqlite3")
         self.issuer = issuer_on(self.issuer_store, clock, random, signer=self.audio_signer)
-        # Whoever holds the brand holds its books: they close when the last one lets go.
-        weakref.finalize(self.issuer, self.issuer_store.close)
+        # The books close when nobody holds them any more.
+        weakref.finalize(self.issuer_store, self.issuer_store.database.close)
         self.issuer.import_orders(ORDERS)
         self.shop = Shop(name="Corner Shop", origin=TILL, signer=MemorySigner.generate())
         self.counter = self._counter()
