@@ -87,7 +87,7 @@ def _dossier(given: argparse.Namespace) -> int:
 
     dossier = dossier_of(given.dir, now=_now(), database=given.database)
     cli_audit.write_dossier(given.target, dossier)
-    print(f"dossier of {len(dossier.grants)} grants written to {given.target}")
+    print(f"dossier written to {given.target}; grants in it: {len(dossier.grants)}")
     return _DONE
 
 

@@ -5,7 +5,7 @@
         [--anchor DIR] [--planted FILE --scan PATH ...] [--json]
 
 Exit status of `audit`: 0 all fourteen checks are well, 1 one is not, 2 one could not
-find out. What is not handed over cannot be found out.
+find out. What is not handed over, or cannot be read, cannot be found out.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from counterfoil_credentials.errors import Malformed, Refused, Unavailable
+from counterfoil_credentials.errors import Malformed, Misuse, Refused, Unavailable
 
 from counterfoil_consent.audit import audit, exit_status
 from counterfoil_consent.audit_evidence import AnchorFiles, Evidence, Finding, Scan
@@ -55,7 +55,7 @@ def add_parsers(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
 def run_audit(given: argparse.Namespace) -> tuple[str, int]:
     """Run the checks over the files named; give what to print, and the exit status.
 
-    Raises `Malformed` for a file that is not what it should be.
+    Raises `Misuse` for a dossier that cannot be read, `Malformed` for other files.
     """
     evidence = Evidence(
         now=datetime.now(UTC),
@@ -110,8 +110,14 @@ def write_dossier(
 def _read(path: Path | None, read: Callable[[bytes], _Dossier]) -> _Dossier | None:
     if path is None:
         return None
-    with path.open("rb") as file:
-        return read(file.read(MAX_DOSSIER_BYTES + 1))
+    try:
+        with path.open("rb") as file:
+            return read(file.read(MAX_DOSSIER_BYTES + 1))
+    except OSError as error:
+        found = error.strerror or "an error"
+        raise Misuse(f"expected a dossier in {path.name}, found: {found}") from error
+    except Malformed as error:
+        raise Misuse(f"expected a dossier in {path.name}; {error}") from error
 
 
 def _scan(planted: Path | None, places: list[Path]) -> Scan | None:

@@ -129,7 +129,7 @@ def test_the_commands_of_an_operator_and_of_an_auditor_fit_together(
     assert (status, said.splitlines()[0]) == (0, "0 of 0 overdue, no stop yet (median)")
     for party in ("receiver", "custodian"):
         status, said = spoken(capsys, "dossier", audited / party, audited / f"{party}.json")
-        assert (status, said.split(" written")[0]) == (0, "dossier of 1 grants")
+        assert (status, said.strip().split("; ")[1]) == (0, "grants in it: 1")
 
     given = (
         *("--receiver", audited / "receiver.json", "--custodian", audited / "custodian.json"),
@@ -164,7 +164,8 @@ def test_a_dossier_of_another_party_and_a_file_that_is_none_are_refused(
     audited: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     customer, planted = str(audited / "customer.json"), str(audited / "planted.txt")
-    assert main(["audit", "--receiver", customer]) == 1
+    assert main(["audit", "--receiver", customer]) == 2
     assert "expected the dossier of a receiver" in capsys.readouterr().err
-    assert main(["audit", "--customer", planted]) == 1
+    assert main(["audit", "--customer", planted]) == 2
+    assert main(["audit", "--custodian", str(audited / "nowhere.json")]) == 2
     assert not [canary for canary in CANARIES if canary in capsys.readouterr().err]

@@ -172,7 +172,9 @@ def dossier(wallet: Wallet, given: Namespace) -> Told:
     """Write every signed paper of every grant, for an auditor: `counterfoil consent audit`."""
     found = wallet.consent.dossier()
     write_whole(Path(given.file), compact_json(found.to_json()))
-    return {"dossier": given.file}, [f"The papers of {len(found.grants)} grants: {given.file}."]
+    return {"dossier": given.file}, [
+        f"Dossier written to {given.file}; grants in it: {len(found.grants)}."
+    ]
 
 
 def log(wallet: Wallet, given: Namespace) -> Told:
