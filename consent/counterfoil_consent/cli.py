@@ -48,8 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _told(given, error, _MISUSED)
     except Unavailable as error:
         return _told(given, error, _UNKNOWN)
-    except (CounterfoilError, OSError) as error:
+    except CounterfoilError as error:
         return _told(given, error, _BROKEN)
+    except OSError as error:
+        # Such as a target that is there already, which is never written over.
+        found = f"expected to read or write {error.filename}, found: {error.strerror}"
+        return _told(given, found, _BROKEN)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -190,6 +194,6 @@ def _now() -> datetime:
 _AUDITING: Final = {"audit": _audit, "dossier": _dossier, "figures": _figures}
 
 
-def _told(given: argparse.Namespace, error: Exception, status: int) -> int:
+def _told(given: argparse.Namespace, error: Exception | str, status: int) -> int:
     print(f"counterfoil consent {given.command}: {error}", file=sys.stderr)
     return status
