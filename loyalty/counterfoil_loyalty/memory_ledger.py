@@ -175,10 +175,10 @@ class MemoryLedger(LocalLedger):
                 require(contract not in state.common, "a contract that is there already")
                 state.common.add(contract)
                 return []
-            case _ if isinstance(action, CommonAction):
-                return self._apply_to_common(state, action, now)
             case _:
                 pass
+        if isinstance(action, CommonAction):
+            return self._apply_to_common(state, action, now)
         if isinstance(action, ExchangeAction):
             return state.exchange.apply(action, self._venue, now, state.supply)
         return self._apply_to_points(state, action, now)
