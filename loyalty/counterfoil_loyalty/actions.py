@@ -19,6 +19,7 @@ from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, T
 from counterfoil_loyalty.issuing import AwardBatch, Cancellation, Pause, Policy, Refund
 from counterfoil_loyalty.notary import AnchorRoot, CloseRecall, OpenRecall
 from counterfoil_loyalty.trades import Trade
+from counterfoil_loyalty.transfers import Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,29 @@ class RedeemPoints:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferPoints:
+    """Points move from one customer to another; signed by the one who gives."""
+
+    transfer: Transfer
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        it = self.transfer
+        return f"transfer {it.token} {it.giver} {it.transfer_id.hex()}"
+
+    def digest(self, venue: Venue) -> bytes:
+        return self.transfer.digest(venue)
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return replace(self.transfer, deadline=0).digest(venue)
+
+    def require_signed(self, venue: Venue) -> None:
+        authorization = self.transfer.authorization(venue)
+        require_signature(self.transfer.giver, authorization, self.signature, "transfer.signature")
+
+
+@dataclass(frozen=True, slots=True)
 class ChangePrice:
     """A brand's points get another price, at once or after a period; signed by the brand."""
 
@@ -420,6 +444,7 @@ BrandAction = (
     | CancelAward
     | RefundPoints
     | RedeemPoints
+    | TransferPoints
     | ExpirePoints
     | GovernPoints
     | PauseAwards
@@ -477,6 +502,8 @@ def points_of(action: BrandAction) -> Account:
             return it.token
         case RedeemPoints(redemption=it):
             return it.token
+        case TransferPoints(transfer=it):
+            return it.token
         case GovernPoints(policy=it):
             return it.token
         case PauseAwards(pause=it):
@@ -492,5 +519,7 @@ def customer_of(action: Action) -> Account | None:
             return it.holder
         case RedeemPoints(redemption=it):
             return it.holder
+        case TransferPoints(transfer=it):
+            return it.giver
         case _:
             return None

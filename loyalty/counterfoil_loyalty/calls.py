@@ -19,20 +19,20 @@ from counterfoil_loyalty.keccak import keccak256
 
 
 class ContractCalls:
-    """The functions of one ABI, by name; none of ours has two of one name."""
+    """The functions of one ABI; two of one name differ in how many arguments they take."""
 
     def __init__(self, abi: Sequence[Mapping[str, Any]]) -> None:
-        self._functions: dict[str, tuple[str, list[str]]] = {}
+        self._functions: dict[tuple[str, int], tuple[str, list[str]]] = {}
         for entry in abi:
             if entry["type"] == "function":
                 types = [_type(part) for part in entry["inputs"]]
                 selector = keccak256(f"{entry['name']}({','.join(types)})".encode())[:4]
-                self._functions[entry["name"]] = (selector.hex(), types)
+                self._functions[entry["name"], len(types)] = (selector.hex(), types)
 
     def encode(self, name: str, values: Sequence[object]) -> HexStr:
         """Give the call; raises `Misuse` for arguments that the function does not take."""
         try:
-            selector, types = self._functions[name]
+            selector, types = self._functions[name, len(values)]
             return HexStr(f"0x{selector}{encode(types, values).hex()}")
         except (KeyError, EncodingError, ValueError, TypeError) as cause:
             raise Misuse(f"expected arguments that {name} takes, found others") from cause

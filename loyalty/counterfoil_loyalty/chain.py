@@ -47,6 +47,7 @@ from counterfoil_loyalty.actions import (
     ReleaseAward,
     SwapPoints,
     TightenCorridor,
+    TransferPoints,
     points_of,
 )
 from counterfoil_loyalty.calls import ContractCalls
@@ -98,6 +99,7 @@ _GAS: Mapping[type[Action], int] = {
     CancelAward: 53_000,
     RedeemPoints: 136_000,
     RefundPoints: 130_000,
+    TransferPoints: 115_000,
     ExpirePoints: 62_000,
     GovernPoints: 160_000,
     PauseAwards: 61_000,
@@ -326,6 +328,8 @@ class ChainLedger:
                 return encode("cancel", [it.ref, signature])
             case RedeemPoints(redemption=it, signature=signature):
                 return encode("redeem", [it.values, signature])
+            case TransferPoints(transfer=it, signature=signature):
+                return encode("transferWithAuthorization", [*it.values, signature])
             case RefundPoints(refund=it, signature=signature):
                 return encode("refund", [it.holder, it.redemption_id, signature])
             case ExpirePoints(holder=holder):

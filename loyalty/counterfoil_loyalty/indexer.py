@@ -144,7 +144,7 @@ def _movements(block: Block, events: Sequence[Event]) -> list[Movement]:
         giver, taker = _account(event, "from"), _account(event, "to")
         units = _number(event, "value")
         kind, reference, other = _reason(event, events)
-        for side, account, change in ((0, giver, -units), (1, taker, units)):
+        for side, account, met, change in ((0, giver, taker, -units), (1, taker, giver, units)):
             if account != NOBODY:
                 movement = Movement(
                     block.number,
@@ -157,6 +157,7 @@ def _movements(block: Block, events: Sequence[Event]) -> list[Movement]:
                     kind,
                     reference,
                     *other,
+                    other_account=None if met == NOBODY else met,
                 )
                 found.append(movement)
     return found
@@ -190,7 +191,16 @@ def _reason(
                 return "exchanged", str(values["intent"]), other
             case _:
                 continue
-    return "transferred", "", (None, None)
+    return "transferred", _authorized(transfer, events), (None, None)
+
+
+def _authorized(transfer: Event, events: Sequence[Event]) -> str:
+    """Give the nonce of the authorisation by which a transfer was made; "" without one."""
+    used = ("AuthorizationUsed", transfer.contract, transfer.values["from"])
+    for event in events:
+        if (event.name, event.contract, event.values.get("authorizer")) == used:
+            return str(event.values["nonce"])
+    return ""
 
 
 def _brand(event: Event) -> Brand:

@@ -231,7 +231,15 @@ def sign_by_brand(value: Signable, venue: Venue, signer: Signer) -> bytes:
     return signer.sign(value.digest(venue))
 
 
-def sign_by_customer(intent: Swap | Redemption, venue: Venue, signer: Signer) -> bytes:
+class Authorized(Protocol):
+    """What a customer signs."""
+
+    def authorization(self, venue: Venue) -> bytes:
+        """Give the 32 bytes that are signed."""
+        ...
+
+
+def sign_by_customer(intent: Authorized, venue: Venue, signer: Signer) -> bytes:
     """Give the customer's signature: it spends exactly what the intent says."""
     return signer.sign(intent.authorization(venue))
 

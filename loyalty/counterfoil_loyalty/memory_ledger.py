@@ -36,6 +36,7 @@ from counterfoil_loyalty.actions import (
     RefundPoints,
     ReleaseAward,
     SwapPoints,
+    TransferPoints,
     points_of,
 )
 from counterfoil_loyalty.common_contracts import Common, OpenContract
@@ -251,6 +252,17 @@ class MemoryLedger(LocalLedger):
                 return points.refund(it, digest, signature, now)
             case RedeemPoints(redemption=it, signature=signature):
                 return points.redeem(it, digest, it.authorization(self._venue), signature, now)
+            case TransferPoints(transfer=it, signature=signature):
+                return points.transfer(
+                    it.giver,
+                    it.taker,
+                    it.amount,
+                    authorization=digest,
+                    signature=signature,
+                    nonce=it.nonce,
+                    deadline=it.deadline,
+                    now=now,
+                )
             case GovernPoints(policy=it, signature=signature, acceptance=acceptance):
                 return points.govern(it, digest, signature, acceptance, now)
             case PauseAwards(pause=it, signature=signature):

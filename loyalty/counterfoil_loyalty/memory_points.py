@@ -188,7 +188,7 @@ class MemoryPoints:
         deadline: int,
         now: int,
     ) -> list[Log]:
-        """Move what the giver authorised `taker` to receive (ERC-3009). It stamps nobody."""
+        """Move what the giver authorised to go to `taker` (ERC-3009). It stamps nobody."""
         require_signed(giver, authorization, signature, "ERC3009InvalidSignature")
         require(now < deadline, "ERC3009InvalidAuthorizationTime")
         require((giver, nonce) not in self._nonces, "InvalidAccountNonce")

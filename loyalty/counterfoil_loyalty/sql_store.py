@@ -115,6 +115,13 @@ _MOVEMENTS = Table(
     Column("other_units", String),
     Index("movements_of_account", "account", "block"),
 )
+# Both sides of one transfer stand at neighbouring places: see `project`.
+_OTHER_SIDE = _MOVEMENTS.alias("other_side")
+_MOVED: Final = select(_MOVEMENTS, _OTHER_SIDE.c.account.label("other_account")).outerjoin(
+    _OTHER_SIDE,
+    (_OTHER_SIDE.c.block == _MOVEMENTS.c.block)
+    & (_OTHER_SIDE.c.place == _MOVEMENTS.c.place + 1 - 2 * (_MOVEMENTS.c.place % 2)),
+)
 _BALANCES = Table(
     "balances",
     METADATA,
@@ -152,7 +159,7 @@ _CHANGE: Final = Statement(
     .where((_BALANCES.c.account == bindparam("whose")) & (_BALANCES.c.token == bindparam("what")))
     .values(units=bindparam("total"))
 )
-_ABOVE: Final = Statement(select(_MOVEMENTS).where(_MOVEMENTS.c.block > bindparam("number")))
+_ABOVE: Final = Statement(_MOVED.where(_MOVEMENTS.c.block > bindparam("number")))
 _UNDO: Final = tuple(
     Statement(delete(table).where(table.c.block > bindparam("number"))) for table in _OF_BLOCKS
 )
@@ -279,7 +286,7 @@ class SqlStore(PointsStore):
 
     def history(self, account: Account, *, after: int, limit: int) -> Sequence[Movement]:
         mine = (_MOVEMENTS.c.account == account) & (_MOVEMENTS.c.block > after)
-        rows = select(_MOVEMENTS).where(mine).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
+        rows = _MOVED.where(mine).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
         with self._database.reading() as connection:
             final = _final(connection)
             found = [_movement(row, final) for row in connection.rows(rows.limit(limit + 1))]
@@ -297,7 +304,7 @@ class SqlStore(PointsStore):
         return self._moved((_MOVEMENTS.c.reference == reference) & (_MOVEMENTS.c.kind == kind))
 
     def _moved(self, which: ColumnElement[bool]) -> Sequence[Movement]:
-        rows = select(_MOVEMENTS).where(which).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
+        rows = _MOVED.where(which).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)
         with self._database.reading() as connection:
             final = _final(connection)
             return [_movement(row, final) for row in connection.rows(rows)]
@@ -410,4 +417,5 @@ def _movement(row: Any, final: int) -> Movement:  # noqa: ANN401  # a row has th
         other_token=None if row.other_token is None else Account(row.other_token),
         other_units=None if row.other_units is None else int(row.other_units),
         is_final=row.block <= final,
+        other_account=None if row.other_account is None else Account(row.other_account),
     )

@@ -84,11 +84,11 @@ class Movement:
     """One change of one balance, and where it came from.
 
     `kind` is awarded, exchanged, redeemed, refunded, expired or transferred;
-    `reference` the 64 hex digits of the ref, intent or redemption id behind it, ""
-    for what has none (a transfer, an expiry, a claim of what a root awards).
+    `reference` the 64 hex digits of the ref, intent, redemption id or authorisation
+    behind it, "" for what has none (an expiry, a claim of what a root awards).
     `units` is below zero for points that left. For an exchange, `other_token`
-    and `other_units` are the other side. `at` is in unix seconds. One that is
-    not final may still be undone by the chain.
+    and `other_units` are the other side; for a transfer, `other_account` is. `at` is
+    in unix seconds. One that is not final may still be undone by the chain.
     """
 
     block: int
@@ -103,6 +103,7 @@ class Movement:
     other_token: Account | None = None
     other_units: int | None = None
     is_final: bool = True
+    other_account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)

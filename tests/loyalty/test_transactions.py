@@ -6,6 +6,7 @@ import pytest
 from counterfoil_credentials.errors import Malformed, Misuse
 from counterfoil_loyalty.accounts import PointsSigner
 from counterfoil_loyalty.calls import ContractCalls
+from counterfoil_loyalty.common_contracts import compiled
 from counterfoil_loyalty.transactions import Transaction, read_transaction
 from eth_account import Account as EthAccount
 from hypothesis import given
@@ -114,3 +115,18 @@ def test_calls_are_encoded_as_web3_encodes_them() -> None:
     for name, wrong in (("other", values), ("swap", values[:1]), ("swap", [[(1, 2)], b""])):
         with pytest.raises(Misuse):
             ours.encode(name, wrong)
+
+
+def test_of_two_functions_of_one_name_that_is_called_which_takes_so_many_arguments() -> None:
+    abi = compiled("BrandPoints")["abi"]
+    ours, web3 = ContractCalls(abi), Web3().eth.contract(abi=abi)
+    moved = [SIGNER.account, SIGNER.account, 7, 0, 8, b"n" * 32]
+    types = "address,address,uint256,uint256,uint256,bytes32"
+
+    for ending, more in (
+        ([b"signature"], "bytes"),
+        ([27, b"r" * 32, b"s" * 32], "uint8,bytes32,bytes32"),
+    ):
+        values = [*moved, *ending]
+        expected = web3.encode_abi(f"transferWithAuthorization({types},{more})", values)
+        assert ours.encode("transferWithAuthorization", values) == expected
