@@ -30,9 +30,11 @@ from counterfoil_loyalty.schemas import (
     RedemptionBody,
     RegistrationBody,
     TermsBody,
+    TransferBody,
 )
 from counterfoil_loyalty.service import Pending, PointsService
 from counterfoil_loyalty.store import Brand, Movement
+from counterfoil_loyalty.transfers import Transfer
 
 _T = TypeVar("_T")
 
@@ -312,6 +314,28 @@ def _customers_write(app: FastAPI, service: PointsService) -> None:
             },
         )
 
+    @app.post("/transfers")
+    def transfer(body: TransferBody, idempotency_key: IdempotencyKey = None) -> JSONResponse:
+        _require_key(idempotency_key, body.id, required=False)
+        given = Transfer(
+            token=service.brand(body.brand).token,
+            giver=account_from(body.giver, "giver"),
+            taker=account_from(body.taker, "taker"),
+            amount=body.amount,
+            transfer_id=bytes.fromhex(body.id),
+            deadline=body.deadline,
+        )
+        found = service.transfer(given, bytes.fromhex(body.signature))
+        return _answer(
+            found,
+            lambda it: {
+                "id": it.transfer_id,
+                "brand": it.brand,
+                "amount": it.units,
+                "transaction": it.transaction_id,
+            },
+        )
+
 
 def _require_key(key: str | None, expected: str, *, required: bool) -> None:
     if key is None and not required:
@@ -340,6 +364,7 @@ def _movement(movement: Movement, names: dict[Account, str]) -> dict[str, Any]:
         "reference": movement.reference,
         "other_brand": None if other is None else names[other],
         "other_units": movement.other_units,
+        "other_account": movement.other_account,
         "at": movement.at,
         "block": movement.block,
         "final": movement.is_final,

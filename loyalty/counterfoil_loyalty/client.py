@@ -26,6 +26,7 @@ from counterfoil_credentials.encoding import (
     int_at,
     list_at,
     optional_int_at,
+    optional_text_at,
     text_at,
 )
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
@@ -46,10 +47,11 @@ from counterfoil_loyalty.intents import (
 from counterfoil_loyalty.keccak import award_ref
 from counterfoil_loyalty.points import Points
 from counterfoil_loyalty.rates import USUAL_LIMITS, Limits, Rate, makes_value
+from counterfoil_loyalty.transfers import Transfer
 
 _WHO = "points service"
 _ATTEMPTS = 4
-_REDEEM_WITHIN = timedelta(minutes=10)
+_SPEND_WITHIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,19 @@ class Programme:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What an exchange gives: exactly `receives`, when it is signed before `expires_at`."""
+    """What an exchange gives: `receives` or more, or nothing is exchanged.
+
+    It is signed before `expires_at` (unix seconds), under the terms of that `version`.
+    `fee_units` of the received brand are what the points are worth beyond `receives`,
+    by both brands' prices: what the rate keeps back, and what is lost by rounding.
+    """
 
     gives: Points
     receives: Points
     rate: Rate
     version: int
     expires_at: int
+    fee_units: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +104,20 @@ class Voucher:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """Points that went to another customer."""
+
+    points: Points
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One line of a customer's history. `units` is below zero for points that left.
 
-    `kind` is awarded, exchanged, redeemed or transferred; `reference` names the
-    award's ref, the exchange's intent or the redemption's id; `at` is in unix seconds.
+    `kind` and `reference` as in `store.Movement`; `at` is in unix seconds. For an exchange,
+    `other_brand` and `other_units` are the other side; for a transfer, `other_account` is.
+    One that is not final may still be undone by the chain.
     """
 
     brand: str
@@ -111,6 +128,10 @@ class Entry:
     at: int
     block: int
     transaction: str
+    other_brand: str | None = None
+    other_units: int | None = None
+    other_account: Account | None = None
+    is_final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +278,10 @@ class PointsClient:
         found: list[Entry] = []
         for programme in self.programmes():
             account = accounts.of(programme.brand).account
-            pages = self._pages(f"/accounts/{account}/history", "history")
-            found += [_entry(entry, account) for entry in pages]
+            after: int | None = -1
+            while after is not None:
+                page, after = self.history_page(account, after=after)
+                found += page
         return sorted(found, key=lambda entry: (entry.block, entry.transaction, entry.units))
 
     def quote(self, gives: Points, to: str) -> Quote:
@@ -272,7 +295,9 @@ class PointsClient:
         if is_off or makes_value(gives.units, prices[0], receives.units, prices[1]):
             raise Malformed("a quote that follows from its rate and prices", "another", "quote")
         version = int_at(answer, "version", "quote")
-        return Quote(gives, receives, rate, version, int_at(answer, "expires_at", "quote"))
+        worth = gives.units * prices[0] // prices[1]
+        expires_at = int_at(answer, "expires_at", "quote")
+        return Quote(gives, receives, rate, version, expires_at, worth - receives.units)
 
     def exchange(self, quote: Quote, accounts: PointsAccounts, exchange_id: bytes) -> Exchanged:
         """Exchange as quoted, at that rate or better, or not at all.
@@ -326,7 +351,7 @@ class PointsClient:
             holder=signer.account,
             amount=points.units,
             redemption_id=redemption_id,
-            deadline=int((now + _REDEEM_WITHIN).timestamp()),
+            deadline=int((now + _SPEND_WITHIN).timestamp()),
         )
         body: JsonObject = {
             "brand": points.brand,
@@ -339,6 +364,53 @@ class PointsClient:
         answer = self._post("/redemptions", body, headers=_idempotent(redemption_id))
         voucher = text_at(answer, "voucher", "redemption")
         return Voucher(voucher, points, text_at(answer, "transaction", "redemption"))
+
+    def transfer(
+        self,
+        points: Points,
+        taker: Account,
+        accounts: PointsAccounts,
+        transfer_id: bytes,
+        *,
+        now: datetime,
+    ) -> Given:
+        """Give points to another customer's account; nobody can take them back.
+
+        `transfer_id` is 32 bytes of the app's choice: sent again, it happens once.
+        """
+        signer = accounts.of(points.brand)
+        transfer = Transfer(
+            token=self.programme(points.brand).token,
+            giver=signer.account,
+            taker=taker,
+            amount=points.units,
+            transfer_id=transfer_id,
+            deadline=int((now + _SPEND_WITHIN).timestamp()),
+        )
+        body: JsonObject = {
+            "brand": points.brand,
+            "giver": transfer.giver,
+            "taker": taker,
+            "amount": points.units,
+            "id": transfer_id.hex(),
+            "deadline": transfer.deadline,
+            "signature": sign_by_customer(transfer, self.venue(), signer).hex(),
+        }
+        answer = self._post("/transfers", body, headers=_idempotent(transfer_id))
+        return Given(points, text_at(answer, "transaction", "transfer"))
+
+    def history_page(self, account: Account, *, after: int = -1) -> tuple[list[Entry], int | None]:
+        """Give the next of one account's movements above block `after`, oldest first.
+
+        The number beside them is the next `after`; None when there are no more.
+        """
+        answer = self._get(f"/accounts/{account}/history?after={after}")
+        listed = list_at(answer, "history", "history")
+        entries = [_entry(as_object(it, "history[]"), account) for it in listed]
+        following = None if answer.get("next") is None else int_at(answer, "next", "history")
+        if following is not None and following <= after:
+            raise Malformed("a next page behind this one", "an earlier one", "history.next")
+        return entries, following
 
     # What everybody may see
 
@@ -435,6 +507,11 @@ def _programme(obj: JsonObject) -> Programme:
 
 
 def _entry(obj: JsonObject, account: Account) -> Entry:
+    obj = {name: value for name, value in obj.items() if value is not None}
+    other = optional_text_at(obj, "other_account", "history[]")
+    is_final = obj.get("final")
+    if not isinstance(is_final, bool):
+        raise Malformed("true or false", "another value", "history[].final")
     return Entry(
         brand=text_at(obj, "brand", "history[]"),
         account=account,
@@ -444,4 +521,8 @@ def _entry(obj: JsonObject, account: Account) -> Entry:
         at=int_at(obj, "at", "history[]"),
         block=int_at(obj, "block", "history[]"),
         transaction=text_at(obj, "transaction", "history[]"),
+        other_brand=optional_text_at(obj, "other_brand", "history[]"),
+        other_units=optional_int_at(obj, "other_units", "history[]"),
+        other_account=None if other is None else account_from(other, "history[].other_account"),
+        is_final=is_final,
     )

@@ -90,3 +90,15 @@ class RedemptionBody(_Body):
     id: Hex32
     deadline: Number64
     signature: Signature
+
+
+class TransferBody(_Body):
+    """POST /transfers: signed by the customer who gives."""
+
+    brand: BrandName
+    giver: AccountText
+    taker: AccountText
+    amount: Units
+    id: Hex32
+    deadline: Number64
+    signature: Signature

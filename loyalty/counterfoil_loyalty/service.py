@@ -4,6 +4,7 @@
     look     balances(...), history(...)
     exchange quote(...)   -> Quote        then exchange(...) -> Exchanged, signed by the customer
     redeem   redeem(...)  -> Voucher      signed by the customer
+    give     transfer(...) -> Given       signed by the customer
 
 The service holds no key of a brand or of a customer. Each request is complete
 in itself and may be sent again: it happens once and gets the same answer. What
@@ -26,6 +27,7 @@ from counterfoil_loyalty.actions import (
     CreatePoints,
     RedeemPoints,
     SwapPoints,
+    TransferPoints,
 )
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
 from counterfoil_loyalty.keccak import SECRET_BYTES
@@ -34,6 +36,7 @@ from counterfoil_loyalty.rates import Rate, makes_value
 from counterfoil_loyalty.refusals import refusal
 from counterfoil_loyalty.relayer import KEY_CONFLICT, Relayer
 from counterfoil_loyalty.store import Brand, Corridor, Movement, Placed, PointsStore
+from counterfoil_loyalty.transfers import Transfer
 
 MAX_INTENT_AGE_S = 7 * 86_400
 """How far ahead a customer's deadline may lie: a signature must not wait for a better day."""
@@ -117,6 +120,16 @@ class Voucher:
     brand: str
     units: int
     redemption_id: str
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Points went from one customer to another."""
+
+    brand: str
+    units: int
+    transfer_id: str
     transaction_id: str
 
 
@@ -241,6 +254,25 @@ class PointsService:
             return Pending(action.key)
         return self._voucher(brand, redemption, entry.transaction.transaction_id)
 
+    def transfer(self, transfer: Transfer, signature: bytes) -> Given | Pending:
+        """Give points to another customer, once per transfer id; nobody can take them back."""
+        action = TransferPoints(transfer, signature)
+        action.require_signed(self.identity.venue)
+        brand = self._brand_of(transfer.token)
+        for earlier in self._older_than_outbox(action, "transferred", transfer.nonce):
+            if (earlier.token, earlier.account) == (transfer.token, transfer.giver):
+                known = (earlier.units, earlier.other_account)
+                _require_same(known, (-transfer.amount, transfer.taker))
+                return _given(brand, transfer, earlier.transaction_id)
+        if transfer.taker in self._our_contracts():
+            # Nobody has a key for these: points that went there would be lost.
+            raise Refused(refusal("ERC20InvalidReceiver", "transfer"))
+        self._require_timely(action, transfer.deadline)
+        entry = self._done(action)
+        if entry is None:
+            return Pending(action.key)
+        return _given(brand, transfer, entry.transaction.transaction_id)
+
     def brands(self) -> Sequence[Brand]:
         return self._store.brands()
 
@@ -323,7 +355,14 @@ class PointsService:
             return ()
         return self._store.moved_for(kind, reference.hex())
 
-    def _require_timely(self, action: SwapPoints | RedeemPoints, deadline: int) -> None:
+    def _our_contracts(self) -> set[Account]:
+        identity = self.identity
+        tokens = {brand.token for brand in self._store.brands()}
+        return {identity.exchange, identity.clearing, identity.peer_swap, *tokens}
+
+    def _require_timely(
+        self, action: SwapPoints | RedeemPoints | TransferPoints, deadline: int
+    ) -> None:
         """Refuse a new intent past its deadline, or one that would lie about for too long."""
         if self._store.placed(action.key) is not None:
             return
@@ -365,6 +404,10 @@ def voucher_reference(redemption: Redemption, *, secret: bytes) -> str:
 
 def _awarded(brand: Brand, award: Award, transaction_id: str) -> Awarded:
     return Awarded(brand.brand, award.to, award.amount, award.ref.hex(), transaction_id)
+
+
+def _given(brand: Brand, transfer: Transfer, transaction_id: str) -> Given:
+    return Given(brand.brand, transfer.amount, transfer.transfer_id.hex(), transaction_id)
 
 
 def _require_same(known: object, asked: object) -> None:

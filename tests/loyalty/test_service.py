@@ -638,3 +638,51 @@ def test_a_clock_that_was_once_ahead_is_named_and_passes(street_on_either: Stree
     street.clock.advance(MAX_LEAD_S)
     street.award(1_000, order="1002")
     assert street.held() == (2_000, 0)
+
+
+def test_points_are_given_to_another_customer_once_for_their_id(street_on_either: Street) -> None:
+    street = street_on_either
+    street.award(1_000)
+    friend = PointsAccounts(b"friend " * 5)
+    account = friend.of(AUDIO).account
+
+    def give(units: int) -> object:
+        points = Points(AUDIO, units)
+        return street.client.transfer(points, account, street.accounts, b"t" * 32, now=street.now)
+
+    first = give(200)
+    street.clock.advance(60)
+
+    assert give(200) == first
+    assert street.held() == (800, 0)
+    assert street.client.balances(friend)[AUDIO] == Points(AUDIO, 200)
+    (came,) = street.client.history(friend)
+    assert (came.kind, came.units) == ("transferred", 200)
+    assert came.other_account == street.accounts.of(AUDIO).account
+    assert street.client.history(street.accounts)[-1].other_account == account
+    with pytest.raises(Refused) as refusal:
+        give(199)
+    assert refusal.value.codes == ["key-conflict"]
+    street.lose_the_outbox()
+    assert give(200) == first
+    assert street.held() == (800, 0)
+
+
+def test_points_are_not_given_to_a_contract_of_ours_where_nobody_has_a_key(street: Street) -> None:
+    street.award(1_000)
+    venue, token = street.client.venue(), street.client.programme(BICYCLE).token
+    identity = street.relayer.ledger.identity
+    for lost in (venue.exchange, token, identity.clearing, identity.peer_swap):
+        with pytest.raises(Refused) as refusal:
+            street.client.transfer(
+                Points(AUDIO, 200), lost, street.accounts, b"t" * 32, now=street.now
+            )
+        assert refusal.value.codes == ["no-recipient"]
+    assert street.held() == (1_000, 0)
+
+
+def test_a_quote_says_what_it_keeps_back(street: Street) -> None:
+    # A base unit of one is worth two of the other; the rate gives three for two.
+    quote = street.client.quote(Points(AUDIO, 201), BICYCLE)
+
+    assert (quote.receives.units, quote.fee_units) == (301, 402 - 301)
