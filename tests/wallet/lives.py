@@ -42,6 +42,7 @@ def live(town: Town, store: Store) -> None:
     wallet.consent.set_policy(AskingPolicy(adult_from=NOON.date()))
     wallet.consent.custodian("https://phone.example")
     wallet.secret("points")
+    wallet.keep("points", b"as they were last seen")
     recovery, _ = split(["Mei", "Jun"], 2, random=town.random, at=NOON)
     store.put(recovery.to_record(), Record(Kind.CREDENTIAL, "unreadable", "", b"\xff\x00"))
     _, second, *_ = store.cards()

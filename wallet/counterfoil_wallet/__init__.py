@@ -19,7 +19,7 @@ Consent     asked_terms, choose, grant; grants, withdraw; consent: who has what,
 Safety      backup, restore, split_recovery_key, recovery; export, import_from
 Damage      check, damaged, salvage
 History     history, listen; access_report: who has seen what; export_receipt
-Also        identifier, secret; points, which the app plugs in
+Also        identifier, secret; keep, kept; points, which the app plugs in
 
 Nothing is sent before the app has seen what it would reveal. `AsyncWallet` has the same
 verbs to await. Errors: `Malformed`, `Refused` with its reasons, `Unavailable`, `Misuse`.

@@ -87,6 +87,8 @@ class AsyncWallet:
     history = _in_thread(Wallet.history)
     identifier = _in_thread(Wallet.identifier)
     import_from = _in_thread(Wallet.import_from)
+    keep = _in_thread(Wallet.keep)
+    kept = _in_thread(Wallet.kept)
     lock = _in_thread(Wallet.lock)
     matches = _in_thread(Wallet.matches)
     offered = _in_thread(Wallet.offered)

@@ -40,6 +40,7 @@ class Kind(StrEnum):
     WAITING = "waiting"
     SETTING = "setting"
     CUSTODY = "custody"
+    KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True)

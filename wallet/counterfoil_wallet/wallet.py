@@ -86,16 +86,19 @@ if TYPE_CHECKING:
 
 _SECRET_BYTES: Final = 32
 
+MOST_KEPT_BYTES: Final = 2**21
+MOST_KEPT_NAMES: Final = 500
+
 
 class Points(Protocol):
-    """What an app plugs in for points: its points client, with the accounts of this wallet."""
+    """What an app plugs in for points, made with this wallet's `secret`, `keep` and `kept`."""
 
     def balances(self) -> Mapping[str, object]:
-        """Give the balance with each brand."""
+        """Give the balance with each brand, as it was last seen."""
         ...
 
     def history(self) -> Sequence[object]:
-        """Give what was earned, exchanged and redeemed."""
+        """Give what was earned, exchanged, redeemed and given, the newest first."""
         ...
 
 
@@ -700,6 +703,32 @@ class Wallet:
                 self._store.put(record)
         return record.body
 
+    def keep(self, name: str, body: bytes) -> None:
+        """Keep what the app needs again, in place of what was kept under `name`.
+
+        For what lives outside the wallet's own walks, such as the last look at points. It is
+        encrypted, backed up and exported with the rest; an empty `body` is nothing. `Misuse`
+        above `MOST_KEPT_BYTES`, and for more than `MOST_KEPT_NAMES` names.
+        """
+        if len(body) > MOST_KEPT_BYTES:
+            raise Misuse(f"expected at most {MOST_KEPT_BYTES} bytes to keep, found {len(body)}")
+        with self._store.step():
+            if not body:
+                self._store.forget(Kind.KEPT, name)
+                return
+            if self._store.get(Kind.KEPT, name) is None:
+                names = len(self._store.find(Kind.KEPT))
+                if names >= MOST_KEPT_NAMES:
+                    raise Misuse(
+                        f"expected at most {MOST_KEPT_NAMES} names to keep, found one more"
+                    )
+            self._store.put(Record(Kind.KEPT, name, "", body))
+
+    def kept(self, name: str) -> bytes | None:
+        """Give what the app kept under `name`; None for nothing."""
+        record = self._store.get(Kind.KEPT, name)
+        return None if record is None else record.body
+
     def identifier(self, party: str) -> Identifier:
         """Give who this wallet is to `party`, made without asking anybody at the first call.
 
@@ -711,7 +740,7 @@ class Wallet:
 
     @property
     def points(self) -> Points:
-        """The app's points client; `Misuse` while the app has set none."""
+        """What the app set for points; `Misuse` while it has set nothing."""
         if self._points is None:
             raise Misuse("expected the app to set Wallet.points, found it unset")
         return self._points
