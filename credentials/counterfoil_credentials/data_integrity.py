@@ -217,11 +217,11 @@ def _with_previous(
 ) -> JsonObject:
     if not previous:
         return document
-    by_id = {proof["id"]: proof for proof in present if isinstance(proof.get("id"), str)}
-    if not by_id.keys() >= set(previous):
+    signed: list[Json] = [proof for proof in present if proof.get("id") in previous]
+    if len(signed) != len(previous):
         place = f"{where}.previousProof"
         raise _refused("previous-proof-unknown", "a proof of the document", "another", place)
-    return {**document, "proof": [by_id[name] for name in previous]}
+    return {**document, "proof": signed}
 
 
 def _reasons(proof: UnverifiedProof, policy: ProofPolicy, now: datetime) -> list[Reason]:
