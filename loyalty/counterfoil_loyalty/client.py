@@ -190,7 +190,7 @@ class PointsClient:
     ) -> Terms:
         """Give the terms that both brands then sign; `ends_at` in unix seconds."""
         # Not what was listed before: a price may have changed.
-        self._listing = None
+        self.relist()
         from_, to = self.programme(giver), self.programme(taker)
         return Terms(
             token_in=from_.token,
@@ -416,8 +416,12 @@ class PointsClient:
 
     def programmes(self) -> list[Programme]:
         """Give the brands with points here."""
-        self._listing = None
+        self.relist()
         return self._listed()
+
+    def relist(self) -> None:
+        """Forget what was listed: names and prices are asked for again when they are needed."""
+        self._listing = None
 
     def programme(self, brand: str) -> Programme:
         """Give one brand's points; raises `Refused` for a brand without."""

@@ -14,15 +14,24 @@ Reminders come 30, 7 and 1 days ahead, each once.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from counterfoil_credentials.errors import Misuse
 
 from counterfoil_loyalty.points import Points
-from counterfoil_loyalty.store import Movement
 
 REMINDED_DAYS_AHEAD: Final = (30, 7, 1)
 _DAY_S: Final = 86_400
+
+
+class Moved(Protocol):
+    """A movement of the index (`store.Movement`) or of a customer's history (`client.Entry`)."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def at(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class Reminder:
     days_ahead: int
 
 
-def last_used_at(history: Iterable[Movement]) -> int | None:
+def last_used_at(history: Iterable[Moved]) -> int | None:
     """Give when the holder last earned, exchanged or redeemed; None when never since an expiry.
 
     `history` is that of one account with one brand, oldest first.
