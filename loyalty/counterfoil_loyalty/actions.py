@@ -18,6 +18,13 @@ from counterfoil_loyalty.guarantee import FulfilGuarantee, OpenGuarantee, Refund
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms, Venue
 from counterfoil_loyalty.issuing import AwardBatch, Cancellation, Pause, Policy, Refund
 from counterfoil_loyalty.notary import AnchorRoot, CloseRecall, OpenRecall
+from counterfoil_loyalty.succession import (
+    CarryPoints,
+    MovePoints,
+    RetirePoints,
+    SucceedPoints,
+    TakeOverPoints,
+)
 from counterfoil_loyalty.trades import Trade
 from counterfoil_loyalty.transfers import Transfer
 
@@ -448,6 +455,11 @@ BrandAction = (
     | ExpirePoints
     | GovernPoints
     | PauseAwards
+    | RetirePoints
+    | SucceedPoints
+    | TakeOverPoints
+    | CarryPoints
+    | MovePoints
 )
 """What is done to the points of one brand."""
 
@@ -508,7 +520,13 @@ def points_of(action: BrandAction) -> Account:
             return it.token
         case PauseAwards(pause=it):
             return it.token
-        case ReleaseAward() | ExpirePoints():
+        case RetirePoints(retirement=it):
+            return it.token
+        case SucceedPoints(succession=it) | TakeOverPoints(succession=it):
+            return it.token
+        case CarryPoints(carry=it):
+            return it.token
+        case ReleaseAward() | ExpirePoints() | MovePoints():
             return action.token
 
 
@@ -521,5 +539,7 @@ def customer_of(action: Action) -> Account | None:
             return it.holder
         case TransferPoints(transfer=it):
             return it.giver
+        case CarryPoints(carry=it):
+            return it.holder
         case _:
             return None

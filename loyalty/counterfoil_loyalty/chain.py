@@ -75,14 +75,21 @@ from counterfoil_loyalty.ledger import (
 from counterfoil_loyalty.local_ledger import LocalLedger
 from counterfoil_loyalty.notary import AnchorRoot, CloseRecall, OpenRecall
 from counterfoil_loyalty.refusals import refusal
+from counterfoil_loyalty.succession import (
+    CarryPoints,
+    MovePoints,
+    RetirePoints,
+    SucceedPoints,
+    TakeOverPoints,
+)
 from counterfoil_loyalty.transactions import Transaction
 
 # The most that was measured, and a third more.
 _GAS: Mapping[type[Action], int] = {
-    OpenExchange: 14_000_000,
+    OpenExchange: 15_000_000,
     OpenClearing: 4_000_000,
     OpenPeerSwap: 1_500_000,
-    CreatePoints: 5_000_000,
+    CreatePoints: 7_000_000,
     ChangePrice: 140_000,
     EnactPrice: 120_000,
     AgreeTerms: 320_000,
@@ -96,7 +103,7 @@ _GAS: Mapping[type[Action], int] = {
     AwardPoints: 182_000,
     AwardToMany: 90_000,
     ReleaseAward: 134_000,
-    CancelAward: 53_000,
+    CancelAward: 110_000,
     RedeemPoints: 136_000,
     RefundPoints: 130_000,
     TransferPoints: 115_000,
@@ -112,8 +119,14 @@ _GAS: Mapping[type[Action], int] = {
     OpenGuarantee: 250_000,
     FulfilGuarantee: 200_000,
     RefundGuarantee: 200_000,
+    RetirePoints: 110_000,
+    SucceedPoints: 160_000,
+    TakeOverPoints: 260_000,
+    CarryPoints: 240_000,
+    MovePoints: 90_000,
 }
 _GAS_PER_AWARD = 65_000
+_GAS_PER_MOVE = 95_000
 _MAX_FEE_WEI = 10**12
 """Far above the fee that our own chain asks in every block."""
 
@@ -338,6 +351,16 @@ class ChainLedger:
                 return encode("govern", [it.values, signature, acceptance])
             case PauseAwards(signature=signature):
                 return encode("pause", [signature])
+            case RetirePoints(retirement=it, signature=signature):
+                return encode("retire", [it.successor, it.ends_at, signature])
+            case SucceedPoints(succession=it, signature=signature):
+                return encode("succeed", [it.predecessor, signature])
+            case TakeOverPoints(succession=it, handover=handover, signature=signature):
+                return encode("takeOver", [it.predecessor, handover, signature])
+            case CarryPoints(carry=it, signature=signature):
+                return encode("carry", [*it.values, signature])
+            case MovePoints(holders=holders):
+                return encode("move", [list(holders)])
 
     def _contract(self, abi: list[dict[str, Any]], place: Account) -> Any:  # noqa: ANN401  # as above
         return self._web3.eth.contract(address=_checksum(place), abi=abi)
@@ -478,6 +501,8 @@ def gas_of(action: Action) -> int:
     """Give the gas that an action may use."""
     if isinstance(action, AwardToMany):
         return _GAS[AwardToMany] + len(action.batch.awards) * _GAS_PER_AWARD
+    if isinstance(action, MovePoints):
+        return _GAS[MovePoints] + len(action.holders) * _GAS_PER_MOVE
     return _GAS[type(action)]
 
 

@@ -171,6 +171,10 @@ def _reason(
     for event in events:
         values = event.values
         match event.name:
+            case "Moved" if token in (event.contract, values["predecessor"]):
+                # Both sides of a move stand in one transaction, and many moves may.
+                if values["holder"] in (transfer.values["from"], transfer.values["to"]):
+                    return "moved", "", (None, None)
             case "Awarded" if event.contract == token and values["amount"] == units:
                 return "awarded", str(values["ref"]), (None, None)
             case "AwardedBatch" if event.contract == token:

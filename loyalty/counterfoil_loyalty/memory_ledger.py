@@ -39,7 +39,7 @@ from counterfoil_loyalty.actions import (
     TransferPoints,
     points_of,
 )
-from counterfoil_loyalty.common_contracts import Common, OpenContract
+from counterfoil_loyalty.common_contracts import Common, OpenContract, account_of
 from counterfoil_loyalty.earning import ClaimEarned, PostEarnRoot
 from counterfoil_loyalty.guarantee import FulfilGuarantee, OpenGuarantee, RefundGuarantee
 from counterfoil_loyalty.intents import intent_nonce
@@ -58,6 +58,14 @@ from counterfoil_loyalty.memory_exchange import MemoryExchange
 from counterfoil_loyalty.memory_points import Log, MemoryPoints, require, require_signed
 from counterfoil_loyalty.notary import AnchorRoot, CloseRecall, OpenRecall
 from counterfoil_loyalty.refusals import refusal
+from counterfoil_loyalty.succession import (
+    CarryPoints,
+    MovePoints,
+    RetirePoints,
+    SucceedPoints,
+    TakeOverPoints,
+    handover_of,
+)
 
 
 class _State:
@@ -70,6 +78,13 @@ class _State:
         self.common: set[Common] = set()
         self.earn_roots, self.notary = MemoryEarnRoots(), MemoryNotary()
         self.guarantee = MemoryGuarantee()
+
+    def known(self, token: Account) -> MemoryPoints:
+        # A call to a contract that does not exist is the chain's own kind of failure.
+        found = self.points.get(token)
+        if found is None:
+            raise Refused(refusal("UnknownPoints"))
+        return found
 
     def supply(self, token: Account) -> int:
         points = self.points.get(token)
@@ -230,15 +245,18 @@ class MemoryLedger(LocalLedger):
                 return state.guarantee.refund(action, venue, points, now)
 
     def _apply_to_points(self, state: _State, action: BrandAction, now: int) -> list[Log]:
-        # A call to a contract that does not exist is the chain's own kind of failure.
-        points = state.points.get(points_of(action))
-        if points is None:
-            raise Refused(refusal("UnknownPoints"))
+        points = state.known(points_of(action))
         match action:
             case ReleaseAward():
                 return points.release(action.ref, now)
             case ExpirePoints():
                 return points.expire(action.holder, now)
+            case MovePoints(holders=holders):
+                logs: list[Log] = []
+                for holder in holders:
+                    require(not self._has_code(state, holder), "HasCode")
+                    logs += points.take_in(holder, now)
+                return logs
             case _:
                 digest = action.digest(self._venue)
         match action:
@@ -267,6 +285,22 @@ class MemoryLedger(LocalLedger):
                 return points.govern(it, digest, signature, acceptance, now)
             case PauseAwards(pause=it, signature=signature):
                 return points.pause(it, digest, signature)
+            case RetirePoints(retirement=it, signature=signature):
+                return points.retire(it, digest, signature, now)
+            case SucceedPoints(succession=it, signature=signature):
+                return points.succeed(state.known(it.predecessor), digest, signature, now)
+            case TakeOverPoints(succession=it, signature=signature):
+                before = state.known(it.predecessor)
+                last = handover_of(before.policy, it.token)
+                signed = (last, last.digest(self._venue), action.handover)
+                return points.take_over(before, digest, signature, handover=signed, now=now)
+            case CarryPoints(carry=it, signature=signature):
+                return points.carry(it, digest, signature, now)
+
+    def _has_code(self, state: _State, holder: Account) -> bool:
+        venue = self._venue
+        places = (venue.exchange, venue.clearing, venue.peer_swap, *state.points)
+        return holder in places or holder in map(account_of, state.common)
 
     def _swap(self, state: _State, action: SwapPoints, now: int) -> list[Log]:
         swap = action.swap

@@ -17,6 +17,7 @@ from counterfoil_loyalty.accounts import NOBODY, Account, require_signature
 from counterfoil_loyalty.intents import Award, Redemption, intent_nonce
 from counterfoil_loyalty.issuing import UNLIMITED, AwardBatch, Cancellation, Pause, Policy, Refund
 from counterfoil_loyalty.refusals import refusal
+from counterfoil_loyalty.succession import NOTICE_S, Carry, Retirement
 
 _MAX_PENDING = 2**48 - 1
 
@@ -41,7 +42,7 @@ class MemoryPoints:
     """The points of one brand. `now` is always the block's time in unix seconds."""
 
     def __init__(self, token: Account, issuer: Account) -> None:
-        self._token = token
+        self.token = token
         self.policy = Policy(token=token, admin=issuer, issuer=issuer, version=0)
         self.balances: defaultdict[Account, int] = defaultdict(int)
         self._entries: dict[bytes, _Pending | None] = {}  # None: given or cancelled
@@ -50,13 +51,15 @@ class MemoryPoints:
         self._used, self._used_at = 0, 0
         self._reserved = 0
         self._has_earned = False
+        self._before: MemoryPoints | None = None
+        self._retirement: tuple[Account, int] | None = None
         self._active_at: dict[Account, int] = {}
         self._claimed: defaultdict[Account, int] = defaultdict(int)
 
     def award(self, award: Award, digest: bytes, signature: bytes, now: int) -> list[Log]:
         self._require_issuer(digest, signature)
         require(award.amount > 0, "ZeroAmount")
-        require(award.ref not in self._entries, "DuplicateRef")
+        require(not self.is_awarded(award.ref), "DuplicateRef")
         self._draw(award.amount, now)
         self._has_earned = True
         values: dict[str, str | int] = {
@@ -76,7 +79,7 @@ class MemoryPoints:
         self, batch: AwardBatch, digest: bytes, signature: bytes, now: int
     ) -> list[Log]:
         self._require_issuer(digest, signature)
-        require(batch.ref not in self._entries, "DuplicateRef")
+        require(not self.is_awarded(batch.ref), "DuplicateRef")
         self._entries[batch.ref] = None
         self._has_earned = True
         given: list[Log] = []
@@ -100,9 +103,16 @@ class MemoryPoints:
 
     def cancel(self, it: Cancellation, digest: bytes, signature: bytes, now: int) -> list[Log]:
         self._require_issuer(digest, signature)
-        require(self._pending(it.ref).available_at > now, "AvailableAlready")
-        self._entries[it.ref] = None
-        return [self._log("AwardCancelled", {"ref": it.ref.hex()})]
+        return self.cancel_pending(it.ref, now)
+
+    def cancel_pending(self, ref: bytes, now: int) -> list[Log]:
+        cancelled = self._log("AwardCancelled", {"ref": ref.hex()})
+        if ref not in self._entries and self._before is not None:
+            require(self._before.policy.issuer == self.token, "InvalidIssuerSignature")
+            return [*self._before.cancel_pending(ref, now), cancelled]
+        require(self._pending(ref).available_at > now, "AvailableAlready")
+        self._entries[ref] = None
+        return [cancelled]
 
     def reserve(self, caller: Account, amount: int, now: int) -> list[Log]:
         require(caller == self.policy.earn_roots, "OnlyEarnRoots")
@@ -127,7 +137,7 @@ class MemoryPoints:
     ) -> list[Log]:
         require(it.amount > 0, "ZeroAmount")
         once = (it.holder, it.redemption_id)
-        require(once not in self._redeemed, "DuplicateRedemption")
+        require(not self.was_redeemed(once), "DuplicateRedemption")
         self._redeemed[once] = it.amount
         spent = self.spend(
             it.holder,
@@ -143,7 +153,7 @@ class MemoryPoints:
     def refund(self, it: Refund, digest: bytes, signature: bytes, now: int) -> list[Log]:
         self._require_issuer(digest, signature)
         once = (it.holder, it.redemption_id)
-        amount = self._redeemed.get(once)
+        amount = self.refundable(once)
         if amount is None:
             raise Refused(refusal("NotRedeemed"))
         self._draw(amount, now)
@@ -152,6 +162,7 @@ class MemoryPoints:
         return [given, self._log("Refunded", _redemption(*once, amount))]
 
     def exchange_mint(self, to: Account, amount: int, now: int) -> list[Log]:
+        self._require_alive(now)
         self._has_earned = True
         return [self._give(to, amount, now)]
 
@@ -172,6 +183,7 @@ class MemoryPoints:
         nonce = intent_nonce(intent)
         require((holder, nonce) not in self._nonces, "InvalidAccountNonce")
         self._nonces.add((holder, nonce))
+        self._require_alive(now)
         self._stamp(holder, now)
         used = self._log("AuthorizationUsed", {"authorizer": holder, "nonce": nonce.hex()})
         return [used, self._burn(holder, amount)]
@@ -205,6 +217,7 @@ class MemoryPoints:
         return self._moved(giver, taker, amount)
 
     def expire(self, holder: Account, now: int) -> list[Log]:
+        self._require_alive(now)
         window = self.policy.inactivity_s
         require(window != 0, "NoExpiry")
         since = self._active_at.get(holder, 0)
@@ -218,11 +231,17 @@ class MemoryPoints:
         return [burned, self._log("Expired", {"holder": holder, "amount": amount})]
 
     def govern(
-        self, policy: Policy, digest: bytes, signature: bytes, acceptance: bytes, now: int
+        self,
+        policy: Policy,
+        digest: bytes,
+        signature: bytes,
+        acceptance: bytes | None,
+        now: int,
     ) -> list[Log]:
+        """Put a policy into force; no `acceptance` for a contract that accepts in its call."""
         known = self.policy
         require_signed(known.admin, digest, signature, "InvalidAdminSignature")
-        if policy.admin != known.admin:
+        if policy.admin != known.admin and acceptance is not None:
             require_signed(policy.admin, digest, acceptance, "InvalidAdminSignature")
         require(policy.version > known.version, "OldPolicy")
         is_limited = policy.capacity != UNLIMITED
@@ -255,6 +274,114 @@ class MemoryPoints:
         self.policy = replace(self.policy, is_paused=True)
         return [self._log("Paused", {"version": self.policy.version})]
 
+    def retire(self, it: Retirement, digest: bytes, signature: bytes, now: int) -> list[Log]:
+        require_signed(self.policy.admin, digest, signature, "InvalidAdminSignature")
+        self._require_alive(now)
+        announced = 0 if self._retirement is None else self._retirement[1]
+        is_later = it.ends_at >= now + NOTICE_S and it.ends_at > announced
+        require(it.successor != NOBODY and is_later, "RetirementTooSoon")
+        self._retirement = (it.successor, it.ends_at)
+        values: dict[str, str | int] = {"successor": it.successor, "endsAt": it.ends_at}
+        return [self._log("Retiring", values)]
+
+    def succeed(
+        self, before: "MemoryPoints", digest: bytes, signature: bytes, now: int
+    ) -> list[Log]:
+        before.require_successor(self.token, now)
+        return [self._begin(before, digest, signature)]
+
+    def take_over(
+        self,
+        before: "MemoryPoints",
+        digest: bytes,
+        signature: bytes,
+        *,
+        handover: tuple[Policy, bytes, bytes],
+        now: int,
+    ) -> list[Log]:
+        """`handover` is the last policy before, its digest, and its signature."""
+        begun = self._begin(before, digest, signature)
+        last, hashed, signed = handover
+        return [begun, *before.govern(last, hashed, signed, None, now)]
+
+    def carry(self, it: Carry, authorization: bytes, signature: bytes, now: int) -> list[Log]:
+        before = self._before
+        # A call to the account of nobody is the chain's own kind of failure.
+        if before is None:
+            raise Refused(refusal("an error without a name"))
+        locked = before.transfer(
+            it.holder,
+            self.token,
+            it.amount,
+            authorization=authorization,
+            signature=signature,
+            nonce=it.nonce,
+            deadline=it.deadline,
+            now=now,
+        )
+        return [*locked, *self._arrive(it.holder, it.amount, before.active_at(it.holder))]
+
+    def take_in(self, holder: Account, now: int) -> list[Log]:
+        """Move what one holder has in the retired points: `move` of a list of one."""
+        before = self._before
+        if before is None:
+            raise Refused(refusal("an error without a name"))
+        burned, amount = before.hand_over(self.token, holder, now)
+        if amount == 0:
+            return [burned]
+        return [burned, *self._arrive(holder, amount, before.active_at(holder))]
+
+    def hand_over(self, successor: Account, holder: Account, now: int) -> tuple[Log, int]:
+        """Burn what a holder has in these retired points; give the event and the amount."""
+        self.require_successor(successor, now)
+        amount = self.balances[holder]
+        return self._burn(holder, amount), amount
+
+    def active_at(self, holder: Account) -> int:
+        """Give when the holder last earned, redeemed or exchanged, 0 when that is not known."""
+        return self._active_at.get(holder, 0)
+
+    def _begin(self, before: "MemoryPoints", digest: bytes, signature: bytes) -> Log:
+        require_signed(self.policy.admin, digest, signature, "InvalidAdminSignature")
+        is_new = not self._has_earned and self._retirement is None and self._before is None
+        require(is_new, "BegunAlready")
+        self._before, self._has_earned = before, True
+        self.policy = replace(self.policy, inactivity_s=before.policy.inactivity_s)
+        supply = sum(before.balances.values())
+        return self._log("Succeeded", {"predecessor": before.token, "supply": supply})
+
+    def _arrive(self, holder: Account, amount: int, active_at: int) -> list[Log]:
+        if active_at > self._active_at.get(holder, 0):
+            self._active_at[holder] = active_at
+        self.balances[holder] += amount
+        predecessor = NOBODY if self._before is None else self._before.token
+        values: dict[str, str | int] = {
+            "holder": holder,
+            "predecessor": predecessor,
+            "amount": amount,
+        }
+        return [self._moved(NOBODY, holder, amount), self._log("Moved", values)]
+
+    def require_successor(self, token: Account, now: int) -> None:
+        successor, ends_at = self._retirement or (NOBODY, 0)
+        require(successor == token and now >= ends_at, "NotSuccessor")
+
+    def _require_alive(self, now: int) -> None:
+        require(self._retirement is None or now < self._retirement[1], "Retired")
+
+    def is_awarded(self, ref: bytes) -> bool:
+        earlier = self._before is not None and self._before.is_awarded(ref)
+        return ref in self._entries or earlier
+
+    def was_redeemed(self, once: tuple[Account, bytes]) -> bool:
+        earlier = self._before is not None and self._before.was_redeemed(once)
+        return once in self._redeemed or earlier
+
+    def refundable(self, once: tuple[Account, bytes]) -> int | None:
+        if once in self._redeemed or self._before is None:
+            return self._redeemed.get(once)
+        return self._before.refundable(once)
+
     def _pending(self, ref: bytes) -> _Pending:
         entry = self._entries.get(ref)
         if entry is None:
@@ -262,6 +389,7 @@ class MemoryPoints:
         return entry
 
     def _draw(self, amount: int, now: int) -> None:
+        self._require_alive(now)
         require(not self.policy.is_paused, "AwardsPaused")
         if self.policy.capacity == UNLIMITED:
             require(amount <= UNLIMITED, "OverLimit")
@@ -298,7 +426,7 @@ class MemoryPoints:
         return self._log("Transfer", {"from": giver, "to": taker, "value": amount})
 
     def _log(self, name: str, values: Mapping[str, str | int]) -> Log:
-        return Log(self._token, name, values)
+        return Log(self.token, name, values)
 
 
 def require(holds: bool, error: str) -> None:  # noqa: FBT001  # reads like Solidity's require

@@ -83,9 +83,9 @@ class Corridor:
 class Movement:
     """One change of one balance, and where it came from.
 
-    `kind` is awarded, exchanged, redeemed, refunded, expired or transferred;
+    `kind` is awarded, exchanged, redeemed, refunded, expired, moved or transferred;
     `reference` the 64 hex digits of the ref, intent, redemption id or authorisation
-    behind it, "" for what has none (an expiry, a claim of what a root awards).
+    behind it, "" for what has none (an expiry, a move, a claim of what a root awards).
     `units` is below zero for points that left. For an exchange, `other_token`
     and `other_units` are the other side; for a transfer, `other_account` is. `at` is
     in unix seconds. One that is not final may still be undone by the chain.

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {ERC20TransferAuthorization} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20TransferAuthorization.sol";
+import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 
@@ -14,7 +15,12 @@ import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/Signa
 /// transfer), or nothing was earned, redeemed or exchanged for the whole window of a rule that stood before
 /// the first point was earned ({expire}). No upgrade, no owner: {govern} changes who may award and how much,
 /// and reaches no balance.
-contract BrandPoints is ERC20TransferAuthorization {
+///
+/// Version 2. A brand goes on with other code by moving to other points, which start empty and name those
+/// before them, once. From points of version 1 the holder's signature moves each balance ({takeOver},
+/// {carry}); points of version 2 are retired first, with notice ({retire}), and then anyone moves anyone
+/// ({succeed}, {move}). Either way what is minted here was burned or locked there, in the same call.
+contract BrandPoints is ERC20TransferAuthorization, IERC1271 {
     /// @notice What a customer signs to give up points for a voucher.
     /// @param holder The account that spends.
     /// @param amount Base units, a hundredth of a point each.
@@ -64,13 +70,21 @@ contract BrandPoints is ERC20TransferAuthorization {
         address to;
     }
 
+    /// @notice Where these points go on, and when they end: announced by the admin.
+    /// @param successor The points that take every balance over.
+    /// @param endsAt Unix seconds; zero when nothing is announced.
+    struct Retirement {
+        address successor;
+        uint40 endsAt;
+    }
+
     /// @dev What every award reads. One storage slot.
     struct Issuing {
         address issuer;
         uint40 inactivity;
         uint40 version;
         bool paused;
-        bool earned; // Whether points were ever earned here: from then on expiry may only lengthen.
+        uint8 marks; // {EARNED}, {SUCCEEDS} and {RETIRES}.
     }
 
     /// @dev How much the issuer may still award. One storage slot.
@@ -105,8 +119,18 @@ contract BrandPoints is ERC20TransferAuthorization {
     bytes32 private constant REDEMPTION_TYPEHASH =
         keccak256("Redemption(address holder,uint256 amount,bytes32 id,uint256 deadline)");
 
+    bytes32 private constant RETIREMENT_TYPEHASH = keccak256("Retirement(address successor,uint40 endsAt)");
+    bytes32 private constant SUCCESSION_TYPEHASH = keccak256("Succession(address predecessor)");
+
     uint96 private constant UNLIMITED = type(uint96).max;
     uint256 private constant REFUNDED = type(uint256).max;
+
+    uint8 private constant EARNED = 1; // Points were earned here: from then on expiry may only lengthen.
+    uint8 private constant SUCCEEDS = 2; // There are points before these, whose refs are consumed here too.
+    uint8 private constant RETIRES = 4; // The end of these points is announced.
+
+    /// @notice How long before its end a retirement is announced, at least. Seconds.
+    uint40 public constant NOTICE = 30 days;
 
     /// @notice The exchange that lists these points: the one address that mints and burns for an exchange.
     address public immutable exchange;
@@ -117,8 +141,16 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// @notice What became of each ref. A ref is consumed once and never freed.
     mapping(bytes32 ref => Entry) public entries;
 
-    /// @notice What was redeemed, by holder and by the holder's own id; the largest number: refunded since.
-    mapping(address holder => mapping(bytes32 id => uint256)) public redeemed;
+    /// @notice The points that these go on from; zero for none.
+    BrandPoints public predecessor;
+
+    /// @notice Where these points go on, once they are retired.
+    Retirement public retirement;
+
+    mapping(address holder => mapping(bytes32 id => uint256)) private _redeemed;
+
+    /// @dev Whether the points before these may ask, in this call, if this contract signs.
+    bool private transient _signs;
 
     Issuing private _issuing;
     Bucket private _bucket;
@@ -169,6 +201,15 @@ contract BrandPoints is ERC20TransferAuthorization {
 
     /// @notice Awards wait until the next policy.
     event Paused(uint40 version);
+
+    /// @notice From `endsAt` on these points are retired: `successor` takes over what everybody holds.
+    event Retiring(address indexed successor, uint40 endsAt);
+
+    /// @notice These points go on from `predecessor`, of which `supply` existed when they began.
+    event Succeeded(BrandPoints indexed predecessor, uint256 supply);
+
+    /// @notice `amount` of `holder`'s left `predecessor`, and is in the balance here.
+    event Moved(address indexed holder, BrandPoints indexed predecessor, uint256 amount);
 
     /// @notice This ref has been awarded before: the earlier award stands, nothing was minted now.
     error DuplicateRef(bytes32 ref);
@@ -227,6 +268,21 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// @notice The holder was active too recently.
     error StillActive(address holder, uint256 expiresAt);
 
+    /// @notice These points are retired: their successor awards, redeems and exchanges in their place.
+    error Retired();
+
+    /// @notice A retirement names its successor, leaves the notice, and is not brought forward.
+    error RetirementTooSoon();
+
+    /// @notice These points have begun already: only such as never awarded any may go on from others.
+    error BegunAlready();
+
+    /// @notice The other points are not retired in favour of these.
+    error NotSuccessor(address predecessor);
+
+    /// @notice An account with code may hold points for others: it is moved when it asks itself.
+    error HasCode(address holder);
+
     /// @param name_ The programme's name, for people.
     /// @param symbol_ A few letters, for people.
     /// @param issuer_ The account that registered the brand: its first admin, and its first issuer, unlimited
@@ -274,19 +330,19 @@ contract BrandPoints is ERC20TransferAuthorization {
             issuing.issuer, keccak256(abi.encode(AWARD_TYPEHASH, to, amount, ref, availableAt)), signature
         );
         require(amount > 0, ZeroAmount());
+        _requireNew(ref, issuing.marks);
         Entry storage entry = entries[ref];
-        require(entry.state == AwardState.Unknown, DuplicateRef(ref));
-        _draw(amount, issuing.paused);
+        _draw(amount, issuing);
         if (availableAt <= block.timestamp) {
             entry.state = AwardState.Given;
-            _noteEarned(issuing.earned);
+            _noteEarned(issuing.marks);
             _give(to, amount, issuing.inactivity);
             emit Awarded(to, ref, amount);
         } else {
             require(to != address(0), ERC20InvalidReceiver(to));
             require(amount <= type(uint48).max, OverLimit(amount, type(uint48).max));
             entries[ref] = Entry(AwardState.Pending, availableAt, uint48(amount), to);
-            _noteEarned(issuing.earned); // The window under which it was promised may not shorten before it is given.
+            _noteEarned(issuing.marks); // The window under which it was promised may not shorten before it is given.
             emit AwardPending(to, ref, amount, availableAt);
         }
     }
@@ -299,9 +355,9 @@ contract BrandPoints is ERC20TransferAuthorization {
         bytes32 listed = keccak256(abi.encodePacked(awards));
         Issuing memory issuing = _issuing;
         _requireIssuer(issuing.issuer, keccak256(abi.encode(AWARD_BATCH_TYPEHASH, listed, ref)), signature);
-        require(entries[ref].state == AwardState.Unknown, DuplicateRef(ref));
+        _requireNew(ref, issuing.marks);
         entries[ref].state = AwardState.Given;
-        _noteEarned(issuing.earned);
+        _noteEarned(issuing.marks);
         uint256 total = 0;
         for (uint256 i = 0; i < awards.length; ++i) {
             uint256 word = awards[i];
@@ -314,7 +370,7 @@ contract BrandPoints is ERC20TransferAuthorization {
             _give(address(uint160(word)), amount, issuing.inactivity);
         }
         require(total > 0, ZeroAmount());
-        _draw(total, issuing.paused);
+        _draw(total, issuing);
         emit AwardedBatch(ref, awards.length, total);
     }
 
@@ -329,10 +385,18 @@ contract BrandPoints is ERC20TransferAuthorization {
     }
 
     /// @notice Take back an award that is not available yet. Its ref stays consumed.
+    /// @dev One that is pending in version 1 is cancelled there: this contract is the issuer there.
     /// @param signature By {issuer}, EIP-712, in the domain of this contract.
     function cancel(bytes32 ref, bytes calldata signature) external {
         _requireIssuer(_issuing.issuer, keccak256(abi.encode(CANCEL_TYPEHASH, ref)), signature);
         Entry memory entry = entries[ref];
+        if (entry.state == AwardState.Unknown && _issuing.marks & SUCCEEDS != 0) {
+            _signs = true;
+            predecessor.cancel(ref, "");
+            _signs = false;
+            emit AwardCancelled(ref);
+            return;
+        }
         require(entry.state == AwardState.Pending, NotPending(ref));
         require(entry.availableAt > block.timestamp, AvailableAlready(ref, entry.availableAt));
         entries[ref].state = AwardState.Cancelled;
@@ -341,7 +405,7 @@ contract BrandPoints is ERC20TransferAuthorization {
 
     /// @notice Let roots mint `amount` more; it comes out of the issuer's bucket.
     function reserve(uint256 amount) external onlyEarnRoots {
-        _draw(amount, _issuing.paused);
+        _draw(amount, _issuing);
         _earning.reserved += uint96(amount); // `_draw` lets nothing pass that is wider.
         emit Reserved(amount);
     }
@@ -359,7 +423,7 @@ contract BrandPoints is ERC20TransferAuthorization {
         uint96 left = _earning.reserved;
         require(amount <= left, OverLimit(amount, left));
         _earning.reserved = uint96(left - amount);
-        _noteEarned(issuing.earned);
+        _noteEarned(issuing.marks);
         _holders[holder] = Holder(issuing.inactivity == 0 ? known.activeAt : uint40(block.timestamp), total);
         _mint(holder, amount);
         emit Earned(holder, amount, total);
@@ -372,9 +436,10 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// the whole redemption, so nothing in it can be changed by the sender.
     function redeem(Redemption calldata redemption, bytes calldata signature) external {
         require(redemption.amount > 0, ZeroAmount());
-        mapping(bytes32 id => uint256) storage known = redeemed[redemption.holder];
-        require(known[redemption.id] == 0, DuplicateRedemption(redemption.holder, redemption.id));
-        known[redemption.id] = redemption.amount;
+        require(
+            redeemed(redemption.holder, redemption.id) == 0, DuplicateRedemption(redemption.holder, redemption.id)
+        );
+        _redeemed[redemption.holder][redemption.id] = redemption.amount;
         bytes32 hash = _hashTypedDataV4(
             keccak256(
                 abi.encode(
@@ -394,11 +459,10 @@ contract BrandPoints is ERC20TransferAuthorization {
     function refund(address holder, bytes32 id, bytes calldata signature) external {
         Issuing memory issuing = _issuing;
         _requireIssuer(issuing.issuer, keccak256(abi.encode(REFUND_TYPEHASH, holder, id)), signature);
-        mapping(bytes32 id => uint256) storage known = redeemed[holder];
-        uint256 amount = known[id];
+        uint256 amount = redeemed(holder, id);
         require(amount != 0 && amount != REFUNDED, NotRedeemed(holder, id));
-        _draw(amount, issuing.paused);
-        known[id] = REFUNDED;
+        _draw(amount, issuing);
+        _redeemed[holder][id] = REFUNDED;
         _give(holder, amount, issuing.inactivity);
         emit Refunded(holder, id, amount);
     }
@@ -415,7 +479,8 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// @notice Mint the other side of an exchange.
     function exchangeMint(address to, uint256 amount) external onlyExchange {
         Issuing memory issuing = _issuing;
-        _noteEarned(issuing.earned);
+        _requireAlive(issuing.marks);
+        _noteEarned(issuing.marks);
         _give(to, amount, issuing.inactivity);
     }
 
@@ -431,6 +496,7 @@ contract BrandPoints is ERC20TransferAuthorization {
     /// the first call. After an expiry it has not begun again.
     function expire(address holder) external {
         uint40 window = _issuing.inactivity;
+        _requireAlive(_issuing.marks);
         require(window != 0, NoExpiry());
         uint256 since = _holders[holder].activeAt;
         if (since == 0) {
@@ -463,14 +529,14 @@ contract BrandPoints is ERC20TransferAuthorization {
             IncompletePolicy()
         );
         require(
-            next.inactivity == issuing.inactivity || !issuing.earned
+            next.inactivity == issuing.inactivity || issuing.marks & EARNED == 0
                 || (issuing.inactivity != 0 && (next.inactivity == 0 || next.inactivity > issuing.inactivity)),
             ExpiryShortened(issuing.inactivity, next.inactivity)
         );
         // What was used is counted under the old limit up to now, and refills under the new one.
         uint96 used = next.capacity == UNLIMITED ? 0 : uint96(_used(_bucket));
         _bucket = Bucket(next.capacity, used, uint40(block.timestamp), next.refill);
-        _issuing = Issuing(next.issuer, next.inactivity, next.version, next.paused, issuing.earned);
+        _issuing = Issuing(next.issuer, next.inactivity, next.version, next.paused, issuing.marks);
         _earning.earnRoots = next.earnRoots;
         admin = next.admin;
         emit Governed(
@@ -497,6 +563,88 @@ contract BrandPoints is ERC20TransferAuthorization {
         );
         _issuing.paused = true;
         emit Paused(issuing.version);
+    }
+
+    // Moving to other points
+
+    /// @notice Announce that these points end at `endsAt`, and which points go on from them.
+    /// @dev Until then everything goes on, and another announcement, for later, replaces this one. From then on
+    /// nothing is awarded, refunded, redeemed, exchanged or expired here; what was promised (pending awards,
+    /// posted roots) is given here still, and transfers go on, so that an escrow pays out. Nothing undoes it.
+    /// @param endsAt Unix seconds, at least {NOTICE} ahead and later than what was announced before.
+    /// @param signature By {admin}, EIP-712, in the domain of this contract.
+    function retire(address successor, uint40 endsAt, bytes calldata signature) external {
+        _requireAdmin(keccak256(abi.encode(RETIREMENT_TYPEHASH, successor, endsAt)), signature);
+        _requireAlive(_issuing.marks);
+        require(
+            successor != address(0) && endsAt >= block.timestamp + NOTICE && endsAt > retirement.endsAt,
+            RetirementTooSoon()
+        );
+        retirement = Retirement(successor, endsAt);
+        _issuing.marks |= RETIRES;
+        emit Retiring(successor, endsAt);
+    }
+
+    /// @notice Begin as the successor of points that are retired in favour of these.
+    /// @param signature By {admin} over the predecessor, EIP-712, in the domain of this contract.
+    function succeed(BrandPoints before, bytes calldata signature) external {
+        (address successor, uint40 endsAt) = before.retirement();
+        require(successor == address(this) && block.timestamp >= endsAt, NotSuccessor(address(before)));
+        _begin(before, signature);
+    }
+
+    /// @notice Begin as the successor of points of version 1, and end their issuing in the same call.
+    /// @dev This contract becomes their admin and their issuer, and signs for neither but in {cancel}: no award,
+    /// refund or policy is possible there any more. Awards that are pending there and roots that are posted
+    /// there are given there, in their time, and then carried like every balance.
+    /// @param handover By the admin of version 1, over the next policy there: this contract as admin and
+    /// issuer, a bucket of nothing that fills in a second, not paused, all else as it was.
+    /// @param signature By {admin} over the predecessor, EIP-712, in the domain of this contract.
+    function takeOver(BrandPoints before, bytes calldata handover, bytes calldata signature) external {
+        _begin(before, signature);
+        Policy memory last = before.policy();
+        last.admin = last.issuer = address(this);
+        (last.capacity, last.refill, last.paused) = (0, 1, false);
+        ++last.version;
+        _signs = true;
+        before.govern(last, handover, "");
+        _signs = false;
+    }
+
+    /// @notice Move points of version 1: they are locked here for good, and as many are minted.
+    /// @param signature By `holder`: an ERC-3009 `ReceiveWithAuthorization` of the predecessor to this contract.
+    function carry(address holder, uint256 amount, uint256 deadline, bytes32 nonce, bytes calldata signature)
+        external
+    {
+        predecessor.receiveWithAuthorization(holder, address(this), amount, 0, deadline, nonce, signature);
+        _arrive(holder, amount, predecessor.activeAt(holder));
+    }
+
+    /// @notice Move whatever these accounts hold in the retired predecessor; anyone may, in any order, again.
+    function move(address[] calldata holders) external {
+        for (uint256 i = 0; i < holders.length; ++i) {
+            address holder = holders[i];
+            // An EIP-7702 account is a person's; its 23 bytes name the code that it borrows.
+            uint256 size = holder.code.length;
+            require(size == 0 || size == 23 || holder == msg.sender, HasCode(holder));
+            (uint256 amount, uint256 active) = predecessor.handOver(holder);
+            if (amount > 0) _arrive(holder, amount, active);
+        }
+    }
+
+    /// @notice Burn what `holder` has in these retired points, for the successor to mint.
+    /// @return amount Base units that were burned.
+    /// @return active As {activeAt}.
+    function handOver(address holder) external returns (uint256 amount, uint256 active) {
+        Retirement memory end = retirement;
+        require(msg.sender == end.successor && block.timestamp >= end.endsAt, NotSuccessor(address(this)));
+        _burn(holder, amount = balanceOf(holder));
+        return (amount, _holders[holder].activeAt);
+    }
+
+    /// @notice EIP-1271: this contract signs as the issuer and admin of version 1, within {takeOver} and {cancel}.
+    function isValidSignature(bytes32, bytes calldata) external view returns (bytes4) {
+        return _signs && msg.sender == address(predecessor) ? IERC1271.isValidSignature.selector : bytes4(0xffffffff);
     }
 
     /// @notice The account whose signature awards points; a smart account signs by EIP-1271.
@@ -547,9 +695,47 @@ contract BrandPoints is ERC20TransferAuthorization {
         return _holders[holder].claimed;
     }
 
-    /// @notice Whether a ref is consumed: pending, given or cancelled.
-    function awarded(bytes32 ref) external view returns (bool) {
-        return entries[ref].state != AwardState.Unknown;
+    /// @notice Whether a ref is consumed: pending, given or cancelled, here or in the points before these.
+    function awarded(bytes32 ref) public view returns (bool) {
+        return entries[ref].state != AwardState.Unknown
+            || (_issuing.marks & SUCCEEDS != 0 && predecessor.awarded(ref));
+    }
+
+    /// @notice What was redeemed, by holder and by the holder's own id, here or in the points before these;
+    /// the largest number: refunded since.
+    function redeemed(address holder, bytes32 id) public view returns (uint256 amount) {
+        amount = _redeemed[holder][id];
+        if (amount == 0 && _issuing.marks & SUCCEEDS != 0) return predecessor.redeemed(holder, id);
+    }
+
+    /// @dev Requires a ref that was never consumed, here or before.
+    function _requireNew(bytes32 ref, uint8 marks) private view {
+        require(
+            entries[ref].state == AwardState.Unknown && (marks & SUCCEEDS == 0 || !predecessor.awarded(ref)),
+            DuplicateRef(ref)
+        );
+    }
+
+    /// @dev Requires points that are not retired.
+    function _requireAlive(uint8 marks) private view {
+        require(marks & RETIRES == 0 || block.timestamp < retirement.endsAt, Retired());
+    }
+
+    /// @dev Notes, once, which points these go on from, and takes over the window under which those were earned.
+    function _begin(BrandPoints before, bytes calldata signature) private {
+        _requireAdmin(keccak256(abi.encode(SUCCESSION_TYPEHASH, before)), signature);
+        require(_issuing.marks == 0, BegunAlready());
+        predecessor = before;
+        _issuing.marks = EARNED | SUCCEEDS;
+        _issuing.inactivity = before.policy().inactivity;
+        emit Succeeded(before, before.totalSupply());
+    }
+
+    /// @dev Mints what left the predecessor. Moving is no activity: the later of both stamps stays.
+    function _arrive(address holder, uint256 amount, uint256 active) private {
+        if (active > _holders[holder].activeAt) _holders[holder].activeAt = uint40(active);
+        _mint(holder, amount);
+        emit Moved(holder, predecessor, amount);
     }
 
     /// @dev Mints to a balance and stamps the holder's activity, where points expire.
@@ -559,13 +745,14 @@ contract BrandPoints is ERC20TransferAuthorization {
     }
 
     /// @dev Notes, once, that something is earned under the window in force.
-    function _noteEarned(bool isNoted) private {
-        if (!isNoted) _issuing.earned = true;
+    function _noteEarned(uint8 marks) private {
+        if (marks & EARNED == 0) _issuing.marks = marks | EARNED;
     }
 
-    /// @dev Takes `amount` from the issuer's bucket, unless awards are paused.
-    function _draw(uint256 amount, bool isPaused) private {
-        require(!isPaused, AwardsPaused());
+    /// @dev Takes `amount` from the issuer's bucket, unless awards are paused or the points are retired.
+    function _draw(uint256 amount, Issuing memory issuing) private {
+        _requireAlive(issuing.marks);
+        require(!issuing.paused, AwardsPaused());
         if (_bucket.capacity == UNLIMITED) {
             require(amount <= UNLIMITED, OverLimit(amount, UNLIMITED));
             return;
@@ -591,6 +778,11 @@ contract BrandPoints is ERC20TransferAuthorization {
         require(_isSigned(signer, _hashTypedDataV4(structHash), signature), InvalidIssuerSignature());
     }
 
+    /// @dev Requires the admin's signature over the struct that hashes to `structHash`.
+    function _requireAdmin(bytes32 structHash, bytes calldata signature) private view {
+        require(_isSigned(admin, _hashTypedDataV4(structHash), signature), InvalidAdminSignature());
+    }
+
     /// @dev Smart accounts sign by EIP-1271.
     function _isSigned(address signer, bytes32 hash, bytes calldata signature) private view returns (bool) {
         return SignatureChecker.isValidSignatureNowCalldata(signer, hash, signature);
@@ -612,7 +804,9 @@ contract BrandPoints is ERC20TransferAuthorization {
         _checkValidity(0, deadline);
         _consumeNonce(from, nonce);
         emit AuthorizationUsed(from, nonce);
-        if (_issuing.inactivity != 0) _holders[from].activeAt = uint40(block.timestamp);
+        Issuing memory issuing = _issuing;
+        _requireAlive(issuing.marks);
+        if (issuing.inactivity != 0) _holders[from].activeAt = uint40(block.timestamp);
         _burn(from, amount);
     }
 }
