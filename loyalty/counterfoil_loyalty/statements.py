@@ -33,6 +33,9 @@ _KINDS: Final = {
     "Acknowledged": "paid-elsewhere",
     "Netted": "netted",
 }
+KINDS: Final = tuple(_KINDS.values())
+"""What a line may be."""
+
 _COLUMNS: Final = (
     "at",
     "debtor",
