@@ -7,7 +7,7 @@ folder of the test's own.
 
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -18,12 +18,17 @@ from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.jws import sign_jws
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.requests import PresentationRequest, VpToken, parse_response_form
+from counterfoil_loyalty import CustomerPoints
 from counterfoil_verifier.requesting import Handback
 from counterfoil_wallet import MemoryStore, Trust
 from counterfoil_wallet.grant_states import InForce, Proved
 from fastapi import FastAPI
 
 from tests.issuer.brand import AUDIO
+from tests.loyalty.customer_scene import ORIGIN as POINTS
+from tests.loyalty.customer_scene import customers_on_a_chain
+from tests.loyalty.programme import AUDIO as POINTS_BRAND
+from tests.loyalty.programme import BICYCLE
 from tests.wallet.town import CUSTODIAN, VELO, WARRANTY_TYPE, Killed, Town, Wire
 
 
@@ -131,6 +136,29 @@ def two_facts(tmp_path: Path) -> Mapping[str, object]:
     }
 
 
+def points_app(tmp_path: Path) -> Mapping[str, object]:
+    """Give two brands with points on a chain, a checkout, and a friend with a name."""
+    stack = ExitStack()
+    scene = stack.enter_context(customers_on_a_chain(tmp_path, now=int(_Now()().timestamp())))
+
+    def checkout(order: str, account: str) -> None:
+        scene.award(account, 100_00, order)
+
+    friend = CustomerPoints(scene.wallet(), scene.network, POINTS)
+    return {
+        "stack": stack,
+        "folder": tmp_path / "my-wallet",
+        "passphrase": "correct horse battery staple",
+        "fetcher": scene.network,
+        "audio": POINTS_BRAND,
+        "bicycle": BICYCLE,
+        "checkout": checkout,
+        "window_s": 365 * 86_400,
+        "friends_points": friend,
+        "friends_name": scene.name_credential("Bao W.", friend.join(POINTS_BRAND)),
+    }
+
+
 class Customer:
     """A customer with a warranty, who grants what is asked and takes it back."""
 
@@ -168,4 +196,5 @@ STAGES: dict[str, Callable[[Path], Mapping[str, object]]] = {
     "README.zh-CN.md": street,
     "docs/wallet.md": app,
     "docs/consent.md": two_facts,
+    "docs/points.md": points_app,
 }

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from collections import defaultdict
+from contextlib import ExitStack
 from itertools import takewhile
 from pathlib import Path
 
@@ -55,10 +56,15 @@ def run_examples(page: str, names: dict[str, object]) -> None:
             # The blocks of a page continue each other, as they do for a reader.
             exec(compile(example, page, "exec"), names)  # noqa: S102
     finally:
-        # An app's database stays open as long as the app does: here that is now over.
+        # What an app has open stays so as long as the app does: here that is now over.
         for made in names.values():
-            if isinstance(made, Engine):
-                made.dispose()
+            match made:
+                case Engine():
+                    made.dispose()
+                case ExitStack():
+                    made.close()
+                case _:
+                    pass
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])

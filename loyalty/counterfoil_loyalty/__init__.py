@@ -1,10 +1,13 @@
 """Points that a brand awards, and that a customer holds, exchanges and redeems.
 
-    client = PointsClient(fetcher, "https://points.example")
-    accounts = PointsAccounts(secret)                          # 32 bytes, kept in the wallet
-    quote = client.quote(Points("https://audio.example", 10_00), "https://bicycle.example")
-    client.exchange(quote, accounts, exchange_id)
-    client.redeem(quote.receives, accounts, redemption_id, now=now)
+    points = CustomerPoints(wallet, fetcher, "https://points.example")
+    points.join("https://audio.example")                       # what the brand is told
+    quote = points.quote(Points("https://audio.example", 10_00), "https://bicycle.example")
+    points.exchange(quote)                                     # as quoted, or not at all
+    points.redeem(quote.receives)
+
+`CustomerPoints` is a customer's, and fills `Wallet.points`; `PointsClient` is below it, and
+a brand's.
 
 What signs and hashes needs the extra `[points]` and is loaded when it is first
 asked for, so that an app without points may import this package.
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from counterfoil_loyalty.accounts import Account, PointsAccounts, PointsSigner
     from counterfoil_loyalty.client import Exchanged, PointsClient, Quote, Voucher
     from counterfoil_loyalty.keccak import award_ref
+    from counterfoil_loyalty.purse import CustomerPoints
+    from counterfoil_loyalty.purse_views import Balance, Line, Payee, Source
 
 _HOME = {
     "Account": "accounts",
@@ -30,11 +35,20 @@ _HOME = {
     "Quote": "client",
     "Voucher": "client",
     "award_ref": "keccak",
+    "CustomerPoints": "purse",
+    "Balance": "purse_views",
+    "Line": "purse_views",
+    "Payee": "purse_views",
+    "Source": "purse_views",
 }
 
 __all__ = [
     "Account",
+    "Balance",
+    "CustomerPoints",
     "Exchanged",
+    "Line",
+    "Payee",
     "Points",
     "PointsAccounts",
     "PointsClient",
@@ -42,6 +56,7 @@ __all__ = [
     "Price",
     "Quote",
     "Rate",
+    "Source",
     "Voucher",
     "award_ref",
 ]

@@ -169,11 +169,12 @@ def customer_scene(
 
 
 @contextmanager
-def customers_on_a_chain(folder: Path) -> Generator[CustomerScene, None, None]:
+def customers_on_a_chain(folder: Path, *, now: int = NOW) -> Generator[CustomerScene, None, None]:
     """Open the scene on the embedded chain, with the index in a file, as the service has them."""
     clock = Clock()
+    clock.now = now
     with closing(
-        embedded_ledger(folder / "chain.sqlite3", now=NOW, random=seeded("chain"))
+        embedded_ledger(folder / "chain.sqlite3", now=now, random=seeded("chain"))
     ) as chain:
         database = Database.open(folder / "points.sqlite3", METADATA, version=SCHEMA_VERSION)
         with closing(database), customer_scene(chain, SqlStore(database), clock) as scene:
