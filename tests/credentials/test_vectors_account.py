@@ -38,7 +38,6 @@ NOT_READ: Final = {
     "vc-di-eddsa/proof-set-chain/*": "Data Integrity over RDF (step 9)",
     "vc-di-eddsa/Ed25519Signature2020/*": "an older suite, for the old world (step 9)",
     "contexts/*": "JSON-LD contexts, for Data Integrity (step 9)",
-    "rdf-canon/*": "RDF canonicalisation, for Data Integrity (step 9)",
     "bitstring-status-list/*": "the W3C's status list, with its data model (step 9)",
     "ethereum/*": "accounts, ABI and transactions: web3's business, seen by loyalty (step 7)",
     "wycheproof/bls_*": "BLS12-381, for bbs-2023 (step 9)",
