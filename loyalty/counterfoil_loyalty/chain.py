@@ -143,7 +143,10 @@ class ChainLedger:
         chain_id: int,
         genesis: str,
         exchange: Account | None = None,
+        opens_at: int = 0,
+        earlier: Sequence[int] = (),
     ) -> None:
+        self.opens_at = opens_at
         self._web3 = web3
         self._send = send
         self._signer = PointsSigner(relayer_key)
@@ -154,7 +157,8 @@ class ChainLedger:
         self._codes: dict[str, str] = {name: parts[name]["bytecode"] for name in names}
         if exchange is None:
             # The relayer's first transactions make the contracts: their places are known before.
-            places = tuple(contract_account(self._relayer, number) for number in range(3))
+            numbers = range(opens_at, opens_at + 3)
+            places = tuple(contract_account(self._relayer, number) for number in numbers)
         else:
             made: Any = self._contract(parts["PointsExchange"]["abi"], exchange)
             beside = (made.functions.clearing(), made.functions.peerSwap())
@@ -165,6 +169,11 @@ class ChainLedger:
             self._contract(parts[name]["abi"], place)
             for name, place in zip(names, places, strict=False)
         )
+        # Points of programmes before are called here still: what was promised there is given.
+        self._earlier = [
+            self._contract(parts["PointsExchange"]["abi"], contract_account(self._relayer, number))
+            for number in earlier
+        ]
         self._points: Any = web3.eth.contract(abi=parts["BrandPoints"]["abi"])
         self._calls = {name: ContractCalls(parts[name]["abi"]) for name in names}
         self._errors = {
@@ -183,6 +192,7 @@ class ChainLedger:
         for contract in Common:
             self._errors |= _selectors(compiled(contract)["abi"])
         self._tokens: set[str] = set()
+        self._standing: set[str] = set()
 
     @property
     def relayer(self) -> Account:
@@ -385,7 +395,9 @@ class ChainLedger:
                 token = points_of(action)
             case _:
                 return
-        if not self._is_points(token):
+        if not self._is_points(token) and not any(
+            self._is_listed(token, exchange) for exchange in self._earlier
+        ):
             raise Refused(refusal("UnknownPoints"))
 
     def _require_code(self, contract: Account) -> None:
@@ -394,12 +406,20 @@ class ChainLedger:
 
     def _is_points(self, contract: str) -> bool:
         if contract not in self._tokens:
-            with self._lock:
-                listing = self._exchange.functions.listings(contract).call(self._reader())
-            if listing[1] == 0:
+            if not self._is_listed(contract, self._exchange):
                 return False
             self._tokens.add(contract)  # A listing is never withdrawn.
         return True
+
+    def _is_listed(self, contract: str, exchange: Any) -> bool:  # noqa: ANN401  # as above
+        with self._lock:
+            if exchange.address not in self._standing:
+                # A programme that begins behind another reads blocks from before it stood.
+                if not self._web3.eth.get_code(exchange.address):
+                    return False
+                self._standing.add(exchange.address)
+            listing = exchange.functions.listings(contract).call(self._reader())
+        return bool(listing[1])
 
     def _why(self, transaction: SignedTransaction, block: int) -> str:
         """Name the error of a mined transaction that failed, by calling it again at its block."""
@@ -468,12 +488,15 @@ class EmbeddedChainLedger(ChainLedger, LocalLedger):
 
     def __init__(self, chain: EmbeddedChain) -> None:
         web3 = Web3(chain.provider)
+        *earlier, (_, opens_at) = sorted(chain.programmes.items())
         super().__init__(
             web3,
             relayer_key=chain.relayer_key,
             send=chain.submit,
             chain_id=web3.eth.chain_id,
             genesis=web3.eth.get_block(0).get("hash", HexBytes(b"")).hex(),
+            opens_at=opens_at,
+            earlier=[number for _, number in earlier],
         )
         self._chain = chain
         # Reads and blocks take turns: py-evm is made for one thread.

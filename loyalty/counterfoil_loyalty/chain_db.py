@@ -19,9 +19,10 @@ evm_ledger.py too.
 # pyright: reportUnknownArgumentType=false
 # ruff: noqa: ANN401
 
+import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import RLock
 from typing import Any, cast
@@ -52,7 +53,7 @@ from web3.exceptions import ContractCustomError
 from web3.providers.eth_tester.defaults import API_ENDPOINTS
 
 from counterfoil_loyalty.accounts import PointsSigner
-from counterfoil_loyalty.common_contracts import DEPLOYER, DEPLOYER_CODE
+from counterfoil_loyalty.common_contracts import DEPLOYER, DEPLOYER_CODE, VERSION
 
 _BASE_FEE_WEI = 10**9
 """What gas costs on our own chain, in every block."""
@@ -166,6 +167,32 @@ class EmbeddedChain:
             state = self._chain.get_vm(self._chain.create_header_from_parent(head)).state
             return state.get_nonce(cast("Any", bytes.fromhex(self.relayer[2:])))
 
+    @property
+    def programmes(self) -> Mapping[int, int]:
+        """Give where each programme on this chain begins: the relayer's number, by version.
+
+        The contracts stand where the relayer's transactions of that number and the
+        next two put them. The one with the highest version is in use.
+        """
+        found = {1: 0}
+        if b"programmes" in self._db:
+            found = {
+                int(version): int(number)
+                for version, number in json.loads(self._db[b"programmes"]).items()
+            }
+        return found
+
+    def begin_programme(self) -> None:
+        """Begin a programme of this package's contracts behind all that is there."""
+        with self.lock:
+            known = self.programmes
+            if VERSION not in known:
+                self._keep_programmes({**known, VERSION: self.sequence()})
+
+    def _keep_programmes(self, programmes: Mapping[int, int]) -> None:
+        self._db[b"programmes"] = json.dumps(programmes).encode()
+        self._db.commit()
+
     def time(self) -> int:
         """Give the newest block's time, in unix seconds."""
         with self.lock:
@@ -229,7 +256,7 @@ class EmbeddedChain:
         _chain_class(chain_id).from_genesis(AtomicDB(self._db), parameters, state)
         self._db[b"chain-id"] = chain_id.to_bytes(6, "big")
         self._db[b"relayer-key"] = relayer_key
-        self._db.commit()
+        self._keep_programmes({VERSION: 0})
 
 
 class _PointsVM(PragueVM):

@@ -39,9 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve.add_argument(
         "--finality", default="finalized", help="finalized (the chain's word), or a depth in blocks"
     )
+    move = commands.add_parser("move", help="begin a programme of newer contracts in DIR")
+    move.add_argument("dir", type=Path)
     given = parser.parse_args(arguments)
     try:
-        return _serve(given)
+        return _move(given) if given.command == "move" else _serve(given)
     except (CounterfoilError, OSError) as error:
         print(f"counterfoil loyalty {given.command}: {error}", file=sys.stderr)
         return 1
@@ -55,6 +57,14 @@ def open_app(
     from counterfoil_loyalty.points_folder import open_points
 
     return open_points(folder, chain_from(chain), stack, operator_key=operator_key)
+
+
+def _move(given: argparse.Namespace) -> int:
+    from counterfoil_loyalty.points_folder import move_programme
+
+    version = move_programme(given.dir)
+    print(f"the programme in {given.dir} is one of contracts of version {version}")
+    return 0
 
 
 def _serve(given: argparse.Namespace) -> int:

@@ -28,6 +28,9 @@ DEPLOYER_CODE = bytes.fromhex(
 
 SALT = bytes(32)
 
+VERSION = 2
+"""Of the contracts in this package: those before are in contracts/released/, by their number."""
+
 
 class Common(StrEnum):
     """A contract that all brands share, by the name of its source file."""
@@ -70,5 +73,14 @@ def account_of(contract: Common) -> Account:
 def compiled(name: str) -> dict[str, Any]:
     """Give a contract of this package as it was compiled: its ABI and bytecode."""
     text = files("counterfoil_loyalty").joinpath(f"contracts/{name}.json").read_text("utf-8")
+    artifact: dict[str, Any] = json.loads(text)
+    return artifact
+
+
+@lru_cache
+def released(name: str, version: int) -> dict[str, Any]:
+    """Give a contract as an earlier version released it: its ABI and bytecode."""
+    place = f"contracts/released/{version}/{name}.json"
+    text = files("counterfoil_loyalty").joinpath(place).read_text("utf-8")
     artifact: dict[str, Any] = json.loads(text)
     return artifact

@@ -110,6 +110,11 @@ class Ledger(Protocol):
         """Tell whether this relayer's first transaction makes the exchange."""
         ...
 
+    @property
+    def opens_at(self) -> int:
+        """Give the number of the transaction that makes it; those before made other programmes."""
+        ...
+
     def look(self) -> None:
         """Begin a turn: find out where the ledger can be reached and what it asks."""
         ...

@@ -18,6 +18,7 @@ class LocalLedger(ABC):
     """The part of `Ledger` that follows from the rest where a ledger lives in this process."""
 
     makes_exchange = True
+    opens_at = 0
 
     @property
     def relayer(self) -> Account:

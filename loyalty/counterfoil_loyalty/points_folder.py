@@ -13,14 +13,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_service.access import load_or_create_key
 from counterfoil_service.sql import Database
 
 from counterfoil_loyalty.app import create_app, create_app_without_points
-from counterfoil_loyalty.chain import embedded_ledger
+from counterfoil_loyalty.chain import EmbeddedChainLedger, embedded_ledger
+from counterfoil_loyalty.chain_db import EmbeddedChain
 from counterfoil_loyalty.chain_setting import ChainSetting, Embedded, NoChain
 from counterfoil_loyalty.chain_setting import Nodes as NodesSetting
+from counterfoil_loyalty.common_contracts import VERSION
 from counterfoil_loyalty.customer_limit import CustomerLimit
 from counterfoil_loyalty.evm_ledger import EvmLedger
 from counterfoil_loyalty.keccak import keccak256
@@ -79,6 +82,42 @@ def open_points(
     voucher_secret = load_or_create_key(folder / VOUCHER_KEY).encode()
     service = PointsService(relayer, store, _clock, voucher_secret=voucher_secret)
     return create_app(service, Ticker(relayer, _clock), operator_key=operator_key)
+
+
+def move_programme(folder: Path) -> int:
+    """Begin a programme of this package's contracts on the chain in `folder`; give its version.
+
+    Nothing of the programme before is lost: its points stay where they are until they
+    move (succession.py), and its outbox is kept as `points.1.sqlite3` (its version).
+    Doing it again, also after it was cut off, changes nothing.
+
+    Raises `Misuse` while a transaction of the programme before waits, `Unavailable`
+    while a service has the folder.
+    """
+    database = folder / DATABASE
+    if not (folder / CHAIN).exists():
+        raise Misuse(f"expected a chain in the folder ({CHAIN}), found none")
+    chain = EmbeddedChain(folder / CHAIN, now=_clock(), random=secrets.token_bytes)
+    with ExitStack() as stack:
+        stack.callback(chain.close)
+        relayer = EmbeddedChainLedger(chain).relayer
+        opened = Database.open(database, METADATA, version=SCHEMA_VERSION)
+        stack.callback(opened.close)
+        store = SqlStore(opened)
+        if store.waiting(relayer):
+            raise Misuse(
+                "expected an outbox without waiting transactions, found some: "
+                "let the service finish them first"
+            )
+        chain.begin_programme()
+        earlier = max((it for it in chain.programmes if it != VERSION), default=0)
+        try:
+            store.bind(EmbeddedChainLedger(chain).identity)
+        except Misuse:
+            # It is that of the programme before: kept beside, for its history.
+            opened.close()
+            database.replace(folder / f"points.{earlier}.sqlite3")
+    return VERSION
 
 
 def relayer_key(folder: Path) -> bytes:

@@ -89,7 +89,7 @@ class Relayer:
         self._settle()
         if self.ledger.makes_exchange:
             # Each contract stands where the relayer's transaction of that number puts it.
-            for opening in OPENING[self._floor :]:
+            for opening in OPENING[max(0, self._floor - self.ledger.opens_at) :]:
                 if self._store.placed(opening.key) is None:
                     self._placing.do(opening)
         waiting = [entry.transaction for entry in self._waiting()]
