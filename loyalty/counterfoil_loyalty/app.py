@@ -24,6 +24,7 @@ from counterfoil_loyalty.points import MAX_UNITS
 from counterfoil_loyalty.rates import Limits, Rate
 from counterfoil_loyalty.refusals import POINTS_OFF
 from counterfoil_loyalty.relayer import KEY_CONFLICT, Ticker
+from counterfoil_loyalty.rules_routes import rules_routes
 from counterfoil_loyalty.schemas import (
     AwardBody,
     ExchangeBody,
@@ -71,6 +72,7 @@ def create_app(
     _operator_writes(app, service, BearerKey(operator_key))
     _brands_write(app, service)
     _customers_write(app, service)
+    app.include_router(rules_routes(service))
     return app
 
 
@@ -302,7 +304,7 @@ def _customers_write(app: FastAPI, service: PointsService) -> None:
             redemption_id=bytes.fromhex(body.id),
             deadline=body.deadline,
         )
-        found = service.redeem(redemption, bytes.fromhex(body.signature))
+        found = service.redeem(redemption, bytes.fromhex(body.signature), body.use)
         return _answer(
             found,
             lambda it: {

@@ -33,6 +33,7 @@ from counterfoil_loyalty.relayer import Relayer, Ticker
 from counterfoil_loyalty.rpc import RpcNode
 from counterfoil_loyalty.service import PointsService
 from counterfoil_loyalty.sql_outbox import METADATA
+from counterfoil_loyalty.sql_rules_book import SqlRulesBook
 from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def open_points(
     relayer = Relayer(ledger, store, limit=limit)
     relayer.start()
     voucher_secret = load_or_create_key(folder / VOUCHER_KEY).encode()
-    service = PointsService(relayer, store, _clock, voucher_secret=voucher_secret)
+    service = PointsService(
+        relayer, store, _clock, voucher_secret=voucher_secret, rules=SqlRulesBook(opened)
+    )
     return create_app(service, Ticker(relayer, _clock), operator_key=operator_key)
 
 

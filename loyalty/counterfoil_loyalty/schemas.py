@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from counterfoil_loyalty.points import MAX_UNITS
+from counterfoil_loyalty.programme_rules import Use
 from counterfoil_loyalty.rates import MAX_PRICE
 
 BrandName = Annotated[str, Field(min_length=1, max_length=256)]
@@ -82,13 +83,14 @@ class ExchangeBody(_Body):
 
 
 class RedemptionBody(_Body):
-    """POST /redemptions: signed by the customer."""
+    """POST /redemptions: signed by the customer; `use` where the brand has rules."""
 
     brand: BrandName
     holder: AccountText
     amount: Units
     id: Hex32
     deadline: Number64
+    use: Use | None = None
     signature: Signature
 
 

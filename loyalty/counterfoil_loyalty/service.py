@@ -32,9 +32,12 @@ from counterfoil_loyalty.actions import (
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
 from counterfoil_loyalty.keccak import SECRET_BYTES
 from counterfoil_loyalty.ledger import Block, LedgerIdentity
+from counterfoil_loyalty.programme_rules import Use
 from counterfoil_loyalty.rates import Rate, makes_value
 from counterfoil_loyalty.refusals import refusal
 from counterfoil_loyalty.relayer import KEY_CONFLICT, Relayer
+from counterfoil_loyalty.rules_book import MemoryRulesBook, RulesBook
+from counterfoil_loyalty.rules_desk import RulesDesk
 from counterfoil_loyalty.store import Brand, Corridor, Movement, Placed, PointsStore
 from counterfoil_loyalty.transfers import Transfer
 
@@ -147,6 +150,7 @@ class PointsService:
         clock: Callable[[], int],
         *,
         voucher_secret: bytes,
+        rules: RulesBook | None = None,
         patience_s: float = 8,
     ) -> None:
         if len(voucher_secret) < SECRET_BYTES:
@@ -157,6 +161,7 @@ class PointsService:
         self._clock = clock
         self._voucher_secret = voucher_secret
         self._patience_s = patience_s
+        self.rules = RulesDesk(rules or MemoryRulesBook(), store, lambda: self.identity.venue)
 
     @property
     def identity(self) -> LedgerIdentity:
@@ -190,7 +195,14 @@ class PointsService:
             if earlier.token == award.token:
                 _require_same((earlier.account, earlier.units), (award.to, award.amount))
                 return _awarded(brand, award, earlier.transaction_id)
-        entry = self._done(action)
+        if self._is_new(action):
+            self.rules.count(brand, award, at=self._clock())
+        try:
+            entry = self._done(action)
+        except Refused as error:
+            if error.codes != [KEY_CONFLICT]:
+                self.rules.uncount(award)
+            raise
         if entry is None:
             return Pending(action.key)
         return _awarded(brand, award, entry.transaction.transaction_id)
@@ -198,6 +210,7 @@ class PointsService:
     def quote(self, brand_in: str, brand_out: str, units_in: int) -> Quote:
         """Give what an exchange would give now; the signed intent decides what it does give."""
         giver, taker = self.brand(brand_in), self.brand(brand_out)
+        self.rules.require_use(giver, Use.EXCHANGE)
         now = self._clock()
         for corridor in self._store.corridors():
             pair = (corridor.token_in, corridor.token_out)
@@ -222,6 +235,8 @@ class PointsService:
         if earlier:
             transaction_id = earlier[0].transaction_id
         else:
+            if self._is_new(action):
+                self.rules.require_use(giver, Use.EXCHANGE)
             self._require_timely(action, swap.deadline)
             entry = self._done(action)
             if entry is None:
@@ -239,8 +254,13 @@ class PointsService:
             transaction_id=transaction_id,
         )
 
-    def redeem(self, redemption: Redemption, signature: bytes) -> Voucher | Pending:
-        """Turn points into a voucher, once per redemption id; a repeat gives the same voucher."""
+    def redeem(
+        self, redemption: Redemption, signature: bytes, use: Use | None = None
+    ) -> Voucher | Pending:
+        """Turn points into a voucher, once per redemption id; a repeat gives the same voucher.
+
+        Where the brand has rules, `use` is one that they allow.
+        """
         action = RedeemPoints(redemption, signature)
         action.require_signed(self.identity.venue)
         brand = self._brand_of(redemption.token)
@@ -249,6 +269,9 @@ class PointsService:
                 _require_same(earlier.units, -redemption.amount)
                 return self._voucher(brand, redemption, earlier.transaction_id)
         self._require_timely(action, redemption.deadline)
+        if self._is_new(action):
+            reference = voucher_reference(redemption, secret=self._voucher_secret)
+            self.rules.note_use(brand, redemption, use, reference=reference)
         entry = self._done(action)
         if entry is None:
             return Pending(action.key)
@@ -335,6 +358,11 @@ class PointsService:
             raise Refused(entry.outcome.reason)
         return entry
 
+    def _is_new(self, action: Action) -> bool:
+        """Tell whether `action` is not under way, nor done: rules are asked before it is."""
+        known = self._store.placed(action.key)
+        return known is None or (known.outcome is not None and known.outcome.reason is not None)
+
     def _require_time(self) -> None:
         lead_s = self.relayer.ledger.time() - self._clock()
         if lead_s > MAX_LEAD_S:
@@ -350,8 +378,7 @@ class PointsService:
         There is something only when the outbox was lost, or when another relayer
         sent the action: then the ledger's word is the answer.
         """
-        known = self._store.placed(action.key)
-        if known is not None and (known.outcome is None or known.outcome.reason is None):
+        if not self._is_new(action):
             return ()
         return self._store.moved_for(kind, reference.hex())
 
