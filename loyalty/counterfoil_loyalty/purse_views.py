@@ -51,8 +51,8 @@ class Balance:
     symbol: str
     value: int
     seen_at: datetime | None
-    is_fresh: bool = False
-    failed: str | None = None
+    is_fresh: bool
+    failed: str | None
 
     def age(self, now: datetime) -> timedelta | None:
         """Give how long ago this was seen; None for never."""

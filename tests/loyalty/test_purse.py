@@ -144,6 +144,7 @@ def test_each_account_is_asked_about_in_a_request_of_its_own_and_no_other_is(
     scene: CustomerScene, points: CustomerPoints
 ) -> None:
     points.join(BICYCLE)
+    assert not [it for it in points.balances().values() if it.is_fresh]
     mine = [PointsAccounts(SECRET).of(brand).account for brand in (AUDIO, BICYCLE)]
     scene.asked.clear()
 
@@ -306,6 +307,8 @@ def test_what_another_wallet_kept_is_not_taken_for_hers(
     assert (theirs.balances(), theirs.history()) == ({}, [])
     assert [it.codes for it in theirs.resume().refused] == [["of-another-wallet"]]
     theirs.join(AUDIO)
+    other.keep(f"points of {AUDIO}", keeper.kept(f"points of {AUDIO}") or b"")
+    assert theirs.balances()[AUDIO].points.units == 0
     assert held(theirs) == {AUDIO: 0}
 
 
