@@ -28,6 +28,11 @@ _WEB = (
     "*/schemas.py",
     "*/staff.py",
     "counterfoil_service/*.py",
+    # The demo's pages.
+    "pages/*.py",
+    "phone/*.py",
+    "counter/*.py",
+    "desk/*.py",
 )
 DOORS: dict[str, tuple[str, ...]] = {
     # The chain: only the points service ever loads it.
@@ -42,6 +47,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "eth_account": ("counterfoil_loyalty/chain.py", "counterfoil_loyalty/chain_db.py"),
     # HTTP in: bodies, routes, processes.
     "fastapi": _WEB,
+    "jinja2": ("pages/shell.py",),
+    "babel": ("pages/words.py", "pages/catalogue.py"),
     "pydantic": ("*/app.py", "*/schemas.py", "*/*_schemas.py", "counterfoil_service/*.py"),
     "starlette": _WEB,
     "uvicorn": ("counterfoil_service/*.py",),

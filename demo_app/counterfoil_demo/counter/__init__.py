@@ -1,0 +1,1 @@
+"""The counter: what the shop's assistant sees."""

@@ -1,0 +1,1 @@
+"""The brand's desk: what its manager sees."""

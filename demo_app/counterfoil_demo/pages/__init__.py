@@ -1,0 +1,1 @@
+"""What the three faces share: the shell around every page, its words, its looks and its guard."""

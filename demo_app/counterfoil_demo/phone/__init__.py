@@ -1,0 +1,1 @@
+"""The customer's phone: her wallet behind her passphrase, page by page."""
