@@ -24,11 +24,15 @@ _TIMEOUT_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """One service: a process, a folder and a database of its own."""
+    """One service: a process, a folder and a database of its own.
+
+    `port` is where it would like to listen, None anywhere.
+    """
 
     name: str
     origin: str
     module: str
+    port: int | None = None
 
 
 AURICLE: Final = House(
@@ -49,8 +53,24 @@ POINTS: Final = House(
 
 # The points service starts first: its chain takes the longest.
 HOUSES: Final = (POINTS, AURICLE, VELORUM, SHOP, CUSTODIAN)
+
+# What people see: each a program with pages, under an address of this machine.
+PHONE: Final = House(
+    name="phone", origin="https://phone.example", module="counterfoil_demo.phone.face", port=4710
+)
+COUNTER: Final = House(
+    name="counter",
+    origin="https://counter.example",
+    module="counterfoil_demo.counter.face",
+    port=4711,
+)
+DESK: Final = House(
+    name="desk", origin="https://desk.example", module="counterfoil_demo.desk.face", port=4712
+)
+FACES: Final = (PHONE, COUNTER, DESK)
+
 BY_ORIGIN: Final[Mapping[str, House]] = {house.origin: house for house in HOUSES}
-BY_NAME: Final[Mapping[str, House]] = {house.name: house for house in HOUSES}
+BY_NAME: Final[Mapping[str, House]] = {house.name: house for house in (*HOUSES, *FACES)}
 
 
 def read_routes(data: Path) -> dict[str, str]:

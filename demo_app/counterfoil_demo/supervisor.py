@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -25,7 +25,7 @@ from counterfoil_service.serving import bind
 from counterfoil_demo.houses import ADDRESSES, HOUSES, House, read_routes, write_routes
 
 KEY_FILE: Final = "back-office.key"
-_LOCK_FILE: Final = ".lock"
+LOCK_FILE: Final = ".lock"
 _LOG_FILE: Final = "errors.log"
 _GRACE_S: Final = 8.0
 _DYING_S: Final = 1.0
@@ -34,9 +34,10 @@ _DYING_S: Final = 1.0
 class Supervisor:
     """The houses of one data folder, running while the `with` block does."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, houses: Sequence[House] = HOUSES) -> None:
         """Take the folder; nothing starts before the `with` block is entered."""
         self._data = data
+        self._houses = houses
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._open = contextlib.ExitStack()
 
@@ -80,13 +81,13 @@ class Supervisor:
             time.sleep(0.05)
 
     def _start(self) -> None:
-        self._open.enter_context(only_one_at_a_time(self._data / _LOCK_FILE))
+        self._open.enter_context(only_one_at_a_time(self._data / LOCK_FILE))
         lifeline, self_end = os.pipe()
         # Nobody ever writes: the pipe's end is the message.
         self._open.callback(os.close, self_end)
         try:
             listeners = self._bind()
-            for house in HOUSES:
+            for house in self._houses:
                 self._children[house.name] = self._spawn(house, listeners[house.name], lifeline)
         finally:
             os.close(lifeline)
@@ -94,14 +95,18 @@ class Supervisor:
     def _bind(self) -> dict[str, socket.socket]:
         known = read_routes(self._data)
         listeners: dict[str, socket.socket] = {}
-        for house in HOUSES:
-            preferred = urlsplit(known.get(house.origin, "")).port
+        for house in self._houses:
+            preferred = urlsplit(known.get(house.origin, "")).port or house.port
             listeners[house.name] = self._open.enter_context(bind(preferred))
         write_routes(
             self._data,
             {
-                house.origin: f"http://127.0.0.1:{listeners[house.name].getsockname()[1]}"
-                for house in HOUSES
+                # Who does not run this time keeps its address for the next.
+                **known,
+                **{
+                    house.origin: f"http://127.0.0.1:{listeners[house.name].getsockname()[1]}"
+                    for house in self._houses
+                },
             },
         )
         return listeners
@@ -152,14 +157,14 @@ def prepare_folder(data: Path) -> None:
     """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (data / _LOCK_FILE).open("a"):
+        with (data / LOCK_FILE).open("a"):
             pass
     except OSError as cause:
         found = "a file" if data.is_file() else "none that could be written to"
         raise Refused(Reason("folder-unusable", "a folder to write to", found, "--data")) from cause
-    others = {path.name for path in data.iterdir()} - {_LOCK_FILE}
+    others = {path.name for path in data.iterdir()} - {LOCK_FILE}
     if others and not (data / ADDRESSES).exists():
-        (data / _LOCK_FILE).unlink()
+        (data / LOCK_FILE).unlink()
         expected = "an empty folder, or one of an earlier run"
         raise Refused(Reason("folder-of-others", expected, "another", "--data"))
 

@@ -16,6 +16,22 @@ SENTENCES: Final[Mapping[str, Mapping[Language, str]]] = {
         "en": "Starting five processes: {names}",
         "zh": "正在启动五个进程：{names}",
     },
+    "faces": {"en": "Open in a browser:", "zh": "在浏览器中打开："},
+    "face-phone": {"en": "the phone             {address}", "zh": "手机      {address}"},
+    "face-counter": {"en": "the counter           {address}", "zh": "柜台      {address}"},
+    "face-desk": {"en": "the brand's desk      {address}", "zh": "品牌后台  {address}"},
+    "how-to-stop": {
+        "en": "Ctrl-C stops everything; what was kept is there the next time",
+        "zh": "按 Ctrl-C 全部停止；已保存的内容下次仍在",
+    },
+    "started-over": {
+        "en": "Started over: the folder was emptied",
+        "zh": "已重新开始：文件夹已清空",
+    },
+    "starting-faces": {
+        "en": "Starting eight processes: {names}",
+        "zh": "正在启动八个进程：{names}",
+    },
     "kept-in": {"en": "Everything stays in {folder}", "zh": "所有数据保存在 {folder}"},
     "kept-nowhere": {
         "en": "Kept in a temporary folder, gone at the end (--data DIR keeps it)",
