@@ -413,8 +413,8 @@ class ChainLedger:
 
     def _is_listed(self, contract: str, exchange: Any) -> bool:  # noqa: ANN401  # as above
         with self._lock:
-            if exchange.address not in self._standing:
-                # A programme that begins behind another reads blocks from before it stood.
+            # A programme that begins behind another reads blocks from before it stood.
+            if self.opens_at and exchange.address not in self._standing:
                 if not self._web3.eth.get_code(exchange.address):
                     return False
                 self._standing.add(exchange.address)
