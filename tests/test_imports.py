@@ -76,8 +76,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("*/metrics.py",),
     "segno": ("*/cli*.py", "*/terminal.py"),
     # Credentials' seams for what is to come.
-    "pyld": ("*/data_integrity.py",),
-    "pyoxigraph": ("*/data_integrity.py",),
+    "pyld": ("*/json_ld.py",),
+    "pyoxigraph": ("*/json_ld.py",),
 }
 NEVER_IN_A_TILL = (
     "web3",
