@@ -443,6 +443,13 @@ class FillTrade:
     def fingerprint(self, venue: Venue) -> bytes:
         return replace(self.trade, deadline=0).digest(venue)
 
+    def require_signed(self, venue: Venue) -> None:
+        maker, taker = self.trade.maker, self.trade.taker
+        of_maker = self.trade.authorization_of_maker(venue)
+        of_taker = self.trade.authorization_of_taker(venue)
+        require_signature(maker, of_maker, self.signature_maker, "trade.signature_maker")
+        require_signature(taker, of_taker, self.signature_taker, "trade.signature_taker")
+
 
 BrandAction = (
     AwardPoints
@@ -541,5 +548,7 @@ def customer_of(action: Action) -> Account | None:
             return it.giver
         case CarryPoints(carry=it):
             return it.holder
+        case FillTrade(trade=it):
+            return it.maker
         case _:
             return None

@@ -12,13 +12,20 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
-from counterfoil_credentials.errors import Malformed, Reason, Refused
+from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_service.access import BearerKey
 from counterfoil_service.errors import error_response, install_error_handlers
-from fastapi import Depends, FastAPI, Header, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse
 
 from counterfoil_loyalty.accounts import Account, account_from
+from counterfoil_loyalty.brand_routes import (
+    IdempotencyKey,
+    add_brand_routes,
+    brand_standing_json,
+    corridor_standing_json,
+    require_key,
+)
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
 from counterfoil_loyalty.points import MAX_UNITS
 from counterfoil_loyalty.rates import Limits, Rate
@@ -40,7 +47,6 @@ from counterfoil_loyalty.transfers import Transfer
 _T = TypeVar("_T")
 
 HISTORY_PAGE = 500
-IdempotencyKey = Annotated[str | None, Header(max_length=64)]
 After = Annotated[int, Query(ge=-1, le=2**53)]
 
 
@@ -71,6 +77,7 @@ def create_app(
     _reading(app, service, ticker)
     _operator_writes(app, service, BearerKey(operator_key))
     _brands_write(app, service)
+    add_brand_routes(app, service)
     _customers_write(app, service)
     app.include_router(rules_routes(service))
     return app
@@ -104,10 +111,16 @@ def _reading(app: FastAPI, service: PointsService, ticker: Ticker | None) -> Non
     @app.get("/brands")
     def brands() -> dict[str, Any]:
         names = {brand.token: brand.brand for brand in service.brands()}
+        standing = service.standing()
         return {
             "chain_id": service.identity.chain_id,
             "exchange": service.identity.exchange,
-            "brands": [asdict(brand) for brand in service.brands()],
+            "clearing": service.identity.clearing,
+            "peer_swap": service.identity.peer_swap,
+            "brands": [
+                {**asdict(brand), **brand_standing_json(standing.brand(brand.token))}
+                for brand in service.brands()
+            ],
             "terms": [
                 {
                     "from": names[corridor.token_in],
@@ -116,6 +129,9 @@ def _reading(app: FastAPI, service: PointsService, ticker: Ticker | None) -> Non
                     "denominator": corridor.rate.denominator,
                     "version": corridor.version,
                     "ends_at": corridor.ends_at,
+                    **corridor_standing_json(
+                        standing, (corridor.token_in, corridor.token_out), names
+                    ),
                 }
                 for corridor in service.corridors()
             ],
@@ -244,12 +260,13 @@ def _brands_write(app: FastAPI, service: PointsService) -> None:
 
     @app.post("/awards")
     def award(body: AwardBody, idempotency_key: IdempotencyKey = None) -> JSONResponse:
-        _require_key(idempotency_key, body.ref, required=True)
+        require_key(idempotency_key, body.ref, required=True)
         signed = Award(
             token=service.brand(body.brand).token,
             to=account_from(body.account, "account"),
             amount=body.amount,
             ref=bytes.fromhex(body.ref),
+            available_at=body.available_at,
         )
         found = service.award(signed, bytes.fromhex(body.signature))
         return _answer(
@@ -267,7 +284,7 @@ def _brands_write(app: FastAPI, service: PointsService) -> None:
 def _customers_write(app: FastAPI, service: PointsService) -> None:
     @app.post("/exchanges")
     def exchange(body: ExchangeBody, idempotency_key: IdempotencyKey = None) -> JSONResponse:
-        _require_key(idempotency_key, body.id, required=False)
+        require_key(idempotency_key, body.id, required=False)
         swap = Swap(
             holder=account_from(body.holder, "holder"),
             token_in=service.brand(body.from_brand).token,
@@ -296,7 +313,7 @@ def _customers_write(app: FastAPI, service: PointsService) -> None:
 
     @app.post("/redemptions")
     def redeem(body: RedemptionBody, idempotency_key: IdempotencyKey = None) -> JSONResponse:
-        _require_key(idempotency_key, body.id, required=False)
+        require_key(idempotency_key, body.id, required=False)
         redemption = Redemption(
             token=service.brand(body.brand).token,
             holder=account_from(body.holder, "holder"),
@@ -318,7 +335,7 @@ def _customers_write(app: FastAPI, service: PointsService) -> None:
 
     @app.post("/transfers")
     def transfer(body: TransferBody, idempotency_key: IdempotencyKey = None) -> JSONResponse:
-        _require_key(idempotency_key, body.id, required=False)
+        require_key(idempotency_key, body.id, required=False)
         given = Transfer(
             token=service.brand(body.brand).token,
             giver=account_from(body.giver, "giver"),
@@ -337,14 +354,6 @@ def _customers_write(app: FastAPI, service: PointsService) -> None:
                 "transaction": it.transaction_id,
             },
         )
-
-
-def _require_key(key: str | None, expected: str, *, required: bool) -> None:
-    if key is None and not required:
-        return
-    if key != expected:
-        found = "none" if key is None else "another"
-        raise Malformed("the request's own ref or id", found, "Idempotency-Key")
 
 
 def _answer(found: _T | Pending, to_json: Callable[[_T], dict[str, Any]]) -> JSONResponse:

@@ -445,8 +445,15 @@ class PointsClient:
     def venue(self) -> Venue:
         """Give where signatures are valid."""
         answer = self._brands()
-        exchange = account_from(text_at(answer, "exchange", "brands"), "brands.exchange")
-        return Venue(int_at(answer, "chain_id", "brands"), exchange)
+        places = (
+            account_from(text_at(answer, name, "brands"), f"brands.{name}")
+            for name in ("exchange", "clearing", "peer_swap")
+        )
+        return Venue(int_at(answer, "chain_id", "brands"), *places)
+
+    def claim(self, debtor: str, creditor: str) -> JsonObject:
+        """Give what one brand owes another; `brand_desk.claim_between` reads it."""
+        return self._get(f"/claims?debtor={percent(debtor, '')}&creditor={percent(creditor, '')}")
 
     def supply(self) -> Supply:
         """Give all points in existence and what they are worth together."""
@@ -460,6 +467,17 @@ class PointsClient:
     def events(self) -> list[JsonObject]:
         """Give every event of the chain, oldest first, as the service decodes it."""
         return list(self._pages("/events", "events"))
+
+    def ask(self, path: str) -> JsonObject:
+        """Give the service's answer at `path`."""
+        return self._get(path)
+
+    def send(self, path: str, body: JsonObject, *, key: bytes | None = None) -> JsonObject:
+        """Send something signed, again until it is done; `key` is its ref or id, where it has one.
+
+        Raises `Unavailable` while it is under way still: the same again asks how it stands.
+        """
+        return self._post(path, body, headers=None if key is None else _idempotent(key))
 
     def _listed(self) -> list[Programme]:
         brands = list_at(self._brands(), "brands", "brands")

@@ -16,6 +16,7 @@ from counterfoil_credentials.errors import Misuse, Unavailable
 from counterfoil_loyalty.accounts import NOBODY, Account
 from counterfoil_loyalty.ledger import Block, Event, Ledger
 from counterfoil_loyalty.rates import Rate
+from counterfoil_loyalty.standing import STANDING_EVENTS
 from counterfoil_loyalty.store import Brand, Corridor, Head, Movement, PointsStore, Projected
 
 _ROUNDS = 8
@@ -133,7 +134,8 @@ def project(block: Block) -> Projected:
         for event in block.events
         if event.name == "PriceSet"
     )
-    return Projected(head, tuple(brands), tuple(corridors), prices, tuple(movements))
+    standing = tuple(event for event in block.events if event.name in STANDING_EVENTS)
+    return Projected(head, tuple(brands), tuple(corridors), prices, tuple(movements), standing)
 
 
 def _movements(block: Block, events: Sequence[Event]) -> list[Movement]:

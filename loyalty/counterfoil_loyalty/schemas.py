@@ -22,11 +22,13 @@ Limit = Annotated[int, Field(strict=True, ge=0, le=MAX_PRICE)]
 Number64 = Annotated[int, Field(strict=True, gt=0, le=MAX_PRICE)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A body with these fields and no others."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class RegistrationBody(_Body):
+class RegistrationBody(Body):
     """POST /brands: signed by `issuer`, sent by the operator of the service."""
 
     brand: BrandName
@@ -37,7 +39,7 @@ class RegistrationBody(_Body):
     signature: Signature
 
 
-class TermsBody(_Body):
+class TermsBody(Body):
     """POST /terms: signed by both brands' issuers."""
 
     from_brand: Annotated[BrandName, Field(alias="from")]
@@ -57,17 +59,21 @@ class TermsBody(_Body):
     signature_to: Signature
 
 
-class AwardBody(_Body):
-    """POST /awards: signed by the brand; the header Idempotency-Key repeats `ref`."""
+class AwardBody(Body):
+    """POST /awards: signed by the brand; the header Idempotency-Key repeats `ref`.
+
+    It waits until `available_at`, and may be cancelled before; 0 is at once.
+    """
 
     brand: BrandName
     account: AccountText
     amount: Units
     ref: Hex32
+    available_at: Annotated[int, Field(strict=True, ge=0, lt=2**40)] = 0
     signature: Signature
 
 
-class ExchangeBody(_Body):
+class ExchangeBody(Body):
     """POST /exchanges: signed by the customer."""
 
     from_brand: Annotated[BrandName, Field(alias="from")]
@@ -82,7 +88,7 @@ class ExchangeBody(_Body):
     signature: Signature
 
 
-class RedemptionBody(_Body):
+class RedemptionBody(Body):
     """POST /redemptions: signed by the customer; `use` where the brand has rules."""
 
     brand: BrandName
@@ -94,7 +100,7 @@ class RedemptionBody(_Body):
     signature: Signature
 
 
-class TransferBody(_Body):
+class TransferBody(Body):
     """POST /transfers: signed by the customer who gives."""
 
     brand: BrandName

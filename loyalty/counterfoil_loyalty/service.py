@@ -15,7 +15,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from counterfoil_credentials.errors import Misuse, Reason, Refused, Unavailable
 
@@ -25,19 +25,21 @@ from counterfoil_loyalty.actions import (
     AgreeTerms,
     AwardPoints,
     CreatePoints,
+    FillTrade,
     RedeemPoints,
     SwapPoints,
     TransferPoints,
 )
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
 from counterfoil_loyalty.keccak import SECRET_BYTES
-from counterfoil_loyalty.ledger import Block, LedgerIdentity
+from counterfoil_loyalty.ledger import Block, Cover, LedgerIdentity
 from counterfoil_loyalty.programme_rules import Use
 from counterfoil_loyalty.rates import Rate, makes_value
 from counterfoil_loyalty.refusals import refusal
 from counterfoil_loyalty.relayer import KEY_CONFLICT, Relayer
 from counterfoil_loyalty.rules_book import MemoryRulesBook, RulesBook
 from counterfoil_loyalty.rules_desk import RulesDesk
+from counterfoil_loyalty.standing import Standing, standing_of
 from counterfoil_loyalty.store import Brand, Corridor, Movement, Placed, PointsStore
 from counterfoil_loyalty.transfers import Transfer
 
@@ -63,6 +65,13 @@ class Pending:
     """Taken in, signed and stored, and not in a block yet: send the same request again."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was asked for stands in a block."""
+
+    transaction_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +198,9 @@ class PointsService:
         """Mint what the brand signed for, exactly once per ref."""
         brand = self._brand_of(award.token)
         digest = award.digest(self.identity.venue)
-        require_signature(brand.issuer, digest, signature, "award.signature")
+        policy = self.standing().brand(brand.token).policy
+        issuer = brand.issuer if policy is None else policy.issuer
+        require_signature(issuer, digest, signature, "award.signature")
         action = AwardPoints(award, signature)
         for earlier in self._older_than_outbox(action, "awarded", award.ref):
             if earlier.token == award.token:
@@ -212,9 +223,11 @@ class PointsService:
         giver, taker = self.brand(brand_in), self.brand(brand_out)
         self.rules.require_use(giver, Use.EXCHANGE)
         now = self._clock()
-        for corridor in self._store.corridors():
+        for corridor in self.corridors():
             pair = (corridor.token_in, corridor.token_out)
             if pair == (giver.token, taker.token) and now < corridor.ends_at:
+                if self.standing().paused_by(pair):
+                    raise Refused(refusal("CorridorPaused", "quote"))
                 units_out = corridor.rate.of(units_in)
                 if units_out == 0:
                     raise Refused(refusal("NothingOut", "quote"))
@@ -296,6 +309,34 @@ class PointsService:
             return Pending(action.key)
         return _given(brand, transfer, entry.transaction.transaction_id)
 
+    def perform(self, action: Action) -> Done | Pending:
+        """See an action through that the ledger alone judges, signatures and all.
+
+        It is checked before it is stored: what nobody signed leaves no trace. The
+        same again is answered as it was the first time.
+        """
+        entry = self._done(action)
+        if entry is None:
+            return Pending(action.key)
+        return Done(entry.transaction.transaction_id)
+
+    def trade(self, action: FillTrade) -> Done | Pending:
+        """Let two customers trade what both signed, whole or not at all."""
+        ours = self._our_contracts()
+        if action.trade.maker_receives in ours or action.trade.taker_receives in ours:
+            raise Refused(refusal("ERC20InvalidReceiver", "trade"))
+        self._require_timely(action, action.trade.deadline)
+        action.require_signed(self.identity.venue)
+        return self.perform(action)
+
+    def standing(self) -> Standing:
+        """Give what stands between brands now: pauses, limits, what was announced."""
+        return standing_of(self._store.standing())
+
+    def cover(self, debtor: str, creditor: str) -> Cover:
+        """Give what one brand owes another now, and what stands behind it."""
+        return self.relayer.ledger.cover(self.brand(debtor).token, self.brand(creditor).token)
+
     def brands(self) -> Sequence[Brand]:
         return self._store.brands()
 
@@ -307,7 +348,13 @@ class PointsService:
         raise Refused(Reason("unknown-brand", "a brand with points here", "another", "brand"))
 
     def corridors(self) -> Sequence[Corridor]:
-        return self._store.corridors()
+        """Give the terms in force; an end that a brand brought forward is the end."""
+        standing = self.standing().corridors
+        found: list[Corridor] = []
+        for it in self._store.corridors():
+            now = standing.get((it.token_in, it.token_out))
+            found.append(it if now is None else replace(it, ends_at=now.ends_at))
+        return found
 
     def balances(self, account: Account) -> Mapping[Account, int]:
         return self._store.balances(account)
@@ -388,7 +435,7 @@ class PointsService:
         return {identity.exchange, identity.clearing, identity.peer_swap, *tokens}
 
     def _require_timely(
-        self, action: SwapPoints | RedeemPoints | TransferPoints, deadline: int
+        self, action: SwapPoints | RedeemPoints | TransferPoints | FillTrade, deadline: int
     ) -> None:
         """Refuse a new intent past its deadline, or one that would lie about for too long."""
         if self._store.placed(action.key) is not None:

@@ -4,6 +4,7 @@ Amounts are texts: a contract counts to 2**256, an SQL integer to 2**63. What
 came with a block carries its number, and goes when the block goes.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from sqlalchemy import (
 
 from counterfoil_loyalty import sql_outbox
 from counterfoil_loyalty.accounts import NOBODY, Account
-from counterfoil_loyalty.ledger import LedgerIdentity, Outcome, SignedTransaction
+from counterfoil_loyalty.ledger import Event, LedgerIdentity, Outcome, SignedTransaction
 from counterfoil_loyalty.rates import Rate
 from counterfoil_loyalty.sql_outbox import METADATA
 from counterfoil_loyalty.store import (
@@ -48,7 +49,7 @@ from counterfoil_loyalty.store import (
     whole_blocks,
 )
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _IDENTITY = Table(
     "ledger_identity",
@@ -98,6 +99,17 @@ _PRICES = Table(
     Column("token", String, nullable=False),
     Column("price", String, nullable=False),
 )
+# Few, and read as a whole: see standing.py.
+_STANDING = Table(
+    "standing",
+    METADATA,
+    Column("block", Integer, primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("transaction_id", String, nullable=False),
+    Column("contract", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("body", String, nullable=False),
+)
 _MOVEMENTS = Table(
     "movements",
     METADATA,
@@ -133,7 +145,7 @@ _BALANCES = Table(
 
 
 # What a block brings, and what goes with it.
-_OF_BLOCKS: Final = (_BLOCKS, _BRANDS, _CORRIDORS, _PRICES, _MOVEMENTS)
+_OF_BLOCKS: Final = (_BLOCKS, _BRANDS, _CORRIDORS, _PRICES, _STANDING, _MOVEMENTS)
 
 _KNOWN: Final = Statement(select(_IDENTITY))
 _BIND: Final = Statement(insert(_IDENTITY))
@@ -147,6 +159,7 @@ _BEGIN_FINAL: Final = Statement(insert(_FINAL))
 _SET_FINAL: Final = Statement(update(_FINAL).values(number=bindparam("to")))
 _ADD_BRAND: Final = Statement(insert(_BRANDS))
 _ADD_CORRIDOR: Final = Statement(insert(_CORRIDORS))
+_ADD_STANDING: Final = Statement(insert(_STANDING))
 _ADD_MOVEMENT: Final = Statement(insert(_MOVEMENTS))
 _HELD: Final = Statement(
     select(_BALANCES.c.units).where(
@@ -276,6 +289,20 @@ class SqlStore(PointsStore):
                 for row in connection.rows(select(_CORRIDORS))
             )
 
+    def standing(self) -> Sequence[Event]:
+        ordered = select(_STANDING).order_by(_STANDING.c.block, _STANDING.c.place)
+        with self._database.reading() as connection:
+            return [
+                Event(
+                    row.transaction_id,
+                    row.place,
+                    Account(row.contract),
+                    row.name,
+                    json.loads(row.body),
+                )
+                for row in connection.rows(ordered)
+            ]
+
     def balances(self, account: Account) -> Mapping[Account, int]:
         rows = select(_BALANCES).where(_BALANCES.c.account == account)
         with self._database.reading() as connection:
@@ -339,6 +366,16 @@ def _record(connection: Connection, block: Projected) -> None:
     for place, (token, price) in enumerate(block.prices):
         number = block.head.number
         connection.change(_ADD_PRICE, block=number, place=place, token=token, price=str(price))
+    for event in block.standing:
+        connection.change(
+            _ADD_STANDING,
+            block=block.head.number,
+            place=event.index,
+            transaction_id=event.transaction_id,
+            contract=event.contract,
+            name=event.name,
+            body=json.dumps(dict(event.values)),
+        )
     for movement in block.movements:
         connection.change(_ADD_MOVEMENT, **_movement_columns(movement))
     _add_up(connection, block.movements, 1)

@@ -14,7 +14,7 @@ from typing import Protocol
 from counterfoil_credentials.errors import Misuse
 
 from counterfoil_loyalty.accounts import Account
-from counterfoil_loyalty.ledger import LedgerIdentity, Outcome, SignedTransaction
+from counterfoil_loyalty.ledger import Event, LedgerIdentity, Outcome, SignedTransaction
 from counterfoil_loyalty.rates import Rate
 
 CANCELLED = "cancelled"
@@ -118,7 +118,8 @@ class Head:
 class Projected:
     """What one block adds to the projection.
 
-    `prices` are those that a token has from now on. `first` is the number of the
+    `prices` are those that a token has from now on, `standing` the events by which
+    brands changed what stands between them (standing.py). `first` is the number of the
     first block that it stands for, when those before it had nothing of ours; None
     when it stands for itself alone.
     """
@@ -128,6 +129,7 @@ class Projected:
     corridors: tuple[Corridor, ...] = ()
     prices: tuple[tuple[Account, int], ...] = ()
     movements: tuple[Movement, ...] = ()
+    standing: tuple[Event, ...] = ()
     first: int | None = None
 
 
@@ -197,6 +199,10 @@ class PointsStore(Protocol):
     def brands(self) -> Sequence[Brand]: ...
 
     def corridors(self) -> Sequence[Corridor]: ...
+
+    def standing(self) -> Sequence[Event]:
+        """Give every event that changed what stands between brands, oldest first."""
+        ...
 
     def balances(self, account: Account) -> Mapping[Account, int]:
         """Give base units by token, for every token that the account ever had."""
@@ -340,6 +346,10 @@ class MemoryStore:
     def corridors(self) -> Sequence[Corridor]:
         with self._lock:
             return newest([it for block in self._blocks for it in block.corridors])
+
+    def standing(self) -> Sequence[Event]:
+        with self._lock:
+            return [it for block in self._blocks for it in block.standing]
 
     def balances(self, account: Account) -> Mapping[Account, int]:
         with self._lock:
