@@ -34,7 +34,6 @@ NOT_READ: Final = {
     "vc-di-ecdsa/prCred*.json": "Data Integrity with selective disclosure (step 9)",
     "vc-di-eddsa/employmentAuth.json": "no proof of these suites stands over it",
     "vc-di-eddsa/Ed25519Signature2020/*": "an older suite, for the old world (step 9)",
-    "bitstring-status-list/*": "the W3C's status list, with its data model (step 9)",
     "ethereum/*": "accounts, ABI and transactions: web3's business, seen by loyalty (step 7)",
     "wycheproof/bls_*": "BLS12-381, for bbs-2023 (step 9)",
     "openid4vp-examples/client_metadata/w3c_*": "a W3C format's algorithms (step 9)",
