@@ -27,10 +27,12 @@ from counterfoil_loyalty.earning import EarnRoot, PostEarnRoot
 from counterfoil_loyalty.intents import Award, Redemption, intent_nonce, sign_by_brand
 from counterfoil_loyalty.issuing import AwardBatch, Policy, Refund
 from counterfoil_loyalty.keccak import keccak256
+from counterfoil_loyalty.rates import Limits, Rate
+from counterfoil_loyalty.transfers import Transfer
 
 from bench.measure import Operation, Other, fixed
 from tests.loyalty.contracts import Workbench
-from tests.loyalty.programme import AUDIO, DAY, NOW, Clock, Programme, programme_on, seeded
+from tests.loyalty.programme import AUDIO, BICYCLE, DAY, NOW, Clock, Programme, programme_on, seeded
 
 PAGE: Final = Path(__file__).parents[1] / "docs/gas.md"
 NEW, CHANGED, READ = 22_100, 5_000, 2_100
@@ -49,7 +51,8 @@ _RULE: Final = (
     f"storage slot costs {NEW:,} when it is new, {CHANGED:,} when it is changed and {READ:,} "
     f"when it is only read; the first call of another contract {CALL:,} (EIP-2929). Of a "
     "batch, the share of one holder is shown. Without expiry, which is the default, no stamp "
-    "is written; transfers never write one."
+    "is written; transfers never write one. What the plain token does not know has no figure "
+    "there: a goal bounds it."
 )
 _WORDS: Final = {NEW: "new", CHANGED: "changed", READ: "read", CALL: "called"}
 
@@ -152,9 +155,61 @@ class _Measured:
         for name, to in (("new holder", "friend"), ("holder", "friend")):
             gas = [self._transfer(token, _account(to)) for token in everyone]
             yield _row(f"transfer, {name}", gas)
+        yield from self._gifts()
         yield from self._redemption(holder)
+        yield self._release(holder)
         yield from self._claims()
+        yield from self._swaps()
         yield from self._limited()
+
+    def _gifts(self) -> Iterator[Row]:
+        """Give what one customer's signed gift to another costs."""
+        programme = self._programme
+        signer = programme.customer.of(AUDIO)
+        for name in ("new holder", "holder"):
+            gas: list[int] = []
+            for token in (self._ours, self._plain):
+                it = Transfer(
+                    token=Account(token.address),
+                    giver=signer.account,
+                    taker=_account("given to"),
+                    amount=100,
+                    transfer_id=sha256(name.encode()).digest(),
+                    deadline=NOW + 30 * DAY,
+                )
+                signature = signer.sign(it.authorization(programme.venue))
+                gas.append(self._gas(token, "transferWithAuthorization", *it.values, signature))
+            yield _row(f"transfer by authorisation, {name}", gas)
+
+    def _release(self, holder: Account) -> Row:
+        """Give what it costs to give a pending award; the plain token knows none."""
+        # A block a second: the award's is the next one, that of its release the one after it.
+        ref, available_at = self._ref(), self._chain.time() + 2
+        it = Award(token=self._token, to=holder, amount=12_345, ref=ref, available_at=available_at)
+        signature = sign_by_brand(it, self._programme.venue, self._issuer)
+        self._gas(self._ours, "award", *it.values, signature)
+        return Row("release of a pending award", self._gas(self._ours, "release", ref))
+
+    def _swaps(self) -> Iterator[Row]:
+        """Give what an exchange costs where each account has a limit of its own."""
+        programme = self._programme
+        limits = Limits(quota=10**7, customer_quota=10**6, credit=10**10)
+        self._clock.now = self._chain.time()
+        self._do(programme.terms(BICYCLE, AUDIO, rate=Rate(1, 2), limits=limits))
+        self._do(programme.award(10_000, brand=BICYCLE))
+        exchange = self._bench.at("PointsExchange", programme.venue.exchange)
+        cold = "swap, new holder, first in its epoch"
+        for name, goal in ((cold, 205_000), ("swap, holder", 160_000)):
+            action = programme.swap(
+                20,
+                BICYCLE,
+                AUDIO,
+                swap_id=sha256(name.encode()).digest(),
+                recipient=_account("swaps"),
+                deadline=NOW + 30 * DAY,
+            )
+            gas = self._gas(exchange, "swap", action.swap.values, action.signature)
+            yield Row(name, gas, goal=goal)
 
     def _redemption(self, holder: Account) -> Iterator[Row]:
         programme = self._programme
