@@ -153,7 +153,6 @@ def points_app(tmp_path: Path) -> Mapping[str, object]:
         "audio": POINTS_BRAND,
         "bicycle": BICYCLE,
         "checkout": checkout,
-        "window_s": 365 * 86_400,
         "friends_points": friend,
         "friends_name": scene.name_credential("Bao W.", friend.join(POINTS_BRAND)),
     }

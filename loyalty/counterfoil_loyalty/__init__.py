@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from counterfoil_loyalty.client import Exchanged, PointsClient, Quote, Voucher
     from counterfoil_loyalty.keccak import award_ref
     from counterfoil_loyalty.purse import CustomerPoints
-    from counterfoil_loyalty.purse_views import Balance, Line, Payee, Source
+    from counterfoil_loyalty.purse_views import Balance, Line, Payee, Promise, Source
 
 _HOME = {
     "Account": "accounts",
@@ -39,6 +39,7 @@ _HOME = {
     "Balance": "purse_views",
     "Line": "purse_views",
     "Payee": "purse_views",
+    "Promise": "purse_views",
     "Source": "purse_views",
 }
 
@@ -54,6 +55,7 @@ __all__ = [
     "PointsClient",
     "PointsSigner",
     "Price",
+    "Promise",
     "Quote",
     "Rate",
     "Source",

@@ -27,6 +27,7 @@ from counterfoil_loyalty.brand_routes import (
     require_key,
 )
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
+from counterfoil_loyalty.pending_routes import pending_routes
 from counterfoil_loyalty.points import MAX_UNITS
 from counterfoil_loyalty.rates import Limits, Rate
 from counterfoil_loyalty.refusals import POINTS_OFF
@@ -80,6 +81,7 @@ def create_app(
     add_brand_routes(app, service)
     _customers_write(app, service)
     app.include_router(rules_routes(service))
+    app.include_router(pending_routes(service))
     return app
 
 

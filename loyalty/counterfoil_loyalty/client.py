@@ -25,6 +25,7 @@ from counterfoil_credentials.encoding import (
     compact_json,
     int_at,
     list_at,
+    object_at,
     optional_int_at,
     optional_text_at,
     text_at,
@@ -45,6 +46,7 @@ from counterfoil_loyalty.intents import (
     sign_by_customer,
 )
 from counterfoil_loyalty.keccak import award_ref
+from counterfoil_loyalty.pending_awards import MOST_LISTED, AwardState
 from counterfoil_loyalty.points import Points
 from counterfoil_loyalty.programme_rules import Use
 from counterfoil_loyalty.rates import USUAL_LIMITS, Limits, Rate, makes_value
@@ -52,12 +54,16 @@ from counterfoil_loyalty.transfers import Transfer
 
 _WHO = "points service"
 _ATTEMPTS = 4
+_PENDING = "pending[]"
 _SPEND_WITHIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """One brand's points as the service lists them. `price`: see rates.py."""
+    """One brand's points as the service lists them. `price`: see rates.py.
+
+    They expire after `inactivity_s` seconds in which the holder did nothing; 0 is never.
+    """
 
     brand: str
     name: str
@@ -65,6 +71,7 @@ class Programme:
     token: Account
     issuer: Account
     price: int
+    inactivity_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,21 @@ class Entry:
     other_units: int | None = None
     other_account: Account | None = None
     is_final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An award that waits, or did: in no balance before it is released, from `available_at` on.
+
+    `reference` is the award's ref, times are in unix seconds.
+    """
+
+    brand: str
+    units: int
+    reference: str
+    at: int
+    available_at: int
+    state: AwardState
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +444,12 @@ class PointsClient:
             raise Malformed("a next page behind this one", "an earlier one", "history.next")
         return entries, following
 
+    def waiting(self, account: Account) -> list[Waiting]:
+        """Give the awards to one account that wait or did, the newest first."""
+        answer = self._get(f"/accounts/{account}/pending")
+        listed = list_at(answer, "pending", "pending")[:MOST_LISTED]
+        return [waiting_from(as_object(it, _PENDING), _PENDING) for it in listed]
+
     # What everybody may see
 
     def programmes(self) -> list[Programme]:
@@ -528,6 +556,7 @@ def _body(response: Response) -> JsonObject:
 
 
 def _programme(obj: JsonObject) -> Programme:
+    policy = None if obj.get("policy") is None else object_at(obj, "policy", "brands[]")
     return Programme(
         brand=text_at(obj, "brand", "brands[]"),
         name=text_at(obj, "name", "brands[]"),
@@ -535,6 +564,7 @@ def _programme(obj: JsonObject) -> Programme:
         token=account_from(text_at(obj, "token", "brands[]"), "brands[].token"),
         issuer=account_from(text_at(obj, "issuer", "brands[]"), "brands[].issuer"),
         price=int_at(obj, "price", "brands[]"),
+        inactivity_s=0 if policy is None else int_at(policy, "inactivity", "brands[].policy"),
     )
 
 
@@ -557,4 +587,20 @@ def _entry(obj: JsonObject, account: Account) -> Entry:
         other_units=optional_int_at(obj, "other_units", "history[]"),
         other_account=None if other is None else account_from(other, "history[].other_account"),
         is_final=is_final,
+    )
+
+
+def waiting_from(obj: JsonObject, where: str) -> Waiting:
+    """Read an award that waits; `Malformed` for another thing."""
+    try:
+        state = AwardState(text_at(obj, "state", where))
+    except ValueError as cause:
+        raise Malformed("pending, released or cancelled", "another", f"{where}.state") from cause
+    return Waiting(
+        brand=text_at(obj, "brand", where),
+        units=int_at(obj, "units", where),
+        reference=text_at(obj, "reference", where),
+        at=int_at(obj, "at", where),
+        available_at=int_at(obj, "available_at", where),
+        state=state,
     )

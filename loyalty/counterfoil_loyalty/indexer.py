@@ -15,6 +15,7 @@ from counterfoil_credentials.errors import Misuse, Unavailable
 
 from counterfoil_loyalty.accounts import NOBODY, Account
 from counterfoil_loyalty.ledger import Block, Event, Ledger
+from counterfoil_loyalty.pending_awards import pending_changes
 from counterfoil_loyalty.rates import Rate
 from counterfoil_loyalty.standing import STANDING_EVENTS
 from counterfoil_loyalty.store import Brand, Corridor, Head, Movement, PointsStore, Projected
@@ -135,7 +136,15 @@ def project(block: Block) -> Projected:
         if event.name == "PriceSet"
     )
     standing = tuple(event for event in block.events if event.name in STANDING_EVENTS)
-    return Projected(head, tuple(brands), tuple(corridors), prices, tuple(movements), standing)
+    return Projected(
+        head,
+        tuple(brands),
+        tuple(corridors),
+        prices,
+        tuple(movements),
+        standing=standing,
+        pending=pending_changes(block.events, block.at),
+    )
 
 
 def _movements(block: Block, events: Sequence[Event]) -> list[Movement]:

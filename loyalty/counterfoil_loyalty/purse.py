@@ -26,10 +26,20 @@ from counterfoil_loyalty.client import Entry, Exchanged, Given, PointsClient, Qu
 from counterfoil_loyalty.expiry_calendar import Expiring, expires_on, last_used_at
 from counterfoil_loyalty.keeping import Keeper
 from counterfoil_loyalty.payment_codes import PaymentCode, proved_name, read_payment_code
+from counterfoil_loyalty.pending_awards import AwardState
 from counterfoil_loyalty.points import Points
 from counterfoil_loyalty.points_book import PointsBook
+from counterfoil_loyalty.programme_rules import Use
 from counterfoil_loyalty.purse_copy import BrandCopy, blank_copy, by_day, renewed
-from counterfoil_loyalty.purse_views import Balance, Line, Payee, balance_of, lines_of
+from counterfoil_loyalty.purse_views import (
+    Balance,
+    Line,
+    Payee,
+    Promise,
+    balance_of,
+    lines_of,
+    promises_of,
+)
 from counterfoil_loyalty.rates import Rate
 from counterfoil_loyalty.wishes import Wish, Wishes
 
@@ -118,20 +128,34 @@ class CustomerPoints:
             lines = [line for line in lines if line.place < older_than.place]
         return lines[:size]
 
+    def promises(self, *states: AwardState) -> list[Promise]:
+        """Give the awards that wait, or are in one of `states`, as last seen; the next one first.
+
+        Nobody is asked.
+        """
+        notes, wanted = self._book.notes(), states or (AwardState.PENDING,)
+        found = [
+            promise
+            for copy in self._book.copies().values()
+            for promise in promises_of(copy, notes=notes)
+            if promise.state in wanted
+        ]
+        return sorted(found, key=lambda promise: promise.available_at)
+
     def chart(self, brand: str, zone: tzinfo) -> list[tuple[date, Points]]:
         """Give what was held at the end of each day of `zone`, the oldest first, as last seen."""
         return by_day(self._book.copy(brand), zone)
 
-    def expiring(self, windows_s: Mapping[str, int]) -> list[Expiring]:
-        """Give what expires when she does nothing, by each brand's window, the nearest first.
+    def expiring(self) -> list[Expiring]:
+        """Give what expires when she does nothing, as last seen, the nearest first.
 
-        For `due_reminders`. A brand without a window has points that never expire.
+        By each brand's public rule: for `due_reminders`. Nobody is asked.
         """
         found: list[Expiring] = []
         for brand, copy in self._book.copies().items():
             used_at = last_used_at(copy.entries)
-            if used_at is not None and brand in windows_s:
-                one = expires_on(Points(brand, copy.units), used_at, windows_s[brand])
+            if used_at is not None:
+                one = expires_on(Points(brand, copy.units), used_at, copy.inactivity_s)
                 found += [] if one is None else [one]
         return sorted(found, key=lambda it: (it.at, it.points.brand))
 
@@ -153,9 +177,15 @@ class CustomerPoints:
         self.join(quote.receives.brand)
         return self._once("exchange", _quote_json(quote), self._exchange)
 
-    def redeem(self, points: Points) -> Voucher:
-        """Turn points into a voucher, once: the same call after `Unavailable` gives the same."""
-        return self._once("redeem", {"brand": points.brand, "units": points.units}, self._redeem)
+    def redeem(self, points: Points, use: Use | None = None) -> Voucher:
+        """Turn points into a voucher, once: the same call after `Unavailable` gives the same.
+
+        `use` says what the points become, where the brand has rules.
+        """
+        body: JsonObject = {"brand": points.brand, "units": points.units}
+        if use is not None:
+            body["use"] = use.value
+        return self._once("redeem", body, self._redeem)
 
     # Give to another customer.
 
@@ -268,7 +298,8 @@ class CustomerPoints:
     def _redeem(self, wish: Wish) -> Voucher:
         points = _points_in(wish.body)
         at = datetime.fromtimestamp(wish.begun_at, UTC)
-        voucher = self._client.redeem(points, self._book.accounts, wish.wish_id, now=at)
+        use = Use(text_at(wish.body, "use", "wish")) if "use" in wish.body else None
+        voucher = self._client.redeem(points, self._book.accounts, wish.wish_id, now=at, use=use)
         self._book.note(wish.wish_id.hex(), voucher.reference)
         return voucher
 
@@ -333,7 +364,9 @@ class CustomerPoints:
                 whole = replace(
                     blank, carried=known.carried, dropped=known.dropped, entries=known.entries
                 )
-                return renewed(whole, fresh, seen_at=int(self._clock().timestamp()))
+                seen_at = int(self._clock().timestamp())
+                waiting = self._client.waiting(known.account)
+                return renewed(whole, fresh, seen_at=seen_at, waiting=waiting)
             after = following
         raise Malformed(f"a history of at most {_MOST_PAGES} pages", "more", "history")
 

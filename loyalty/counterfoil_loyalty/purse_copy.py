@@ -25,7 +25,7 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed
 
 from counterfoil_loyalty.accounts import Account, account_from
-from counterfoil_loyalty.client import Entry, Programme
+from counterfoil_loyalty.client import Entry, Programme, Waiting, waiting_from
 from counterfoil_loyalty.points import MAX_UNITS, Points
 
 MOST_MOVEMENTS = 2_000
@@ -40,7 +40,9 @@ class BrandCopy:
     """One brand's points as last seen at `seen_at` (unix seconds), the oldest movement first.
 
     `ledger` says on which ledger, so that another one's movements are never added to them.
-    `seen_at` 0 is never. `carried` base units came in `dropped` movements before the first.
+    `seen_at` 0 is never. Points expire after `inactivity_s` seconds without use, 0 never.
+    `carried` base units came in `dropped` movements before the first; `waiting` is in no
+    balance yet.
     """
 
     brand: str
@@ -49,10 +51,12 @@ class BrandCopy:
     price: int
     ledger: str
     account: Account
+    inactivity_s: int = 0
     seen_at: int = 0
     carried: int = 0
     dropped: int = 0
     entries: tuple[Entry, ...] = field(default=(), repr=False)
+    waiting: tuple[Waiting, ...] = field(default=(), repr=False)
 
     @property
     def units(self) -> int:
@@ -73,10 +77,12 @@ class BrandCopy:
             "price": self.price,
             "ledger": self.ledger,
             "account": self.account,
+            "inactivity": self.inactivity_s,
             "seen_at": self.seen_at,
             "carried": self.carried,
             "dropped": self.dropped,
             "movements": [_entry_json(entry) for entry in self.entries],
+            "waiting": [_waiting_json(award) for award in self.waiting],
         }
 
 
@@ -89,10 +95,13 @@ def blank_copy(programme: Programme, account: Account, ledger: str) -> BrandCopy
         price=programme.price,
         ledger=ledger,
         account=account,
+        inactivity_s=programme.inactivity_s,
     )
 
 
-def renewed(copy: BrandCopy, fresh: Sequence[Entry], *, seen_at: int) -> BrandCopy:
+def renewed(
+    copy: BrandCopy, fresh: Sequence[Entry], *, seen_at: int, waiting: Sequence[Waiting] = ()
+) -> BrandCopy:
     """Give the copy with what came after its settled movements, in the chain's order.
 
     Raises `Malformed` for a history in which a balance falls below zero: nobody's can.
@@ -114,6 +123,7 @@ def renewed(copy: BrandCopy, fresh: Sequence[Entry], *, seen_at: int) -> BrandCo
         carried=copy.carried + sum(entry.units for entry in listed[:excess]),
         dropped=copy.dropped + excess,
         entries=tuple(listed[excess:]),
+        waiting=tuple(_possible(award) for award in waiting if award.brand == copy.brand),
     )
 
 
@@ -147,6 +157,7 @@ def copy_from(obj: JsonObject) -> BrandCopy:
     account = account_from(text_at(obj, "account", _WHERE), f"{_WHERE}.account")
     brand = text_at(obj, "brand", _WHERE)
     listed = [as_object(it, _WHERE) for it in list_at(obj, "movements", _WHERE)]
+    waiting = list_at(obj, "waiting", _WHERE)
     return BrandCopy(
         brand=brand,
         name=text_at(obj, "name", _WHERE),
@@ -154,10 +165,12 @@ def copy_from(obj: JsonObject) -> BrandCopy:
         price=int_at(obj, "price", _WHERE),
         ledger=text_at(obj, "ledger", _WHERE),
         account=account,
+        inactivity_s=int_at(obj, "inactivity", _WHERE),
         seen_at=int_at(obj, "seen_at", _WHERE),
         carried=int_at(obj, "carried", _WHERE),
         dropped=int_at(obj, "dropped", _WHERE),
         entries=tuple(_entry(it, brand, account) for it in listed),
+        waiting=tuple(waiting_from(as_object(it, _WHERE), _WHERE) for it in waiting),
     )
 
 
@@ -165,6 +178,25 @@ def _require_possible(entry: Entry) -> None:
     texts = (entry.kind, entry.reference, entry.transaction, entry.other_brand or "")
     if not 0 <= entry.at <= _LATEST or max(map(len, texts)) > _LONGEST:
         raise Malformed("a movement with its time and names", "others", "history[]")
+
+
+def _possible(award: Waiting) -> Waiting:
+    times = (award.at, award.available_at)
+    is_possible = all(0 <= at <= _LATEST for at in times) and 0 <= award.units <= MAX_UNITS
+    if not is_possible or len(award.reference) > _LONGEST:
+        raise Malformed("an award with its times and names", "others", "pending[]")
+    return award
+
+
+def _waiting_json(award: Waiting) -> JsonObject:
+    return {
+        "brand": award.brand,
+        "units": award.units,
+        "reference": award.reference,
+        "at": award.at,
+        "available_at": award.available_at,
+        "state": award.state.value,
+    }
 
 
 def _entry_json(entry: Entry) -> JsonObject:

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from counterfoil_loyalty.accounts import Account
 from counterfoil_loyalty.client import Entry
+from counterfoil_loyalty.pending_awards import AwardState
 from counterfoil_loyalty.points import Points
 from counterfoil_loyalty.purse_copy import BrandCopy
 
@@ -82,6 +83,22 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """Points that were awarded and wait until the return window closes, or did.
+
+    In no balance before they are released, from `available_at` on; until then the brand may
+    cancel them. `note` as in `Line`.
+    """
+
+    points: Points
+    brand_name: str
+    at: datetime
+    available_at: datetime
+    state: AwardState
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Payee:
     """Who is to have points of which brand. What was given is the receiver's: nothing undoes it.
 
@@ -130,6 +147,21 @@ def lines_of(
             place=(entry.block, copy.brand, place),
         )
         for place, entry in enumerate(copy.entries, copy.dropped)
+    ]
+
+
+def promises_of(copy: BrandCopy, *, notes: Mapping[str, str]) -> list[Promise]:
+    """Give each award of a copy that waits or did, the newest first."""
+    return [
+        Promise(
+            points=Points(copy.brand, award.units),
+            brand_name=copy.name,
+            at=datetime.fromtimestamp(award.at, UTC),
+            available_at=datetime.fromtimestamp(award.available_at, UTC),
+            state=award.state,
+            note=notes.get(award.reference),
+        )
+        for award in copy.waiting
     ]
 
 

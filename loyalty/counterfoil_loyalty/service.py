@@ -33,6 +33,7 @@ from counterfoil_loyalty.actions import (
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
 from counterfoil_loyalty.keccak import SECRET_BYTES
 from counterfoil_loyalty.ledger import Block, Cover, LedgerIdentity
+from counterfoil_loyalty.pending_awards import PendingAward
 from counterfoil_loyalty.programme_rules import Use
 from counterfoil_loyalty.rates import Rate, makes_value
 from counterfoil_loyalty.refusals import refusal
@@ -361,6 +362,9 @@ class PointsService:
 
     def history(self, account: Account, *, after: int, limit: int) -> Sequence[Movement]:
         return self._store.history(account, after=after, limit=limit)
+
+    def pending_awards(self, account: Account) -> Sequence[PendingAward]:
+        return self._store.pending_awards(account)
 
     def supplies(self) -> Mapping[Account, int]:
         return self._store.supplies()

@@ -28,6 +28,12 @@ from sqlalchemy import (
 from counterfoil_loyalty import sql_outbox
 from counterfoil_loyalty.accounts import NOBODY, Account
 from counterfoil_loyalty.ledger import Event, LedgerIdentity, Outcome, SignedTransaction
+from counterfoil_loyalty.pending_awards import (
+    MOST_LISTED,
+    PendingAward,
+    PendingChange,
+    state_of,
+)
 from counterfoil_loyalty.rates import Rate
 from counterfoil_loyalty.sql_outbox import METADATA
 from counterfoil_loyalty.store import (
@@ -49,7 +55,7 @@ from counterfoil_loyalty.store import (
     whole_blocks,
 )
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 _IDENTITY = Table(
     "ledger_identity",
@@ -110,6 +116,20 @@ _STANDING = Table(
     Column("name", String, nullable=False),
     Column("body", String, nullable=False),
 )
+# An award that waits; without an account: that it was cancelled.
+_PENDING = Table(
+    "pending_awards",
+    METADATA,
+    Column("block", Integer, primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("token", String, nullable=False),
+    Column("ref", String, nullable=False, index=True),
+    Column("account", String),
+    Column("units", String),
+    Column("at", BigInteger),
+    Column("available_at", BigInteger),
+    Index("pending_of_account", "account", "block"),
+)
 _MOVEMENTS = Table(
     "movements",
     METADATA,
@@ -145,7 +165,7 @@ _BALANCES = Table(
 
 
 # What a block brings, and what goes with it.
-_OF_BLOCKS: Final = (_BLOCKS, _BRANDS, _CORRIDORS, _PRICES, _STANDING, _MOVEMENTS)
+_OF_BLOCKS: Final = (_BLOCKS, _BRANDS, _CORRIDORS, _PRICES, _PENDING, _STANDING, _MOVEMENTS)
 
 _KNOWN: Final = Statement(select(_IDENTITY))
 _BIND: Final = Statement(insert(_IDENTITY))
@@ -160,6 +180,7 @@ _SET_FINAL: Final = Statement(update(_FINAL).values(number=bindparam("to")))
 _ADD_BRAND: Final = Statement(insert(_BRANDS))
 _ADD_CORRIDOR: Final = Statement(insert(_CORRIDORS))
 _ADD_STANDING: Final = Statement(insert(_STANDING))
+_ADD_PENDING: Final = Statement(insert(_PENDING))
 _ADD_MOVEMENT: Final = Statement(insert(_MOVEMENTS))
 _HELD: Final = Statement(
     select(_BALANCES.c.units).where(
@@ -324,6 +345,31 @@ class SqlStore(PointsStore):
             whole = connection.rows(rows.where(_MOVEMENTS.c.block <= last))
             return whole_blocks([_movement(row, final) for row in whole], limit)
 
+    def pending_awards(self, account: Account) -> Sequence[PendingAward]:
+        newest_first = (_PENDING.c.block.desc(), _PENDING.c.place.desc())
+        mine = select(_PENDING).where(_PENDING.c.account == account).order_by(*newest_first)
+        with self._database.reading() as connection:
+            rows = connection.rows(mine.limit(MOST_LISTED))
+            refs = [row.ref for row in rows]
+            ended = (_PENDING.c.ref.in_(refs)) & (_PENDING.c.account.is_(None))
+            moved = (_MOVEMENTS.c.reference.in_(refs)) & (_MOVEMENTS.c.kind == "awarded")
+            gone = connection.rows(select(_PENDING).where(ended))
+            cancelled = {(it.token, it.ref) for it in gone}
+            came = connection.rows(select(_MOVEMENTS).where(moved))
+            given = {(it.token, it.reference) for it in came}
+        return [
+            PendingAward(
+                Account(row.token),
+                account,
+                row.ref,
+                int(row.units),
+                row.at,
+                row.available_at,
+                state_of((row.token, row.ref), cancelled=cancelled, given=given),
+            )
+            for row in rows
+        ]
+
     def movements(self, transaction_id: str) -> Sequence[Movement]:
         return self._moved(_MOVEMENTS.c.transaction_id == transaction_id)
 
@@ -376,6 +422,8 @@ def _record(connection: Connection, block: Projected) -> None:
             name=event.name,
             body=json.dumps(dict(event.values)),
         )
+    for change in block.pending:
+        connection.change(_ADD_PENDING, **_pending_columns(change), block=block.head.number)
     for movement in block.movements:
         connection.change(_ADD_MOVEMENT, **_movement_columns(movement))
     _add_up(connection, block.movements, 1)
@@ -437,6 +485,19 @@ def _movement_columns(movement: Movement) -> dict[str, Value]:
         "reference": movement.reference,
         "other_token": movement.other_token,
         "other_units": None if other is None else str(other),
+    }
+
+
+def _pending_columns(change: PendingChange) -> dict[str, Value]:
+    award = change.award
+    return {
+        "place": change.index,
+        "token": change.token,
+        "ref": change.ref,
+        "account": None if award is None else award.account,
+        "units": None if award is None else str(award.units),
+        "at": None if award is None else award.at,
+        "available_at": None if award is None else award.available_at,
     }
 
 

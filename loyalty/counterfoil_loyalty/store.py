@@ -15,6 +15,12 @@ from counterfoil_credentials.errors import Misuse
 
 from counterfoil_loyalty.accounts import Account
 from counterfoil_loyalty.ledger import Event, LedgerIdentity, Outcome, SignedTransaction
+from counterfoil_loyalty.pending_awards import (
+    MOST_LISTED,
+    PendingAward,
+    PendingChange,
+    state_of,
+)
 from counterfoil_loyalty.rates import Rate
 
 CANCELLED = "cancelled"
@@ -131,6 +137,7 @@ class Projected:
     movements: tuple[Movement, ...] = ()
     standing: tuple[Event, ...] = ()
     first: int | None = None
+    pending: tuple[PendingChange, ...] = ()
 
 
 class PointsStore(Protocol):
@@ -215,6 +222,10 @@ class PointsStore(Protocol):
 
         At most `limit`, rounded up to whole blocks.
         """
+        ...
+
+    def pending_awards(self, account: Account) -> Sequence[PendingAward]:
+        """Give the newest `MOST_LISTED` awards to an account that wait or did, newest first."""
         ...
 
     def movements(self, transaction_id: str) -> Sequence[Movement]:
@@ -363,6 +374,17 @@ class MemoryStore:
         with self._lock:
             mine = [it for it in self._movements if it.account == account and it.block > after]
         return whole_blocks(mine, limit)
+
+    def pending_awards(self, account: Account) -> Sequence[PendingAward]:
+        with self._lock:
+            changes = [it for block in self._blocks for it in block.pending]
+            given = {(it.token, it.reference) for it in self._movements if it.kind == "awarded"}
+        cancelled = {(it.token, it.ref) for it in changes if it.award is None}
+        mine = [it.award for it in changes if it.award is not None and it.award.account == account]
+        return [
+            replace(it, state=state_of((it.token, it.ref), cancelled=cancelled, given=given))
+            for it in reversed(mine[-MOST_LISTED:])
+        ]
 
     def movements(self, transaction_id: str) -> Sequence[Movement]:
         with self._lock:
