@@ -40,6 +40,7 @@ from counterfoil_verifier.counter import MOST_COUNTED
 from counterfoil_verifier.held_in_memory import FACTS_HELD_FOR
 from counterfoil_verifier.requesting import REQUEST_LIFE
 from counterfoil_verifier.sql_store import SqlSessionStore
+from counterfoil_verifier.store import OneTimeName
 from counterfoil_verifier.verdict import VERDICTS_KEPT_FOR
 from counterfoil_verifier.verifier import CouldNotCheck
 
@@ -146,8 +147,11 @@ class Ajar(MemoryStore):
         *,
         code_hash: str | None = None,
         held: str | None = None,
+        spends: OneTimeName | None = None,
     ) -> bool:
-        is_first = super().answer(session_id, verdict, code_hash=code_hash, held=held)
+        is_first = super().answer(
+            session_id, verdict, code_hash=code_hash, held=held, spends=spends
+        )
         self.between()
         return is_first
 

@@ -24,8 +24,8 @@ def parsed(**changes: object) -> Preset:
     return parse_preset(json.dumps(kept).encode(), "ours.json")
 
 
-def test_three_presets_ship_and_their_files_are_named_for_them() -> None:
-    assert set(PRESETS) == {"warranty", "member", "return"}
+def test_four_presets_ship_and_their_files_are_named_for_them() -> None:
+    assert set(PRESETS) == {"warranty", "member", "return", "voucher"}
     assert set(preset_files()) == {f"{name}.json" for name in PRESETS}
 
 

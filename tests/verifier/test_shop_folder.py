@@ -224,7 +224,7 @@ def test_presets_are_the_folders_own(folder: ShopFolder) -> None:
     place = folder.path / "presets"
     ours = json.loads((place / "warranty.json").read_text())
     (place / "hire.json").write_text(json.dumps({**ours, "name": "hire"}))
-    assert set(folder.presets()) == {"warranty", "member", "return", "hire"}
+    assert set(folder.presets()) == {"warranty", "member", "return", "voucher", "hire"}
 
     (place / "again.json").write_text(json.dumps(ours))
     with pytest.raises(Malformed, match="warranty twice"):

@@ -148,12 +148,15 @@ class Counter:
         With `facts_key` (`held.new_facts_key`) what was shown waits in the store, for
         whoever has its secret; without, in this process's memory.
 
-        Raises `Refused` (`preset-unknown`).
+        Raises `Refused` (`preset-unknown`), and `Misuse` for a voucher with `handback`.
         """
         preset = self._presets.get(preset_name)
         if preset is None:
             expected = f"one of {', '.join(sorted(self._presets))}"
             raise Refused(Reason("preset-unknown", expected, "another", "preset"))
+        if preset.taken_once and handback is not None:
+            # A yes that waits for a code may never count; the voucher would be spent for it.
+            raise Misuse("expected a voucher to be taken at once, found one that hands back")
         waiting = self._shop.ask(
             preset,
             language=language,

@@ -13,7 +13,8 @@ from typing import Final
 from counterfoil_credentials.claims import path_text, values_at
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Malformed, Reason, Refused, Unavailable
-from counterfoil_credentials.requests import VpToken
+from counterfoil_credentials.requests import PresentationRequest, VpToken
+from counterfoil_credentials.voucher import TakenVoucher
 
 from counterfoil_verifier.handback import code_digest
 from counterfoil_verifier.held import Held, shut_held
@@ -24,7 +25,7 @@ from counterfoil_verifier.presets import Preset
 from counterfoil_verifier.receipts import receipt_for
 from counterfoil_verifier.requesting import Answered, NotOpen, SessionId, Shop, Waiting
 from counterfoil_verifier.shown import Till
-from counterfoil_verifier.store import SessionStore
+from counterfoil_verifier.store import NameTaken, OneTimeName, SessionStore
 from counterfoil_verifier.verdict import (
     TIDY_VERDICTS_EVERY,
     VERDICTS_KEPT_FOR,
@@ -33,6 +34,7 @@ from counterfoil_verifier.verdict import (
     Verdict,
 )
 from counterfoil_verifier.verifier import Verifier
+from counterfoil_verifier.voucher_desk import SPENT, one_use_of
 
 _OPEN: Final = "an open request"
 
@@ -66,6 +68,7 @@ class Decisions:
     ) -> str | None:
         """Make what was shown the session's verdict, and give the receipt for it.
 
+        A preset that is `taken_once` takes the voucher in the same step, or not at all.
         With `code` a yes waits until that has come back. Raises what `Verifier.verify`
         raises, after it has become the verdict, and `Refused` in the place of `Malformed`;
         `NotOpen` when another answer was first.
@@ -74,6 +77,7 @@ class Decisions:
         request = self._shop.request(waiting, preset)
         try:
             accepted = verifier.verify(vp_token, request, now=now)
+            use = one_use_of(accepted.claims[preset.name]) if preset.taken_once else None
         except (Malformed, Refused, Unavailable) as error:
             held, outcome, as_of = _without_a_yes(error)
             self._settle(waiting, held, self._verdict(outcome, held, as_of, now, started))
@@ -89,10 +93,17 @@ class Decisions:
             # What really happens, whatever the preset told: it is gone with the tidying then.
             kept_until=now + VERDICTS_KEPT_FOR + TIDY_VERDICTS_EVERY,
         )
-        held = Held(facts=_facts(accepted.claims[preset.name], preset), receipt=receipt)
+        taken = None if use is None else _taken(vp_token, preset, request, now)
+        facts = _facts(accepted.claims[preset.name], preset)
+        held = Held(facts=facts, receipt=receipt, taken=taken)
         as_of = accepted.status_as_of
         verdict = self._verdict(Outcome.ACCEPTED, held, as_of, now, started)
-        self._settle(waiting, held, verdict, code=code)
+        try:
+            self._settle(waiting, held, verdict, code=code, spends=use)
+        except NameTaken:
+            held = Held(reasons=(SPENT,))
+            self._settle(waiting, held, self._verdict(Outcome.REFUSED, held, as_of, now, started))
+            raise NotAccepted(SPENT, status_as_of=as_of) from None
         return receipt
 
     def decide_shown(
@@ -148,9 +159,18 @@ class Decisions:
         )
 
     def _settle(
-        self, waiting: Waiting, held: Held, verdict: Verdict, *, code: str | None = None
+        self,
+        waiting: Waiting,
+        held: Held,
+        verdict: Verdict,
+        *,
+        code: str | None = None,
+        spends: OneTimeName | None = None,
     ) -> None:
-        """Make this the session's verdict, unless another answer was first."""
+        """Make this the session's verdict, unless another answer was first.
+
+        Raises `NameTaken`, and the session waits on, when `spends` was taken before.
+        """
         session_id = waiting.session_id
         # Held before the verdict can be seen: a look in between would find the
         # light without its facts, and no later look would get them.
@@ -165,6 +185,7 @@ class Decisions:
                 verdict,
                 code_hash=None if code is None else code_digest(session_id, code),
                 held=shut,
+                spends=spends,
             )
         finally:
             if not is_first:
@@ -193,6 +214,19 @@ def _without_a_yes(
         case Unavailable():
             reason = Reason("could-not-check", "an answer", error.what, "policy")
             return Held(reasons=(reason,)), Outcome.UNAVAILABLE, None
+
+
+def _taken(
+    vp_token: VpToken, preset: Preset, request: PresentationRequest, now: datetime
+) -> JsonObject:
+    """Give what the shop hands in to the brand: it proves who gave the voucher, and where."""
+    (presentation,) = vp_token[preset.name]
+    return TakenVoucher(
+        presentation=presentation,
+        shop=request.client_id,
+        nonce=request.nonce,
+        taken_at=now.replace(microsecond=0),
+    ).to_json()
 
 
 def _facts(claims: JsonObject, preset: Preset) -> dict[str, Json]:

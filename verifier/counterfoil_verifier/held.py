@@ -41,12 +41,14 @@ _MAX_DEPTH = 20
 class Held:
     """What one look may take: facts by the path that was asked for, or reasons in full.
 
-    `receipt` is there for a customer without a network, who reads it off the till's screen.
+    `receipt` is there for a customer without a network, who reads it off the till's screen;
+    `taken` is a voucher that was taken (`TakenVoucher.to_json`), for the shop to hand in.
     """
 
     facts: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)
     reasons: tuple[Reason, ...] = ()
     receipt: str | None = field(default=None, repr=False)
+    taken: JsonObject | None = field(default=None, repr=False)
 
 
 def new_facts_key() -> tuple[str, str]:
@@ -66,6 +68,8 @@ def shut_held(held: Held, public: str) -> str:
     }
     if held.receipt is not None:
         content["receipt"] = held.receipt
+    if held.taken is not None:
+        content["taken"] = held.taken
     return encrypt_jwe(compact_json(content), key=EncryptionKey(_NAME, point))
 
 
@@ -84,6 +88,7 @@ def open_held(kept: str, secret: str) -> Held | None:
         facts=object_at(content, "facts", _WHERE),
         reasons=tuple(_reason(each) for each in list_at(content, "reasons", _WHERE)),
         receipt=optional_text_at(content, "receipt", _WHERE),
+        taken=object_at(content, "taken", _WHERE) if "taken" in content else None,
     )
 
 

@@ -81,6 +81,7 @@ _MEMBERS: Final = (
     "happened_within",
     "status_max_age_s",
     "holder_shown",
+    "taken_once",
 )
 
 
@@ -93,7 +94,8 @@ class Preset:
     code of the refusal once that day is over (in UTC, as the brand counted it);
     `happened_within` the claim that holds a moment, how long ago it may be, and the
     code. A status list may be up to `status_max_age` old. `shown_within` says how old
-    may be what a holder shows unasked; None refuses it. The result is kept for
+    may be what a holder shows unasked; None refuses it. What is `taken_once` is a voucher:
+    a yes spends it. The result is kept for
     `kept_for`; None says that nobody decided. `answered_by` are the names of types as
     brands use them, `vcts` the types that answer it here, and `answers` says who may answer
     with which of them: with all, for None.
@@ -116,6 +118,7 @@ class Preset:
     shown_within: timedelta | None = None
     kept_for: timedelta | None = None
     answered_by: tuple[str, ...] = ()
+    taken_once: bool = False
     authorities: str | None = None
     authority_ids: tuple[str, ...] = ()
 
@@ -216,6 +219,7 @@ def parse_preset(data: bytes, where: str) -> Preset:
         happened_within=_happened_within(document, where),
         status_max_age=_seconds(document, "status_max_age_s", _MAX_AGE_S, where),
         shown_within=_shown_within(document, where),
+        taken_once=_taken_once(document, where),
     )
     if preset.read_by_policy() - set(claims):
         raise Malformed("every claim that the decision reads", "one missing", f"{where}.claims")
@@ -275,6 +279,16 @@ def _shown_within(document: JsonObject, where: str) -> timedelta | None:
     return _seconds(shown, "within_s", _MAX_SHOWN_S, place)
 
 
+def _taken_once(document: JsonObject, where: str) -> bool:
+    taken_once = document.get("taken_once", False)
+    if not isinstance(taken_once, bool):
+        raise Malformed("true or false", "another value", f"{where}.taken_once")
+    if taken_once and "holder_shown" in document:
+        # What answers no question names no shop: it would prove nobody's double use.
+        raise Malformed("a voucher that is asked for", "one shown unasked", f"{where}.holder_shown")
+    return taken_once
+
+
 def _words(document: JsonObject, name: str, where: str) -> Words:
     words, place = object_at(document, name, where), f"{where}.{name}"
     require_only(words, ("en", "zh"), place)
@@ -312,7 +326,7 @@ def _seconds(obj: JsonObject, name: str, most: int, where: str) -> timedelta:
 def preset_files() -> dict[str, bytes]:
     """Give the files of the presets that ship, by name: what a new folder begins with."""
     folder = files("counterfoil_verifier") / "preset_files"
-    names = ("warranty.json", "member.json", "return.json")
+    names = ("warranty.json", "member.json", "return.json", "voucher.json")
     return {name: (folder / name).read_bytes() for name in names}
 
 

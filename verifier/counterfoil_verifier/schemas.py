@@ -155,7 +155,9 @@ class ReasonBody(BaseModel):
 
 
 class LookBody(BaseModel):
-    """What the counter shows. `facts` and `receipt` are there in the first look only.
+    """What the counter shows. `facts`, `receipt` and `voucher` are in the first look only.
+
+    `voucher` is what was taken, as the shop hands it in to the brand: keep it until then.
 
     `as_of` says as of when the light holds, `how` that no question was asked, if none was.
     """
@@ -172,6 +174,7 @@ class LookBody(BaseModel):
     kind: Kind | None = None
     how: WordsBody | None = None
     receipt: str | None = None
+    voucher: dict[str, object] | None = None
     took_ms: int | None = None
     later_answers: int = 0
     till: str | None = None
@@ -203,6 +206,8 @@ class LookBody(BaseModel):
             if look.held is not None and look.light is Light.GREEN:
                 body.facts = dict(look.held.facts)
                 body.receipt = look.held.receipt
+                if look.held.taken is not None:
+                    body.voucher = dict(look.held.taken)
         return body
 
 

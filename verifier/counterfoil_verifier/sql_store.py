@@ -29,7 +29,7 @@ from counterfoil_verifier.requesting import (
     SessionId,
     Waiting,
 )
-from counterfoil_verifier.store import Summary
+from counterfoil_verifier.store import NameTaken, OneTimeName, Summary
 from counterfoil_verifier.tables import METADATA, ONE_TIME_NAMES, SESSIONS
 from counterfoil_verifier.verdict import Outcome, Verdict
 
@@ -219,6 +219,7 @@ class SqlSessionStore:
         *,
         code_hash: str | None = None,
         held: str | None = None,
+        spends: OneTimeName | None = None,
     ) -> bool:
         now_us = _microseconds(verdict.checked_at)
         with self.database.transaction() as connection:
@@ -227,6 +228,8 @@ class SqlSessionStore:
                 _ANSWER, this=session_id, now_us=now_us, code=code_hash, shut=held, **told
             ):
                 return False
+            if spends is not None and not _take(connection, spends.name, spends.ends_at):
+                raise NameTaken
             self._notify(connection, session_id)
             if code_hash is None:
                 self._tell(connection, session_id)
@@ -352,16 +355,17 @@ class SqlNames:
         self._database = database
 
     def take(self, name: str, *, ends_at: datetime) -> bool:
-        name_hash = b64url(hashlib.sha256(name.encode()).digest())
         with self._database.transaction() as connection:
-            return (
-                connection.change(_TAKE, name_hash=name_hash, ends_at_us=_microseconds(ends_at))
-                == 1
-            )
+            return _take(connection, name, ends_at)
 
     def forget_names(self, now: datetime) -> int:
         with self._database.transaction() as connection:
             return connection.change(_FORGET_NAMES, now_us=_microseconds(now))
+
+
+def _take(connection: Connection, name: str, ends_at: datetime) -> bool:
+    name_hash = b64url(hashlib.sha256(name.encode()).digest())
+    return connection.change(_TAKE, name_hash=name_hash, ends_at_us=_microseconds(ends_at)) == 1
 
 
 def _columns(verdict: Verdict) -> dict[str, Value]:

@@ -29,6 +29,18 @@ class Summary:
     waiting: int
 
 
+@dataclass(frozen=True, slots=True)
+class OneTimeName:
+    """A name to be taken once, and until when it must be known: see `OneTimeNames.take`."""
+
+    name: str
+    ends_at: datetime
+
+
+class NameTaken(Exception):
+    """A name was taken before; the caller says what that means."""
+
+
 class SessionStore(Protocol):
     """Keeps sessions. `answer` decides, for everybody, who was first.
 
@@ -57,12 +69,16 @@ class SessionStore(Protocol):
         *,
         code_hash: str | None = None,
         held: str | None = None,
+        spends: OneTimeName | None = None,
     ) -> bool:
         """Turn a waiting, unexpired session into an answered one, atomically.
 
         With `code_hash` the verdict waits for that code; `held` is what its first look may
         take, encrypted. Nothing of the request stays: neither nonce nor key nor what was
         to be signed. True for the one call that did it.
+
+        With `spends` that name is taken in the same step: neither happens alone, whatever
+        ends the process. Raises `NameTaken`, and the session waits on, when it was taken before.
         """
         ...
 
@@ -156,6 +172,7 @@ class MemoryStore:
         self._sent: set[SessionId] = set()
         self._code_hashes: dict[SessionId, str] = {}
         self._held: dict[SessionId, str] = {}
+        self._spent: set[str] = set()
         self._hearers: list[Callable[[SessionId], None]] = []
 
     def add(self, waiting: Waiting) -> None:
@@ -180,10 +197,15 @@ class MemoryStore:
         *,
         code_hash: str | None = None,
         held: str | None = None,
+        spends: OneTimeName | None = None,
     ) -> bool:
         with self._lock:
             match self._sessions.get(session_id):
                 case Waiting() as waiting if verdict.checked_at < waiting.expires_at:
+                    if spends is not None:
+                        if spends.name in self._spent:
+                            raise NameTaken
+                        self._spent.add(spends.name)
                     self._sessions[session_id] = Answered(
                         session_id=session_id,
                         preset=waiting.preset,
