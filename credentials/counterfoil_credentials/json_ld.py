@@ -62,6 +62,7 @@ _FAULTS: Final = (
 )
 _I18N: Final = "https://www.w3.org/ns/i18n#"
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
+_OTHER_SPELLINGS: Final = frozenset({"@id", "@set", "@nest"})
 _KEYWORDS: Final = frozenset(
     {"@id", "@type", "@value", "@language", "@direction", "@list", "@graph"}
 )
@@ -100,8 +101,9 @@ class FrozenContexts:
         Base directions become `i18n` datatypes (JSON-LD 1.1, section 10.1.1), as the other
         implementations of the `rdfc` suites write them.
 
-        Raises `Refused` with `context-not-known`, `term-not-defined` or `value-not-signed`,
-        and `Malformed` for what is no JSON-LD, and beyond the limits of size.
+        Raises `Refused` with `context-not-known`, `term-not-defined`, `value-not-signed` or
+        `spelling-not-plain` (the same statement could stand there in two ways), and
+        `Malformed` for what is no JSON-LD, and beyond the limits of size.
         """
         self._require_known(document, where)
         prepared = _prepared(document, where)
@@ -209,6 +211,11 @@ def _prepared(document: JsonObject, where: str) -> JsonObject:
 
 
 def _require_written_out(obj: JsonObject, where: str) -> None:
+    # One spelling for each statement: another would mean the same to the signature and
+    # nothing to whoever reads the document by its names, so that a claim could be hidden.
+    other = any(":" in name or name in _OTHER_SPELLINGS for name in obj)
+    if other or obj.keys() == {"@value"} or ("@type" in obj and "@value" not in obj):
+        raise Refused(Reason("spelling-not-plain", "names of the contexts", "others", where))
     # Of these pyld drops parts without a word.
     if "@graph" in obj:
         raise _unsigned("@graph of JSON-LD", where)
@@ -226,6 +233,7 @@ def _require_whole(expanded: Json, dropped: list[object], where: str) -> None:
         raise _undefined(f"{len(dropped)} others", where)
     if not expanded:
         raise _unsigned("a document that says nothing", where)
+    described: set[str] = set()
     waiting: list[Json] = [expanded]
     while waiting:
         each = waiting.pop()
@@ -233,6 +241,12 @@ def _require_whole(expanded: Json, dropped: list[object], where: str) -> None:
             waiting.extend(each)
         elif isinstance(each, dict):
             _require_whole_object(each, where)
+            # What is said of one node in two places may be moved between them unnoticed.
+            node = each.get("@id")
+            if isinstance(node, str) and len(each) > 1:
+                if node in described:
+                    raise _twice("a node described twice", where)
+                described.add(node)
             if each.get("@type") != "@json":
                 waiting.extend(each.values())
 
@@ -246,17 +260,28 @@ def _require_whole_object(obj: JsonObject, where: str) -> None:
             raise _undefined("a term without an IRI", where)
         if value == [] and name != "@list":
             raise _unsigned("an empty list", where)
+        if isinstance(value, list) and name != "@list":
+            texts = [json.dumps(item, sort_keys=True) for item in value if not _is_node(item)]
+            if len(set(texts)) != len(texts):
+                raise _twice("a value that stands twice", where)
     listed = obj.get("@type", [])
     named = listed if isinstance(listed, list) else [listed]
     for text in [*named, *([obj["@id"]] if "@id" in obj else [])]:
         # What looks like a keyword and is none becomes nothing.
         if not isinstance(text, str) or text.startswith(_NOWHERE):
             raise _undefined("a relative IRI", where)
-        if ":" not in text and text != "@json":
+        if ":" not in text and not (text == "@json" and "@value" in obj):
             raise _undefined("a relative IRI", where)
         # pyld drops a statement with an IRI that holds a space.
         if not text.startswith(("_:", "@")):
             iri(text, where)
+
+
+def _is_node(value: Json) -> bool:
+    # Two of them without an id are two, however alike they look.
+    if not isinstance(value, dict) or not {"@value", "@list"}.isdisjoint(value):
+        return False
+    return value.keys() != {"@id"}
 
 
 def _quad(triple: Mapping[str, _Term], graph: str, where: str) -> Quad:
@@ -274,7 +299,9 @@ def _node(term: _Term, where: str) -> str:
     return value if term["type"] == "blank node" else iri(value, where)
 
 
-def _object(term: _Term, where: str) -> str:
+def _object(term: _Term | None, where: str) -> str:
+    if term is None:
+        raise _undefined("a relative IRI", where)
     if term["type"] != "literal":
         return _node(term, where)
     datatype = str(term["datatype"])
@@ -283,6 +310,10 @@ def _object(term: _Term, where: str) -> str:
         datatype = datatype.lower()
     language = str(term["language"]) if datatype == LANG_STRING else ""
     return literal(str(term["value"]), datatype, language)
+
+
+def _twice(what: str, where: str) -> Refused:
+    return Refused(Reason("spelling-not-plain", "each statement once", what, where))
 
 
 def _undefined(what: str, where: str) -> Refused:
