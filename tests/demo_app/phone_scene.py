@@ -45,6 +45,7 @@ class Scene:
     """The pages of one phone as a browser meets them, and the brand it gets its cards from."""
 
     folder: Path
+    address: str = ADDRESS
     network: MemoryFetcher = field(default_factory=MemoryFetcher)
     ticks: Ticks = field(default_factory=Ticks)
 
@@ -55,14 +56,14 @@ class Scene:
             trust=Trust(issuers=known_issuers()),
             monotonic=self.ticks,
         )
-        hosts = frozenset({ADDRESS.removeprefix("http://")})
+        hosts = frozenset({self.address.removeprefix("http://")})
         self.app = phone_app(self.pocket, hosts=hosts)
         self.browser = self.another_browser()
 
     def another_browser(self, language: str = "en-GB") -> TestClient:
         """Give a browser with no cookie, that speaks `language`."""
-        headers = {"accept-language": language, "origin": ADDRESS}
-        return TestClient(self.app, base_url=ADDRESS, headers=headers)
+        headers = {"accept-language": language, "origin": self.address}
+        return TestClient(self.app, base_url=self.address, headers=headers)
 
     def get(self, path: str) -> Response:
         """Open a page, following where it leads."""

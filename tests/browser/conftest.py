@@ -1,0 +1,78 @@
+"""A browser, and a phone that serves its pages to it over loopback."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+from counterfoil_service.serving import bind
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.seeing import AXE, chromium
+from tests.demo_app.phone_scene import Scene
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Give the system's Chromium."""
+    program = chromium()
+    if program is None:
+        pytest.skip("no Chromium: apt install chromium fonts-noto-cjk")
+    if not AXE.exists():
+        pytest.skip("no axe-core: npm --prefix tests/browser ci")
+    with sync_playwright() as playwright:
+        # Chromium's sandbox refuses to run as root, as in a container.
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        started = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield started
+        started.close()
+
+
+@contextmanager
+def served(folder: Path) -> Generator[Scene]:
+    """Serve a phone over `folder` as its program does; `scene.address` is where."""
+    listener = bind(None)
+    scene = Scene(folder, address=f"http://127.0.0.1:{listener.getsockname()[1]}")
+    server = uvicorn.Server(uvicorn.Config(scene.app, ws="none", log_config=None))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield scene
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+        scene.pocket.lock()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Scene]:
+    """Give a phone on which nothing was done yet."""
+    with served(tmp_path / "phone") as scene:
+        yield scene
+
+
+@pytest.fixture(scope="session")
+def bought(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of a phone that bought once, and is closed."""
+    scene = Scene(tmp_path_factory.mktemp("bought"))
+    scene.first_run()
+    scene.pocket.settle()
+    scene.buy()
+    scene.pocket.lock()
+    return scene.folder
+
+
+@pytest.fixture
+def shopper(bought: Path, tmp_path: Path) -> Iterator[Scene]:
+    """Give a locked phone with a receipt and two warranties, and the brand they are of."""
+    with served(shutil.copytree(bought, tmp_path / "phone")) as scene:
+        _ = scene.office
+        yield scene
