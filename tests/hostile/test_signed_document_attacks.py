@@ -7,14 +7,14 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import pytest
 from counterfoil_credentials.cryptosuites import EDDSA_JCS_2022
 from counterfoil_credentials.data_integrity import ProofPolicy, add_proof, verify_proofs
 from counterfoil_credentials.did_methods import offline_resolver
 from counterfoil_credentials.dids import did_key, key_id_of
-from counterfoil_credentials.encoding import b64url, parse_object
+from counterfoil_credentials.encoding import Json, JsonObject, b64url, parse_object
 from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused
 from counterfoil_credentials.json_ld import FrozenContexts
 from counterfoil_credentials.keys import Algorithm, Curve
@@ -256,16 +256,14 @@ def bent(document: Object, dice: random.Random) -> Object:
     return changed
 
 
-def parts(value: object) -> Iterator[Object | list[Any]]:
+def parts(value: Json) -> Iterator[JsonObject | list[Json]]:
     if isinstance(value, dict):
-        members = cast("Object", value)
-        yield members
-        for member in members.values():
+        yield value
+        for member in value.values():
             yield from parts(member)
     elif isinstance(value, list):
-        items = cast("list[Any]", value)
-        yield items
-        for item in items:
+        yield value
+        for item in value:
             yield from parts(item)
 
 
