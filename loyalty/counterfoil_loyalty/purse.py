@@ -30,7 +30,7 @@ from counterfoil_loyalty.pending_awards import AwardState
 from counterfoil_loyalty.points import Points
 from counterfoil_loyalty.points_book import PointsBook
 from counterfoil_loyalty.programme_rules import Use
-from counterfoil_loyalty.purse_copy import BrandCopy, blank_copy, by_day, renewed
+from counterfoil_loyalty.purse_copy import TRADED, BrandCopy, blank_copy, by_day, renewed
 from counterfoil_loyalty.purse_views import (
     Balance,
     Line,
@@ -358,7 +358,8 @@ class CustomerPoints:
         after = known.settled
         for _ in range(_MOST_PAGES):
             page, following = self._client.history_page(known.account, after=after)
-            fresh += page
+            trades = self._client.venue().peer_swap
+            fresh += [replace(it, kind=TRADED) if it.other_account == trades else it for it in page]
             if following is None:
                 blank = blank_copy(programme, known.account, ledger)
                 whole = replace(

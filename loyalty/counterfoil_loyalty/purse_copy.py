@@ -28,6 +28,9 @@ from counterfoil_loyalty.accounts import Account, account_from
 from counterfoil_loyalty.client import Entry, Programme, Waiting, waiting_from
 from counterfoil_loyalty.points import MAX_UNITS, Points
 
+TRADED = "traded"
+"""The kind of a movement to or from the contract where two customers trade."""
+
 MOST_MOVEMENTS = 2_000
 MOST_DAYS = 3_660
 _WHERE = "points copy"

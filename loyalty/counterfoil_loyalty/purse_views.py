@@ -14,7 +14,7 @@ from counterfoil_loyalty.accounts import Account
 from counterfoil_loyalty.client import Entry
 from counterfoil_loyalty.pending_awards import AwardState
 from counterfoil_loyalty.points import Points
-from counterfoil_loyalty.purse_copy import BrandCopy
+from counterfoil_loyalty.purse_copy import TRADED, BrandCopy
 
 
 class Source(StrEnum):
@@ -27,6 +27,8 @@ class Source(StrEnum):
     EXPIRED = "expired"
     RECEIVED = "received"
     GIVEN = "given"
+    TRADED = "traded"
+    MOVED = "moved"
     OTHER = "other"
 
 
@@ -36,6 +38,8 @@ _SOURCES = {
     "redeemed": Source.REDEEMED,
     "refunded": Source.REFUNDED,
     "expired": Source.EXPIRED,
+    TRADED: Source.TRADED,
+    "moved": Source.MOVED,
 }
 
 

@@ -11,7 +11,7 @@ from counterfoil_credentials.encoding import JsonObject, compact_json, parse_obj
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import Response
 from counterfoil_loyalty import Points, PointsAccounts
-from counterfoil_loyalty.actions import GovernPoints
+from counterfoil_loyalty.actions import FillTrade, GovernPoints
 from counterfoil_loyalty.client import Entry, Voucher
 from counterfoil_loyalty.expiry_calendar import due_reminders
 from counterfoil_loyalty.intents import sign_by_brand
@@ -27,8 +27,9 @@ from counterfoil_loyalty.purse_copy import (
     copy_from,
     renewed,
 )
-from counterfoil_loyalty.purse_views import Line
+from counterfoil_loyalty.purse_views import Line, Source
 from counterfoil_loyalty.store import MemoryStore
+from counterfoil_loyalty.trades import Trade, sign_trade
 from counterfoil_loyalty.wishes import MOST_UNDER_WAY
 
 from tests.loyalty.customer_scene import ORIGIN, CustomerScene, customer_scene
@@ -353,6 +354,39 @@ def test_her_calendar_says_what_expires_when_she_does_nothing(
     since = expiring.at - 8 * DAY
     (due,) = due_reminders([expiring], since=since, until=since + DAY)
     assert due.days_ahead == 7
+
+
+def test_a_trade_between_two_customers_is_seen_as_one(
+    scene: CustomerScene, points: CustomerPoints
+) -> None:
+    other = MemoryKeeper(b"another customer " * 2)
+    theirs, mine = PointsAccounts(other.secret("points")), PointsAccounts(SECRET)
+    friend = started_again(scene, other)
+    scene.award(friend.join(AUDIO), 500, "1002")
+    friend.exchange(friend.quote(Points(AUDIO, 200), BICYCLE))
+    points.join(BICYCLE)
+    trade = Trade(
+        maker=mine.of(AUDIO).account,
+        maker_receives=mine.of(BICYCLE).account,
+        given=scene.client.programme(AUDIO).token,
+        amount_given=100,
+        taker=theirs.of(BICYCLE).account,
+        taker_receives=theirs.of(AUDIO).account,
+        taken=scene.client.programme(BICYCLE).token,
+        amount_taken=150,
+        deadline=scene.clock.now + DAY,
+        trade_id=b"t" * 32,
+    )
+    venue = scene.client.venue()
+    signed = sign_trade(trade, venue, maker=mine.of(AUDIO), taker=theirs.of(BICYCLE))
+    scene.relayer.accept(FillTrade(trade, *signed))
+    scene.relayer.make_block()
+
+    assert held(points) == {AUDIO: 900, BICYCLE: 150}
+    assert [(it.source, it.units) for it in points.history(size=2)] == [
+        (Source.TRADED, 150),
+        (Source.TRADED, -100),
+    ]
 
 
 def test_the_newest_movements_are_kept_and_the_balance_counts_them_all() -> None:

@@ -107,5 +107,6 @@ def test_points_that_came_from_somebody_else_use_nothing() -> None:
     gone = replace(earned, at=NOW + 2 * DAY, kind="expired")
 
     assert last_used_at([moved]) is None
+    assert last_used_at([earned, replace(moved, kind="traded")]) == NOW
     assert last_used_at([moved, earned, moved]) == NOW
     assert last_used_at([earned, gone]) is None
