@@ -11,39 +11,14 @@ holds neither the account nor anything else of its holder.
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
 
 from counterfoil_loyalty.rules_book import Published
-from counterfoil_loyalty.schemas import BrandName, Signature
+from counterfoil_loyalty.rules_schemas import RulesBody
 from counterfoil_loyalty.service import PointsService
 
-Version = Annotated[int, Field(strict=True, gt=0, lt=2**31)]
 _BrandQuery = Annotated[str, Query(min_length=1, max_length=256)]
 _VersionQuery = Annotated[int | None, Query(gt=0, lt=2**31)]
 _Reference = Annotated[str, Path(pattern="^[A-Z2-7-]{19}$")]
-
-
-class KeyBody(BaseModel):
-    """A public key as a JWK (RFC 7517)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kty: Annotated[str, Field(max_length=8)]
-    crv: Annotated[str, Field(max_length=16)]
-    x: Annotated[str, Field(max_length=128)]
-    y: Annotated[str | None, Field(max_length=128)] = None
-
-
-class RulesBody(BaseModel):
-    """POST /rules: `rules` signed with `key`, and both with the brand's issuer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    brand: BrandName
-    version: Version
-    rules: Annotated[str, Field(min_length=1, max_length=15_000)]
-    key: KeyBody
-    signature: Signature
 
 
 def rules_routes(service: PointsService) -> APIRouter:
