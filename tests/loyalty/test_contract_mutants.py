@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 from counterfoil_loyalty import chain
-from counterfoil_loyalty.actions import AwardPoints, SwapPoints
-from counterfoil_loyalty.intents import authorization
+from counterfoil_loyalty.actions import AwardPoints, GovernPoints, SwapPoints
+from counterfoil_loyalty.intents import authorization, sign_by_brand
 from counterfoil_loyalty.rates import Rate
+from counterfoil_loyalty.succession import NOTICE_S, MovePoints
 
 from tests.loyalty.evm import HAS_REVM, BareEvmLedger
 from tests.loyalty.street import CUSTOMER, NAMES, SIGNERS, FiveBrands
+from tests.loyalty.successors import Successors
 
 _LOYALTY = Path(__file__).parents[2] / "loyalty"
 _AUDIO, _EGG = 0, 4
@@ -140,7 +142,63 @@ def no_claim_passes_its_limit(five: FiveBrands) -> None:
     assert five.owed(_AUDIO, _EGG) == -five.owed(_EGG, _AUDIO)
 
 
+def moved(five: FiveBrands) -> Successors:
+    """Retire Audio's points in favour of Egg's, which have not begun."""
+    five.act(five.award(_AUDIO, 1_000, 1))
+    both = Successors(five.venue, SIGNERS[_AUDIO], five.tokens[_AUDIO], five.tokens[_EGG])
+    ends_at = five.now + NOTICE_S + 10
+    five.act(both.retire(ends_at))
+    five.now = ends_at
+    assert five.act(both.succeed(signer=SIGNERS[_EGG])) is None
+    return both
+
+
+def a_point_moves_once(five: FiveBrands) -> None:
+    both, holder = moved(five), five.account(_AUDIO)
+    for attempt in range(2):
+        five.act(MovePoints(both.new, (holder, holder), attempt))
+    assert five.ledger.balance(both.new, holder) == five.ledger.supply(both.new) == 1_000
+    assert five.ledger.supply(both.old) == 0
+
+
+def an_old_ref_mints_nothing_in_new_points(five: FiveBrands) -> None:
+    moved(five)
+    five.act(five.award(_EGG, 1_000, 1))
+    assert five.held(_EGG) == 0
+
+
+def retired_points_are_not_awarded(five: FiveBrands) -> None:
+    both = moved(five)
+    five.act(five.award(_AUDIO, 1_000, 2))
+    assert five.ledger.supply(both.old) == 1_000
+
+
+def only_the_successor_takes_points_over(five: FiveBrands) -> None:
+    """Another brand's points name Audio's as those before them."""
+    both = moved(five)
+    thief = Successors(five.venue, SIGNERS[_AUDIO], both.old, five.tokens[1])
+    five.act(thief.succeed(signer=SIGNERS[1]))
+    five.act(MovePoints(thief.new, (five.account(_AUDIO),)))
+    assert five.ledger.supply(both.old) == 1_000
+
+
+def nobody_signs_for_points_that_were_handed_over(five: FiveBrands) -> None:
+    five.act(five.award(_AUDIO, 1_000, 1))
+    both = Successors(five.venue, SIGNERS[_AUDIO], five.tokens[_AUDIO], five.tokens[_EGG])
+    assert five.act(both.take_over(signer=SIGNERS[_EGG])) is None
+    back = replace(both.policy, version=2)
+    signature = sign_by_brand(back, five.venue, SIGNERS[_AUDIO])
+    five.act(GovernPoints(back, signature, signature))
+    five.act(five.award(_AUDIO, 1_000, 2))
+    assert five.ledger.supply(both.old) == 1_000
+
+
 RULES = (
+    a_point_moves_once,
+    an_old_ref_mints_nothing_in_new_points,
+    retired_points_are_not_awarded,
+    only_the_successor_takes_points_over,
+    nobody_signs_for_points_that_were_handed_over,
     no_swap_makes_value,
     no_cycle_profits,
     nothing_signed_is_changed,
@@ -202,3 +260,35 @@ def test_a_claim_without_a_limit_is_caught(mutated: Compile) -> None:
     five = mutated("Clearing", (limited, "require(debt <= int256(limit) || true, CreditExceeded"))
     with pytest.raises(AssertionError):
         no_claim_passes_its_limit(five)
+
+
+def test_a_ref_that_is_forgotten_in_a_move_is_caught(mutated: Compile) -> None:
+    forgets = (r"!predecessor\.awarded\(ref\)", "marks > 0")
+    with pytest.raises(AssertionError):
+        an_old_ref_mints_nothing_in_new_points(mutated("BrandPoints", forgets))
+
+
+def test_a_holder_that_moves_twice_is_caught(mutated: Compile) -> None:
+    burned, kept = r"_burn\(holder, amount = balanceOf", "_burn(holder, 0 * (amount = balanceOf"
+    five = mutated("BrandPoints", (burned, kept), (r"(\(amount = balanceOf\(holder\)\));", r"\1);"))
+    with pytest.raises(AssertionError):
+        a_point_moves_once(five)
+
+
+def test_retired_points_that_go_on_are_caught(mutated: Compile) -> None:
+    ended = (r"block\.timestamp < retirement\.endsAt, Retired", "retirement.endsAt > 0, Retired")
+    with pytest.raises(AssertionError):
+        retired_points_are_not_awarded(mutated("BrandPoints", ended))
+
+
+def test_points_that_anybody_takes_over_are_caught(mutated: Compile) -> None:
+    begins = (r"successor == address\(this\) && block", "successor != address(0) && block")
+    takes = (r"msg\.sender == end\.successor && block", "msg.sender != end.successor && block")
+    with pytest.raises(AssertionError):
+        only_the_successor_takes_points_over(mutated("BrandPoints", begins, takes))
+
+
+def test_a_successor_that_signs_for_everybody_is_caught(mutated: Compile) -> None:
+    signs = (r"_signs && msg\.sender", "_signs || msg.sender")
+    with pytest.raises(AssertionError):
+        nobody_signs_for_points_that_were_handed_over(mutated("BrandPoints", signs))
