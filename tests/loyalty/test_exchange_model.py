@@ -57,7 +57,8 @@ class ExchangeMachine(RuleBasedStateMachine):
         self.waiting: dict[tuple[int, int], tuple[Rate, int, tuple[int, int]]] = {}
         self.versions, self.number = 0, 0
         self.sequences = [0] * 5
-        self.announced: dict[int, int] = {}
+        # By brand: the version and the price that wait, and from when they may be put in force.
+        self.announced: dict[int, tuple[int, int, int]] = {}
         for brand in range(5):
             self.award(brand, 10**7)
         for giver, taker in PAIRS:
@@ -193,8 +194,10 @@ class ExchangeMachine(RuleBasedStateMachine):
             assert code == "price-too-far"
         elif price > old:
             assert code is None
-            self.announced[brand] = version
+            self.announced[brand] = (version, price, self.worlds[0].now + PERIOD_S)
             assert self.worlds[0].ledger.events[-1].name == "PriceAnnounced"
+            at_once = self.act(lambda it: EnactPrice(it.tokens[brand], version))
+            assert at_once == "too-soon"
         elif code is None:
             self._price_is_set(brand, price)
         else:
@@ -204,15 +207,13 @@ class ExchangeMachine(RuleBasedStateMachine):
     def enact_price(self, brand: int, *, waits: bool) -> None:
         if brand not in self.announced:
             return
-        version = self.announced[brand]
+        version, price, not_before = self.announced[brand]
         if waits:
             self.wait(8)
         code = self.act(lambda it: EnactPrice(it.tokens[brand], version))
+        assert code == (None if self.worlds[0].now >= not_before else "too-soon")
         if code is None:
-            event = self.worlds[0].ledger.events[-1]
-            self._price_is_set(brand, int(event.values["price"]))
-        else:
-            assert code == "too-soon"
+            self._price_is_set(brand, price)
 
     def _price_is_set(self, brand: int, price: int) -> None:
         change = self.balances[brand] * (price - self.prices[brand])
@@ -352,6 +353,11 @@ def test_the_machine_catches_an_exchange_that_gives_too_much(
 
     monkeypatch.setattr(Rate, "of", mutant)
     monkeypatch.setattr("counterfoil_loyalty.memory_exchange.makes_value", never)
+    require_caught(ExchangeMachine)
+
+
+def test_the_machine_catches_a_raise_that_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("counterfoil_loyalty.memory_exchange.PERIOD_S", 0)
     require_caught(ExchangeMachine)
 
 
