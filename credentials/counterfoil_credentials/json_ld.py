@@ -47,7 +47,9 @@ KNOWN_CONTEXTS: Final = {
     ),
 }
 MAX_LEVELS: Final = 40
-MAX_VALUES: Final = 10_000
+# pyld's work grows with the square of a list: this many take it less than a second.
+MAX_VALUES: Final = 2_500
+MAX_CONTEXTS: Final = 32
 _NOWHERE: Final = "counterfoil-nowhere:"
 _BASE: Final = f"{_NOWHERE}//relative/"
 # pyld tells of most faults in its own words; of some it stumbles.
@@ -146,8 +148,12 @@ class FrozenContexts:
         }
 
     def _require_known(self, document: JsonObject, where: str) -> None:
+        count = 0
         for context in _contexts_in(document):
             listed = context if isinstance(context, list) else [context]
+            count += len(listed)
+            if count > MAX_CONTEXTS:
+                raise Malformed(f"at most {MAX_CONTEXTS} contexts", "more", where)
             for each in listed:
                 if not (each in self._documents if isinstance(each, str) else self._inline):
                     found = "another URL" if isinstance(each, str) else "one in the document"

@@ -347,6 +347,15 @@ def test_more_values_than_anybody_signs_are_not_expanded() -> None:
         lines(document)
 
 
+def test_more_contexts_than_anybody_speaks_in_are_not_read() -> None:
+    listed: Json = [CREDENTIALS_V2, *[SHOP for _ in range(31)]]
+    inside: Json = {"@context": SHOP, "item": "a"}
+
+    assert lines({**warranty(), "@context": listed})
+    with pytest.raises(Malformed, match="contexts"):
+        lines({**warranty(item=inside), "@context": listed})
+
+
 def test_deeper_documents_than_anybody_signs_are_not_expanded() -> None:
     value: Json = {"item": 1}
     for _ in range(sys.getrecursionlimit()):

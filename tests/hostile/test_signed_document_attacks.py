@@ -137,7 +137,7 @@ def knows_each_other(count: int) -> list[Object]:
     return [{"id": name, "knows": names} for name in names]
 
 
-@pytest.mark.parametrize("count", [10, 60])
+@pytest.mark.parametrize("count", [10, 45])
 def test_dataset_poisoning_a_graph_that_takes_for_ever(count: int, now: datetime) -> None:
     secured = over_rdf(now, credential())
     secured["credentialSubject"]["of"] = knows_each_other(count)
