@@ -717,7 +717,7 @@ def test_presets_are_listed_with_what_is_too_much(
 ) -> None:
     assert desk.runs("presets", "--json") == 0
     found = {one["preset"]: one for one in said()["presets"]}
-    assert set(found) == {"member", "return", "warranty"}
+    assert set(found) == {"member", "return", "voucher", "warranty"}
     assert (found["warranty"]["answered"], found["member"]["answered"]) == (True, False)
     assert (found["warranty"]["holder_shown"], found["return"]["holder_shown"]) == (True, False)
 
