@@ -5,10 +5,8 @@ brand by the brand's name. Amounts and signatures as in schemas.py.
 """
 
 from collections.abc import Callable
-from typing import Annotated
 
 from counterfoil_credentials.errors import Refused
-from pydantic import Field
 
 from counterfoil_loyalty.accounts import NOBODY, Account, account_from
 from counterfoil_loyalty.actions import (
@@ -42,26 +40,31 @@ from counterfoil_loyalty.rates import MAX_PRICE
 from counterfoil_loyalty.refusals import refusal
 from counterfoil_loyalty.schemas import (
     AccountText,
+    Awards,
     Body,
     BrandName,
+    Capacity,
+    Count,
+    Cycle,
+    Flag,
+    FromBrand,
     Hex32,
     Limit,
     Number64,
+    Refill,
     Signature,
+    Time,
+    ToBrand,
     Units,
+    Value,
+    Version24,
+    Version32,
+    Version40,
 )
 from counterfoil_loyalty.standing import Standing
 from counterfoil_loyalty.trades import Trade
 
 TokenOf = Callable[[str], Account]
-
-MAX_AWARDS = 150
-"""Awards in one body: what fits beside the bound of a body, below `issuing.MAX_BATCH`."""
-
-Version24 = Annotated[int, Field(strict=True, gt=0, lt=2**24)]
-Version40 = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
-Time = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
-Count = Annotated[int, Field(strict=True, ge=0, le=MAX_PRICE)]
 
 
 class PriceBody(Body):
@@ -90,9 +93,9 @@ class PriceEnactmentBody(Body):
 class TermsEnactmentBody(Body):
     """POST /terms/enactments: by anybody, once the announced terms have waited."""
 
-    from_brand: Annotated[BrandName, Field(alias="from")]
-    to_brand: Annotated[BrandName, Field(alias="to")]
-    version: Annotated[int, Field(strict=True, gt=0, lt=2**32)]
+    from_brand: FromBrand
+    to_brand: ToBrand
+    version: Version32
 
     def action(self, token: TokenOf, standing: Standing) -> EnactTerms:
         found = standing.announced.get((token(self.from_brand), token(self.to_brand)))
@@ -105,9 +108,9 @@ class TighteningBody(Body):
     """POST /tightenings: signed by `brand`, one of the corridor's two. What is left out stays."""
 
     brand: BrandName
-    from_brand: Annotated[BrandName, Field(alias="from")]
-    to_brand: Annotated[BrandName, Field(alias="to")]
-    paused: Annotated[bool, Field(strict=True)]
+    from_brand: FromBrand
+    to_brand: ToBrand
+    paused: Flag
     sequence: Count
     quota: Limit = MAX_PRICE
     customer_quota: Limit = MAX_PRICE
@@ -134,7 +137,7 @@ class PauseBody(Body):
     """POST /pauses: signed by the brand; all of its corridors close, or open again."""
 
     brand: BrandName
-    paused: Annotated[bool, Field(strict=True)]
+    paused: Flag
     sequence: Count
     signature: Signature
 
@@ -148,7 +151,7 @@ class AcknowledgementBody(Body):
 
     debtor: BrandName
     creditor: BrandName
-    value: Annotated[int, Field(strict=True, gt=0, lt=2**127)]
+    value: Value
     ref: Hex32
     signature: Signature
 
@@ -165,7 +168,7 @@ class AcknowledgementBody(Body):
 class NettingBody(Body):
     """POST /nettings: by anybody; each of `brands` owes the next, the last the first."""
 
-    brands: Annotated[list[BrandName], Field(min_length=3, max_length=16)]
+    brands: Cycle
     number: Count
 
     def action(self, token: TokenOf) -> NetClaims:
@@ -176,7 +179,7 @@ class BatchBody(Body):
     """POST /award-batches: signed by the brand's issuer; Idempotency-Key repeats `ref`."""
 
     brand: BrandName
-    awards: Annotated[list[tuple[AccountText, Units]], Field(min_length=1, max_length=MAX_AWARDS)]
+    awards: Awards
     ref: Hex32
     signature: Signature
 
@@ -244,10 +247,10 @@ class PolicyBody(Body):
     issuer: AccountText
     version: Version40
     earn_roots: AccountText = NOBODY
-    capacity: Annotated[int, Field(strict=True, ge=0, le=UNLIMITED)] = UNLIMITED
-    refill: Annotated[int, Field(strict=True, ge=0, lt=2**24)] = 0
+    capacity: Capacity = UNLIMITED
+    refill: Refill = 0
     inactivity: Time = 0
-    paused: Annotated[bool, Field(strict=True)] = False
+    paused: Flag = False
     signature: Signature
     acceptance: Signature | None = None
 

@@ -21,6 +21,21 @@ Units = Annotated[int, Field(strict=True, gt=0, le=MAX_UNITS)]
 Limit = Annotated[int, Field(strict=True, ge=0, le=MAX_PRICE)]
 Number64 = Annotated[int, Field(strict=True, gt=0, le=MAX_PRICE)]
 
+FromBrand = Annotated[BrandName, Field(alias="from")]
+ToBrand = Annotated[BrandName, Field(alias="to")]
+Flag = Annotated[bool, Field(strict=True)]
+Count = Annotated[int, Field(strict=True, ge=0, le=MAX_PRICE)]
+Time = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
+Version24 = Annotated[int, Field(strict=True, gt=0, lt=2**24)]
+Version32 = Annotated[int, Field(strict=True, gt=0, lt=2**32)]
+Version40 = Annotated[int, Field(strict=True, ge=0, lt=2**40)]
+Value = Annotated[int, Field(strict=True, gt=0, lt=2**127)]
+Capacity = Annotated[int, Field(strict=True, ge=0, lt=2**96)]
+Refill = Annotated[int, Field(strict=True, ge=0, lt=2**24)]
+Cycle = Annotated[list[BrandName], Field(min_length=3, max_length=16)]
+# What fits beside the bound of a body; `issuing.MAX_BATCH` is above it.
+Awards = Annotated[list[tuple[AccountText, Units]], Field(min_length=1, max_length=150)]
+
 
 class Body(BaseModel):
     """A body with these fields and no others."""
@@ -42,8 +57,8 @@ class RegistrationBody(Body):
 class TermsBody(Body):
     """POST /terms: signed by both brands' issuers."""
 
-    from_brand: Annotated[BrandName, Field(alias="from")]
-    to_brand: Annotated[BrandName, Field(alias="to")]
+    from_brand: FromBrand
+    to_brand: ToBrand
     numerator: Number64
     denominator: Number64
     price_from: Number64
@@ -76,8 +91,8 @@ class AwardBody(Body):
 class ExchangeBody(Body):
     """POST /exchanges: signed by the customer."""
 
-    from_brand: Annotated[BrandName, Field(alias="from")]
-    to_brand: Annotated[BrandName, Field(alias="to")]
+    from_brand: FromBrand
+    to_brand: ToBrand
     holder: AccountText
     recipient: AccountText
     amount: Units
