@@ -18,7 +18,8 @@ from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.jws import sign_jws
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.requests import PresentationRequest, VpToken, parse_response_form
-from counterfoil_loyalty import CustomerPoints
+from counterfoil_loyalty import CustomerPoints, PointsSigner
+from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_verifier.requesting import Handback
 from counterfoil_wallet import MemoryStore, Trust
 from counterfoil_wallet.grant_states import InForce, Proved
@@ -28,7 +29,9 @@ from tests.issuer.brand import AUDIO
 from tests.loyalty.customer_scene import ORIGIN as POINTS
 from tests.loyalty.customer_scene import customers_on_a_chain
 from tests.loyalty.programme import AUDIO as POINTS_BRAND
-from tests.loyalty.programme import BICYCLE
+from tests.loyalty.programme import BICYCLE, NOW, seeded
+from tests.loyalty.programme import Clock as PointsClock
+from tests.loyalty.test_service import street_on
 from tests.wallet.town import CUSTODIAN, VELO, WARRANTY_TYPE, Killed, Town, Wire
 
 
@@ -158,6 +161,21 @@ def points_app(tmp_path: Path) -> Mapping[str, object]:
     }
 
 
+def points_operator(tmp_path: Path) -> Mapping[str, object]:
+    """Give a points service with two brands and a corridor, the key of one, and a hot key."""
+    stack, clock = ExitStack(), PointsClock()
+    streets = street_on(MemoryLedger(now=NOW, random=seeded("operator")), clock)
+    street = next(streets)
+    stack.callback(lambda: next(streets, None))
+    hot = PointsSigner(secrets.token_bytes(32))
+    return {
+        "stack": stack,
+        "client": street.client,
+        "signer": street.audio,
+        "hot_account": hot.account,
+    }
+
+
 class Customer:
     """A customer with a warranty, who grants what is asked and takes it back."""
 
@@ -196,4 +214,5 @@ STAGES: dict[str, Callable[[Path], Mapping[str, object]]] = {
     "docs/wallet.md": app,
     "docs/consent.md": two_facts,
     "docs/points.md": points_app,
+    "docs/loyalty-operator.md": points_operator,
 }

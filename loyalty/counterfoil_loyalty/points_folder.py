@@ -66,8 +66,18 @@ def open_points(
     The exchange and every brand's points that were there are there again, and
     whatever was under way when the last process ended is taken up.
     """
-    if isinstance(chain, NoChain):
+    service = open_service(folder, chain, stack, database=database)
+    if service is None:
         return create_app_without_points()
+    return create_app(service, Ticker(service.relayer, _clock), operator_key=operator_key)
+
+
+def open_service(
+    folder: Path, chain: ChainSetting, stack: ExitStack, *, database: str | None = None
+) -> PointsService | None:
+    """Give what `open_points` serves, without HTTP and without turns; None without a chain."""
+    if isinstance(chain, NoChain):
+        return None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ledger = _ledger(folder, chain, stack)
     where = folder / DATABASE if database is None else database
@@ -81,10 +91,16 @@ def open_points(
     relayer = Relayer(ledger, store, limit=limit)
     relayer.start()
     voucher_secret = load_or_create_key(folder / VOUCHER_KEY).encode()
-    service = PointsService(
+    return PointsService(
         relayer, store, _clock, voucher_secret=voucher_secret, rules=SqlRulesBook(opened)
     )
-    return create_app(service, Ticker(relayer, _clock), operator_key=operator_key)
+
+
+def open_reader(chain: ChainSetting, stack: ExitStack) -> Ledger:
+    """Give a chain that others run for reading alone: its relayer's key is kept nowhere."""
+    if not isinstance(chain, NodesSetting):
+        raise Misuse("expected addresses of a chain's nodes, found a chain of one service")
+    return _ledger_of(chain, secrets.token_bytes(32), stack)
 
 
 def move_programme(folder: Path) -> int:
@@ -133,6 +149,10 @@ def _ledger(folder: Path, chain: Embedded | NodesSetting, stack: ExitStack) -> L
         ledger = embedded_ledger(folder / CHAIN, now=_clock(), random=secrets.token_bytes)
         stack.callback(ledger.close)
         return ledger
+    return _ledger_of(chain, relayer_key(folder), stack)
+
+
+def _ledger_of(chain: NodesSetting, key: bytes, stack: ExitStack) -> EvmLedger:
     fetcher = GuardedFetcher(
         timeout_s=_NODE_TIMEOUT_S,
         loopback_routes_unsafely={origin: origin for origin in chain.loopback_origins},
@@ -141,7 +161,7 @@ def _ledger(folder: Path, chain: Embedded | NodesSetting, stack: ExitStack) -> L
     stack.callback(nodes.close)
     return EvmLedger(
         nodes,
-        relayer_key=relayer_key(folder),
+        relayer_key=key,
         exchange=chain.exchange,
         finality=chain.finality,
         first_block=chain.first_block,
