@@ -91,6 +91,17 @@ def test_the_first_run_has_no_fault(browser: Browser, fresh: Scene, variant: Var
         eyes.look("w2-empty")
         page.click("nav a[href='/receipts']")
         eyes.look("w8-empty")
+        link, code = fresh.offered()
+        page.click("nav a[href='/scan']")
+        eyes.look("w3-scan")
+        page.fill("#text", link)
+        page.click("main button")
+        page.wait_for_selector("#code")
+        eyes.look("w4-offer")
+        page.fill("#code", code)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".ticket")
+        eyes.look("w2-accepted")
 
 
 def test_text_of_twice_the_size_still_fits_a_narrow_window(

@@ -96,6 +96,12 @@ class Scene:
         office.post_bytes("/back-office/orders", orders, "text/csv")
         return office
 
+    def offered(self, order: str = ORDER) -> tuple[str, str]:
+        """Have the brand offer an order, and give the first link and its code."""
+        told = self.office.post(f"/back-office/orders/{segment(order)}/offers", {"tx_code": True})
+        offer = objects_at(told, "offers")[0]
+        return text_at(offer, "link", "offer"), text_at(offer, "tx_code", "offer")
+
     def buy(self, order: str = ORDER) -> None:
         """Accept what the brand offers for an order."""
         told = self.office.post(f"/back-office/orders/{segment(order)}/offers", {"tx_code": True})

@@ -1,6 +1,6 @@
 """Who may look into the wallet: a browser with a session, while the wallet is in hand."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 from urllib.parse import quote
 
 from counterfoil_wallet import Wallet
@@ -22,6 +22,9 @@ def _wallet_of(request: Request) -> Wallet:
 
 OpenWallet: TypeAlias = Annotated[Wallet, Depends(_wallet_of)]
 """The wallet, for a page that only its customer sees; everybody else is led to the door."""
+
+UNLOCKED: Final = Depends(_wallet_of)
+"""The same for a page that does not read the wallet itself."""
 
 
 class Door:
