@@ -59,7 +59,7 @@ def last_used_at(history: Iterable[Moved]) -> int | None:
     for movement in history:
         if movement.kind == "expired":
             used_at = None
-        elif movement.kind not in ("transferred", "traded"):
+        elif movement.kind not in ("transferred", "traded", "moved"):
             used_at = movement.at
     return used_at
 

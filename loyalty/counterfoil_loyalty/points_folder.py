@@ -34,7 +34,7 @@ from counterfoil_loyalty.rpc import RpcNode
 from counterfoil_loyalty.service import PointsService
 from counterfoil_loyalty.sql_outbox import METADATA
 from counterfoil_loyalty.sql_rules_book import SqlRulesBook
-from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore
+from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore, renew
 
 if TYPE_CHECKING:
     from counterfoil_service.serving import AsgiApp
@@ -81,6 +81,8 @@ def open_service(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ledger = _ledger(folder, chain, stack)
     where = folder / DATABASE if database is None else database
+    if isinstance(where, Path):
+        renew(where)
     opened = Database.open(where, METADATA, version=SCHEMA_VERSION)
     stack.callback(opened.close)
     store = SqlStore(opened)
@@ -120,6 +122,7 @@ def move_programme(folder: Path) -> int:
     with ExitStack() as stack:
         stack.callback(chain.close)
         relayer = EmbeddedChainLedger(chain).relayer
+        renew(database)
         opened = Database.open(database, METADATA, version=SCHEMA_VERSION)
         stack.callback(opened.close)
         store = SqlStore(opened)

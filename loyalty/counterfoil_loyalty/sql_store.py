@@ -6,9 +6,10 @@ came with a block carries its number, and goes when the block goes.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
-from counterfoil_service.sql import Database
+from counterfoil_service.sql import Database, changing_schema
 from counterfoil_service.statements import Connection, Statement, Value
 from sqlalchemy import (
     BigInteger,
@@ -21,7 +22,9 @@ from sqlalchemy import (
     bindparam,
     delete,
     insert,
+    inspect,
     select,
+    text,
     update,
 )
 
@@ -197,6 +200,20 @@ _ABOVE: Final = Statement(_MOVED.where(_MOVEMENTS.c.block > bindparam("number"))
 _UNDO: Final = tuple(
     Statement(delete(table).where(table.c.block > bindparam("number"))) for table in _OF_BLOCKS
 )
+
+_RELEASED: Final = range(2, SCHEMA_VERSION)
+_PROJECTED: Final = (
+    "blocks",
+    "final_block",
+    "brands",
+    "corridors",
+    "prices",
+    "movements",
+    "balances",
+    "standing",
+    "pending_awards",
+)
+"""What came with blocks, in any schema."""
 
 
 class SqlStore(PointsStore):
@@ -381,6 +398,28 @@ class SqlStore(PointsStore):
         with self._database.reading() as connection:
             final = _final(connection)
             return [_movement(row, final) for row in connection.rows(rows)]
+
+
+def renew(path: Path) -> None:
+    """Bring a store of a released schema to the present one; any other is left as it is.
+
+    The outbox stays: what it knows stands nowhere else. What came with blocks goes,
+    and the indexer takes it in again from the ledger, from the first block.
+    """
+    if not path.exists():
+        return
+    with changing_schema(path) as connection:
+        names = inspect(connection).get_table_names()
+        if "schema_version" not in names:
+            return
+        found = connection.scalar(text("SELECT version FROM schema_version"))
+        if found not in _RELEASED:
+            return
+        for name in _PROJECTED:
+            if name in names:
+                connection.execute(text(f"DROP TABLE {name}"))
+        now = {"version": SCHEMA_VERSION}
+        connection.execute(text("UPDATE schema_version SET version = :version"), now)
 
 
 def _head(connection: Connection) -> Head | None:

@@ -3,12 +3,14 @@
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from counterfoil_credentials.errors import Misuse
 from counterfoil_loyalty.accounts import Account, PointsSigner
 from counterfoil_loyalty.actions import (
     AgreeTerms,
@@ -35,7 +37,10 @@ from counterfoil_loyalty.intents import (
 from counterfoil_loyalty.issuing import AwardBatch, Policy
 from counterfoil_loyalty.points_folder import DATABASE
 from counterfoil_loyalty.rates import Rate
+from counterfoil_loyalty.sql_outbox import METADATA
+from counterfoil_loyalty.sql_store import SCHEMA_VERSION, renew
 from counterfoil_loyalty.transfers import Transfer
+from counterfoil_service.sql import Database
 
 from tests.loyalty.programme import AUDIO, BICYCLE, DAY, NOW
 from tests.loyalty.released import Service, by_version_1, customers
@@ -47,6 +52,13 @@ _YEAR = 365 * DAY
 _FAR = NOW + 5 * _YEAR
 _PENDING = b"\x77" * 32
 _CUSTOMERS = 12
+_SINCE_SCHEMA_2 = (
+    "standing",
+    "pending_awards",
+    "programme_rules",
+    "counted_awards",
+    "redemption_uses",
+)
 
 
 @dataclass
@@ -213,6 +225,32 @@ def test_row_J2_a_folder_of_version_1_goes_on_as_it_is(  # noqa: N802
     assert service.refuses(before.pending) == "duplicate-ref"
     supplies = {it: service.ledger.supply(it) for it in before.tokens.values()}
     assert dict(service.store.supplies()) == supplies
+    service.close()
+
+
+@pytest.mark.once
+def test_row_J2_a_store_of_a_released_schema_keeps_its_outbox_and_its_projection_is_made_anew(  # noqa: N802
+    tmp_path: Path, before: Before
+) -> None:
+    path = tmp_path / DATABASE
+    with sqlite3.connect(path) as store:
+        # Schema 2, as version 1 had it: none of the tables that came later.
+        for name in _SINCE_SCHEMA_2:
+            store.execute(f"DROP TABLE IF EXISTS {name}")
+        store.execute("UPDATE schema_version SET version = 2")
+    store.close()
+    with pytest.raises(Misuse):
+        Database.open(path, METADATA, version=SCHEMA_VERSION)
+
+    renew(path)
+
+    service = Service(tmp_path)
+    supplies = {it: service.ledger.supply(it) for it in before.tokens.values()}
+    assert dict(service.store.supplies()) == supplies
+    for action in before.awards:
+        kept = service.store.placed(action.key)
+        assert kept is not None
+        assert kept.outcome is not None
     service.close()
 
 
