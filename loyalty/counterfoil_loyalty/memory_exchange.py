@@ -249,7 +249,7 @@ class MemoryExchange:
             lower
             or new.quota > old.quota
             or new.customer_quota > old.customer_quota
-            or new.epoch_s < old.epoch_s
+            or new.epoch_s != old.epoch_s
             or new.notice_s < old.notice_s
             or new.credit > old.credit
         )

@@ -132,6 +132,7 @@ def test_a_rate_falls_by_a_fifth_at_most(five: FiveBrands) -> None:
         {"customer_quota": WIDE.customer_quota + 1},
         {"credit": WIDE.credit + 1},
         {"epoch_s": WIDE.epoch_s - 1},
+        {"epoch_s": WIDE.epoch_s + 1},
         {"notice_s": WIDE.notice_s - 1},
     ],
 )

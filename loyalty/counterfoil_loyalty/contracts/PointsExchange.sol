@@ -664,7 +664,7 @@ contract PointsExchange is EIP712, ReentrancyGuardTransient {
             && (
                 uint256(terms.numerator) * corridor.denominator < uint256(corridor.numerator) * terms.denominator
                     || terms.quota > corridor.quota || terms.customerQuota > corridor.customerQuota
-                    || terms.epoch < corridor.epochLength || terms.notice < corridor.notice
+                    || terms.epoch != corridor.epochLength || terms.notice < corridor.notice
                     || terms.credit > clearing.creditOf(terms.from, terms.to)
             );
     }
