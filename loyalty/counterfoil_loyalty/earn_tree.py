@@ -24,10 +24,12 @@ MAX_PROOF = 64
 """Hashes in a proof: more than any tree that fits on a disk needs."""
 
 _PAD = bytes(12)
+_TOTAL_PAD = bytes(20)
+"""A contract claims 96 bits: nobody could claim by a leaf of more."""
 
 
 class EarnTree:
-    """The tree over `totals`: base units by account, whole numbers below 2**256."""
+    """The tree over `totals`: base units by account, whole numbers below 2**96."""
 
     def __init__(self, totals: Mapping[Account, int]) -> None:
         if not totals:
@@ -66,9 +68,9 @@ class EarnTree:
 def earn_leaf(account: Account, total: int) -> bytes:
     """Give the leaf of one account: the double hash of its words, as the contract computes it."""
     try:
-        words = _PAD + bytes.fromhex(account[2:]) + total.to_bytes(32, "big")
+        words = _PAD + bytes.fromhex(account[2:]) + _TOTAL_PAD + total.to_bytes(12, "big")
     except (OverflowError, ValueError) as cause:
-        text = "expected an account and a whole number of base units below 2**256, found others"
+        text = "expected an account and a whole number of base units below 2**96, found others"
         raise Misuse(text) from cause
     return keccak256(keccak256(words))
 
