@@ -8,6 +8,7 @@ too. Whoever does not answer in whole, in time and in the protocol's shape is
 `Unavailable`. An address may hold a secret of the operator: no text names it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -21,6 +22,8 @@ MAX_CALLS = 100
 """Calls in one request: what public nodes take."""
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
+
+_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 
 Answer: TypeAlias = "Json | Fault"
@@ -89,11 +92,8 @@ class RpcNode:
 
 def quantity(value: Answer, where: str) -> int:
     """Give the whole number that a node writes as 0x and hex; raises `Unavailable` for others."""
-    if isinstance(value, str) and value.startswith("0x") and value.isalnum() and len(value) <= 66:
-        try:
-            return int(value, 16)
-        except ValueError:
-            pass
+    if isinstance(value, str) and _QUANTITY.fullmatch(value):
+        return int(value, 16)
     raise Unavailable(f"expected a whole number of the node, found another answer ({where})")
 
 
@@ -122,7 +122,7 @@ def _in_order(found: Json, count: int) -> list[Answer]:
     for entry in found:
         if isinstance(entry, dict):
             number = entry.get("id")
-            if isinstance(number, int) and ("result" in entry or "error" in entry):
+            if type(number) is int and ("result" in entry or "error" in entry):
                 error = entry.get("error")
                 answers[number] = entry.get("result") if error is None else _fault(error)
     if set(answers) != set(range(count)):

@@ -188,6 +188,7 @@ def test_without_any_node_that_answers_nothing_begins(fetcher: MemoryFetcher, ti
         b'[{"id": 0}]',
         b'[{"id": 1, "result": "0x1"}]',
         b'[{"id": "0", "result": "0x1"}]',
+        b'[{"id": false, "result": "0x1"}]',
         b'{"id": 0, "error": {"code": -32600, "message": "batches are off"}}',
         b'[{"id": 0, "result": "0x1"}, {"id": 0, "result": "0x1"}]',
         b"[" * 5_000 + b"]" * 5_000,
@@ -225,7 +226,7 @@ def test_a_great_many_calls_are_asked_in_several_requests_and_answered_in_order(
 
 
 @pytest.mark.parametrize(
-    "value", [None, 17, "1", "0x", "0xzz", "0x-1", "0x1_0", "0x" + "1" * 65, [], {}]
+    "value", [None, 17, "1", "0x", "0xzz", "0x-1", "0x1_0", "0x" + "1" * 65, "0x١", "0x1\n", [], {}]
 )
 def test_what_is_no_number_is_not_read_as_one(value: Any) -> None:  # noqa: ANN401
     with pytest.raises(Unavailable):
