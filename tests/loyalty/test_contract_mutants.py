@@ -250,7 +250,7 @@ def test_a_nonce_that_is_not_bound_is_caught(mutated: Compile) -> None:
 
 
 def test_a_ref_that_is_not_consumed_is_caught(mutated: Compile) -> None:
-    five = mutated("BrandPoints", (r"require\([^;]*DuplicateRef\(ref\)\);", ""))
+    five = mutated("BrandPoints", (r"require\([^;]*DuplicateRef\(ref\)\s*\);", ""))
     with pytest.raises(AssertionError):
         no_ref_mints_twice(five)
 
