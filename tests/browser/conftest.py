@@ -17,9 +17,9 @@ from tests.browser.seeing import AXE, chromium
 from tests.demo_app.phone_scene import Scene
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Give the system's Chromium."""
+    """Give the system's Chromium, until the module ends: its driver holds this thread's loop."""
     program = chromium()
     if program is None:
         pytest.skip("no Chromium: apt install chromium fonts-noto-cjk")
