@@ -322,6 +322,7 @@ def test_no_value_appears_in_memory() -> None:
     run(ExchangeMachine, examples=15, steps=30)
 
 
+@pytest.mark.once
 def test_no_value_appears_in_the_contracts() -> None:
     examples, steps = (12, 40) if HAS_REVM else (1, 10)
     run(OnEvm, examples=examples, steps=steps)

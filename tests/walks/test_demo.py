@@ -110,6 +110,7 @@ def test_only_the_seller_knows_the_buyer(first: Run) -> None:
     assert len(found) == 5
 
 
+@pytest.mark.once
 def test_a_shop_that_hoards_is_found_out(copy_of_first: Callable[[], Path]) -> None:
     data = copy_of_first()
     buyer = json.loads((data / "diary.json").read_text())["purchase"]["buyer"]
@@ -137,6 +138,7 @@ def test_leaves_no_process_behind(first: Run, data: Path) -> None:
     assert none_left(data), processes_over(data)
 
 
+@pytest.mark.once
 def test_a_second_run_does_nothing_twice(first: Run, copy_of_first: Callable[[], Path]) -> None:
     again = run_demo(copy_of_first(), "--json")
 
@@ -152,6 +154,7 @@ def test_a_second_run_does_nothing_twice(first: Run, copy_of_first: Callable[[],
     assert again.steps["d"]["grant"] != first.steps["d"]["grant"]
 
 
+@pytest.mark.once
 def test_a_taken_port_is_replaced_and_old_credentials_stay_good(
     copy_of_first: Callable[[], Path],
 ) -> None:
