@@ -303,4 +303,4 @@ def test_row_J2_hundreds_of_moves_lose_nothing() -> None:  # noqa: N802
         ledgers = (in_memory, fast_ledger)
 
     run(OnBoth, examples=max(20, 400 // SHARE), steps=40)
-    assert sum(amount > 0 for amount in MoveMachine.moved) > 50
+    assert sum(amount > 0 for amount in MoveMachine.moved) > 50 // SHARE
