@@ -4,12 +4,15 @@ A test marked `loopback` may open sockets on this machine; every other test find
 sockets closed. A test that cannot run here (no Node, no published vectors) is
 skipped with its reason and named at the end. With COUNTERFOIL_NO_SKIPS=1, as
 in `.ci/run`, a skip counts as a failure unless `MAY_BE_SKIPPED` says otherwise.
+COUNTERFOIL_HALF=0 or 1 leaves one half of the modules of the slow folders out, so that
+`.ci/run` tries each module on the first Python and on one of the two others.
 """
 
 import ipaddress
 import os
 import random
 import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -32,6 +35,9 @@ MAY_BE_SKIPPED: dict[str, tuple[tuple[int, int], ...]] = {
     ),
 }
 """Tests that `.ci/run` lets be skipped: start of the test's id, and on which Pythons."""
+
+ON_EVERY_PYTHON = frozenset({"credentials", "service", "hostile", "fuzz", "house"})
+"""Folders of tests that are quick for what they try: no half is taken of them."""
 
 # A machine that does other work too is slow, and nothing is wrong with that.
 settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -142,6 +148,22 @@ _door = _Door()
 def pytest_configure() -> None:
     """Put the guard at the door; an audit hook sees every socket of the process."""
     sys.addaudithook(_door.audit)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the other half out where one half was asked for."""
+    half = os.environ.get("COUNTERFOIL_HALF")
+    if not half:
+        return
+    out = [item for item in items if not _in_half(item.nodeid, int(half))]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if _in_half(item.nodeid, int(half))]
+
+
+def _in_half(test: str, half: int) -> bool:
+    module = test.split("::")[0]
+    folder = module.removeprefix("tests/").split("/")[0]
+    return folder in ON_EVERY_PYTHON or zlib.crc32(module.encode()) % 2 == half
 
 
 @pytest.hookimpl(wrapper=True)
