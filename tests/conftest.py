@@ -36,7 +36,7 @@ MAY_BE_SKIPPED: dict[str, tuple[tuple[int, int], ...]] = {
 }
 """Tests that `.ci/run` lets be skipped: start of the test's id, and on which Pythons."""
 
-ON_EVERY_PYTHON = frozenset({"credentials", "service", "hostile", "fuzz", "house"})
+ON_EVERY_PYTHON = frozenset({"credentials", "service", "hostile", "fuzz"})
 """Folders of tests that are quick for what they try: no half is taken of them."""
 
 # A machine that does other work too is slow, and nothing is wrong with that.
@@ -161,8 +161,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _in_half(test: str, half: int) -> bool:
-    module = test.split("::")[0]
-    folder = module.removeprefix("tests/").split("/")[0]
+    module = test.partition("::")[0]
+    folder = module.removeprefix("tests/").partition("/")[0]
     return folder in ON_EVERY_PYTHON or zlib.crc32(module.encode()) % 2 == half
 
 
