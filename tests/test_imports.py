@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -95,11 +96,16 @@ def modules() -> list[Path]:
     return sorted(ROOT.glob("*/counterfoil_*/**/*.py"))
 
 
-def imported_by(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imported_by(path: Path) -> tuple[tuple[int, str], ...]:
     """Give each name that a module loads, wherever in it the import stands.
 
     What stands under `if TYPE_CHECKING` is read by type checkers and never loaded.
     """
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
     waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()
