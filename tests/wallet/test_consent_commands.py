@@ -110,7 +110,7 @@ def test_lists_who_may_read_what_and_how_it_was_used(
     assert [(one["id"], one["reads"], one["screen"]) for one in listed] == [
         (grant_id, 1, "command line")
     ]
-    assert "为您提供专属优惠; item.serial; 生效中" in typist.types("consents", "--language", "zh")
+    assert "为你提供专属优惠; item.serial; 生效中" in typist.types("consents", "--language", "zh")
 
 
 def test_says_who_has_a_fact(typist: Typist, grant_id: str) -> None:

@@ -75,7 +75,7 @@ LIMIT: Final[Mapping[Language, str]] = {
     Language.ENGLISH: (
         "They can no longer open your data. Nobody can prove that nothing was written down."
     ),
-    Language.CHINESE: "他们已无法再打开您的数据。但没有人能证明没有人抄录过。",
+    Language.CHINESE: "他们已无法再打开你的数据。但没有人能证明没有人抄录过。",
 }
 
 _PURPOSES: Final[Mapping[Language, Mapping[Purpose, str]]] = {
@@ -97,18 +97,18 @@ _PURPOSES: Final[Mapping[Language, Mapping[Purpose, str]]] = {
         Purpose.LEGAL_COMPLIANCE: "to do what a law demands",
     },
     Language.CHINESE: {
-        Purpose.IDENTITY_VERIFICATION: "核实您的身份",
-        Purpose.AGE_VERIFICATION: "核实您的年龄",
+        Purpose.IDENTITY_VERIFICATION: "核实你的身份",
+        Purpose.AGE_VERIFICATION: "核实你的年龄",
         Purpose.FRAUD_PREVENTION: "防止和发现欺诈",
-        Purpose.CLAIMS_MANAGEMENT: "处理您的保修或退款",
-        Purpose.CUSTOMER_CARE: "答复您的咨询",
-        Purpose.REPAIR: "维修您的物品",
+        Purpose.CLAIMS_MANAGEMENT: "处理你的保修或退款",
+        Purpose.CUSTOMER_CARE: "答复你的咨询",
+        Purpose.REPAIR: "维修你的物品",
         Purpose.DISPUTE_MANAGEMENT: "解决纠纷",
-        Purpose.ORDER_MANAGEMENT: "处理您的订单",
-        Purpose.DELIVERY: "为您送货",
-        Purpose.PERSONALISED_BENEFITS: "为您提供专属优惠",
-        Purpose.RECOMMENDATIONS: "向您推荐商品",
-        Purpose.DIRECT_MARKETING: "向您投放广告",
+        Purpose.ORDER_MANAGEMENT: "处理你的订单",
+        Purpose.DELIVERY: "为你送货",
+        Purpose.PERSONALISED_BENEFITS: "为你提供专属优惠",
+        Purpose.RECOMMENDATIONS: "向你推荐商品",
+        Purpose.DIRECT_MARKETING: "向你投放广告",
         Purpose.USAGE_ANALYTICS: "分析其服务的使用情况",
         Purpose.IMPROVEMENT: "改进其产品",
         Purpose.LEGAL_COMPLIANCE: "履行法律义务",
@@ -126,7 +126,7 @@ _OPERATIONS: Final[Mapping[Language, Mapping[Operation, str]]] = {
         Operation.USE: "使用",
         Operation.STORE: "保存",
         Operation.CONSULT: "查看",
-        Operation.PROFILING: "为您建立画像",
+        Operation.PROFILING: "为你建立画像",
         Operation.SHARE: "提供给列明的接收方",
     },
 }
@@ -144,13 +144,13 @@ _STATES: Final[Mapping[Language, Mapping[ConsentState, str]]] = {
     },
     Language.CHINESE: {
         ConsentState.WAITING: "等待对方的回执",
-        ConsentState.UNACKNOWLEDGED: "未确认:尚未收到回执",
+        ConsentState.UNACKNOWLEDGED: "未确认：尚未收到回执",
         ConsentState.ACTIVE: "生效中",
-        ConsentState.SUSPENDED: "已暂停:无法读取",
-        ConsentState.ERASURE_PENDING: "已结束;对方尚未提供删除证明",
-        ConsentState.OVERDUE: "已结束;删除证明已逾期",
-        ConsentState.ERASED: "已删除,并有证明",
-        ConsentState.ERASED_IN_PART: "已删除,法律要求保留的除外",
+        ConsentState.SUSPENDED: "已暂停：无法读取",
+        ConsentState.ERASURE_PENDING: "已结束；对方尚未提供删除证明",
+        ConsentState.OVERDUE: "已结束；删除证明已逾期",
+        ConsentState.ERASED: "已删除，并有证明",
+        ConsentState.ERASED_IN_PART: "已删除，法律要求保留的除外",
         ConsentState.NOT_GRANTED: "未授权",
     },
 }
@@ -162,7 +162,7 @@ _ENDS: Final[Mapping[Language, Mapping[Trigger, str]]] = {
         Trigger.TERMINATED: "they or the authority ended it",
     },
     Language.CHINESE: {
-        Trigger.WITHDRAWN: "您已撤回",
+        Trigger.WITHDRAWN: "你已撤回",
         Trigger.COMPLETED: "事项已完成",
         Trigger.EXPIRED: "已到期",
         Trigger.TERMINATED: "对方或监管机构已终止",
@@ -182,7 +182,7 @@ _LACKS: Final[Mapping[Language, Mapping[Missing, str]]] = {
         Missing.STATEMENT: "保管方尚未声明其密钥已销毁",
         Missing.LEASE_LOG: "对方的读取记录与保管方的计数不符",
         Missing.RECIPIENT: "尚未声明已删除",
-        Missing.GOOD_RECIPIENT: "声明已删除,但其声明无效",
+        Missing.GOOD_RECIPIENT: "声明已删除，但其声明无效",
         Missing.ATTESTATION: "没有可信的第三方查验",
     },
 }
@@ -201,13 +201,13 @@ _NOTABLE: Final[Mapping[Language, Mapping[Notable, str]]] = {
         Notable.ERASURE_OVERDUE: "The proof of erasure is overdue. You can complain.",
     },
     Language.CHINESE: {
-        Notable.UNUSED: "已有 60 天未使用。您可以考虑结束授权。",
+        Notable.UNUSED: "已有 60 天未使用。你可以考虑结束授权。",
         Notable.ENDING_SOON: "即将到期。",
         Notable.RECEIPT_MISSING: "尚未收到回执。没有回执则无法读取。",
-        Notable.NOTICE_CHANGED: "对方更改了您同意过的文本。您同意的版本仍然有效。",
+        Notable.NOTICE_CHANGED: "对方更改了你同意过的文本。你同意的版本仍然有效。",
         Notable.LOG_CHANGED: "对方的读取记录与先前出示的不一致。",
-        Notable.NEW_RECIPIENT: "对方请求将您的数据提供给新的接收方。",
-        Notable.ERASURE_OVERDUE: "删除证明已逾期。您可以投诉。",
+        Notable.NEW_RECIPIENT: "对方请求将你的数据提供给新的接收方。",
+        Notable.ERASURE_OVERDUE: "删除证明已逾期。你可以投诉。",
     },
 }
 _CONCERNS: Final[Mapping[Language, Mapping[Concern, str]]] = {
@@ -225,8 +225,8 @@ _CONCERNS: Final[Mapping[Language, Mapping[Concern, str]]] = {
         Concern.WHOLE_CARD: "对方索取该凭证上的全部内容。",
         Concern.BIRTHDAY: "出生日期透露的信息多于年龄。",
         Concern.LONG: "对方请求的期限超过该用途所需。",
-        Concern.PROFILE: "对方想为您建立画像。",
+        Concern.PROFILE: "对方想为你建立画像。",
         Concern.MINOR: "不得向未成年人提出此请求。本钱包拒绝。",
-        Concern.BRIBE: "对方给出的奖励过高,影响自由选择。本钱包拒绝。",
+        Concern.BRIBE: "对方给出的奖励过高，影响自由选择。本钱包拒绝。",
     },
 }
