@@ -18,7 +18,7 @@ from counterfoil_consent.spec import ERASURE_TYP
 from counterfoil_consent.states import Erased, Lack, Level, Missing, Retained
 from counterfoil_consent.terms import Operation
 from counterfoil_consent.usage import UsageRequest
-from counterfoil_consent.wire import sign_artefact
+from counterfoil_consent.wire import GrantId, sign_artefact
 from counterfoil_credentials.dids import did_jwk
 from counterfoil_credentials.encoding import compact_json
 from counterfoil_credentials.errors import Refused, Unavailable
@@ -250,6 +250,38 @@ def test_who_has_a_fact_lists_whom_it_was_shown_too(town: Town, wallet: Wallet) 
 
     assert holder.party == matches.asker.client_id
     assert (holder.consents, holder.shown_at) == ((), (town.clock(),))
+
+
+def test_each_fact_stands_with_everybody_who_has_it(town: Town, wallet: Wallet) -> None:
+    assert wallet.consent.by_fact() == ()
+    grant = granted(town, wallet, **carriers(town, "Carrier"))
+    choice = wallet.matches(town.counter.ask("warranty").link).choose()
+    wallet.present(choice)
+
+    facts = {view.fact: view.holders for view in wallet.consent.by_fact()}
+
+    assert facts.keys() == {"item.serial", *choice.disclosures[0].names}
+    assert all(facts[fact] == wallet.consent.who_has(fact) for fact in facts)
+    assert {"Velo", "Carrier"} <= {holder.name for holder in facts["item.serial"]}
+
+    wallet.withdraw(grant.grant_id)
+    facts = {view.fact: view.holders for view in wallet.consent.by_fact()}
+    assert "Velo" not in {holder.name for holder in facts["item.serial"]}
+
+
+def test_one_grant_is_asked_about_alone(town: Town, wallet: Wallet) -> None:
+    first, second = granted(town, wallet), granted(town, wallet, max_reads=1)
+    read(town, first)
+
+    one = wallet.consent.ask(first.grant_id)
+
+    assert one == wallet.consent.one(first.grant_id)
+    assert one.usage is not None
+    assert one.usage.reads == 1
+    assert wallet.consent.one(second.grant_id).usage is None
+    with pytest.raises(Refused) as refusal:
+        wallet.consent.ask(GrantId("A" * 43))
+    assert refusal.value.codes == ["grant-unknown"]
 
 
 def test_grants_of_one_party_stand_together(town: Town, wallet: Wallet) -> None:

@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     )
     from counterfoil_wallet.dashboard import (
         FactHolder,
+        FactView,
         PartyView,
     )
     from counterfoil_wallet.disclosures import (
@@ -259,6 +260,7 @@ __all__ = [
     "Event",
     "Excess",
     "FactHolder",
+    "FactView",
     "FileKey",
     "Finished",
     "GrantChoice",
@@ -345,7 +347,7 @@ consent_reminders: ConsentReminder Notable
 consent_view: Consent ConsentState
 consent_words: Language
 counter_codes: Code CounterCodes CounterPreset
-dashboard: FactHolder PartyView
+dashboard: FactHolder FactView PartyView
 disclosures: Disclosure Joining RevealedClaim
 exporting: Imported
 grant_states: Abandoned Deciding Delivering Ending HeldGrant InForce Proved

@@ -129,6 +129,8 @@ class AsyncConsentDesk:
         self.desk = desk
 
     all = _at_desk(ConsentDesk.all)
+    ask = _at_desk(ConsentDesk.ask)
+    by_fact = _at_desk(ConsentDesk.by_fact)
     by_party = _at_desk(ConsentDesk.by_party)
     check = _at_desk(ConsentDesk.check)
     come_back = _at_desk(ConsentDesk.come_back)

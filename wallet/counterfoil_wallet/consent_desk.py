@@ -1,6 +1,6 @@
 """What the customer does about her grants, besides granting and withdrawing: `wallet.consent`.
 
-    see       all, by_party, who_has, reminders; check asks how each was used
+    see       all, by_party, who_has, by_fact, reminders; check asks how each was used, ask one
     answer    refuse, hide, defer; waiting and come_back to what was put off
     change    suspend, resume; stand_by for a second device; preview before withdrawing
     complain  complaint, for the authority
@@ -35,7 +35,14 @@ from counterfoil_wallet.consent_reminders import ConsentReminder, consent_remind
 from counterfoil_wallet.consent_view import Consent, agreement_of, consent_of
 from counterfoil_wallet.consent_words import Language
 from counterfoil_wallet.consents import Consents
-from counterfoil_wallet.dashboard import FactHolder, PartyView, by_party, who_has
+from counterfoil_wallet.dashboard import (
+    FactHolder,
+    FactView,
+    PartyView,
+    by_fact,
+    by_party,
+    who_has,
+)
 from counterfoil_wallet.grant_states import HeldGrant, InForce
 from counterfoil_wallet.handing_over import dossier_of
 from counterfoil_wallet.history import Event
@@ -118,15 +125,23 @@ class ConsentDesk:
         history = readable(self._store.find(Kind.EVENT), Event.from_record)
         return who_has(fact, self.all(), history)
 
+    def by_fact(self) -> tuple[FactView, ...]:
+        """Give each fact that anybody has, or may have been handed, with who has it."""
+        history = readable(self._store.find(Kind.EVENT), Event.from_record)
+        return by_fact(self.all(), history)
+
     def check(self) -> tuple[Consent, ...]:
         """Ask the custodians and receivers about every grant, and give them as they stand now.
 
         What cannot be found out leaves what was known. Ask when the customer looks.
         """
         for state in self._consents.book.all():
-            with self._only_one(state.grant_id):
-                self._inquirer.ask(self._consents.book.state(state.grant_id))
+            self._ask(state.grant_id)
         return self.all()
+
+    def ask(self, grant_id: GrantId) -> Consent:
+        """Ask about one grant, as `check` does about all; `Refused` with `grant-unknown`."""
+        return self._seen(self._ask(grant_id))
 
     def reminders(self) -> tuple[ConsentReminder, ...]:
         """Give what is worth telling the customer now."""
@@ -302,6 +317,10 @@ class ConsentDesk:
         """
         entries = [entry for one in self._histories() for entry in transactions_of(one)]
         return seal_log(entries, passphrase, random=self._random)
+
+    def _ask(self, grant_id: GrantId) -> HeldGrant:
+        with self._only_one(grant_id):
+            return self._inquirer.ask(self._consents.book.state(grant_id))
 
     def _histories(self) -> list[ConsentHistory]:
         events = readable(self._store.find(Kind.EVENT), Event.from_record)

@@ -2,6 +2,7 @@
 
     by_party(consents)    ─► PartyView     what each party may read, or has had
     who_has(fact, …)      ─► FactHolder    "who has my phone number?"
+    by_fact(consents, …)  ─► FactView      the same for each fact that anybody has
 
 Made of what the wallet keeps; nobody is asked.
 """
@@ -43,6 +44,14 @@ class FactHolder:
     shown_at: tuple[datetime, ...]
     kept_until: datetime | None
     handed_on: tuple[Consent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactView:
+    """A fact that somebody has, by its claim's path, and everybody who has it."""
+
+    fact: str
+    holders: tuple[FactHolder, ...]
 
 
 def by_party(consents: Iterable[Consent]) -> tuple[PartyView, ...]:
@@ -99,6 +108,17 @@ def who_has(
             handed_on.get(party, ()),
         )
         for party in dict.fromkeys([*granted, *shown, *handed_on])
+    )
+
+
+def by_fact(consents: Sequence[Consent], history: Iterable[Event]) -> tuple[FactView, ...]:
+    """Give each fact that somebody has, or may have been handed, by name."""
+    shown = [event for event in history if event.act is Act.SHOWN]
+    names = {name for event in shown for name in event.claims}
+    names |= {str(name) for one in consents for name in held_by(one)}
+    names |= {str(name) for one in consents if one.recipients_left for name in one.claims}
+    return tuple(
+        FactView(fact=name, holders=who_has(name, consents, shown)) for name in sorted(names)
     )
 
 
