@@ -7,11 +7,13 @@ They need no JSON-LD, and cover each byte's meaning: no name can be lost on the 
 
 from dataclasses import dataclass
 from hashlib import sha256, sha384
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from counterfoil_credentials.encoding import JsonObject
+from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.jcs import jcs
-from counterfoil_credentials.keys import Curve
+from counterfoil_credentials.keys import Curve, PublicKey, Signer
+from counterfoil_credentials.multikey import multibase
 
 EDDSA_CURVES: Final = frozenset({Curve.ED25519})
 ECDSA_CURVES: Final = frozenset({Curve.P256, Curve.P384})
@@ -19,8 +21,20 @@ DOCUMENT: Final = "document"
 OPTIONS: Final = "document.proof"
 
 
+class ProofValue(NamedTuple):
+    """A proof's value: its bytes, the multibase prefix that they came in, and where it stood."""
+
+    base: str
+    data: bytes
+    where: str
+
+
 class Cryptosuite(Protocol):
-    """One way to sign a document. `context_in_proof` says whether proofs carry `@context`."""
+    """One way to sign a document. `context_in_proof` says whether proofs carry `@context`.
+
+    `document` is always unsecured, apart from proofs that this one signs with it; `options`
+    is the proof without its value.
+    """
 
     @property
     def name(self) -> str: ...
@@ -31,12 +45,20 @@ class Cryptosuite(Protocol):
     @property
     def context_in_proof(self) -> bool: ...
 
-    def signed_bytes(self, document: JsonObject, options: JsonObject, curve: Curve) -> bytes:
-        """Give what a key of `curve` signs: two hashes, the options' and the document's.
+    def prove(self, document: JsonObject, options: JsonObject, signer: Signer) -> str:
+        """Give the proof's value, in multibase.
 
-        `document` is unsecured apart from proofs that this one signs with it; `options`
-        is the proof without its value. Raises `Malformed` or `Refused` for a document
-        that the suite cannot cover whole.
+        Raises `Malformed` or `Refused` for a document that the suite cannot cover whole.
+        """
+        ...
+
+    def check(
+        self, document: JsonObject, options: JsonObject, value: ProofValue, key: PublicKey
+    ) -> None:
+        """Return only if `value` is a proof by `key` over document and options.
+
+        Raises `Refused` with the code `signature-invalid`, `Malformed` for a value that is
+        none of this suite's, and what `prove` raises for a document.
         """
         ...
 
@@ -50,8 +72,18 @@ class JcsSuite:
     context_in_proof: bool = True
 
     def signed_bytes(self, document: JsonObject, options: JsonObject, curve: Curve) -> bytes:
-        """Give the two hashes of the canonical forms; see `Cryptosuite`."""
+        """Give the two hashes of the canonical forms: what a key of `curve` signs."""
         return hashed(jcs(options, OPTIONS), jcs(document, DOCUMENT), curve)
+
+    def prove(self, document: JsonObject, options: JsonObject, signer: Signer) -> str:
+        """Give the signature in base58btc; see `Cryptosuite`."""
+        return multibase(signer.sign(self.signed_bytes(document, options, signer.public.curve)))
+
+    def check(
+        self, document: JsonObject, options: JsonObject, value: ProofValue, key: PublicKey
+    ) -> None:
+        """Check the signature; see `Cryptosuite`."""
+        check_signature(value, key, self.signed_bytes(document, options, key.curve))
 
 
 EDDSA_JCS_2022: Final = JcsSuite("eddsa-jcs-2022", EDDSA_CURVES)
@@ -65,3 +97,15 @@ def hashed(options: bytes, document: bytes, curve: Curve) -> bytes:
     """
     of = sha384 if curve is Curve.P384 else sha256
     return of(options).digest() + of(document).digest()
+
+
+def check_signature(value: ProofValue, key: PublicKey, signed: bytes) -> None:
+    """Return only if `value`, in base58btc, is one signature of `key` over `signed`."""
+    if value.base != "z":
+        raise Malformed("base58btc with its prefix z", "another base", value.where)
+    try:
+        key.verify(value.data, signed)
+    except Refused as cause:
+        found = cause.reasons[0]
+        reason = Reason(found.code, found.expected, found.found, value.where)
+        raise Refused(reason) from cause

@@ -26,7 +26,6 @@ from counterfoil_credentials.integrity_proofs import (
     proofs_of,
 )
 from counterfoil_credentials.keys import PublicKey, Signer
-from counterfoil_credentials.multikey import multibase
 from counterfoil_credentials.records import record
 
 _SKEW: Final = timedelta(seconds=60)
@@ -109,8 +108,7 @@ def add_proof(
         signed = _with_previous(unsecured, present, options.previous, PROOF)
     except Refused as cause:
         raise Misuse("expected previous proofs on the document, found none such") from cause
-    signature = signer.sign(suite.signed_bytes(signed, proof, curve))
-    proof["proofValue"] = multibase(signature)
+    proof["proofValue"] = suite.prove(signed, proof, signer)
     listed: list[Json] = [*present, proof]
     return {**unsecured, "proof": listed if len(listed) > 1 else proof}
 
@@ -140,7 +138,7 @@ def verify_proofs(
         document = _document_covered(unsecured, proof, suite)
         key = _key(proof, suite, policy, keys, now)
         signed = _with_previous(document, present, proof.previous, proof.where)
-        _check_signature(proof, key, suite.signed_bytes(signed, proof.options, key.curve))
+        suite.check(signed, proof.options, proof.value, key)
         documents.append(document)
         verified.append(_as_verified(proof, policy))
     if any(document != documents[0] for document in documents):
@@ -166,15 +164,6 @@ def _key(
         curves, where = " or ".join(sorted(suite.curves)), f"{proof.where}.verificationMethod"
         raise _refused("key-curve-mismatch", f"a key of {curves}", f"one of {key.curve}", where)
     return key
-
-
-def _check_signature(proof: UnverifiedProof, key: PublicKey, signed: bytes) -> None:
-    try:
-        key.verify(proof.signature, signed)
-    except Refused as cause:
-        found = cause.reasons[0]
-        where = f"{proof.where}.proofValue"
-        raise _refused(found.code, found.expected, found.found, where) from cause
 
 
 def _as_verified(proof: UnverifiedProof, policy: ProofPolicy) -> VerifiedProof:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from counterfoil_credentials.cryptosuites import ProofValue
 from counterfoil_credentials.date_times import date_time_at, date_time_stamp
 from counterfoil_credentials.did_documents import Relationship
 from counterfoil_credentials.encoding import (
@@ -73,7 +74,7 @@ class UnverifiedProof:
 
     where: str
     options: JsonObject = field(repr=False)
-    signature: bytes = field(repr=False)
+    value: ProofValue = field(repr=False)
     cryptosuite: str
     verification_method: str
     purpose: str
@@ -89,18 +90,16 @@ class UnverifiedProof:
         """Read one proof.
 
         Raises `Malformed` for another type of proof, a required member that is missing
-        or of another shape, and a value that is no base58btc.
+        or of another shape, and a value that is no multibase of base58btc or base64url.
         """
         found = text_at(obj, "type", where)
         if found != PROOF_TYPE:
             raise Malformed(PROOF_TYPE, "another type of proof", f"{where}.type")
-        value = text_at(obj, _VALUE, where)
-        if not value.startswith("z"):
-            raise Malformed("base58btc with its prefix z", "another text", f"{where}.{_VALUE}")
+        value, place = text_at(obj, _VALUE, where), f"{where}.{_VALUE}"
         return UnverifiedProof(
             where=where,
             options={name: member for name, member in obj.items() if name != _VALUE},
-            signature=from_multibase(value, f"{where}.{_VALUE}"),
+            value=ProofValue(value[:1], from_multibase(value, place), place),
             cryptosuite=text_at(obj, "cryptosuite", where),
             verification_method=text_at(obj, "verificationMethod", where),
             purpose=text_at(obj, "proofPurpose", where),

@@ -13,11 +13,14 @@ from counterfoil_credentials.cryptosuites import (
     ECDSA_CURVES,
     EDDSA_CURVES,
     OPTIONS,
+    ProofValue,
+    check_signature,
     hashed,
 )
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.json_ld import FrozenContexts
-from counterfoil_credentials.keys import Curve
+from counterfoil_credentials.keys import Curve, PublicKey, Signer
+from counterfoil_credentials.multikey import multibase
 from counterfoil_credentials.rdf_canonical import canonicalize
 
 
@@ -42,6 +45,16 @@ class RdfcSuite:
             self._canonical(document, DOCUMENT, curve),
             curve,
         )
+
+    def prove(self, document: JsonObject, options: JsonObject, signer: Signer) -> str:
+        """Give the signature in base58btc; see `Cryptosuite`."""
+        return multibase(signer.sign(self.signed_bytes(document, options, signer.public.curve)))
+
+    def check(
+        self, document: JsonObject, options: JsonObject, value: ProofValue, key: PublicKey
+    ) -> None:
+        """Check the signature; see `Cryptosuite`."""
+        check_signature(value, key, self.signed_bytes(document, options, key.curve))
 
     def _canonical(self, document: JsonObject, where: str, curve: Curve) -> bytes:
         hash_of = sha384 if curve is Curve.P384 else sha256
