@@ -4,9 +4,10 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import uvicorn
@@ -14,7 +15,10 @@ from counterfoil_service.serving import bind
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.seeing import AXE, chromium
-from tests.demo_app.phone_scene import Scene
+from tests.demo_app.phone_scene import PASSPHRASE, Scene
+from tests.demo_app.sharing_scene import SharingScene
+
+_Scene = TypeVar("_Scene", bound=Scene)
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +38,10 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def served(folder: Path) -> Generator[Scene]:
+def served(kind: Callable[[Path, str], _Scene], folder: Path) -> Generator[_Scene]:
     """Serve a phone over `folder` as its program does; `scene.address` is where."""
     listener = bind(None)
-    scene = Scene(folder, address=f"http://127.0.0.1:{listener.getsockname()[1]}")
+    scene = kind(folder, f"http://127.0.0.1:{listener.getsockname()[1]}")
     server = uvicorn.Server(uvicorn.Config(scene.app, ws="none", log_config=None))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -55,7 +59,7 @@ def served(folder: Path) -> Generator[Scene]:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Scene]:
     """Give a phone on which nothing was done yet."""
-    with served(tmp_path / "phone") as scene:
+    with served(Scene, tmp_path / "phone") as scene:
         yield scene
 
 
@@ -73,6 +77,15 @@ def bought(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shopper(bought: Path, tmp_path: Path) -> Iterator[Scene]:
     """Give a locked phone with a receipt and two warranties, and the brand they are of."""
-    with served(shutil.copytree(bought, tmp_path / "phone")) as scene:
+    with served(Scene, shutil.copytree(bought, tmp_path / "phone")) as scene:
         _ = scene.office
+        yield scene
+
+
+@pytest.fixture
+def sharer(bought: Path, tmp_path: Path) -> Iterator[SharingScene]:
+    """Give an unlocked phone that bought once, and a brand that asks for facts of receipts."""
+    with served(SharingScene, shutil.copytree(bought, tmp_path / "phone")) as scene:
+        _ = scene.office
+        scene.pocket.unlock(PASSPHRASE)
         yield scene

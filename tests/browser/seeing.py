@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import which
 from typing import Any, Literal
@@ -68,6 +68,21 @@ class Eyes:
         if self.sticks_out() > 0:
             faults.append(f"sticks out by {self.sticks_out()} pixels")
         assert not faults, f"{screen}: {faults}"
+
+    def turn(self) -> None:
+        """Show the page in the other language and the other theme, as its reader would switch."""
+        is_english = self._variant.language == "en-GB"
+        is_light = self._variant.theme == "light"
+        self._variant = replace(
+            self._variant,
+            language="zh-CN" if is_english else "en-GB",
+            theme="dark" if is_light else "light",
+        )
+        chosen = f"{self._variant.language[:2]}.{self._variant.theme}.auto.100"
+        self._page.context.add_cookies(
+            [{"name": "counterfoil-phone-choices", "value": chosen, "url": self._page.url}]
+        )
+        self._page.reload()
 
     def found_by_axe(self) -> list[str]:
         """Give axe's findings, each with where it is."""

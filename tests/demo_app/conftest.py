@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo_app.phone_scene import PASSPHRASE, Scene
+from tests.demo_app.sharing_scene import SharingScene
 
 
 @pytest.fixture
@@ -32,6 +33,17 @@ def bought(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shopper(bought: Path, tmp_path: Path) -> Iterator[Scene]:
     """Give an unlocked phone with a receipt and two warranties, and the brand they are of."""
     scene = Scene(shutil.copytree(bought, tmp_path / "phone"))
+    _ = scene.office
+    scene.post("/unlock", passphrase=PASSPHRASE)
+    scene.pocket.settle()
+    yield scene
+    scene.pocket.lock()
+
+
+@pytest.fixture
+def sharer(bought: Path, tmp_path: Path) -> Iterator[SharingScene]:
+    """Give an unlocked phone that bought once, and a brand that asks for facts of receipts."""
+    scene = SharingScene(shutil.copytree(bought, tmp_path / "phone"))
     _ = scene.office
     scene.post("/unlock", passphrase=PASSPHRASE)
     scene.pocket.settle()

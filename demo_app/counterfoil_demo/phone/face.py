@@ -20,12 +20,14 @@ from counterfoil_demo.phone.pocket import Pocket, utc_now
 from counterfoil_demo.phone.receipt_pages import receipt_routes
 from counterfoil_demo.phone.receipts import Receipts
 from counterfoil_demo.phone.settings_pages import settings_routes
+from counterfoil_demo.phone.sharing_pages import sharing_routes
 from counterfoil_demo.process import Place
 
 TABS: Final = (
     Tab("/", "cards", marked("Cards")),
     Tab("/scan", "scan", marked("Scan")),
     Tab("/receipts", "receipt", marked("Receipts")),
+    Tab("/sharing", "halves", marked("Sharing")),
 )
 
 
@@ -50,5 +52,6 @@ def phone_app(pocket: Pocket, *, hosts: frozenset[str]) -> AsgiApp:
     app.include_router(card_routes(shell))
     app.include_router(receipt_routes(shell, Receipts(pocket)))
     app.include_router(offer_routes(shell, OpenOffers(pocket)))
+    app.include_router(sharing_routes(shell))
     app.include_router(settings_routes(shell))
     return shell.guarded(app, hosts, large={"/restore": MAX_BACKUP_BYTES})

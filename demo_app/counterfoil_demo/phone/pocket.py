@@ -20,6 +20,11 @@ _FREE_GUESSES: Final = 3
 _LONGEST_WAIT_S: Final = 60
 
 
+def utc_now() -> datetime:
+    """Give the time of this machine's clock."""
+    return datetime.now(UTC)
+
+
 class HasToWait(Exception):  # an answer to the customer, not a fault
     """Too many wrong passphrases; the next is looked at in `seconds`."""
 
@@ -37,11 +42,13 @@ class Pocket:
         *,
         fetcher: Fetcher,
         trust: Trust,
+        clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
         self._fetcher = fetcher
         self._trust = trust
+        self._clock = clock
         self._monotonic = monotonic
         self._wallet: Wallet | None = None
         self._lock = threading.Lock()
@@ -76,14 +83,23 @@ class Pocket:
         """Make the wallet; `Refused` with `wallet-exists` when there is one."""
         with self._lock:
             self._wallet = Wallet.create(
-                self._folder, passphrase, fetcher=self._fetcher, trust=self._trust
+                self._folder,
+                passphrase,
+                fetcher=self._fetcher,
+                clock=self._clock,
+                trust=self._trust,
             )
 
     def restore(self, backup: Path, passphrase: str) -> None:
         """Make the wallet that the file `backup` holds; raises as `Wallet.restore` does."""
         with self._lock:
             self._wallet = Wallet.restore(
-                backup, self._folder, passphrase, fetcher=self._fetcher, trust=self._trust
+                backup,
+                self._folder,
+                passphrase,
+                fetcher=self._fetcher,
+                clock=self._clock,
+                trust=self._trust,
             )
 
     def unlock(self, passphrase: str) -> None:
@@ -97,7 +113,11 @@ class Pocket:
             try:
                 if self._wallet is None:
                     self._wallet = Wallet.open(
-                        self._folder, passphrase, fetcher=self._fetcher, trust=self._trust
+                        self._folder,
+                        passphrase,
+                        fetcher=self._fetcher,
+                        clock=self._clock,
+                        trust=self._trust,
                     )
                 else:
                     Wallet.key_of(self._folder, passphrase).forget()
@@ -151,8 +171,3 @@ class Pocket:
         if self._wrong >= _FREE_GUESSES:
             wait = min(_LONGEST_WAIT_S, 2 ** (self._wrong - _FREE_GUESSES + 1))
             self._waits_until = self._monotonic() + wait
-
-
-def utc_now() -> datetime:
-    """Give the time of this machine's clock."""
-    return datetime.now(UTC)

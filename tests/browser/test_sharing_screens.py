@@ -1,0 +1,86 @@
+"""W11: what is shared, in a browser: asked about by itself, turned by fact, without a mouse."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.seeing import Eyes, Variant
+from tests.demo_app.phone_scene import PASSPHRASE
+from tests.demo_app.sharing_scene import BUYER, SharingScene
+
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
+
+PHONE = Variant("en-GB", "light", 390)
+VARIANTS = [
+    PHONE,
+    Variant("zh-CN", "dark", 1280),
+    *(
+        pytest.param(one, marks=pytest.mark.soak)
+        for one in (
+            Variant("en-GB", "dark", 390),
+            Variant("zh-CN", "light", 1280),
+            Variant("zh-CN", "light", 320, "more"),
+        )
+    ),
+]
+
+
+def enter(page: Page, scene: SharingScene, path: str) -> None:
+    """Open a page through the door."""
+    page.goto(path)
+    page.fill("#passphrase", PASSPHRASE)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{scene.address}{path}")
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)
+def test_screen_w11_has_no_fault(browser: Browser, sharer: SharingScene, variant: Variant) -> None:
+    with variant.open(browser, sharer.address) as context:
+        page = context.new_page()
+        eyes = Eyes(page, variant)
+        enter(page, sharer, "/sharing")
+        eyes.look("w11-empty")
+        sharer.granted(days=34)
+        sharer.pocket.wallet.withdraw(sharer.granted())
+        sharer.overdue()
+        page.goto("/sharing")
+        expect(page.locator(".note--stop").first).to_be_visible()
+        page.click("summary")
+        eyes.look("w11-brands")
+        page.click("nav a[href='/sharing?by=fact']")
+        page.wait_for_url("**by=fact")
+        eyes.look("w11-facts")
+        eyes.turn()
+        eyes.look("w11-facts")
+        page.goto("/sharing")
+        eyes.look("w11-brands")
+
+
+def test_screen_w11_asks_how_it_was_used_when_it_is_opened(
+    browser: Browser, sharer: SharingScene
+) -> None:
+    sharer.read(sharer.granted())
+    with PHONE.open(browser, sharer.address) as context:
+        page = context.new_page()
+        enter(page, sharer, "/sharing")
+
+        expect(page.locator(".share")).to_contain_text("used 1 time, last just now")
+        expect(page.locator("#shared [role=status]")).to_contain_text("Asked how it was used")
+        page.reload()
+        expect(page.locator(".share")).to_contain_text("used 1 time")
+
+
+def test_screen_w11_is_read_with_the_keyboard_alone(browser: Browser, sharer: SharingScene) -> None:
+    sharer.granted()
+    sharer.granted(BUYER)
+    with PHONE.open(browser, sharer.address) as context:
+        page = context.new_page()
+        enter(page, sharer, "/sharing")
+        page.locator(".skip").focus()
+        page.keyboard.press("Enter")
+        passed: list[str] = []
+        for _ in range(5):
+            page.keyboard.press("Tab")
+            passed.append(page.evaluate("document.activeElement.innerText.split('\\n')[0]"))
+
+        assert passed[1:3] == ["By brand", "By fact"]
+        assert passed[3:] == ["To give you benefits made for you"] * 2
