@@ -78,6 +78,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "segno": ("*/cli*.py", "*/terminal.py"),
     # Credentials' seams for what is to come.
     "pyld": ("*/json_ld.py",),
+    "cbor2": ("*/proof_cbor.py",),
     "pyoxigraph": ("*/json_ld.py",),
 }
 NEVER_IN_A_TILL = (

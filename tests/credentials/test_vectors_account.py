@@ -28,10 +28,6 @@ NOT_READ: Final = {
     # Another lane, another step.
     "bbs-signature/*": "BBS signatures come with Data Integrity's bbs-2023 (step 9)",
     "vc-di-bbs/*": "Data Integrity's bbs-2023 (step 9)",
-    "vc-di-ecdsa/ecdsa-sd-2023/*": "Data Integrity with selective disclosure (step 9)",
-    "vc-di-ecdsa/employMandatory.json": "Data Integrity with selective disclosure (step 9)",
-    "vc-di-ecdsa/employSelective.json": "Data Integrity with selective disclosure (step 9)",
-    "vc-di-ecdsa/prCred*.json": "Data Integrity with selective disclosure (step 9)",
     "vc-di-eddsa/employmentAuth.json": "no proof of these suites stands over it",
     "vc-di-eddsa/Ed25519Signature2020/*": "an older suite, for the old world (step 9)",
     "ethereum/*": "accounts, ABI and transactions: web3's business, seen by loyalty (step 7)",
