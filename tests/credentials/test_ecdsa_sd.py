@@ -21,6 +21,7 @@ from counterfoil_credentials.json_ld import FrozenContexts
 from counterfoil_credentials.keys import Curve
 from counterfoil_credentials.multikey import multibase
 from counterfoil_credentials.n_quads import line, parse_n_quads
+from counterfoil_credentials.proof_cbor import unpacked
 from counterfoil_credentials.rdf_canonical import canonicalize
 from counterfoil_credentials.sd_proof_values import BaseValue, DerivedValue
 from counterfoil_credentials.statement_groups import Stated, hmac_labels
@@ -452,6 +453,13 @@ class TestAttempts:
 
         with pytest.raises(Malformed):
             verified({**shown, "proof": proof}, now)
+
+    @pytest.mark.parametrize("tag", ["c1 01", "d8 23 65 28 61 2b 29 2b", "d9 d9 f7 80"])
+    def test_no_tag_is_read(self, tag: str) -> None:
+        with pytest.raises(Malformed) as malformed:
+            unpacked(b"", bytes.fromhex(tag), "value")
+
+        assert isinstance(malformed.value.__cause__, cbor2.CBORDecodeError)
 
     def test_a_second_spelling_of_the_same_parts_is_malformed(
         self, shown: Object, now: datetime
