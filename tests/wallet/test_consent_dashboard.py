@@ -555,6 +555,27 @@ def test_a_recipient_that_has_not_answered_may_still_have_the_fact(
     assert wallet.consent.who_has("valid_until") == ()
 
 
+def test_an_end_says_who_answered_it_and_when(town: Town, wallet: Wallet) -> None:
+    grant = granted(town, wallet)
+    assert the_one(wallet).end is None
+    town.network.disconnect(VELO)
+    withdrawn_at = town.clock()
+    wallet.withdraw(grant.grant_id)
+
+    end = the_one(wallet).end
+    assert end is not None
+    assert (end.stopped_at, end.key_destroyed_at, end.erased_at) == (None, withdrawn_at, None)
+
+    town.connect()
+    town.clock.advance(DAY)
+    wallet.resume()
+
+    end = the_one(wallet).end
+    assert end is not None
+    assert (end.at, end.key_destroyed_at) == (withdrawn_at, withdrawn_at)
+    assert end.stopped_at == end.erased_at == withdrawn_at + DAY
+
+
 def test_an_erased_grant_shows_when_it_ended_and_not_when_it_was_erased(
     town: Town, wallet: Wallet
 ) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from counterfoil_consent.access_log import AccessEvent, read_chain
-from counterfoil_consent.artefacts import Receipt
+from counterfoil_consent.artefacts import KeyDestruction, Receipt, StopNotice
 from counterfoil_consent.incentive import Incentive
 from counterfoil_consent.papers import Paper
 from counterfoil_consent.parties import AuthorityParty, RecipientParty
@@ -84,11 +84,16 @@ class End:
     """Why and when a grant ended, and until when the erasure is to be proved.
 
     Where a law makes the receiver keep something, that is when its erasure is to be proved.
+    `stopped_at` is the receiver's signed word, `key_destroyed_at` the custodian's, `erased_at`
+    that of the proof; None where the wallet has no such word.
     """
 
     trigger: Trigger
     at: datetime
     erase_by: datetime
+    stopped_at: datetime | None = None
+    key_destroyed_at: datetime | None = None
+    erased_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +285,25 @@ def _end_of(
     # What a law makes the receiver keep is owed at the law's date.
     kept = [item.until for item in grant.erased.retained] if isinstance(grant, Proved) else []
     due = min(kept, default=at)
-    return End(trigger=trigger, at=at, erase_by=due + _erase_within(papers, agreement))
+    stop, destruction = (
+        None if papers is None else papers.token(paper)
+        for paper in (Paper.STOP_NOTICE, Paper.KEY_DESTRUCTION)
+    )
+    grant_id, terms = agreement.grant_id, agreement.terms
+    return End(
+        trigger=trigger,
+        at=at,
+        erase_by=due + _erase_within(papers, agreement),
+        stopped_at=None
+        if stop is None
+        else StopNotice.read(stop, receiver=terms.receiver.did, grant_id=grant_id).stopped_at,
+        key_destroyed_at=None
+        if destruction is None
+        else KeyDestruction.read(
+            destruction, custodian=terms.custodian.did, grant_id=grant_id
+        ).destroyed_at,
+        erased_at=grant.erased.erased_at if isinstance(grant, Proved) else None,
+    )
 
 
 def _erase_within(papers: Papers | None, agreement: Agreement) -> timedelta:
