@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil_credentials.errors import Unavailable
-from counterfoil_credentials.fetch import GuardedFetcher
+from counterfoil_credentials.fetch import Fetcher
 from counterfoil_service.access import load_or_create_key
 from counterfoil_service.serving import AsgiApp, serve
 
@@ -26,7 +26,7 @@ class Place:
     house: House
     folder: Path
     back_office_key: str
-    fetcher: GuardedFetcher
+    fetcher: Fetcher
     # What must be closed at the end, so that every database is whole in its one file.
     closing: ExitStack
 

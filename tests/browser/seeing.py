@@ -84,6 +84,20 @@ class Eyes:
         )
         self._page.reload()
 
+    def look_in_every_light(self, screen: str) -> None:
+        """Look at the page at both sizes, by day and by night, and leave it as it was."""
+        given, size = self._variant, self._page.viewport_size
+        for width in (390, 1280):
+            self._page.set_viewport_size({"width": width, "height": 800 if width > 1000 else 844})
+            for theme in ("light", "dark"):
+                self._page.emulate_media(color_scheme=theme)
+                self._variant = replace(given, width=width, theme=theme)
+                self.look(screen)
+        self._variant = given
+        self._page.emulate_media(color_scheme=given.theme)
+        if size is not None:
+            self._page.set_viewport_size(size)
+
     def found_by_axe(self) -> list[str]:
         """Give axe's findings, each with where it is."""
         # The whole page at once: what a sticky bar covers now, a turn of the wheel uncovers.

@@ -95,7 +95,7 @@ def test_the_first_run_has_no_fault(browser: Browser, fresh: Scene, variant: Var
         page.click("nav a[href='/scan']")
         eyes.look("w3-scan")
         page.fill("#text", link)
-        page.click("main button")
+        page.click("#scanned button")
         page.wait_for_selector("#code")
         eyes.look("w4-offer")
         page.fill("#code", code)

@@ -15,10 +15,10 @@ from counterfoil_demo.phone.card_pages import card_routes
 from counterfoil_demo.phone.door import Door
 from counterfoil_demo.phone.entrance import MAX_BACKUP_BYTES, entrance_routes
 from counterfoil_demo.phone.home import home_routes
-from counterfoil_demo.phone.offers import OpenOffers, offer_routes
 from counterfoil_demo.phone.pocket import Pocket, utc_now
 from counterfoil_demo.phone.receipt_pages import receipt_routes
 from counterfoil_demo.phone.receipts import Receipts
+from counterfoil_demo.phone.scan_pages import scan_routes
 from counterfoil_demo.phone.settings_pages import settings_routes
 from counterfoil_demo.phone.sharing_pages import sharing_routes
 from counterfoil_demo.process import Place
@@ -51,7 +51,7 @@ def phone_app(pocket: Pocket, *, hosts: frozenset[str]) -> AsgiApp:
     app.include_router(home_routes(shell))
     app.include_router(card_routes(shell))
     app.include_router(receipt_routes(shell, Receipts(pocket)))
-    app.include_router(offer_routes(shell, OpenOffers(pocket)))
+    app.include_router(scan_routes(shell, pocket))
     app.include_router(sharing_routes(shell))
     app.include_router(settings_routes(shell))
     return shell.guarded(app, hosts, large={"/restore": MAX_BACKUP_BYTES})

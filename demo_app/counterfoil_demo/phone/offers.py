@@ -1,84 +1,21 @@
-"""W3 and W4: what was pasted, and what an offer would give before it is accepted.
-
-An offer that was looked at is kept in memory under a name of this phone's own: its link holds
-a code, which has no place in an address.
-"""
-
-import secrets
-import threading
-from typing import Final
+"""W4: what an offer would give, before it is accepted."""
 
 from counterfoil_credentials.errors import CounterfoilError, Refused, Unavailable
-from counterfoil_wallet import Offer, Offered, recognise
+from counterfoil_wallet import Offered
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from starlette.exceptions import HTTPException
 
 from counterfoil_demo.pages.forms import Texts
 from counterfoil_demo.pages.shell import Shell
 from counterfoil_demo.pages.words import Words
 from counterfoil_demo.phone.brands import brand_of
 from counterfoil_demo.phone.door import UNLOCKED, OpenWallet
-from counterfoil_demo.phone.pocket import Pocket
-
-_MOST_OPEN: Final = 20
+from counterfoil_demo.phone.looked_at import LookedAt
 
 
-class OpenOffers:
-    """The offers that somebody looks at; the oldest gives way. Safe from several threads."""
-
-    def __init__(self, pocket: Pocket) -> None:
-        self._open: dict[str, Offered] = {}
-        self._lock = threading.Lock()
-        pocket.when_locked(self._open.clear)
-
-    def add(self, offered: Offered) -> str:
-        """Keep an offer, and give its name."""
-        name = secrets.token_urlsafe(12)
-        with self._lock:
-            while len(self._open) >= _MOST_OPEN:
-                del self._open[next(iter(self._open))]
-            self._open[name] = offered
-        return name
-
-    def named(self, name: str) -> Offered:
-        """Give an offer; the page of one that is not there does not exist."""
-        offered = self._open.get(name)
-        if offered is None:
-            raise HTTPException(404)
-        return offered
-
-    def drop(self, name: str) -> None:
-        """Forget an offer."""
-        self._open.pop(name, None)
-
-
-def offer_routes(shell: Shell, offers: OpenOffers) -> APIRouter:
-    """Give the page that takes a text, and the page of an offer."""
+def offer_routes(shell: Shell, offers: LookedAt[Offered]) -> APIRouter:
+    """Give the page of an offer."""
     routes = APIRouter()
-
-    @routes.get("/scan", dependencies=[UNLOCKED])
-    def scan(request: Request) -> Response:
-        return shell.page(request, "phone/scan.html", tab="/scan", wrong="", text="")
-
-    @routes.post("/scan")
-    def take(request: Request, wallet: OpenWallet, texts: Texts) -> Response:
-        words, text = shell.words(request), texts.get("text", "").strip()
-        status = 422
-        try:
-            found = recognise(text)
-            if isinstance(found, Offer):
-                name = offers.add(wallet.offered(found.link))
-                return RedirectResponse(f"/offers/{name}", status_code=303)
-            wrong = words.gettext("This is no offer. Only offers of cards are taken here.")
-        except Unavailable:
-            status = 503
-            wrong = words.gettext("Whoever made it cannot be reached. Nothing was sent. Try again.")
-        except CounterfoilError:
-            wrong = words.gettext("This is no offer that can be read. Copy the whole of it.")
-        return shell.page(
-            request, "phone/scan.html", status=status, tab="/scan", wrong=wrong, text=text
-        )
 
     @routes.get("/offers/{name}", dependencies=[UNLOCKED])
     def offer(request: Request, name: str) -> Response:
