@@ -1,6 +1,7 @@
-"""W11: what is shared, in a browser: asked about by itself, turned by fact, without a mouse."""
+"""W11 and W12 in a browser: what is shared, and the tap that ends it; also without a mouse."""
 
 import pytest
+from counterfoil_wallet import verify_pack
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.seeing import Eyes, Variant
@@ -30,6 +31,11 @@ def enter(page: Page, scene: SharingScene, path: str) -> None:
     page.fill("#passphrase", PASSPHRASE)
     page.keyboard.press("Enter")
     page.wait_for_url(f"{scene.address}{path}")
+
+
+def land(page: Page) -> None:
+    """Let the halves part and the stamp land at once."""
+    page.evaluate("document.getAnimations().forEach((each) => each.finish())")
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)
@@ -84,3 +90,76 @@ def test_screen_w11_is_read_with_the_keyboard_alone(browser: Browser, sharer: Sh
 
         assert passed[1:3] == ["By brand", "By fact"]
         assert passed[3:] == ["To give you benefits made for you"] * 2
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)
+def test_screen_w12_has_no_fault(browser: Browser, sharer: SharingScene, variant: Variant) -> None:
+    with variant.open(browser, sharer.address) as context:
+        page = context.new_page()
+        eyes = Eyes(page, variant)
+        grant_id, overdue = sharer.granted(days=60), sharer.overdue()
+        enter(page, sharer, f"/sharing/{grant_id}")
+        eyes.look("w12-grant")
+        page.click("form[action$='/withdraw'] button")
+        expect(page.locator(".stamp")).to_be_visible()
+        land(page)
+        eyes.look("w12-erasing")
+        page.goto(f"/sharing/{overdue}")
+        land(page)
+        eyes.look("w12-overdue")
+        eyes.turn()
+        land(page)
+        eyes.look("w12-overdue")
+        sharer.connect()
+        page.click("form:not([hidden])[action$='/ask'] button")
+        page.wait_for_url("**done=asked")
+        land(page)
+        eyes.look("w12-erased")
+
+
+def test_screen_w12_turns_to_the_receipt_by_itself(browser: Browser, sharer: SharingScene) -> None:
+    grant_id = sharer.granted()
+    sharer.disconnect()
+    with PHONE.open(browser, sharer.address) as context:
+        page = context.new_page()
+        enter(page, sharer, f"/sharing/{grant_id}")
+        page.click("form[action$='/withdraw'] button")
+        expect(page.locator("h1 + .badge")).to_have_text("Erasing")
+        expect(page.locator(".ring")).to_be_visible()
+
+        sharer.connect()
+
+        expect(page.locator("h1 + .badge")).to_have_text("Erased", timeout=15_000)
+        expect(page.locator("#held")).to_have_text("Proof you hold: E2")
+        expect(page.locator("#stands")).to_have_text("Erased")
+
+
+def test_screen_w12_saves_the_complaint(browser: Browser, sharer: SharingScene) -> None:
+    grant_id = sharer.overdue()
+    with PHONE.open(browser, sharer.address) as context:
+        page = context.new_page()
+        enter(page, sharer, f"/sharing/{grant_id}")
+        with page.expect_download() as saved:
+            page.click("text=Save the complaint")
+
+        assert saved.value.suggested_filename.startswith("counterfoil-complaint-")
+        agreement, _ = verify_pack(saved.value.path().read_bytes(), now=sharer.calendar())
+        assert agreement.grant_id == grant_id
+
+
+def test_screen_w12_is_withdrawn_with_the_keyboard_alone(
+    browser: Browser, sharer: SharingScene
+) -> None:
+    grant_id = sharer.granted()
+    with PHONE.open(browser, sharer.address) as context:
+        page = context.new_page()
+        enter(page, sharer, f"/sharing/{grant_id}")
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.innerText").strip() == "Withdraw":
+                break
+        page.keyboard.press("Enter")
+
+        expect(page.locator("h1 + .badge")).to_have_text("Erased")
+        page.go_back()
+        expect(page.locator("h1 + .badge")).to_have_text("Erased")
