@@ -166,6 +166,18 @@ def seal_log(
 
     Raises `Misuse` for an empty passphrase or fewer iterations than RFC 7518 allows.
     """
+    entries = [transaction.to_json() for transaction in transactions]
+    return seal_entries(entries, passphrase, random=random, iterations=iterations)
+
+
+def seal_entries(
+    entries: Sequence[JsonObject],
+    passphrase: str,
+    *,
+    random: Random,
+    iterations: int = ITERATIONS,
+) -> str:
+    """Give the file of entries that may have members of their own; see `seal_log`."""
     if not passphrase:
         raise Misuse("expected a passphrase, found none")
     if not _FEWEST_ITERATIONS <= iterations <= _MOST_ITERATIONS:
@@ -184,7 +196,7 @@ def seal_log(
         )
     )
     wrapped = aes_key_wrap(_wrapping_key(passphrase, salt, iterations), key)
-    content = compact_json([transaction.to_json() for transaction in transactions])
+    content = compact_json([*entries])
     sealed = AESGCM(key).encrypt(nonce, content, header.encode("ascii"))
     return ".".join((header, *map(b64url, (wrapped, nonce, sealed[:-16], sealed[-16:]))))
 

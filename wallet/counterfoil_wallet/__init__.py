@@ -18,7 +18,8 @@ Consent     asked_terms, choose, grant; grants, withdraw; consent: who has what,
             used, suspend, refuse, defer, complain
 Safety      backup, restore, split_recovery_key, recovery; export, import_from
 Damage      check, damaged, salvage
-History     history, listen; access_report: who has seen what; export_receipt
+History     history, listen; access_report: who has seen what; export_receipt;
+            forget_events; export_history, import_history
 Also        identifier, secret; keep, kept; points, which the app plugs in
 
 Nothing is sent before the app has seen what it would reveal. `AsyncWallet` has the same

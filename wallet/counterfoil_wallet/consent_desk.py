@@ -45,13 +45,12 @@ from counterfoil_wallet.dashboard import (
 )
 from counterfoil_wallet.grant_states import HeldGrant, InForce
 from counterfoil_wallet.handing_over import dossier_of
-from counterfoil_wallet.history import Event
 from counterfoil_wallet.inquiring import Inquirer
 from counterfoil_wallet.matching import Matches
 from counterfoil_wallet.pausing import Standby, standby_file
 from counterfoil_wallet.policy import AskingPolicy
 from counterfoil_wallet.presenting import Declined, Presenter, answer_id
-from counterfoil_wallet.reading import readable
+from counterfoil_wallet.reading import events_in, readable
 from counterfoil_wallet.refusing import RefusalClass, Refuser, require_unanswered
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.waiting import Waiting
@@ -122,13 +121,11 @@ class ConsentDesk:
 
     def who_has(self, fact: str) -> tuple[FactHolder, ...]:
         """Give who has a fact, such as `phone_number`, by a grant or because it was shown it."""
-        history = readable(self._store.find(Kind.EVENT), Event.from_record)
-        return who_has(fact, self.all(), history)
+        return who_has(fact, self.all(), events_in(self._store))
 
     def by_fact(self) -> tuple[FactView, ...]:
         """Give each fact that anybody has, or may have been handed, with who has it."""
-        history = readable(self._store.find(Kind.EVENT), Event.from_record)
-        return by_fact(self.all(), history)
+        return by_fact(self.all(), events_in(self._store))
 
     def check(self) -> tuple[Consent, ...]:
         """Ask the custodians and receivers about every grant, and give them as they stand now.
@@ -323,7 +320,7 @@ class ConsentDesk:
             return self._inquirer.ask(self._consents.book.state(grant_id))
 
     def _histories(self) -> list[ConsentHistory]:
-        events = readable(self._store.find(Kind.EVENT), Event.from_record)
+        events = events_in(self._store)
         book, now = self._consents.book, self._clock()
         return [
             consent_history(grant, events, book.papers(grant.grant_id), now=now)

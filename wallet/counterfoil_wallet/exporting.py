@@ -14,7 +14,7 @@ which nobody can change without the passphrase.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -36,8 +36,8 @@ from counterfoil_wallet.held import Copy
 from counterfoil_wallet.history import Event, EventId
 from counterfoil_wallet.papers import Papers
 from counterfoil_wallet.passphrase import Cost
-from counterfoil_wallet.reading import readable
-from counterfoil_wallet.store import Kind, Store
+from counterfoil_wallet.reading import readable, told_by
+from counterfoil_wallet.store import Kind, Record, Store
 from counterfoil_wallet.whole_files import telling, write_whole, write_whole_folder
 from counterfoil_wallet.wire import Random
 
@@ -112,7 +112,7 @@ def bring_in(contents: Contents, store: Store) -> Imported:
     them. A record that differs is one of the same walk at another moment: a grant that
     was withdrawn here is not in force again because an older export says so.
     """
-    added = known = differing = 0
+    added = known = 0
     with store.step():
         for whole in contents.cards:
             # A salvaged card may have another id; its copies say which one it is.
@@ -127,15 +127,27 @@ def bring_in(contents: Contents, store: Store) -> Imported:
             store.hold(here, whole.copies)
             for shown in whole.showings:
                 store.show(shown.copy_id, shown.verifier, at=shown.shown_at)
-        for record in contents.records:
-            found = store.get(record.kind, record.key)
-            if found is None:
-                store.put(record)
-                added += 1
-            elif found == record:
-                known += 1
-            else:
-                differing += 1
+        brought = _bring_in_records(contents.records, store)
+    return Imported(added + brought.added, known + brought.known, brought.differing)
+
+
+def bring_in_events(events: Iterable[Event], store: Store) -> Imported:
+    """Add to `store` the events that it does not hold yet, in one step."""
+    with store.step():
+        return _bring_in_records((event.to_record() for event in events), store)
+
+
+def _bring_in_records(records: Iterable[Record], store: Store) -> Imported:
+    added = known = differing = 0
+    for record in records:
+        found = store.get(record.kind, record.key)
+        if found is None:
+            store.put(record)
+            added += 1
+        elif found == record:
+            known += 1
+        else:
+            differing += 1
     return Imported(added, known, differing)
 
 
@@ -146,7 +158,7 @@ def _open_files(contents: Contents, at: datetime) -> Iterator[tuple[str, bytes]]
             yield _file_of(copy), copy.issued.encode()
     yield "credentials.json", _json([_described(whole) for whole in contents.cards])
     events = [record for record in contents.records if record.kind is Kind.EVENT]
-    history = readable(events, Event.from_record)
+    history = told_by(events)
     grants = [record for record in contents.records if record.kind is Kind.GRANT]
     signed = [record for record in contents.records if record.kind is Kind.PAPERS]
     papers = {one.grant_id: one for one in readable(signed, Papers.from_record)}

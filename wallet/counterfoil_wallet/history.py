@@ -6,7 +6,7 @@ the program was killed between the two.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NewType, TypeVar
 
@@ -88,6 +88,16 @@ class Event:
     def is_warning(self) -> bool:
         """Whether the customer is to be warned: something is wrong with what the shop gave."""
         return self.receipt is not None and bool(self.receipt.reasons)
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether the customer deleted it: that there was an answer is all that is left."""
+        return not self.party
+
+    def forgotten(self) -> "Event":
+        """Give what is left of a deleted event: its id, so that no request is answered again."""
+        at = datetime.fromtimestamp(0, UTC)
+        return Event(event_id=self.event_id, at=at, act=self.act, party="", types=())
 
     def ended(self, outcome: Outcome, detail: str | None = None) -> "Event":
         """Give the event with its outcome known."""

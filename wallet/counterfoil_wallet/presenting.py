@@ -136,6 +136,8 @@ class Presenter:
             expected = "one for something that this wallet showed"
             raise refuse("receipt-of-no-visit", expected, "another", "receipt")
         event = Event.from_record(record)
+        if event.is_forgotten:
+            raise refuse("receipt-of-no-visit", "one that is in the history", "another", "receipt")
         kept = event.receipt
         if kept is not None and kept.token is not None:
             if kept.token != token:

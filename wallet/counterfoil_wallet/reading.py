@@ -59,6 +59,16 @@ def readable(records: Iterable[Record], read: Callable[[Record], _Value]) -> lis
     return read_each(records, read)[0]
 
 
+def events_in(store: Store) -> list[Event]:
+    """Give what can be read of the history, without what the customer deleted."""
+    return told_by(store.find(Kind.EVENT))
+
+
+def told_by(records: Iterable[Record]) -> list[Event]:
+    """Give the events in their records, without what the customer deleted."""
+    return [event for event in readable(records, Event.from_record) if not event.is_forgotten]
+
+
 def readable_cards(cards: Iterable[HeldCredential]) -> list[HeldCredential]:
     """Give the cards that can be read; `damaged_in` names the rest."""
     return _read_cards(cards)[0]

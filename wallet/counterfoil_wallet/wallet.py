@@ -12,7 +12,7 @@ stopped is finished, or dropped for a stated reason, by `Wallet.resume`.
 
 import secrets
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -68,7 +68,7 @@ from counterfoil_wallet.presenting import (
     receipt_id,
 )
 from counterfoil_wallet.products import cards_about
-from counterfoil_wallet.reading import Stuck, damaged_in, read_each, readable, readable_cards
+from counterfoil_wallet.reading import Stuck, damaged_in, events_in, read_each, readable_cards
 from counterfoil_wallet.reminders import Reminder, reminders_of
 from counterfoil_wallet.routing import Offer, Receipt, Request, Transfer, recognise
 from counterfoil_wallet.showing import copies_for
@@ -669,7 +669,40 @@ class Wallet:
 
     def history(self) -> list[Event]:
         """Give what was accepted, shown, declined, granted and withdrawn, oldest first."""
-        return readable(self._store.find(Kind.EVENT), Event.from_record)
+        return events_in(self._store)
+
+    def forget_events(self, event_ids: Collection[EventId]) -> int:
+        """Delete events from the history for good, with their receipts; give how many it were.
+
+        That a request was answered stays known, so that none is answered twice. An answer
+        that comes later to something under way is a new event. Backups made before keep them.
+        """
+        wanted = frozenset(event_ids)
+        with self._untold.step():
+            found = [event for event in self.history() if event.event_id in wanted]
+            # Nobody is told: nothing happened.
+            self._untold.put(*(event.forgotten().to_record() for event in found))
+        return len(found)
+
+    def export_history(self, passphrase: str) -> str:
+        """Give the history, encrypted, for this or another wallet: EUDI TS10, a compact JWE.
+
+        Names of claims are in it, never values. `Misuse` for an empty passphrase.
+        """
+        from counterfoil_wallet.history_log import seal_history  # noqa: PLC0415
+
+        return seal_history(self.history(), passphrase, random=self._random)
+
+    def import_history(self, file: str, passphrase: str) -> "Imported":
+        """Add the events that a file of `export_history` holds; what is here stays as it is.
+
+        What was deleted here stays deleted. Raises `Refused` with `passphrase-wrong`, or with
+        `history-foreign` where another wallet wrote it; `Malformed` for what is no log.
+        """
+        from counterfoil_wallet.exporting import bring_in_events  # noqa: PLC0415
+        from counterfoil_wallet.history_log import read_history  # noqa: PLC0415
+
+        return bring_in_events(read_history(file, passphrase), self._untold)
 
     def access_report(self) -> tuple[Access, ...]:
         """Give who has seen what, and until when each says that it keeps it; the latest first."""
