@@ -12,6 +12,11 @@ _CLAIMS: Final[Mapping[str, Mapping[str, str]]] = {
     path_text(claim.path): claim.names for kind in STANDARD_TYPES.values() for claim in kind.claims
 }
 
+STANDARD_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
+    name: kind.names for name, kind in STANDARD_TYPES.items()
+}
+"""How the standard types are called, by their short names and the language."""
+
 
 def claim_names(paths: Iterable[ClaimPath | str], language: Language) -> str:
     """Give the display names of claims; a claim without one is called by its path."""

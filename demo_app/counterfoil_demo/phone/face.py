@@ -15,6 +15,7 @@ from counterfoil_demo.phone.card_pages import card_routes
 from counterfoil_demo.phone.door import Door
 from counterfoil_demo.phone.entrance import MAX_BACKUP_BYTES, entrance_routes
 from counterfoil_demo.phone.grant_pages import grant_routes
+from counterfoil_demo.phone.history_pages import MAX_LOG_BYTES, history_routes
 from counterfoil_demo.phone.home import home_routes
 from counterfoil_demo.phone.pocket import Pocket, utc_now
 from counterfoil_demo.phone.receipt_pages import receipt_routes
@@ -55,5 +56,8 @@ def phone_app(pocket: Pocket, *, hosts: frozenset[str]) -> AsgiApp:
     app.include_router(scan_routes(shell, pocket))
     app.include_router(sharing_routes(shell))
     app.include_router(grant_routes(shell))
+    app.include_router(history_routes(shell))
     app.include_router(settings_routes(shell))
-    return shell.guarded(app, hosts, large={"/restore": MAX_BACKUP_BYTES})
+    return shell.guarded(
+        app, hosts, large={"/restore": MAX_BACKUP_BYTES, "/history/bring": MAX_LOG_BYTES}
+    )
