@@ -29,6 +29,7 @@ PROGRAMMES: Final = {
     VELORUM.name: Programme(house=VELORUM, name="Velorum points", symbol="VEL", price=200),
 }
 RATE: Final = Rate(9, 20)
+CURRENCY: Final = "EUR"
 TERMS_VERSION: Final = 1
 TERMS_END_AT: Final = 2_082_758_400  # 1 January 2036, UTC
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.seeing import AXE, chromium
 from tests.demo_app.phone_scene import PASSPHRASE, Scene
+from tests.demo_app.points_scene import PointsScene, points_service, with_points
 from tests.demo_app.sharing_scene import SharingScene
 
 _Scene = TypeVar("_Scene", bound=Scene)
@@ -89,3 +91,13 @@ def sharer(bought: Path, tmp_path: Path) -> Iterator[SharingScene]:
         _ = scene.office
         scene.pocket.unlock(PASSPHRASE)
         yield scene
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[PointsScene]:
+    """Give an unlocked phone with points of two brands, which has not looked at them yet."""
+    with (
+        points_service() as service,
+        served(partial(PointsScene, service=service), tmp_path / "phone") as scene,
+    ):
+        yield with_points(scene)

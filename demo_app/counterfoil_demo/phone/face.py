@@ -18,6 +18,8 @@ from counterfoil_demo.phone.grant_pages import grant_routes
 from counterfoil_demo.phone.history_pages import MAX_LOG_BYTES, history_routes
 from counterfoil_demo.phone.home import home_routes
 from counterfoil_demo.phone.pocket import Pocket, utc_now
+from counterfoil_demo.phone.points import plug_in
+from counterfoil_demo.phone.points_pages import points_routes
 from counterfoil_demo.phone.receipt_pages import receipt_routes
 from counterfoil_demo.phone.receipts import Receipts
 from counterfoil_demo.phone.scan_pages import scan_routes
@@ -27,9 +29,10 @@ from counterfoil_demo.process import Place
 
 TABS: Final = (
     Tab("/", "cards", marked("Cards")),
-    Tab("/scan", "scan", marked("Scan")),
     Tab("/receipts", "receipt", marked("Receipts")),
+    Tab("/scan", "scan", marked("Scan")),
     Tab("/sharing", "halves", marked("Sharing")),
+    Tab("/points", "points", marked("Points")),
 )
 
 
@@ -46,6 +49,7 @@ def build(place: Place) -> AsgiApp:
 def phone_app(pocket: Pocket, *, hosts: frozenset[str]) -> AsgiApp:
     """Give the phone's pages over `pocket`, for the addresses `hosts`."""
     shell = Shell("phone", tabs=TABS)
+    pocket.when_opened(plug_in(pocket))
     door = Door(pocket, Sessions("phone", utc_now))
     app = shell.app()
     door.install(app)
@@ -57,6 +61,7 @@ def phone_app(pocket: Pocket, *, hosts: frozenset[str]) -> AsgiApp:
     app.include_router(sharing_routes(shell))
     app.include_router(grant_routes(shell))
     app.include_router(history_routes(shell))
+    app.include_router(points_routes(shell, pocket))
     app.include_router(settings_routes(shell))
     return shell.guarded(
         app, hosts, large={"/restore": MAX_BACKUP_BYTES, "/history/bring": MAX_LOG_BYTES}

@@ -56,6 +56,17 @@ class Pocket:
         self._waits_until = 0.0
         self._going_on: threading.Thread | None = None
         self._when_locked: list[Callable[[], None]] = []
+        self._when_opened: list[Callable[[Wallet], None]] = []
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """Give what this phone asks the network with."""
+        return self._fetcher
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """Give this phone's clock."""
+        return self._clock
 
     @property
     def issuers(self) -> Mapping[str, KnownIssuer]:
@@ -82,24 +93,28 @@ class Pocket:
     def create(self, passphrase: str) -> None:
         """Make the wallet; `Refused` with `wallet-exists` when there is one."""
         with self._lock:
-            self._wallet = Wallet.create(
-                self._folder,
-                passphrase,
-                fetcher=self._fetcher,
-                clock=self._clock,
-                trust=self._trust,
+            self._take(
+                Wallet.create(
+                    self._folder,
+                    passphrase,
+                    fetcher=self._fetcher,
+                    clock=self._clock,
+                    trust=self._trust,
+                )
             )
 
     def restore(self, backup: Path, passphrase: str) -> None:
         """Make the wallet that the file `backup` holds; raises as `Wallet.restore` does."""
         with self._lock:
-            self._wallet = Wallet.restore(
-                backup,
-                self._folder,
-                passphrase,
-                fetcher=self._fetcher,
-                clock=self._clock,
-                trust=self._trust,
+            self._take(
+                Wallet.restore(
+                    backup,
+                    self._folder,
+                    passphrase,
+                    fetcher=self._fetcher,
+                    clock=self._clock,
+                    trust=self._trust,
+                )
             )
 
     def unlock(self, passphrase: str) -> None:
@@ -112,12 +127,14 @@ class Pocket:
             self._require_no_wait()
             try:
                 if self._wallet is None:
-                    self._wallet = Wallet.open(
-                        self._folder,
-                        passphrase,
-                        fetcher=self._fetcher,
-                        clock=self._clock,
-                        trust=self._trust,
+                    self._take(
+                        Wallet.open(
+                            self._folder,
+                            passphrase,
+                            fetcher=self._fetcher,
+                            clock=self._clock,
+                            trust=self._trust,
+                        )
                     )
                 else:
                     Wallet.key_of(self._folder, passphrase).forget()
@@ -149,6 +166,15 @@ class Pocket:
     def when_locked(self, told: Callable[[], None]) -> None:
         """Call `told` each time that the wallet is let go of."""
         self._when_locked.append(told)
+
+    def when_opened(self, told: Callable[[Wallet], None]) -> None:
+        """Call `told` with each wallet that is taken in hand, before anybody else has it."""
+        self._when_opened.append(told)
+
+    def _take(self, wallet: Wallet) -> None:
+        for told in self._when_opened:
+            told(wallet)
+        self._wallet = wallet
 
     def _go_on(self) -> None:
         wallet = self._wallet

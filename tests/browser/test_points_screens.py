@@ -1,0 +1,78 @@
+"""W14 in a browser: the chart with its table, the points asked about by themselves, no mouse."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.seeing import Eyes, Variant
+from tests.browser.test_sharing_screens import PHONE, VARIANTS
+from tests.demo_app.phone_scene import PASSPHRASE
+from tests.demo_app.points_scene import PointsScene
+
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
+
+# How many dots of the chart are neither empty nor one colour: a line, a grid and words.
+_DRAWN = """() => {
+  const canvas = document.querySelector("#plot canvas");
+  const dots = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  return new Set(new Uint32Array(dots.buffer)).size;
+}"""
+
+
+def enter(page: Page, scene: PointsScene) -> None:
+    """Open the points through the door, and wait until they were looked up."""
+    page.goto("/points")
+    page.fill("#passphrase", PASSPHRASE)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{scene.address}/points")
+    page.wait_for_selector("#points [role=status]")
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)
+def test_screen_w14_has_no_fault(
+    browser: Browser, collector: PointsScene, variant: Variant
+) -> None:
+    with variant.open(browser, collector.address) as context:
+        page = context.new_page()
+        eyes = Eyes(page, variant)
+        enter(page, collector)
+        expect(page.locator("#plot canvas")).to_be_visible()
+        eyes.look("w14-points")
+        eyes.turn()
+        expect(page.locator("#plot canvas")).to_be_visible()
+        page.click("summary")
+        eyes.look("w14-points")
+        collector.service.disconnect()
+        page.click("form:not([hidden])[action='/points/check'] button")
+        page.wait_for_selector(".note--wait:not(.offline)")
+        # A browser says of itself that it was refused something; here nothing was.
+        eyes.look("w14-offline")
+
+
+def test_screen_w14_draws_what_stands_in_the_table(
+    browser: Browser, collector: PointsScene
+) -> None:
+    with PHONE.open(browser, collector.address) as context:
+        page = context.new_page()
+        enter(page, collector)
+
+        expect(page.locator("#plot canvas")).to_have_count(1)
+        assert page.evaluate(_DRAWN) > 3
+        page.emulate_media(color_scheme="dark")
+        expect(page.locator("#plot canvas")).to_have_count(1)
+        assert page.evaluate(_DRAWN) > 3
+        page.click("summary")
+        expect(page.locator("#days tbody tr").last).to_contain_text("750")
+
+
+def test_screen_w14_is_read_with_the_keyboard_alone(
+    browser: Browser, collector: PointsScene
+) -> None:
+    with PHONE.open(browser, collector.address) as context:
+        page = context.new_page()
+        enter(page, collector)
+        page.focus("#held-2")
+        page.keyboard.press("Enter")
+        expect(page.locator("#course")).to_have_text("Velorum points, day by day")
+        page.focus("summary")
+        page.keyboard.press("Enter")
+        expect(page.locator("#days")).to_be_visible()
