@@ -80,9 +80,14 @@ class Eyes:
         )
         chosen = f"{self._variant.language[:2]}.{self._variant.theme}.auto.100"
         self._page.context.add_cookies(
-            [{"name": "counterfoil-phone-choices", "value": chosen, "url": self._page.url}]
+            [{"name": "counterfoil-phone-choices", "value": chosen, "url": self._origin()}]
         )
         self._page.reload()
+
+    def _origin(self) -> str:
+        # A cookie for a page's own address would hold for the pages beside it alone.
+        origin: str = self._page.evaluate("location.origin")
+        return origin
 
     def look_in_every_light(self, screen: str) -> None:
         """Look at the page at both sizes, by day and by night, and leave it as it was."""

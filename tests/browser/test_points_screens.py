@@ -1,6 +1,7 @@
-"""W14 in a browser: the chart with its table, the points asked about by themselves, no mouse."""
+"""W14 and W15 in a browser: the chart with its table, a quote that drains; also without a mouse."""
 
 import pytest
+from counterfoil_demo.houses import AURICLE
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.seeing import Eyes, Variant
@@ -76,3 +77,53 @@ def test_screen_w14_is_read_with_the_keyboard_alone(
         page.focus("summary")
         page.keyboard.press("Enter")
         expect(page.locator("#days")).to_be_visible()
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)
+def test_screen_w15_has_no_fault(
+    browser: Browser, collector: PointsScene, variant: Variant
+) -> None:
+    collector.today()
+    with variant.open(browser, collector.address) as context:
+        page = context.new_page()
+        eyes = Eyes(page, variant)
+        enter(page, collector)
+        page.click("a[href='/points/exchange']")
+        page.wait_for_url("**/points/exchange")
+        eyes.look("w15-form")
+        page.fill("#amount", "100")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#holds")
+        eyes.look("w15-quote")
+        eyes.turn()
+        eyes.look("w15-quote")
+        page.click("#holds button")
+        page.wait_for_url("**done=exchanged")
+        page.goto("/points/exchange")
+        eyes.look("w15-form")
+
+
+def test_screen_w15_drains_and_blocks_a_quote_that_has_ended(
+    browser: Browser, collector: PointsScene
+) -> None:
+    collector.today()
+    with PHONE.open(browser, collector.address) as context:
+        page = context.new_page()
+        enter(page, collector)
+        page.goto("/points/exchange")
+        page.fill("#amount", "100")
+        page.clock.install()
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#holds")
+        first = int(page.locator(".ring text").first.text_content() or "0")
+        page.clock.run_for(3_000)
+        assert int(page.locator(".ring text").first.text_content() or "0") <= first - 2
+        page.clock.run_for(first * 1_000)
+
+        expect(page.locator("#holds")).to_be_hidden()
+        expect(page.locator("#over")).to_contain_text("Nothing was exchanged.")
+        expect(page.locator("#left")).to_have_text("0 s")
+        page.locator("#over button").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#holds")).to_be_visible()
+    assert str(collector.points.balances()[AURICLE.origin].points) == "750.00"

@@ -4,8 +4,12 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from counterfoil_demo.houses import AURICLE, VELORUM
+from counterfoil_demo.phone.brands import known_issuers
+from counterfoil_demo.phone.face import phone_app
+from counterfoil_demo.phone.pocket import Pocket
 from counterfoil_demo.phone.points import points_of
 from counterfoil_demo.programmes import PROGRAMMES, RATE
 from counterfoil_loyalty import Points, PointsSigner
@@ -15,7 +19,9 @@ from counterfoil_loyalty.intents import sign_by_brand
 from counterfoil_loyalty.issuing import Policy
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.purse import CustomerPoints
+from counterfoil_loyalty.rates import Rate
 from counterfoil_loyalty.store import MemoryStore
+from counterfoil_wallet import Trust
 
 from tests.demo_app.phone_scene import PASSPHRASE, Scene
 from tests.loyalty.customer_scene import OPERATOR_KEY, CustomerScene, customer_scene
@@ -30,10 +36,23 @@ class PointsScene(Scene):
     """The phone, and the points service that it asks, ten days ago by that service's clock."""
 
     service: CustomerScene = field(kw_only=True)
+    ahead: timedelta = timedelta(0)
 
     def __post_init__(self) -> None:
         self.network = self.service.network
-        super().__post_init__()
+        self.pocket = Pocket(
+            self.folder / "wallet",
+            fetcher=self.network,
+            trust=Trust(issuers=known_issuers()),
+            clock=self.now,
+            monotonic=self.ticks,
+        )
+        self.app = phone_app(self.pocket, hosts=frozenset({self.address.removeprefix("http://")}))
+        self.browser = self.another_browser()
+
+    def now(self) -> datetime:
+        """Give the phone's time."""
+        return datetime.now(UTC) + self.ahead
 
     @property
     def points(self) -> CustomerPoints:
@@ -49,6 +68,19 @@ class PointsScene(Scene):
         )
         self.points.keep_note(reference, f"order {order}")
         self.service.clock.advance(DAY)
+
+    def today(self) -> None:
+        """Bring the service's clock to this machine's."""
+        self.service.clock.now = max(self.service.clock.now, int(time.time()))
+        self.service.relayer.make_block()
+
+    def calendar_ahead(self, by: timedelta) -> None:
+        """Bring the phone's clock, and its alone, ahead."""
+        self.ahead += by
+
+    def agree(self, rate: Rate, *, version: int) -> None:
+        """Have both brands sign another rate."""
+        agree(self.service, rate, version=version)
 
     def expire_after(self, brand: str, days: int) -> None:
         """Have a brand publish that its points expire after so many days without a use."""
@@ -79,10 +111,15 @@ def points_service() -> Generator[CustomerScene]:
                 SIGNERS[brand], brand=brand, name=one.name, symbol=one.symbol, price=one.price
             )
             client.register(signed, operator_key=OPERATOR_KEY)
-        ends_at = clock.now + 60 * DAY
-        terms = client.terms(AURICLE.origin, VELORUM.origin, RATE, version=1, ends_at=ends_at)
-        client.agree(terms, *(client.sign_terms(terms, SIGNERS[it]) for it in SIGNERS))
+        agree(service, RATE, version=1)
         yield service
+
+
+def agree(service: CustomerScene, rate: Rate, *, version: int) -> None:
+    """Have both brands sign a rate for two months."""
+    client, ends_at = service.client, service.clock.now + 60 * DAY
+    terms = client.terms(AURICLE.origin, VELORUM.origin, rate, version=version, ends_at=ends_at)
+    client.agree(terms, *(client.sign_terms(terms, SIGNERS[it]) for it in SIGNERS))
 
 
 def with_points(scene: PointsScene) -> PointsScene:

@@ -14,6 +14,7 @@ from counterfoil_demo.phone.brands import known_issuers
 from counterfoil_demo.phone.card_pages import card_routes
 from counterfoil_demo.phone.door import Door
 from counterfoil_demo.phone.entrance import MAX_BACKUP_BYTES, entrance_routes
+from counterfoil_demo.phone.exchange_pages import OpenQuotes, exchange_routes
 from counterfoil_demo.phone.grant_pages import grant_routes
 from counterfoil_demo.phone.history_pages import MAX_LOG_BYTES, history_routes
 from counterfoil_demo.phone.home import home_routes
@@ -62,6 +63,7 @@ def phone_app(pocket: Pocket, *, hosts: frozenset[str]) -> AsgiApp:
     app.include_router(grant_routes(shell))
     app.include_router(history_routes(shell))
     app.include_router(points_routes(shell, pocket))
+    app.include_router(exchange_routes(shell, pocket, OpenQuotes(pocket)))
     app.include_router(settings_routes(shell))
     return shell.guarded(
         app, hosts, large={"/restore": MAX_BACKUP_BYTES, "/history/bring": MAX_LOG_BYTES}
