@@ -6,8 +6,11 @@
     nodes.look()             # who is well, and how far each has come
 
 A node that does not answer rests, each time longer. One that is behind the
-others is not read from. One of another chain is never asked again: an outbox
-sent there would be minted a second time.
+others is not read from, and of three or more the majority says how far the
+chain is: a height that one node alone claims draws no reads, until the others
+have stood still for long, and never a height that no chain could have come to
+since. One of another chain is never asked again: an outbox sent there would be
+minted a second time.
 """
 
 import logging
@@ -24,6 +27,13 @@ from counterfoil_loyalty.rpc import Answer, Call, RpcNode, quantity, table, word
 MAX_BEHIND = 3
 """Blocks that a node may be behind the farthest and still be read from."""
 
+STANDS_STILL_S = 60.0
+"""For how long the majority's height may stay the same before one node farther on is believed."""
+
+MAX_BLOCKS_PER_S = 10
+"""The fastest that a chain is believed to grow while its majority stands still."""
+
+_MAJORITY_OF = 3  # Of two that differ, neither is the majority: the farther one is read.
 _FIRST_REST_S = 1.0
 _LONGEST_REST_S = 30.0
 _WHO = (Call("eth_chainId"), Call("eth_getBlockByNumber", ["0x0", False]), Call("eth_blockNumber"))
@@ -73,6 +83,7 @@ class Nodes:
         self._lock = RLock()
         self._in_use = self._nodes[0]
         self._chain: ChainName | None = None
+        self._agreed = (-1, clock())
         self._pool = ThreadPoolExecutor(len(nodes), thread_name_prefix="points-node")
         self.look()
         if self._chain is None:
@@ -112,7 +123,8 @@ class Nodes:
             asked = [it for it in self._nodes if not it.is_foreign and not self._rests(it)]
         list(self._pool.map(self._measure, asked))
         with self._lock:
-            if not self._is_usable(self._in_use) or self._is_behind(self._in_use):
+            self._agree()
+            if not self._is_readable(self._in_use):
                 self._in_use = self._choose([]) or self._in_use
             return [
                 NodeHealth(place, self._is_usable(it), it.height)
@@ -123,7 +135,7 @@ class Nodes:
         self._pool.shutdown(wait=False)
 
     def _choose(self, tried: Sequence[_Known]) -> _Known | None:
-        """Give the node in use, or else the first that is well, preferably not behind."""
+        """Give the node in use, or else the first that is well, preferably one as far as all."""
         with self._lock:
             others = [it for it in self._nodes if it is not self._in_use]
             usable = [
@@ -131,7 +143,7 @@ class Nodes:
                 for it in (self._in_use, *others)
                 if self._is_usable(it) and not any(it is other for other in tried)
             ]
-            chosen = next((it for it in usable if not self._is_behind(it)), None)
+            chosen = next((it for it in usable if self._is_readable(it)), None)
             chosen = chosen or next(iter(usable), None)
             if chosen is not None:
                 self._in_use = chosen
@@ -188,6 +200,25 @@ class Nodes:
     def _is_usable(self, known: _Known) -> bool:
         return not known.is_foreign and not self._rests(known)
 
-    def _is_behind(self, known: _Known) -> bool:
-        farthest = max(it.height for it in self._nodes if self._is_usable(it))
-        return known.height < farthest - MAX_BEHIND
+    def _agree(self) -> None:
+        """Note how far the majority is, and since when."""
+        heights = sorted((it.height for it in self._nodes if self._is_usable(it)), reverse=True)
+        agreed, _ = self._agreed
+        if heights and heights[len(heights) // 2] != agreed:
+            self._agreed = (heights[len(heights) // 2], self._clock())
+
+    def _is_readable(self, known: _Known) -> bool:
+        """Tell whether a node is well, and neither behind the others nor where none can be."""
+        if not self._is_usable(known):
+            return False
+        heights = [it.height for it in self._nodes if self._is_usable(it)]
+        if len(heights) < _MAJORITY_OF:
+            return known.height >= max(heights) - MAX_BEHIND
+        agreed, since = self._agreed
+        still_s = self._clock() - since
+        farthest = agreed + MAX_BEHIND + int(still_s * MAX_BLOCKS_PER_S)
+        if known.height > farthest:
+            return False
+        if still_s >= STANDS_STILL_S:
+            agreed = max(height for height in heights if height <= farthest)
+        return known.height >= agreed - MAX_BEHIND

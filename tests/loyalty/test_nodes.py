@@ -9,7 +9,7 @@ import pytest
 from counterfoil_credentials.errors import Misuse, Unavailable
 from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_loyalty.fees import Fees, fees_from
-from counterfoil_loyalty.nodes import MAX_BEHIND, Nodes
+from counterfoil_loyalty.nodes import MAX_BEHIND, STANDS_STILL_S, Nodes
 from counterfoil_loyalty.rpc import Call, Fault, RpcNode, quantity, word
 
 GENESIS = "0x" + "ab" * 32
@@ -125,12 +125,45 @@ def test_a_node_that_is_behind_is_not_read_from(nodes: Nodes, town: list[Node], 
     town[1].height = 100 + MAX_BEHIND
     nodes.look()
     assert who(nodes) == "one"
-    town[1].height += 1
+    town[1].height = town[2].height = 101 + MAX_BEHIND
     nodes.look()
     assert who(nodes) == "two"
-    assert [it.height for it in nodes.look()] == [100, 101 + MAX_BEHIND, 100]
-    town[1].is_dead = True
-    assert who(nodes) in ("one", "three")  # better late than never
+    assert [it.height for it in nodes.look()] == [100, 101 + MAX_BEHIND, 101 + MAX_BEHIND]
+    town[1].is_dead = town[2].is_dead = True
+    assert who(nodes) == "one"  # better late than never
+
+
+@pytest.mark.parametrize("lead", [MAX_BEHIND + 1, 100, 2**255])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_height_that_one_node_alone_claims_draws_no_reads(
+    nodes: Nodes, town: list[Node], time: Time, lead: int, place: int
+) -> None:
+    for _ in range(5):
+        for node in town:
+            node.height += 1
+        town[place].height = town[place - 1].height + lead
+        nodes.look()
+        assert who(nodes) != town[place].name
+        time.now += STANDS_STILL_S - 1
+    town[place - 1].is_dead = town[place - 2].is_dead = True
+    assert who(nodes) == town[place].name  # it is all there is
+
+
+def test_when_the_majority_stands_still_the_one_that_goes_on_is_read_until_they_are_back(
+    nodes: Nodes, town: list[Node], time: Time
+) -> None:
+    time.now += STANDS_STILL_S
+    town[1].height += 5
+    nodes.look()
+    assert who(nodes) == "two"
+    town[1].height = 2**255  # more than any chain grows in that time
+    nodes.look()
+    assert who(nodes) in ("one", "three")
+    town[1].height = 150
+    nodes.look()
+    town[0].height = town[2].height = 120
+    nodes.look()
+    assert who(nodes) in ("one", "three")
 
 
 def test_writes_go_to_every_node_that_is_well(nodes: Nodes, town: list[Node]) -> None:
