@@ -12,6 +12,7 @@ from counterfoil_demo.pages.shell import Shell, Tab
 from counterfoil_demo.pages.words import marked
 from counterfoil_demo.phone.brands import known_issuers
 from counterfoil_demo.phone.card_pages import card_routes
+from counterfoil_demo.phone.custodian_known import known_custodians
 from counterfoil_demo.phone.door import Door
 from counterfoil_demo.phone.entrance import MAX_BACKUP_BYTES, entrance_routes
 from counterfoil_demo.phone.exchange_pages import OpenQuotes, exchange_routes
@@ -40,7 +41,12 @@ TABS: Final = (
 def build(place: Place) -> AsgiApp:
     """Give the phone's pages in their place."""
     pocket = Pocket(
-        place.folder / "wallet", fetcher=place.fetcher, trust=Trust(issuers=known_issuers())
+        place.folder / "wallet",
+        fetcher=place.fetcher,
+        trust=Trust(
+            issuers=known_issuers(),
+            custodians=known_custodians(place.folder, place.fetcher),
+        ),
     )
     place.closing.callback(pocket.lock)
     address = read_routes(place.folder.parent)[place.house.origin]
