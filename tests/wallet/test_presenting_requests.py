@@ -287,8 +287,10 @@ class TestAnswers:
         verifier.bend_link = lambda given: {"client_id": given["client_id"], "request": token}
         wallet = wallet_of(issuer)
 
-        wallet.present(wallet.matches(verifier.link()).choose())
+        asked = wallet.matches(verifier.link())
+        wallet.present(asked.choose())
 
+        assert wallet.history()[-1].event_id == asked.event_id
         assert verifier.fetched == []
         assert list(verifier.answer()["vp_token"]) == [QUERY_ID]
         with pytest.raises(Refused) as refusal:

@@ -17,9 +17,11 @@ from counterfoil_credentials.dcql import ClaimQuery, CredentialQuery
 from counterfoil_credentials.dids import Did
 from counterfoil_credentials.errors import Reason, Refused
 
+from counterfoil_wallet.answers import answer_id
 from counterfoil_wallet.asking import SignedRequest
 from counterfoil_wallet.disclosures import Chosen, Disclosure, Joining, answers_to, own_copy
 from counterfoil_wallet.held import CredentialId, HeldCredential
+from counterfoil_wallet.history import EventId
 from counterfoil_wallet.policy import Concern, Judgement
 from counterfoil_wallet.trust import Asker
 from counterfoil_wallet.wire import refuse
@@ -59,6 +61,11 @@ class AskedTerms:
     judgement: Judgement
     at: datetime
     chosen: Chosen = field(default=own_copy, repr=False, compare=False)
+
+    @property
+    def event_id(self) -> EventId:
+        """Under which the history has a refusal of it, once there is one."""
+        return answer_id(self.signed.request)
 
     @property
     def terms(self) -> Terms:

@@ -27,6 +27,7 @@ from counterfoil_consent.wire import Digest, GrantId
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.fetch import Fetcher
 
+from counterfoil_wallet.answers import answer_id
 from counterfoil_wallet.asked_terms import AskedTerms
 from counterfoil_wallet.asking import Asking
 from counterfoil_wallet.complaining import complaint_pack
@@ -49,7 +50,7 @@ from counterfoil_wallet.inquiring import Inquirer
 from counterfoil_wallet.matching import Matches
 from counterfoil_wallet.pausing import Standby, standby_file
 from counterfoil_wallet.policy import AskingPolicy
-from counterfoil_wallet.presenting import Declined, Presenter, answer_id
+from counterfoil_wallet.presenting import Declined, Presenter
 from counterfoil_wallet.reading import events_in, readable
 from counterfoil_wallet.refusing import RefusalClass, Refuser, require_unanswered
 from counterfoil_wallet.store import Kind, Store

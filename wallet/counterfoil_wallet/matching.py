@@ -16,6 +16,7 @@ from counterfoil_credentials.dcql_match import Ways, ways_to_answer
 from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_credentials.requests import PresentationRequest
 
+from counterfoil_wallet.answers import answer_id
 from counterfoil_wallet.disclosures import (
     Chosen,
     Disclosure,
@@ -24,6 +25,7 @@ from counterfoil_wallet.disclosures import (
     own_copy,
 )
 from counterfoil_wallet.held import CredentialId, HeldCredential
+from counterfoil_wallet.history import EventId
 from counterfoil_wallet.printable import printable
 from counterfoil_wallet.transactions import Transaction
 from counterfoil_wallet.trust import Asker
@@ -68,6 +70,11 @@ class Matches:
     expires_at: datetime
     answers: Mapping[str, tuple[Disclosure, ...]]
     request: PresentationRequest = field(repr=False)
+
+    @property
+    def event_id(self) -> EventId:
+        """Under which the history has the answer to it, once there is one."""
+        return answer_id(self.request)
 
     @property
     def registered_purpose(self) -> str | None:

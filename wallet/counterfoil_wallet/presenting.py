@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import sha256
 from typing import Final
 from urllib.parse import urlencode
 
@@ -19,7 +18,6 @@ from counterfoil_credentials.claims import path_text
 from counterfoil_credentials.encoding import (
     Json,
     JsonObject,
-    b64url,
     compact_json,
     optional_text_at,
 )
@@ -31,6 +29,7 @@ from counterfoil_credentials.requests import PresentationRequest, response_form
 from counterfoil_credentials.spec import FORM_MEDIA_TYPE
 
 from counterfoil_wallet import spec
+from counterfoil_wallet.answers import answer_id, answer_named
 from counterfoil_wallet.asking import error_form
 from counterfoil_wallet.card_keys import CardKeys
 from counterfoil_wallet.disclosures import Disclosure
@@ -242,19 +241,9 @@ class Presenter:
         raise refuse(f"already-{was}", expected, found, "request.nonce")
 
 
-def answer_id(request: PresentationRequest) -> EventId:
-    """Give the id of the one event of answering `request`, whether by a yes or a no."""
-    return _answer_id(request.client_id, request.nonce)
-
-
 def receipt_id(token: str) -> EventId:
     """Give the id of the one event that a receipt says that it is for; raises its `Malformed`."""
-    return _answer_id(*unverified_visit(token))
-
-
-def _answer_id(client_id: str, nonce: str) -> EventId:
-    named = compact_json([client_id, nonce])
-    return EventId(f"{Act.SHOWN}-{b64url(sha256(named).digest())}")
+    return answer_named(*unverified_visit(token))
 
 
 def _showing(choice: Choice, now: datetime) -> Event:

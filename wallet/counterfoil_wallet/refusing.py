@@ -15,10 +15,11 @@ from counterfoil_credentials.requests import PresentationRequest
 from counterfoil_credentials.spec import FORM_MEDIA_TYPE
 
 from counterfoil_wallet import spec
+from counterfoil_wallet.answers import answer_id
 from counterfoil_wallet.asked_terms import AskedTerms
 from counterfoil_wallet.asking import error_form
 from counterfoil_wallet.history import Act, Event, Outcome
-from counterfoil_wallet.presenting import Declined, answer_id
+from counterfoil_wallet.presenting import Declined
 from counterfoil_wallet.store import Kind, Store
 from counterfoil_wallet.wire import Clock, refuse, require_known
 

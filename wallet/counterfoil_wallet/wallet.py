@@ -40,6 +40,7 @@ from counterfoil_wallet.acceptance import UNDER_WAY as ACCEPTANCES_UNDER_WAY
 from counterfoil_wallet.acceptance_records import from_record as acceptance_from
 from counterfoil_wallet.accepting import Acceptor, End
 from counterfoil_wallet.access_report import Access, access_report
+from counterfoil_wallet.answers import answer_id
 from counterfoil_wallet.asked_terms import AskedTerms, GrantChoice
 from counterfoil_wallet.asking import Asking, SignedRequest
 from counterfoil_wallet.attesting import ANONYMOUS, Client
@@ -64,7 +65,6 @@ from counterfoil_wallet.presenting import (
     Declined,
     Presented,
     Presenter,
-    answer_id,
     receipt_id,
 )
 from counterfoil_wallet.products import cards_about
