@@ -39,6 +39,11 @@ class ShopScene(SharingScene):
         self.network.serve(SHOP.origin, handler_of(TestClient(app, base_url=SHOP.origin)))
         return Office(self.network, SHOP.origin, KEY)
 
+    def close(self) -> None:
+        """Close the shop's database."""
+        if "counter" in vars(self):
+            self.closing.close()
+
     def ask(self, **wish: str) -> tuple[str, str]:
         """Have the counter ask for a warranty, and give its own name for that and the link."""
         body: JsonObject = {"preset": "warranty", "language": "en", **wish}

@@ -12,6 +12,7 @@ from importlib.resources import files
 from io import BytesIO
 from typing import Final
 
+from babel import Locale
 from babel.dates import format_date, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -66,6 +67,10 @@ class Words:
     def money(self, amount: Decimal, currency: str) -> str:
         """Give an amount; `currency` is its ISO 4217 code."""
         return format_currency(amount, currency, locale=_LOCALES[self.language])
+
+    def country(self, code: str) -> str:
+        """Give a country or a union of them by its ISO 3166-1 code; the code if it has no name."""
+        return str(Locale.parse(_LOCALES[self.language]).territories.get(code, code))
 
     def since(self, at: datetime, now: datetime | None = None) -> str:
         """Give how long ago `at` was, in its largest whole unit."""

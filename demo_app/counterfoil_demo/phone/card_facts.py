@@ -9,6 +9,7 @@ from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.spec import NEVER_CONCEALED
 from counterfoil_wallet import HeldCredential, printable
 
+from counterfoil_demo.naming import claim_names
 from counterfoil_demo.pages.words import Words
 from counterfoil_demo.phone.cards import amount_in, day_in, instant_in, text_in
 
@@ -49,6 +50,17 @@ def facts_of(held: HeldCredential, words: Words) -> Sequence[Fact]:
     order = {name: place for place, name in enumerate(names)}
     said.sort(key=lambda each: order.get(path_text(each[0]), len(order)))
     return [_fact(path, value, currency, words, names) for path, value in said]
+
+
+def fact_at(held: HeldCredential, path: ClaimPath, values: Sequence[Json], words: Words) -> Fact:
+    """Give what a card says at a path, of a list every element; "" where it says nothing."""
+    generic: ClaimPath = tuple(None if isinstance(step, int) else step for step in path)
+    last = next((step for step in reversed(generic) if isinstance(step, str)), "")
+    currency = text_in(held.claims, "currency")
+    name = _names(words).get(path_text(generic)) or claim_names([generic], words.language)
+    said = dict.fromkeys(_value(last, value, currency, words) for value in values)
+    separator = "、" if words.language == "zh" else ", "
+    return Fact(printable(name), separator.join(said), last in _CODES)
 
 
 def items_of(lines: Sequence[JsonObject], currency: str, words: Words) -> Sequence[Item]:

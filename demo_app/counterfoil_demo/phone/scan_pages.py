@@ -20,6 +20,8 @@ from counterfoil_demo.phone.door import UNLOCKED, OpenWallet
 from counterfoil_demo.phone.looked_at import LookedAt
 from counterfoil_demo.phone.offers import offer_routes
 from counterfoil_demo.phone.pocket import Pocket, utc_now
+from counterfoil_demo.phone.request_pages import Requests, request_routes
+from counterfoil_demo.phone.result_pages import result_routes
 from counterfoil_demo.phone.scanned import Explained, done_here, explained
 
 
@@ -27,7 +29,10 @@ def scan_routes(shell: Shell, pocket: Pocket) -> APIRouter:
     """Give the page that scans, and the pages to which what was read leads."""
     routes = APIRouter()
     offers: LookedAt[Offered] = LookedAt(pocket)
+    requests = Requests.of(pocket)
     routes.include_router(offer_routes(shell, offers))
+    routes.include_router(request_routes(shell, requests))
+    routes.include_router(result_routes(shell, requests.presented))
 
     def page(request: Request, why: Explained | None, text: str, *, status: int = 200) -> Response:
         return allow_camera(
@@ -43,12 +48,11 @@ def scan_routes(shell: Shell, pocket: Pocket) -> APIRouter:
                     f"?serial={quote(product.serial)}" if product.serial else ""
                 )
             case Receipt() as receipt:
-                wallet.take_receipt(receipt.token)
-                return "/?done=receipt"
+                return f"/results/{wallet.take_receipt(receipt.token).event_id}"
             case Transfer():
                 return "/scan?done=transfer"
-            case Matches() | AskedTerms():
-                return "/scan?done=request"
+            case Matches() | AskedTerms() as asked:
+                return f"/requests/{requests.open.add(asked)}"
 
     @routes.get("/scan", dependencies=[UNLOCKED])
     def scan(request: Request, done: str = "") -> Response:

@@ -99,8 +99,6 @@ def done_here(done: str, words: Words) -> Explained | None:
             say("This is where somebody wants points"),
             say("Nothing was sent. Points are given away on their own page."),
         )
-    if done == "request":
-        return Explained(say("This is no offer. Only offers of cards are taken here."), "")
     return None
 
 
