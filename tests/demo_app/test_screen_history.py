@@ -56,6 +56,11 @@ def test_screen_w13_says_what_goes_here_while_nothing_happened(sharer: SharingSc
     assert "Nothing happened yet" in sharer.get("/history").text
 
 
+@pytest.mark.parametrize("path", ["/sharing", "/settings"])
+def test_screen_w13_is_found_where_one_looks_for_it(sharer: SharingScene, path: str) -> None:
+    assert 'href="/history"' in sharer.get(path).text
+
+
 def test_screen_w13_tells_every_event_the_latest_first(lived: SharingScene) -> None:
     page = lived.get("/history").text
 
