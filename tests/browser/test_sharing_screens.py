@@ -163,3 +163,42 @@ def test_screen_w12_is_withdrawn_with_the_keyboard_alone(
         expect(page.locator("h1 + .badge")).to_have_text("Erased")
         page.go_back()
         expect(page.locator("h1 + .badge")).to_have_text("Erased")
+
+
+_COUNTS_TAPS = """addEventListener("click", (event) => {
+  if (event.isTrusted) sessionStorage.taps = Number(sessionStorage.taps || 0) + 1;
+}, true);"""
+
+
+def taps(page: Page) -> int:
+    """Give how often the page was tapped since this was last asked."""
+    count: int = page.evaluate("Number(sessionStorage.taps || 0)")
+    page.evaluate("sessionStorage.taps = 0")
+    return count
+
+
+def test_screen_w12_takes_no_more_taps_to_withdraw_than_to_grant(
+    browser: Browser, sharer: SharingScene
+) -> None:
+    with PHONE.open(browser, sharer.address) as context:
+        context.add_init_script(_COUNTS_TAPS)
+        page = context.new_page()
+        enter(page, sharer, "/")
+        taps(page)
+        page.click("nav a[href='/scan']")
+        page.fill("#text", sharer.asked())
+        page.click("#scanned button:not([type=button])")
+        page.click("#sheet .answers button:not([form])")
+        page.wait_for_url("**/results/grants/*")
+        to_grant = taps(page)
+        (grant,) = sharer.pocket.wallet.grants()
+        page.goto("/")
+        taps(page)
+        page.click("nav a[href='/sharing']")
+        page.click("a.share")
+        page.click("form[action$='/withdraw'] button")
+        expect(page.locator(".stamp")).to_be_visible()
+        to_withdraw = taps(page)
+
+    assert 0 < to_withdraw <= to_grant
+    assert sharer.pocket.wallet.consent.one(grant.grant_id).level is not None
