@@ -54,7 +54,7 @@ class Eyes:
 
     def __init__(self, page: Page, variant: Variant) -> None:
         self._page = page
-        self._variant = variant
+        self._variant: Variant = variant
         self.said: list[str] = []
         page.on("console", lambda one: self.said.append(one.text) if one.type == "error" else None)
         page.on("pageerror", lambda error: self.said.append(str(error)))
@@ -92,9 +92,11 @@ class Eyes:
     def look_in_every_light(self, screen: str) -> None:
         """Look at the page at both sizes, by day and by night, and leave it as it was."""
         given, size = self._variant, self._page.viewport_size
-        for width in (390, 1280):
+        widths: tuple[Literal[390, 1280], ...] = (390, 1280)
+        themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+        for width in widths:
             self._page.set_viewport_size({"width": width, "height": 800 if width > 1000 else 844})
-            for theme in ("light", "dark"):
+            for theme in themes:
                 self._page.emulate_media(color_scheme=theme)
                 self._variant = replace(given, width=width, theme=theme)
                 self.look(screen)
