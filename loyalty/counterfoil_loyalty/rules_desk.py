@@ -22,6 +22,7 @@ from counterfoil_loyalty.accounts import Account, require_signature
 from counterfoil_loyalty.eip712 import digest
 from counterfoil_loyalty.intents import Award, Redemption, Venue
 from counterfoil_loyalty.keccak import keccak256
+from counterfoil_loyalty.pending_awards import AwardState
 from counterfoil_loyalty.programme_rules import ProgrammeRules, Use, read_programme_rules
 from counterfoil_loyalty.rules_book import Published, RulesBook, Spent
 from counterfoil_loyalty.rules_bounds import (
@@ -110,13 +111,21 @@ class RulesDesk:
         if rules is None:
             return
         since = at - looks_back_s(rules)
-        older = {it.reference: it for it in self._awarded(brand, award.to) if it.at > since}
+        promised = [it for it in self._store.pending_awards(award.to) if it.token == brand.token]
+        # Looked up each time, not struck out: a chain that goes back takes a cancellation back.
+        cancelled = {it.ref for it in promised if it.state is AwardState.CANCELLED}
+        waiting = [it for it in promised if it.state is AwardState.PENDING and it.at > since]
+        older = {it.ref: Counted(it.units, it.at) for it in waiting}
+        for moved in self._awarded(brand, award.to):
+            if moved.at > since:
+                older[moved.reference] = Counted(moved.units, moved.at)
 
         def check(counted: Mapping[str, Counted]) -> None:
             # What came without this desk: before the rules, by another relayer, or when the
             # database was lost. The chain knows it.
-            rest = {ref: Counted(it.units, it.at) for ref, it in older.items()}
-            require_within_caps(rules, [*{**rest, **counted}.values()], award.amount, at)
+            known = {**older, **counted}
+            past = [it for ref, it in known.items() if ref not in cancelled]
+            require_within_caps(rules, past, award.amount, at)
 
         counted = Counted(award.amount, at)
         self._book.count(brand.token, award.to, award.ref.hex(), counted, check)

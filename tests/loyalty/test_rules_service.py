@@ -13,6 +13,7 @@ from counterfoil_credentials.fetch import MemoryFetcher, Response
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_loyalty import Points, PointsSigner
 from counterfoil_loyalty.accounts import Account
+from counterfoil_loyalty.brand_desk import BrandDesk
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.programme_rules import Occasion, ProgrammeRules, Use, parse_programme_rules
 from counterfoil_loyalty.rewards import Customer, Deed, earn, simulate
@@ -192,6 +193,37 @@ def test_awards_from_before_the_rules_count_and_a_lost_outbox_hides_none(
 
     assert codes(refusal) == ["over-cap"]
     street.award(1_500, order="old")
+
+
+def test_an_award_that_was_cancelled_leaves_its_room_in_the_cap_and_one_that_waits_takes_it(
+    street: Street, rules: RulesClient
+) -> None:
+    rules.publish(rules_of(), signer=KEY, issuer=street.audio)
+    desk = BrandDesk(street.client, AUDIO, street.audio)
+    account = street.accounts.of(AUDIO).account
+    refs = [bytes([order]) * 32 for order in range(1, 5)]
+    for ref, units in zip(refs[:3], (500, 500, 600), strict=True):
+        desk.award_pending(Points(AUDIO, units), account, ref, street.clock.now + 14 * DAY)
+    with pytest.raises(Refused) as refusal:
+        street.award(1, order="1")
+    assert codes(refusal) == ["over-cap"]
+    street.lose_the_outbox()
+    rules.publish(rules_of(), signer=KEY, issuer=street.audio)
+    with pytest.raises(Refused) as refusal:
+        street.award(1, order="1")
+    assert codes(refusal) == ["over-cap"]
+
+    desk.cancel(refs[2])
+
+    with pytest.raises(Refused) as refusal:
+        street.award(601, order="1")
+    assert codes(refusal) == ["over-cap"]
+    desk.award_pending(Points(AUDIO, 600), account, refs[3], street.clock.now + 14 * DAY)
+    desk.cancel(refs[3])
+    street.award(600, order="1")
+    with pytest.raises(Refused) as refusal:
+        street.award(1, order="2")
+    assert codes(refusal) == ["over-cap"]
 
 
 def test_rules_that_name_no_country_or_reward_nothing_let_nothing_be_awarded(
