@@ -5,12 +5,13 @@ a catalogue lacks fails a test, not a reader.
 """
 
 import gettext
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
-from typing import Final
+from typing import Final, cast
 
 from babel import Locale
 from babel.dates import format_date, format_time
@@ -70,7 +71,8 @@ class Words:
 
     def country(self, code: str) -> str:
         """Give a country or a union of them by its ISO 3166-1 code; the code if it has no name."""
-        return str(Locale.parse(_LOCALES[self.language]).territories.get(code, code))
+        names = cast("Mapping[str, str]", Locale.parse(_LOCALES[self.language]).territories)
+        return names.get(code, code)
 
     def since(self, at: datetime, now: datetime | None = None) -> str:
         """Give how long ago `at` was, in its largest whole unit."""
