@@ -79,6 +79,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     # Credentials' seams for what is to come.
     "pyld": ("*/json_ld.py",),
     "cbor2": ("*/proof_cbor.py",),
+    "py_arkworks_bls12381": ("*/bbs_signatures.py",),
     "pyoxigraph": ("*/json_ld.py",),
 }
 NEVER_IN_A_TILL = (
