@@ -161,7 +161,7 @@ def key_in(path: Path, *, make: bool = False) -> str:
     from counterfoil_service.access import load_or_create_key
 
     if not make and not path.is_file():
-        raise Misuse(f"expected a key in {path.name} (counterfoil loyalty key makes one)")
+        raise Misuse(f"expected a key in {path.name or path} (counterfoil loyalty key makes one)")
     return load_or_create_key(path)
 
 

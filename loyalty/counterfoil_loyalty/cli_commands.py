@@ -60,6 +60,9 @@ def deploy(given: argparse.Namespace) -> Told:
     named = (given.brand, given.name, given.symbol, given.price, given.key)
     if any(it is not None for it in named) and not all(it is not None for it in named):
         raise Misuse("expected --brand, --name, --symbol, --price and --key together")
+    # Points are there for good, and so is the name that they were made under.
+    if given.brand is not None and not given.brand.startswith("https://"):
+        raise Misuse("expected a brand's public name (https://…), found another text (--brand)")
     payer = PointsSigner(relayer_key(given.dir)).account if isinstance(chain, Nodes) else None
     with ExitStack() as stack:
         service = open_service(given.dir, chain, stack, database=given.database)

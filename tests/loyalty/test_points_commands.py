@@ -256,3 +256,23 @@ def test_deploy_keeps_its_outbox_where_database_says(
 
     assert json.loads(capsys.readouterr().out) == first
     assert not (tmp_path / "points" / "points.sqlite3").exists()
+
+
+def test_a_folder_in_place_of_a_key_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["balance", "https://points.example", "--secret", "."]) == 2
+
+    assert "a key in . (" in capsys.readouterr().err
+
+
+def test_points_are_made_under_no_name_that_is_not_https(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = str(tmp_path / "audio.key")
+    assert main(["key", key]) == 0
+    named = ("--name", "Points", "--symbol", "PTS", "--price", "100", "--key", key)
+
+    status = main(["deploy", str(tmp_path / "points"), "--brand", "http://audio.example", *named])
+
+    assert status == 2
+    assert "(--brand)" in capsys.readouterr().err
+    assert not (tmp_path / "points").exists()
