@@ -7,6 +7,7 @@ import pytest
 from counterfoil_loyalty.accounts import PointsSigner
 from counterfoil_loyalty.actions import (
     Action,
+    AwardPoints,
     EnactPrice,
     EnactTerms,
     NetClaims,
@@ -229,6 +230,26 @@ def test_an_account_has_its_own_quota_in_each_epoch(five: FiveBrands) -> None:
     five.now += 3_600
     assert code(five, five.swap(AUDIO, DESK, 400, 1, 3)) is None
     assert code(five, five.swap(AUDIO, DESK, 1_001, 1, 4)) == "quota-exceeded"
+
+
+def test_a_corridor_s_quota_is_that_of_all_accounts_together(five: FiveBrands) -> None:
+    limits = Limits(quota=500, customer_quota=400, epoch_s=3_600, notice_s=0, credit=10**12)
+    another = CUSTOMER.of(NAMES[COAT])
+    award = replace(five.award(AUDIO, 1_000, 2).award, to=another.account)
+    given = AwardPoints(award, sign_by_brand(award, five.venue, SIGNERS[AUDIO]))
+
+    def of_another(amount: int, number: int) -> SwapPoints:
+        swap = replace(five.swap(AUDIO, DESK, amount, 1, number).swap, holder=another.account)
+        return SwapPoints(swap, sign_by_customer(swap, five.venue, another))
+
+    assert code(five, given) is None
+    five.now = NOW - NOW % 3_600 + 3_600
+    assert code(five, five.terms(AUDIO, DESK, Rate(1, 100), 1, limits=limits)) is None
+    assert code(five, five.swap(AUDIO, DESK, 401, 1, 1)) == "customer-quota-exceeded"
+    assert code(five, five.swap(AUDIO, DESK, 300, 1, 1)) is None
+    assert code(five, of_another(201, 2)) == "quota-exceeded"
+    assert code(five, of_another(200, 2)) is None
+    assert code(five, five.swap(AUDIO, DESK, 100, 1, 3)) == "quota-exceeded"
 
 
 def test_a_brand_that_mints_itself_rich_takes_no_more_than_its_credit(five: FiveBrands) -> None:
