@@ -17,6 +17,7 @@ from hashlib import sha256
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from counterfoil_credentials.bbs_keys import single
 from counterfoil_credentials.did_documents import DidDocument, Relationship, key_for
 from counterfoil_credentials.did_resolution import Resolver
 from counterfoil_credentials.dids import Did, DidUrl, key_id_of, key_of, method_of, parse_did
@@ -172,8 +173,8 @@ def _of_did(
     if DidUrl.parse(key_id, "request.kid").did != did:
         raise _mismatch("request.kid")
     document = resolver.document(did)
-    key = key_for(document, key_id, _relationship(document, key_id), at=now, now=now)
-    return ClientProof.DOMAIN, _web_name(did), key
+    found = key_for(document, key_id, _relationship(document, key_id), at=now, now=now)
+    return ClientProof.DOMAIN, _web_name(did), single(found, "request.kid")
 
 
 def _web_name(did: str) -> str:

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from hashlib import sha256, sha384
 from typing import Final, NamedTuple, Protocol
 
+from counterfoil_credentials.bbs_keys import (
+    ProofSigner,
+    VerificationKey,
+    single,
+    single_signer,
+)
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.jcs import jcs
-from counterfoil_credentials.keys import Curve, PublicKey, Signer
+from counterfoil_credentials.keys import Curve, PublicKey
 from counterfoil_credentials.multikey import multibase
 
 EDDSA_CURVES: Final = frozenset({Curve.ED25519})
@@ -40,12 +46,12 @@ class Cryptosuite(Protocol):
     def name(self) -> str: ...
 
     @property
-    def curves(self) -> frozenset[Curve]: ...
+    def curves(self) -> frozenset[str]: ...
 
     @property
     def context_in_proof(self) -> bool: ...
 
-    def prove(self, document: JsonObject, options: JsonObject, signer: Signer) -> str:
+    def prove(self, document: JsonObject, options: JsonObject, signer: ProofSigner) -> str:
         """Give the proof's value, in multibase.
 
         Raises `Malformed` or `Refused` for a document that the suite cannot cover whole.
@@ -53,7 +59,7 @@ class Cryptosuite(Protocol):
         ...
 
     def check(
-        self, document: JsonObject, options: JsonObject, value: ProofValue, key: PublicKey
+        self, document: JsonObject, options: JsonObject, value: ProofValue, key: VerificationKey
     ) -> None:
         """Return only if `value` is a proof by `key` over document and options.
 
@@ -75,15 +81,17 @@ class JcsSuite:
         """Give the two hashes of the canonical forms: what a key of `curve` signs."""
         return hashed(jcs(options, OPTIONS), jcs(document, DOCUMENT), curve)
 
-    def prove(self, document: JsonObject, options: JsonObject, signer: Signer) -> str:
+    def prove(self, document: JsonObject, options: JsonObject, signer: ProofSigner) -> str:
         """Give the signature in base58btc; see `Cryptosuite`."""
-        return multibase(signer.sign(self.signed_bytes(document, options, signer.public.curve)))
+        one = single_signer(signer)
+        return multibase(one.sign(self.signed_bytes(document, options, one.public.curve)))
 
     def check(
-        self, document: JsonObject, options: JsonObject, value: ProofValue, key: PublicKey
+        self, document: JsonObject, options: JsonObject, value: ProofValue, key: VerificationKey
     ) -> None:
         """Check the signature; see `Cryptosuite`."""
-        check_signature(value, key, self.signed_bytes(document, options, key.curve))
+        one = single(key, value.where)
+        check_signature(value, one, self.signed_bytes(document, options, one.curve))
 
 
 EDDSA_JCS_2022: Final = JcsSuite("eddsa-jcs-2022", EDDSA_CURVES)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from counterfoil_credentials.bbs_keys import ProofSigner, VerificationKey
 from counterfoil_credentials.cryptosuites import Cryptosuite
 from counterfoil_credentials.did_documents import Relationship
 from counterfoil_credentials.dids import Did, DidUrl
@@ -25,7 +26,6 @@ from counterfoil_credentials.integrity_proofs import (
     UnverifiedProof,
     proofs_of,
 )
-from counterfoil_credentials.keys import PublicKey, Signer
 from counterfoil_credentials.records import record
 
 _SKEW: Final = timedelta(seconds=60)
@@ -37,7 +37,7 @@ class ProofKeys(Protocol):
 
     def key_for(
         self, did_url: str, relationship: Relationship, *, at: datetime, now: datetime
-    ) -> PublicKey:
+    ) -> VerificationKey:
         """Give the key, in that relationship and controlled by its own DID; or raise."""
         ...
 
@@ -84,7 +84,7 @@ class VerifiedDocument:
 
 
 def add_proof(
-    document: JsonObject, *, suite: Cryptosuite, signer: Signer, options: ProofOptions
+    document: JsonObject, *, suite: Cryptosuite, signer: ProofSigner, options: ProofOptions
 ) -> JsonObject:
     """Give `document` with one more proof (sections 4.2 and 4.3).
 
@@ -154,7 +154,7 @@ def _key(
     policy: ProofPolicy,
     keys: ProofKeys,
     now: datetime,
-) -> PublicKey:
+) -> VerificationKey:
     # An assertion outlives its key's expiry; who proves control must do so now.
     at = now
     if policy.purpose is Relationship.ASSERTION and proof.created is not None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from counterfoil_credentials.bbs_keys import VerificationKey
 from counterfoil_credentials.did_verification_methods import VerificationMethod
 from counterfoil_credentials.dids import Did, DidUrl, parse_did
 from counterfoil_credentials.encoding import (
@@ -23,7 +24,6 @@ from counterfoil_credentials.encoding import (
     texts_at,
 )
 from counterfoil_credentials.errors import Malformed, Reason, Refused
-from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.spec import DID_CONTEXTS
 
 MAX_DOCUMENT_BYTES: Final = 131_072
@@ -126,7 +126,7 @@ def key_for(
     *,
     at: datetime,
     now: datetime,
-) -> PublicKey:
+) -> VerificationKey:
     """Give the key that `did_url` names, to check `now` a signature that was made at `at`.
 
     Our rule for keys that a DID has retired: a method stays in its document, in its

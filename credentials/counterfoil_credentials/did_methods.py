@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from counterfoil_credentials.bbs_keys import BbsPublicKey, VerificationKey
 from counterfoil_credentials.did_documents import DidDocument, Relationship
 from counterfoil_credentials.did_resolution import Method, Options, Resolver, flag
 from counterfoil_credentials.did_results import (
@@ -30,7 +31,7 @@ from counterfoil_credentials.encoding import (
 )
 from counterfoil_credentials.errors import Malformed, Reason, Refused
 from counterfoil_credentials.fetch import Fetcher
-from counterfoil_credentials.keys import Curve, PublicKey
+from counterfoil_credentials.keys import Curve
 from counterfoil_credentials.multikey import X25519, Multikey
 from counterfoil_credentials.spec import DID_CONTEXTS
 
@@ -84,7 +85,7 @@ def _resolve_key(did: Did, options: Options) -> Resolution:
     except Malformed as cause:
         return NotResolved(DidError.INVALID_DID, cause)
     try:
-        key = multikey.public_key(where)
+        key = multikey.verification_key(where)
     except Refused as cause:
         return NotResolved(DidError.UNSUPPORTED_PUBLIC_KEY_TYPE, cause)
     except Malformed as cause:
@@ -99,7 +100,7 @@ def _resolve_key(did: Did, options: Options) -> Resolution:
         )
     method_type = MethodType(named)
     method = method_json(did, key, fragment=encoded, method_type=method_type)
-    agreement = _derived(did, key, method_type) if derive and key.curve is Curve.ED25519 else None
+    agreement = _derived(did, key, method_type) if derive and key.curve == Curve.ED25519 else None
     return _resolved(did, method, _SIGNING, agreement)
 
 
@@ -180,12 +181,14 @@ _OFFLINE: Final[Mapping[str, Method]] = {
 }
 
 
-def _formats(key: PublicKey) -> tuple[MethodType, ...]:
+def _formats(key: VerificationKey) -> tuple[MethodType, ...]:
+    if isinstance(key, BbsPublicKey):
+        return (MethodType.MULTIKEY,)
     formats = (MethodType.MULTIKEY, MethodType.JSON_WEB_KEY_2020)
     return (*formats, MethodType.ED25519_2020) if key.curve is Curve.ED25519 else formats
 
 
-def _derived(did: Did, key: PublicKey, method_type: MethodType) -> JsonObject:
+def _derived(did: Did, key: VerificationKey, method_type: MethodType) -> JsonObject:
     # RFC 7748, section 4.1: u = (1 + y) / (1 - y). No key of ours has y = 1.
     prime = 2**255 - 19
     y = int.from_bytes(key.point, "little") & (2**255 - 1)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
+from counterfoil_credentials.bbs_keys import VerificationKey
 from counterfoil_credentials.did_documents import DidDocument, Relationship, key_for
 from counterfoil_credentials.did_results import (
     Deactivated,
@@ -22,7 +23,6 @@ from counterfoil_credentials.did_results import (
 from counterfoil_credentials.dids import Did, DidUrl, method_of, parse_did
 from counterfoil_credentials.encoding import Json, as_text
 from counterfoil_credentials.errors import Malformed, Reason, Refused
-from counterfoil_credentials.keys import PublicKey
 from counterfoil_credentials.spec import DID_DOCUMENT_MEDIA_TYPES
 
 Options: TypeAlias = Mapping[str, Json]
@@ -106,7 +106,7 @@ class Resolver:
 
     def key_for(
         self, did_url: str, relationship: Relationship, *, at: datetime, now: datetime
-    ) -> PublicKey:
+    ) -> VerificationKey:
         """Resolve the DID of `did_url` and give its key; see `document` and `key_for`."""
         did = DidUrl.parse(did_url, "verification_method").did
         return key_for(self.document(did), did_url, relationship, at=at, now=now)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+from counterfoil_credentials.bbs_keys import BbsPublicKey, VerificationKey
 from counterfoil_credentials.dids import Did, DidUrl, parse_did
 from counterfoil_credentials.encoding import (
     JsonObject,
@@ -68,7 +69,7 @@ class VerificationMethod:
     id: DidUrl
     type: str
     controller: Did
-    key: PublicKey | Reason
+    key: VerificationKey | Reason
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
 
@@ -108,7 +109,7 @@ class VerificationMethod:
 
 
 def method_json(
-    did: Did, key: PublicKey, *, fragment: str, method_type: MethodType, where: str = "key"
+    did: Did, key: VerificationKey, *, fragment: str, method_type: MethodType, where: str = "key"
 ) -> JsonObject:
     """Give the verification method of `key` in the document of `did`.
 
@@ -118,6 +119,8 @@ def method_json(
     if method_type is MethodType.ED25519_2020 and key.curve is not Curve.ED25519:
         raise Malformed("an Ed25519 key", "another", where)
     if method_type.is_jwk:
+        if isinstance(key, BbsPublicKey):
+            raise Malformed("a key that signs a JWS", "one of bbs-2023", where)
         obj["publicKeyJwk"] = key.jwk()
     else:
         obj["publicKeyMultibase"] = str(Multikey.of(key))
@@ -129,7 +132,7 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _key(obj: JsonObject, named: str, where: str) -> PublicKey | Reason:
+def _key(obj: JsonObject, named: str, where: str) -> VerificationKey | Reason:
     try:
         method_type = MethodType(named)
     except ValueError:
@@ -141,7 +144,8 @@ def _key(obj: JsonObject, named: str, where: str) -> PublicKey | Reason:
     try:
         if jwk is not None:
             return _key_of_jwk(jwk, place)
-        key = Multikey.parse(text_at(obj, "publicKeyMultibase", where), place).public_key(place)
+        multikey = Multikey.parse(text_at(obj, "publicKeyMultibase", where), place)
+        key = multikey.verification_key(place)
     except Refused as cause:
         return cause.reasons[0]
     except Malformed as cause:

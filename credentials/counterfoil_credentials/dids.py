@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, NewType
 
+from counterfoil_credentials.bbs_keys import VerificationKey
 from counterfoil_credentials.encoding import b64url, compact_json, from_b64url, parse_object
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.keys import PublicKey
@@ -90,7 +91,7 @@ def did_jwk(key: PublicKey) -> Did:
     return Did(_JWK + b64url(compact_json(key.jwk())))
 
 
-def did_key(key: PublicKey) -> Did:
+def did_key(key: VerificationKey) -> Did:
     """Give the `did:key` of a public key."""
     return Did(f"{_KEY}{Multikey.of(key)}")
 

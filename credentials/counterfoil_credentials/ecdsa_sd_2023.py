@@ -14,21 +14,32 @@ Data Integrity ECDSA Cryptosuites 1.0, sections 3.5 and 3.6.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from secrets import token_bytes
 from typing import Final
 
-from counterfoil_credentials.cryptosuites import DOCUMENT, OPTIONS, ProofValue
+from counterfoil_credentials.bbs_keys import (
+    ProofSigner,
+    VerificationKey,
+    single,
+    single_signer,
+)
+from counterfoil_credentials.cryptosuites import DOCUMENT, ProofValue
 from counterfoil_credentials.encoding import JsonObject, b64url
-from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
-from counterfoil_credentials.integrity_proofs import UnverifiedProof, proofs_of
+from counterfoil_credentials.errors import Malformed, Refused
 from counterfoil_credentials.json_ld import FrozenContexts
-from counterfoil_credentials.json_selection import select
-from counterfoil_credentials.keys import Curve, MemorySigner, PublicKey, Signer
+from counterfoil_credentials.keys import Curve, MemorySigner, PublicKey
 from counterfoil_credentials.multikey import from_multibase
-from counterfoil_credentials.rdf_canonical import canonicalize
 from counterfoil_credentials.sd_proof_values import HMAC_BYTES, BaseValue, DerivedValue
-from counterfoil_credentials.statement_groups import Stated, hmac_labels, relabelled
+from counterfoil_credentials.selective_statements import (
+    Held,
+    Statements,
+    disclosed,
+    found_again,
+    not_signed,
+    options_hash,
+    stated,
+)
+from counterfoil_credentials.statement_groups import hmac_labels
 
 NAME: Final = "ecdsa-sd-2023"
 # How a Multikey of P-256 begins.
@@ -45,61 +56,44 @@ class EcdsaSdSuite:
     curves: frozenset[Curve] = frozenset({Curve.P256})
     context_in_proof: bool = False
 
-    def prove(self, document: JsonObject, options: JsonObject, signer: Signer) -> str:
+    def prove(self, document: JsonObject, options: JsonObject, signer: ProofSigner) -> str:
         """Give a base proof, for the holder alone (section 3.6.1).
 
         Raises also what `Stated` raises, and `Malformed` and `Refused` for pointers.
         """
-        hmac_key, of_proof = token_bytes(HMAC_BYTES), MemorySigner.generate(Curve.P256)
-        stated = Stated.of(document, self.contexts, hmac_labels(hmac_key), DOCUMENT)
-        shown, _ = stated.shown_by(self.mandatory)
+        one, hmac_key = single_signer(signer), token_bytes(HMAC_BYTES)
+        of_proof = MemorySigner.generate(Curve.P256)
+        statements = stated(document, self.contexts, hmac_labels(hmac_key), self.mandatory)
         public_key = _P256 + of_proof.public.point
-        mandatory = [line for line in stated.lines if line in shown]
         return BaseValue(
-            signer.sign(self._signed(document, options, public_key, mandatory)),
+            one.sign(self._signed(document, options, public_key, statements)),
             public_key,
             hmac_key,
-            [of_proof.sign(line.encode()) for line in stated.lines if line not in shown],
+            [of_proof.sign(message) for message in statements.messages],
             list(self.mandatory),
         ).text()
 
     def check(
-        self, document: JsonObject, options: JsonObject, value: ProofValue, key: PublicKey
+        self, document: JsonObject, options: JsonObject, value: ProofValue, key: VerificationKey
     ) -> None:
         """Check a derived proof (section 3.6.7); a base proof is not for showing: `Malformed`."""
-        derived = DerivedValue.parse(value)
+        derived, one = DerivedValue.parse(value), single(key, value.where)
         of_proof = _proof_key(derived.public_key, value.where)
-        lines = self._labelled(document, derived, value.where)
-        mandatory = [lines[index] for index in derived.mandatory]
-        chosen = set(derived.mandatory)
-        others = [line for index, line in enumerate(lines) if index not in chosen]
-        if len(others) != len(derived.signatures):
-            raise _invalid("one for each statement", "more or fewer", value.where)
-        signed = self._signed(document, options, derived.public_key, mandatory)
-        _require(key, derived.signature, signed, value.where)
-        for line, signature in zip(others, derived.signatures, strict=True):
-            _require(of_proof, signature, line.encode(), value.where)
+        labels = {number: f"_:u{b64url(label)}" for number, label in derived.labels.items()}
+        statements = found_again(document, self.contexts, labels, derived.mandatory, value.where)
+        if len(statements.others) != len(derived.signatures):
+            raise not_signed("one for each statement", "more or fewer", value.where)
+        signed = self._signed(document, options, derived.public_key, statements)
+        _require(one, derived.signature, signed, value.where)
+        for message, signature in zip(statements.messages, derived.signatures, strict=True):
+            _require(of_proof, signature, message, value.where)
 
     def _signed(
-        self, document: JsonObject, options: JsonObject, public_key: bytes, mandatory: list[str]
+        self, document: JsonObject, options: JsonObject, public_key: bytes, statements: Statements
     ) -> bytes:
         # `serializeSignData`, section 3.5.1.
-        spoken = {**options, "@context": document.get("@context", [])}
-        said = canonicalize(self.contexts.quads(spoken, OPTIONS), OPTIONS).data
-        always = "".join(mandatory).encode()
-        return sha256(said).digest() + public_key + sha256(always).digest()
-
-    def _labelled(self, document: JsonObject, derived: DerivedValue, where: str) -> tuple[str, ...]:
-        quads = self.contexts.quads(document, DOCUMENT)
-        names = canonicalize(quads, DOCUMENT).names
-        labels = {f"_:c14n{n}": f"_:u{b64url(label)}" for n, label in derived.labels.items()}
-        if labels.keys() != set(names.values()):
-            raise _invalid("one label for each node", "more or fewer", where)
-        given = {node: labels[name] for node, name in names.items()}
-        lines = relabelled(quads, given)
-        if derived.mandatory and derived.mandatory[-1] >= len(lines):
-            raise _invalid("places of statements", "others", where)
-        return lines
+        said = options_hash(document, options, self.contexts)
+        return said + public_key + statements.mandatory_hash
 
 
 def ecdsa_sd_2023(contexts: FrozenContexts, *, mandatory: Sequence[str] = ()) -> EcdsaSdSuite:
@@ -116,38 +110,20 @@ def derive(held: JsonObject, suite: EcdsaSdSuite, shown: Sequence[str]) -> JsonO
     Raises `Malformed` for other proofs, `Refused` with `pointer-not-matched` and
     `part-not-signed`, and `Misuse` where nothing at all would be shown.
     """
-    obj = _only_proof(held)
-    proof = UnverifiedProof.parse(obj, OPTIONS)
-    base = BaseValue.parse(proof.value)
-    document = {name: value for name, value in held.items() if name != "proof"}
-    stated = Stated.of(document, suite.contexts, hmac_labels(base.hmac_key), DOCUMENT)
-    always, _ = stated.shown_by(base.mandatory)
-    pointers = [*base.mandatory, *shown]
-    if not pointers:
-        raise Misuse("expected something to show, found no pointer")
-    combined, quads = stated.shown_by(pointers)
-    others = [line for line in stated.lines if line not in always]
-    if len(others) != len(base.signatures):
-        raise _invalid("one for each statement", "more or fewer", proof.value.where)
-    names = canonicalize(quads, DOCUMENT).names
+    has = Held.parse(held, NAME)
+    base, where = BaseValue.parse(has.unverified.value), has.unverified.value.where
+    labels = hmac_labels(base.hmac_key)
+    found = disclosed(has.document, suite.contexts, labels, base.mandatory, shown)
+    if len(found.statements.others) != len(base.signatures):
+        raise not_signed("one for each statement", "more or fewer", where)
     value = DerivedValue(
         base.signature,
         base.public_key,
-        [s for s, line in zip(base.signatures, others, strict=True) if line in combined],
-        {
-            int(name.removeprefix("_:c14n")): from_multibase(stated.labels[node][2:], DOCUMENT)
-            for node, name in names.items()
-        },
-        [i for i, line in enumerate(sorted(combined)) if line in always],
+        [base.signatures[place] for place in found.chosen],
+        {n: from_multibase(label[2:], DOCUMENT) for n, label in found.labels.items()},
+        found.mandatory,
     )
-    return {**select(document, pointers, DOCUMENT), "proof": {**obj, "proofValue": value.text()}}
-
-
-def _only_proof(held: JsonObject) -> JsonObject:
-    proofs = proofs_of(held)
-    if len(proofs) != 1 or proofs[0].get("cryptosuite") != NAME:
-        raise Malformed(f"one proof of {NAME}", "others", OPTIONS)
-    return proofs[0]
+    return has.with_value(found.shown, value.text())
 
 
 def _proof_key(data: bytes, where: str) -> PublicKey:
@@ -160,8 +136,4 @@ def _require(key: PublicKey, signature: bytes, signed: bytes, where: str) -> Non
     try:
         key.verify(signature, signed)
     except Refused as cause:
-        raise _invalid("the key's signature", "another", where) from cause
-
-
-def _invalid(expected: str, found: str, where: str) -> Refused:
-    return Refused(Reason("signature-invalid", expected, found, where))
+        raise not_signed("the key's signature", "another", where) from cause

@@ -6,6 +6,7 @@ types and their lengths are those of CID and of the did:key method.
 
 from typing import Final, NamedTuple
 
+from counterfoil_credentials.bbs_keys import BbsPublicKey, VerificationKey
 from counterfoil_credentials.encoding import b64url, from_b64url
 from counterfoil_credentials.errors import Malformed, Misuse, Reason, Refused
 from counterfoil_credentials.keys import Curve, PublicKey
@@ -24,6 +25,7 @@ _CODES: Final = {
 }
 _CURVES: Final = {code: curve for curve, code in _CODES.items()}
 X25519: Final = 0xEC
+_BLS12_381_G2: Final = 0xEB
 # The whole length of a public key, in bytes, where its kind has one; also of kinds
 # that verify nothing here: X25519, the groups of BLS12-381, P-521 and SM2.
 _SIZES: Final = {
@@ -33,7 +35,7 @@ _SIZES: Final = {
     0x1200: 33,
     0x1201: 49,
     0xEA: 48,
-    0xEB: 96,
+    _BLS12_381_G2: 96,
     0xEE: 144,
     0x1202: 67,
     0x1206: 33,
@@ -51,9 +53,10 @@ class Multikey(NamedTuple):
     data: bytes
 
     @staticmethod
-    def of(key: PublicKey) -> "Multikey":
+    def of(key: VerificationKey) -> "Multikey":
         """Give the Multikey of `key`: a compressed point, or the 32 bytes of Ed25519."""
-        return Multikey(_CODES[key.curve], key.point)
+        code = _BLS12_381_G2 if isinstance(key, BbsPublicKey) else _CODES[key.curve]
+        return Multikey(code, key.point)
 
     @staticmethod
     def parse(text: str, where: str) -> "Multikey":
@@ -92,6 +95,12 @@ class Multikey(NamedTuple):
                 Reason("key-type-unsupported", " or ".join(_CURVES.values()), "another", where)
             )
         return PublicKey.from_point(curve, self.data, where)
+
+    def verification_key(self, where: str) -> VerificationKey:
+        """Give the key that verifies, also one of bbs-2023; raises as `public_key` does."""
+        if self.code == _BLS12_381_G2:
+            return BbsPublicKey.from_point(self.data, where)
+        return self.public_key(where)
 
 
 def multibase(data: bytes, base: str = "z") -> str:

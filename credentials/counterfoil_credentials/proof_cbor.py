@@ -5,8 +5,10 @@ used on any part. This is the one module that imports cbor2; it needs `[ld]`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, NoReturn, TypeAlias, cast
+from itertools import pairwise
+from typing import Final, NoReturn, TypeAlias, TypeGuard, cast
 
+from counterfoil_credentials.cryptosuites import ProofValue
 from counterfoil_credentials.encoding import b64url
 from counterfoil_credentials.errors import Malformed, Misuse
 
@@ -19,7 +21,7 @@ MAX_BYTES: Final = 1_000_000
 # A list of five things, of which some are lists or maps.
 _LEVELS: Final = 2
 
-Cbor: TypeAlias = "bytes | str | int | list[Cbor] | dict[int, bytes]"
+Cbor: TypeAlias = "bytes | str | int | list[Cbor] | dict[int, bytes] | dict[int, int]"
 _Decoder: TypeAlias = Callable[[object, bool], object]
 
 
@@ -74,3 +76,30 @@ def unpacked(header: bytes, data: bytes, where: str) -> list[object]:
     if not isinstance(components, list) or again != body:
         raise Malformed("a list in the shortest CBOR", "another value", where)
     return cast("list[object]", components)
+
+
+def unpacked_base64url(header: bytes, value: ProofValue) -> list[object]:
+    """Give the components of a proof's value, which stands in base64url; raises as `unpacked`."""
+    if value.base != "u":
+        raise Malformed("base64url with its prefix u", "another base", value.where)
+    return unpacked(header, value.data, value.where)
+
+
+def is_texts(value: object) -> TypeGuard[list[str]]:
+    """Say whether a component is a list of texts."""
+    items = listed(value)
+    return items is not None and all(isinstance(each, str) for each in items)
+
+
+def is_ascending(value: object) -> TypeGuard[list[int]]:
+    """Say whether a component is a list of places, each once and in order."""
+    items = listed(value)
+    if items is None or not all(type(each) is int for each in items):
+        return False
+    numbers = [-1, *cast("list[int]", items)]
+    return all(a < b for a, b in pairwise(numbers))
+
+
+def listed(value: object) -> list[object] | None:
+    """Give a component as a list, if it is one."""
+    return cast("list[object]", value) if isinstance(value, list) else None

@@ -8,6 +8,12 @@ verifies must also know those, to the letter (`W3cPolicy.contexts`). Needs `[ld]
 from dataclasses import dataclass
 from hashlib import sha256, sha384
 
+from counterfoil_credentials.bbs_keys import (
+    ProofSigner,
+    VerificationKey,
+    single,
+    single_signer,
+)
 from counterfoil_credentials.cryptosuites import (
     DOCUMENT,
     ECDSA_CURVES,
@@ -19,7 +25,7 @@ from counterfoil_credentials.cryptosuites import (
 )
 from counterfoil_credentials.encoding import JsonObject
 from counterfoil_credentials.json_ld import FrozenContexts
-from counterfoil_credentials.keys import Curve, PublicKey, Signer
+from counterfoil_credentials.keys import Curve
 from counterfoil_credentials.multikey import multibase
 from counterfoil_credentials.rdf_canonical import canonicalize
 
@@ -46,15 +52,17 @@ class RdfcSuite:
             curve,
         )
 
-    def prove(self, document: JsonObject, options: JsonObject, signer: Signer) -> str:
+    def prove(self, document: JsonObject, options: JsonObject, signer: ProofSigner) -> str:
         """Give the signature in base58btc; see `Cryptosuite`."""
-        return multibase(signer.sign(self.signed_bytes(document, options, signer.public.curve)))
+        one = single_signer(signer)
+        return multibase(one.sign(self.signed_bytes(document, options, one.public.curve)))
 
     def check(
-        self, document: JsonObject, options: JsonObject, value: ProofValue, key: PublicKey
+        self, document: JsonObject, options: JsonObject, value: ProofValue, key: VerificationKey
     ) -> None:
         """Check the signature; see `Cryptosuite`."""
-        check_signature(value, key, self.signed_bytes(document, options, key.curve))
+        one = single(key, value.where)
+        check_signature(value, one, self.signed_bytes(document, options, one.curve))
 
     def _canonical(self, document: JsonObject, where: str, curve: Curve) -> bytes:
         hash_of = sha384 if curve is Curve.P384 else sha256

@@ -3,13 +3,18 @@
 Data Integrity ECDSA Cryptosuites 1.0, sections 3.5.2 to 3.5.8.
 """
 
-from itertools import pairwise
 from typing import Final, NamedTuple, TypeGuard, cast
 
 from counterfoil_credentials.cryptosuites import ProofValue
 from counterfoil_credentials.errors import Malformed
 from counterfoil_credentials.n_quads import MAX_QUADS
-from counterfoil_credentials.proof_cbor import packed, unpacked
+from counterfoil_credentials.proof_cbor import (
+    is_ascending,
+    is_texts,
+    listed,
+    packed,
+    unpacked_base64url,
+)
 
 HMAC_BYTES: Final = 32
 _BASE: Final = bytes.fromhex("d95d00")
@@ -36,11 +41,11 @@ class BaseValue(NamedTuple):
     @staticmethod
     def parse(value: ProofValue) -> "BaseValue":
         """Read a base proof's value (section 3.5.3); `Malformed` for every other one."""
-        match _components(_BASE, value):
+        match unpacked_base64url(_BASE, value):
             case [bytes(signature), bytes(public_key), bytes(hmac_key), signatures, mandatory] if (
                 len(hmac_key) == HMAC_BYTES
                 and _is_bytes(signatures, _SIGNATURE)
-                and _is_texts(mandatory)
+                and is_texts(mandatory)
             ):
                 base = BaseValue(signature, public_key, hmac_key, signatures, mandatory)
                 _require_sizes(base.signature, base.public_key, value.where)
@@ -71,11 +76,9 @@ class DerivedValue(NamedTuple):
         Beyond the section, two nodes with one label are refused: together they would say
         what was said of one.
         """
-        match _components(_DERIVED, value):
+        match unpacked_base64url(_DERIVED, value):
             case [bytes(signature), bytes(public_key), signatures, labels, mandatory] if (
-                _is_bytes(signatures, _SIGNATURE)
-                and _is_labels(labels)
-                and _is_ascending(mandatory)
+                _is_bytes(signatures, _SIGNATURE) and _is_labels(labels) and is_ascending(mandatory)
             ):
                 _require_sizes(signature, public_key, value.where)
                 return DerivedValue(signature, public_key, signatures, labels, mandatory)
@@ -84,29 +87,18 @@ class DerivedValue(NamedTuple):
         raise Malformed("the five parts of a derived proof", "others", value.where)
 
 
-def _components(header: bytes, value: ProofValue) -> list[object]:
-    if value.base != "u":
-        raise Malformed("base64url with its prefix u", "another base", value.where)
-    return unpacked(header, value.data, value.where)
-
-
 def _require_sizes(signature: bytes, public_key: bytes, where: str) -> None:
     if len(signature) != _SIGNATURE or len(public_key) != _KEY:
         raise Malformed("a signature and a key of P-256", "others", where)
 
 
 def _is_bytes(value: object, size: int) -> TypeGuard[list[bytes]]:
-    listed = _listed(value)
+    items = listed(value)
     return (
-        listed is not None
-        and len(listed) <= MAX_QUADS
-        and all(isinstance(each, bytes) and len(each) == size for each in listed)
+        items is not None
+        and len(items) <= MAX_QUADS
+        and all(isinstance(each, bytes) and len(each) == size for each in items)
     )
-
-
-def _is_texts(value: object) -> TypeGuard[list[str]]:
-    listed = _listed(value)
-    return listed is not None and all(isinstance(each, str) for each in listed)
 
 
 def _is_labels(value: object) -> TypeGuard[dict[int, bytes]]:
@@ -116,15 +108,3 @@ def _is_labels(value: object) -> TypeGuard[dict[int, bytes]]:
     given = [*labels.values()]
     numbers = all(type(number) is int and number >= 0 for number in labels)
     return numbers and _is_bytes(given, HMAC_BYTES) and len(set(given)) == len(given)
-
-
-def _is_ascending(value: object) -> TypeGuard[list[int]]:
-    listed = _listed(value)
-    if listed is None or not all(type(each) is int for each in listed):
-        return False
-    numbers = [-1, *cast("list[int]", listed)]
-    return all(a < b for a, b in pairwise(numbers))
-
-
-def _listed(value: object) -> list[object] | None:
-    return cast("list[object]", value) if isinstance(value, list) else None

@@ -10,6 +10,7 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final
 
+from counterfoil_credentials.bbs_keys import single
 from counterfoil_credentials.data_integrity import ProofKeys
 from counterfoil_credentials.did_documents import Relationship
 from counterfoil_credentials.dids import Did, DidUrl
@@ -136,7 +137,7 @@ def read_w3c_jwt(
         raise Malformed("a document that is bound by its ids", "one by a key", f"{where}.cnf")
     at = time_at(unverified, "iat", where) if relationship is Relationship.ASSERTION else None
     key = keys.key_for(method, relationship, at=at or now, now=now)
-    claims = jws.verify(key, algorithms)
+    claims = jws.verify(single(key, f"{where}.header.kid"), algorithms)
     return VerifiedW3cJwt(
         controller=DidUrl.parse(method, f"{where}.header.kid").did,
         document={name: value for name, value in claims.items() if name not in _REGISTERED},

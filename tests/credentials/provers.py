@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
+from counterfoil_credentials.bbs_keys import ProofSigner
 from counterfoil_credentials.dids import did_key, key_id_of
 from counterfoil_credentials.integrity_proofs import ProofOptions
 from counterfoil_credentials.keys import Curve, MemorySigner
@@ -22,7 +23,7 @@ def prover(curve: Curve = Curve.ED25519, seed: int = 7) -> MemorySigner:
     return MemorySigner.from_private_bytes(bytes([0] + [seed] * (size - 1)), curve)
 
 
-def options(of: MemorySigner, **changes: object) -> ProofOptions:
+def options(of: ProofSigner, **changes: object) -> ProofOptions:
     """Give the options of a proof by the `did:key` of `of`."""
     plain = ProofOptions(verification_method=key_id_of(did_key(of.public)))
     return replace(plain, **cast("Object", changes))

@@ -20,7 +20,7 @@ from counterfoil_credentials.encoding import Json, compact_json
 from counterfoil_credentials.errors import Malformed, Refused, Unavailable
 from counterfoil_credentials.fetch import GuardedFetcher, MemoryFetcher, Response
 from counterfoil_credentials.jws import read_jws, sign_jws
-from counterfoil_credentials.keys import Curve, MemorySigner
+from counterfoil_credentials.keys import Curve, MemorySigner, PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -239,6 +239,7 @@ def test_five_years_of_credentials_outlive_yearly_rotation() -> None:
         issued_at = retired_at(year) - SECOND
         token = sign_jws({"year": year}, typ="warranty", signer=signer)
         key = web.resolver.key_for(key_id(signer), Relationship.ASSERTION, at=issued_at, now=NOW)
+        assert isinstance(key, PublicKey)
         assert read_jws(token, typ="warranty", where="token").verify(key) == {"year": year}
 
         assert web.refusal(key_id(signer), retired_at(year)) == ["key-expired"]

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
+from counterfoil_credentials.bbs_keys import single
 from counterfoil_credentials.did_documents import DidDocument, Relationship, key_for
 from counterfoil_credentials.did_resolution import Resolver
 from counterfoil_credentials.did_results import Deactivated, NotResolved, Resolved
@@ -79,7 +80,8 @@ def _key(found: _Published, asked: KeyAsked, now: datetime) -> PublicKey:
         # One that may not assert is told so, and not that it is unknown.
         listed = {named: named}
     name = choose_key(listed, named)
-    return key_for(found, name, _ASSERTION, at=asked.issued_at or now, now=now)
+    key = key_for(found, name, _ASSERTION, at=asked.issued_at or now, now=now)
+    return single(key, "credential.kid")
 
 
 def _named(did: Did, key_id: str) -> str:
