@@ -48,6 +48,21 @@ def hmac_labels(key: bytes) -> LabelsFor:
     return labels
 
 
+def shuffled_labels(key: bytes) -> LabelsFor:
+    """Name nodes by the order of their HMACs alone (`createShuffledIdLabelMapFunction`).
+
+    A node's HMAC would be the same in each showing, and join them. Data Integrity BBS
+    Cryptosuites 1.0, section 3.2.1.
+    """
+
+    def labels(names: Iterable[str]) -> dict[str, str]:
+        by_name = hmac_labels(key)(names)
+        places = {label: place for place, label in enumerate(sorted(by_name.values()))}
+        return {name: f"b{places[label]}" for name, label in by_name.items()}
+
+    return labels
+
+
 @dataclass(frozen=True, slots=True)
 class Stated:
     """All that a document says: `lines` in order, and `labels` from our names to theirs."""
