@@ -9,8 +9,8 @@ Whether its issuer is one to trust, and whether it was revoked, the caller asks.
 VC Data Model 2.0, section 7.1.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -27,6 +27,7 @@ from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import Reason, Refused
 from counterfoil_credentials.keys import Algorithm
 from counterfoil_credentials.records import record
+from counterfoil_credentials.related_resources import related_reasons
 from counterfoil_credentials.sdjwt_vc import time_at
 from counterfoil_credentials.w3c_credential import W3cCredential
 from counterfoil_credentials.w3c_jwt import (
@@ -51,12 +52,14 @@ class W3cPolicy:
 
     A document whose `@context` is not one of `contexts`, to the letter, is refused: the
     same names under other contexts mean something else (Data Integrity 1.0, section
-    4.6). An empty list of suites and algorithms accepts nothing.
+    4.6). An empty list of suites and algorithms accepts nothing. `resources` are what was
+    retrieved of `relatedResource`, by URL: each must be what the issuer meant.
     """
 
     suites: Sequence[Cryptosuite] = ()
     algorithms: frozenset[Algorithm] = frozenset()
     contexts: frozenset[tuple[str, ...]] = frozenset({(CREDENTIALS_V2,)})
+    resources: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,7 @@ def verify_w3c_credential(
     Raises what `verify_proofs` or `read_w3c_jwt` raises, `Malformed` for what is no
     credential, and afterwards `Refused` with all of `context-not-known`,
     `issuer-mismatch` (none of the keys is the issuer's), `not-yet-valid`, `expired`,
-    `claim-mismatch` and `audience-mismatch`.
+    `claim-mismatch`, `audience-mismatch` and `integrity-mismatch`.
     """
     reasons: list[Reason] = []
     if isinstance(secured, str):
@@ -130,6 +133,7 @@ def verify_w3c_credential(
         where = "credential.issuer"
         reasons.append(Reason("issuer-mismatch", "whose key signed it", "another", where))
     reasons += credential.time_reasons(now)
+    reasons += related_reasons(credential.json, policy.resources)
     if reasons:
         raise Refused(*reasons)
     return VerifiedW3cCredential(credential=credential, proved_by=proved_by)
