@@ -18,6 +18,7 @@ from counterfoil_credentials.errors import Misuse, Refused, Unavailable
 from counterfoil_credentials.fetch import MAX_BYTES, Fetcher, Response
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 from counterfoil_loyalty.accounts import PointsSigner
+from counterfoil_loyalty.actions import FillTrade
 from counterfoil_loyalty.evm_ledger import EvmLedger
 from counterfoil_loyalty.indexer import Indexer
 from counterfoil_loyalty.nodes import Nodes
@@ -27,6 +28,7 @@ from counterfoil_loyalty.service import Awarded, PointsService
 from counterfoil_loyalty.sql_outbox import METADATA
 from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore
 from counterfoil_loyalty.store import CANCELLED, MemoryStore, PointsStore
+from counterfoil_loyalty.trades import Trade, sign_trade
 from counterfoil_service.sql import Database
 
 from tests.loyalty.anvil import RELAYER_KEY, Anvil, anvil, fetcher, ledger_on
@@ -160,6 +162,69 @@ def test_a_reorg_of_any_depth_leaves_every_award_minted_exactly_once(
     works.settle()
 
     works.require_exactly_once(DEPTH + 1)
+
+
+@pytest.mark.parametrize("depth", range(1, DEPTH + 1))
+def test_row_F4_a_trade_that_is_taken_back_is_made_again_and_never_by_half(  # noqa: N802
+    make: Callable[..., Works], depth: int
+) -> None:
+    works = make()
+    programme, tokens = works.programme, works.programme.tokens
+    maker, taker = programme.customer.of(AUDIO), PointsSigner(b"\x42" * 32)
+    works.award("maker")
+    works.relayer.accept(programme.award(100, "taker", brand=BICYCLE, to=taker.account))
+    works.settle()
+    trade = Trade(
+        maker=maker.account,
+        maker_receives=programme.customer.of(BICYCLE).account,
+        given=tokens[AUDIO],
+        amount_given=40,
+        taker=taker.account,
+        taker_receives=PointsSigner(b"\x43" * 32).account,
+        taken=tokens[BICYCLE],
+        amount_taken=90,
+        deadline=programme.clock.now + 86_400,
+        trade_id=b"t" * 32,
+    )
+    signatures = sign_trade(trade, programme.venue, maker=maker, taker=taker)
+    works.relayer.accept(FillTrade(trade, *signatures))
+    for order in range(depth):
+        works.anvil.mine()
+        works.turn()
+        works.award(f"behind {order}")
+    # Each side in its own points: what it had, and what the other received.
+    whole, none = [60, 40, 10, 90], [100, 0, 100, 0]
+
+    def held() -> list[int]:
+        ledger = works.ledger()
+        return [
+            ledger.balance(tokens[AUDIO], trade.maker) - 100 * len(works.minted()) + 200,
+            ledger.balance(tokens[AUDIO], trade.taker_receives),
+            ledger.balance(tokens[BICYCLE], trade.taker),
+            ledger.balance(tokens[BICYCLE], trade.maker_receives),
+        ]
+
+    assert held() == whole
+    works.anvil.do("anvil_reorg", depth, [])
+    assert held() == none
+    works.turn()
+    assert not works.relayer.is_idle()
+    works.settle()
+
+    assert held() == whole
+    filled = [
+        event
+        for number in range(works.ledger().head() + 1)
+        for event in works.ledger().block(number).events
+        if event.name == "Filled"
+    ]
+    assert len(filled) == 1
+    replayed = MemoryStore()
+    Indexer(works.ledger(), replayed).catch_up()
+    assert everything(works.store, programme) == everything(replayed, programme)
+    with pytest.raises(Refused) as refusal:
+        Relayer(works.ledger(), MemoryStore()).accept(FillTrade(trade, *signatures))
+    assert refusal.value.codes == ["intent-used"]
 
 
 def test_a_reorg_while_nobody_looks_is_found_by_the_next_run(make: Callable[..., Works]) -> None:
