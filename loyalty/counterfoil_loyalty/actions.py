@@ -10,7 +10,7 @@ are in neither: the same wish signed again a minute later is the same wish.
 from dataclasses import dataclass, replace
 
 from counterfoil_loyalty.accounts import Account, require_signature
-from counterfoil_loyalty.claims import Acknowledgement
+from counterfoil_loyalty.claims import Acceptance, Acknowledgement, Draw, Withdrawal
 from counterfoil_loyalty.common_contracts import OpenContract
 from counterfoil_loyalty.corridors import ExchangePause, PriceChange, Tightening
 from counterfoil_loyalty.earning import ClaimEarned, PostEarnRoot
@@ -410,6 +410,55 @@ class AcknowledgePayment:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptMoney:
+    """A creditor takes a stablecoin for what it is owed, or takes it no longer; signed by it."""
+
+    acceptance: Acceptance
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"clearing {self.acceptance.creditor} {self.acceptance.sequence}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.acceptance.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawCollateral:
+    """A debtor takes collateral back that covers nothing; signed by the debtor."""
+
+    withdrawal: Withdrawal
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"clearing {self.withdrawal.debtor} {self.withdrawal.sequence}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.withdrawal.digest(venue)
+
+
+@dataclass(frozen=True, slots=True)
+class DrawCollateral:
+    """A creditor is paid from collateral what is owed beyond the credit; signed by it."""
+
+    draw: Draw
+    signature: bytes
+
+    @property
+    def key(self) -> str:
+        return f"clearing {self.draw.creditor} {self.draw.sequence}"
+
+    def fingerprint(self, venue: Venue) -> bytes:
+        return self.draw.digest(venue)
+
+
+MoneyAction = AcceptMoney | WithdrawCollateral | DrawCollateral
+"""What brands sign about money in the clearing. Money that comes is sent by who has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class NetClaims:
     """A cycle of claims shrinks by its smallest; anybody may ask.
 
@@ -491,6 +540,7 @@ ExchangeAction = (
     | PauseExchange
     | AcknowledgePayment
     | NetClaims
+    | MoneyAction
 )
 """What brands do about prices, corridors and claims."""
 

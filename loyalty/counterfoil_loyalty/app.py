@@ -179,6 +179,10 @@ def _reading(app: FastAPI, service: PointsService, ticker: Ticker | None) -> Non
             "price_to": found.brand_out.price,
             "version": found.version,
             "expires_at": found.expires_at,
+            # Texts: they may be above 2**53.
+            "owed": str(found.cover.owed),
+            "credit": str(found.cover.credit),
+            "reserve": str(found.cover.reserve),
         }
 
     @app.get("/supply")

@@ -26,6 +26,7 @@ from counterfoil_credentials.encoding import (
 from counterfoil_credentials.errors import Malformed
 
 from counterfoil_loyalty.accounts import NOBODY, Account, Signer, account_from
+from counterfoil_loyalty.claim_answers import cover_from, whole_number_at
 from counterfoil_loyalty.claims import Acknowledgement
 from counterfoil_loyalty.client import PointsClient
 from counterfoil_loyalty.corridors import NEVER, ExchangePause, PriceChange, Tightening
@@ -205,7 +206,7 @@ class BrandDesk:
             issuer=account_from(text_at(found, "issuer", where), where),
             version=int_at(found, "version", where),
             earn_roots=account_from(text_at(found, "earn_roots", where), where),
-            capacity=_number(found, "capacity", where),
+            capacity=whole_number_at(found, "capacity", where),
             refill_s=int_at(found, "refill", where),
             inactivity_s=int_at(found, "inactivity", where),
         )
@@ -266,11 +267,7 @@ class BrandDesk:
 
 def claim_between(client: PointsClient, debtor: str, creditor: str) -> Cover:
     """Give what one brand owes another (millionths; below zero the other way), and its cover."""
-    answer = client.claim(debtor, creditor)
-    owed, credit, reserve = (
-        _number(answer, name, "claims") for name in ("owed", "credit", "reserve")
-    )
-    return Cover(owed, credit, reserve)
+    return cover_from(client.claim(debtor, creditor), "claims")
 
 
 def net(client: PointsClient, brands: Sequence[str], *, number: int) -> str:
@@ -284,11 +281,3 @@ def net(client: PointsClient, brands: Sequence[str], *, number: int) -> str:
 
 def _transaction(answer: JsonObject) -> str:
     return text_at(answer, "transaction", "answer")
-
-
-def _number(obj: JsonObject, name: str, where: str) -> int:
-    text = text_at(obj, name, where)
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 80):
-        raise Malformed("a whole number as text", "another text", f"{where}.{name}")
-    return int(text)

@@ -34,6 +34,7 @@ from counterfoil_loyalty.brand_bodies import (
     TokenOf,
     TradeBody,
 )
+from counterfoil_loyalty.money_bodies import AcceptanceBody, DrawBody, WithdrawalBody
 from counterfoil_loyalty.service import Done, Pending, PointsService
 from counterfoil_loyalty.standing import BrandStanding, Pair, Standing
 
@@ -44,6 +45,7 @@ def add_brand_routes(app: FastAPI, service: PointsService) -> None:
     """Add every route of this page to `app`."""
     _prices_and_corridors(app, service)
     _claims(app, service)
+    _money(app, service)
     _points_of_a_brand(app, service)
     _trades(app, service)
 
@@ -88,6 +90,8 @@ def _claims(app: FastAPI, service: PointsService) -> None:
             "owed": str(found.owed),
             "credit": str(found.credit),
             "reserve": str(found.reserve),
+            "debtor_sequence": service.clearing_sequence(debtor),
+            "creditor_sequence": service.clearing_sequence(creditor),
         }
 
     @app.post("/acknowledgements")
@@ -99,6 +103,22 @@ def _claims(app: FastAPI, service: PointsService) -> None:
 
     @app.post("/nettings")
     def net(body: NettingBody) -> JSONResponse:
+        return _perform(service, body.action(token))
+
+
+def _money(app: FastAPI, service: PointsService) -> None:
+    token = _tokens(service)
+
+    @app.post("/acceptances")
+    def accept(body: AcceptanceBody) -> JSONResponse:
+        return _perform(service, body.action(token))
+
+    @app.post("/withdrawals")
+    def withdraw(body: WithdrawalBody) -> JSONResponse:
+        return _perform(service, body.action(token))
+
+    @app.post("/draws")
+    def draw(body: DrawBody) -> JSONResponse:
         return _perform(service, body.action(token))
 
 

@@ -16,11 +16,12 @@ from counterfoil_credentials.errors import Refused
 from eth_typing import BlockNumber, ChecksumAddress, HexStr
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import ContractCustomError, TransactionNotFound
+from web3.exceptions import ContractCustomError, ContractLogicError, TransactionNotFound
 from web3.types import LogReceipt, TxParams
 
 from counterfoil_loyalty.accounts import Account, PointsSigner, contract_account
 from counterfoil_loyalty.actions import (
+    AcceptMoney,
     AcknowledgePayment,
     Action,
     AgreeTerms,
@@ -31,11 +32,13 @@ from counterfoil_loyalty.actions import (
     ChangePrice,
     CommonAction,
     CreatePoints,
+    DrawCollateral,
     EnactPrice,
     EnactTerms,
     ExpirePoints,
     FillTrade,
     GovernPoints,
+    MoneyAction,
     NetClaims,
     OpenClearing,
     OpenExchange,
@@ -48,6 +51,7 @@ from counterfoil_loyalty.actions import (
     SwapPoints,
     TightenCorridor,
     TransferPoints,
+    WithdrawCollateral,
     points_of,
 )
 from counterfoil_loyalty.calls import ContractCalls
@@ -99,6 +103,9 @@ _GAS: Mapping[type[Action], int] = {
     SwapPoints: 280_000,
     AcknowledgePayment: 130_000,
     NetClaims: 400_000,
+    AcceptMoney: 130_000,
+    WithdrawCollateral: 170_000,
+    DrawCollateral: 200_000,
     FillTrade: 330_000,
     AwardPoints: 182_000,
     AwardToMany: 90_000,
@@ -271,6 +278,10 @@ class ChainLedger:
             contract = self._points(_checksum(token))
             return int(contract.functions.totalSupply().call(self._reader()))
 
+    def clearing_sequence(self, brand: Account) -> int:
+        with self._lock:
+            return int(self._clearing.functions.sequences(brand).call(self._reader()))
+
     def cover(self, debtor: Account, creditor: Account) -> Cover:
         with self._lock:
             call = self._clearing.functions.cover(debtor, creditor)
@@ -306,6 +317,14 @@ class ChainLedger:
                 return {"to": _checksum(self.identity.clearing), "data": call}
             case NetClaims(brands=brands):
                 call = self._calls["Clearing"].encode("netCycle", [list(brands)])
+                return {"to": _checksum(self.identity.clearing), "data": call}
+            case (
+                AcceptMoney(signature=signature)
+                | WithdrawCollateral(signature=signature)
+                | DrawCollateral(signature=signature)
+            ):
+                name, said = _money_call(action)
+                call = self._calls["Clearing"].encode(name, [said, signature])
                 return {"to": _checksum(self.identity.clearing), "data": call}
             case OpenContract(contract=opened):
                 data = SALT + bytes.fromhex(compiled(opened)["bytecode"][2:])
@@ -439,6 +458,9 @@ class ChainLedger:
             self._web3.eth.call(call, "latest" if block is None else BlockNumber(block))
         except ContractCustomError as error:
             return self._error_name(str(error.data))
+        except ContractLogicError:
+            # It failed without a word: a call of what is no contract, mostly.
+            return self._error_name("")
         return None
 
     def _error_name(self, data: str) -> str:
@@ -518,6 +540,17 @@ class EmbeddedChainLedger(ChainLedger, LocalLedger):
 def embedded_ledger(path: Path, *, now: int, random: Callable[[int], bytes]) -> EmbeddedChainLedger:
     """Open the chain in the file at `path`, or begin one there. `now` is in unix seconds."""
     return EmbeddedChainLedger(EmbeddedChain(path, now=now, random=random))
+
+
+def _money_call(action: MoneyAction) -> tuple[str, tuple[object, ...]]:
+    """Give the clearing's function for a brand's word about money, and its first argument."""
+    match action:
+        case AcceptMoney(acceptance=it):
+            return "accept", it.values
+        case WithdrawCollateral(withdrawal=it):
+            return "withdraw", it.values
+        case DrawCollateral(draw=it):
+            return "draw", it.values
 
 
 def gas_of(action: Action) -> int:

@@ -149,7 +149,12 @@ def quote(given: argparse.Namespace) -> Told:
         "version": found.version,
         "expires_at": found.expires_at,
     }
-    return result, [f"{found.gives} gives {found.receives} of {given.to_brand}."]
+    told = [f"{found.gives} gives {found.receives} of {given.to_brand}."]
+    if found.cover is not None:
+        owed, credit, reserve = found.cover.owed, found.cover.credit, found.cover.reserve
+        result |= {"owed": str(owed), "credit": str(credit), "reserve": str(reserve)}
+        told.append(f"Behind it: a credit of {credit} and a reserve of {reserve}, {owed} used.")
+    return result, told
 
 
 def exchange(given: argparse.Namespace) -> Told:

@@ -35,6 +35,7 @@ from counterfoil_credentials.fetch import Fetcher, Response
 from counterfoil_credentials.spec import JSON_MEDIA_TYPE
 
 from counterfoil_loyalty.accounts import Account, PointsAccounts, Signer, account_from
+from counterfoil_loyalty.claim_answers import cover_from
 from counterfoil_loyalty.intents import (
     Award,
     Redemption,
@@ -46,6 +47,7 @@ from counterfoil_loyalty.intents import (
     sign_by_customer,
 )
 from counterfoil_loyalty.keccak import award_ref
+from counterfoil_loyalty.ledger import Cover
 from counterfoil_loyalty.pending_awards import MOST_LISTED, AwardState
 from counterfoil_loyalty.points import Points
 from counterfoil_loyalty.programme_rules import Use
@@ -81,6 +83,8 @@ class Quote:
     It is signed before `expires_at` (unix seconds), under the terms of that `version`.
     `fee_units` of the received brand are what the points are worth beyond `receives`,
     by both brands' prices: what the rate keeps back, and what is lost by rounding.
+    `cover` is what stands behind the giving brand's debt to the other; None in one that
+    was kept.
     """
 
     gives: Points
@@ -89,6 +93,7 @@ class Quote:
     version: int
     expires_at: int
     fee_units: int = 0
+    cover: Cover | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +325,9 @@ class PointsClient:
         version = int_at(answer, "version", "quote")
         worth = gives.units * prices[0] // prices[1]
         expires_at = int_at(answer, "expires_at", "quote")
-        return Quote(gives, receives, rate, version, expires_at, worth - receives.units)
+        fee_units = worth - receives.units
+        cover = cover_from(answer, "quote")
+        return Quote(gives, receives, rate, version, expires_at, fee_units, cover)
 
     def exchange(self, quote: Quote, accounts: PointsAccounts, exchange_id: bytes) -> Exchanged:
         """Exchange as quoted, at that rate or better, or not at all.

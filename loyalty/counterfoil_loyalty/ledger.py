@@ -209,6 +209,10 @@ class Ledger(Protocol):
         """Give what the brand of one token owes that of another, and what covers it."""
         ...
 
+    def clearing_sequence(self, brand: Account) -> int:
+        """Give the number of what a brand signs next about money in the clearing."""
+        ...
+
 
 @runtime_checkable
 class BlockMaker(Protocol):

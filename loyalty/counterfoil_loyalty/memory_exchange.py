@@ -11,9 +11,11 @@ from counterfoil_credentials.errors import Refused
 
 from counterfoil_loyalty.accounts import Account
 from counterfoil_loyalty.actions import (
+    AcceptMoney,
     AcknowledgePayment,
     AgreeTerms,
     ChangePrice,
+    DrawCollateral,
     EnactPrice,
     EnactTerms,
     ExchangeAction,
@@ -21,6 +23,7 @@ from counterfoil_loyalty.actions import (
     PauseExchange,
     SwapPoints,
     TightenCorridor,
+    WithdrawCollateral,
 )
 from counterfoil_loyalty.intents import Terms, Venue
 from counterfoil_loyalty.memory_clearing import MemoryClearing
@@ -92,6 +95,8 @@ class MemoryExchange:
                 return self.clearing.acknowledge(action, issuer, venue)
             case NetClaims():
                 return self.clearing.net(action, venue)
+            case AcceptMoney() | WithdrawCollateral() | DrawCollateral():
+                raise Refused(refusal("MoneyElsewhere"))
 
     def set_price(self, action: ChangePrice, venue: Venue, supply: int, now: int) -> list[Log]:
         change = action.change

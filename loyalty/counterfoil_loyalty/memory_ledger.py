@@ -153,6 +153,9 @@ class MemoryLedger(LocalLedger):
             credit = clearing.credit[debtor, creditor]
             return Cover(clearing.owed(debtor, creditor), credit, 0)
 
+    def clearing_sequence(self, brand: Account) -> int:
+        return 0
+
     def make_block(self, now: int) -> bool:
         with self._lock:
             if now <= self._blocks[-1].at or self._sequence not in self._waiting:

@@ -106,6 +106,7 @@ _WORDS: dict[str, tuple[str, str, str]] = {
     "WrongSequence": ("wrong-sequence", "the brand's next sequence number", "another"),
     "CreditExceeded": ("credit-exceeded", "a claim that credit and collateral cover", "more"),
     "NotAccepted": ("asset-not-accepted", "money that the creditor takes", "other money"),
+    "MoneyElsewhere": ("money-elsewhere", "a ledger that holds money", "one without any"),
     "OtherCollateral": ("other-collateral", "the asset of the collateral there", "another"),
     "Pledged": ("collateral-pledged", "collateral that covers nothing", "less"),
     "NotPledged": ("not-pledged", "what is owed beyond the credit, or less", "more, or nothing"),

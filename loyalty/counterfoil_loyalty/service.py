@@ -101,7 +101,10 @@ class Awarded:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What an exchange would give now, and until when it is worth signing (unix seconds)."""
+    """What an exchange would give now, and until when it is worth signing (unix seconds).
+
+    `cover` is what stands behind it: what the giving brand may owe the other at most.
+    """
 
     brand_in: Brand
     brand_out: Brand
@@ -110,6 +113,7 @@ class Quote:
     rate: Rate
     version: int
     expires_at: int
+    cover: Cover
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +238,12 @@ class PointsService:
                     raise Refused(refusal("NothingOut", "quote"))
                 if makes_value(units_in, giver.price, units_out, taker.price):
                     raise Refused(refusal("ValueCreated", "quote"))
+                cover = self.relayer.ledger.cover(*pair)
+                if cover.owed + units_out * taker.price > cover.credit + cover.reserve:
+                    raise Refused(refusal("CreditExceeded", "quote"))
                 expires_at = min(now + QUOTE_LASTS_S, corridor.ends_at)
                 amounts = (units_in, units_out, corridor.rate, corridor.version, expires_at)
-                return Quote(giver, taker, *amounts)
+                return Quote(giver, taker, *amounts, cover)
         raise Refused(refusal("NoCorridor", "quote"))
 
     def exchange(self, swap: Swap, signature: bytes) -> Exchanged | Pending:
@@ -337,6 +344,10 @@ class PointsService:
     def cover(self, debtor: str, creditor: str) -> Cover:
         """Give what one brand owes another now, and what stands behind it."""
         return self.relayer.ledger.cover(self.brand(debtor).token, self.brand(creditor).token)
+
+    def clearing_sequence(self, brand: str) -> int:
+        """Give the number of what a brand signs next about money in the clearing."""
+        return self.relayer.ledger.clearing_sequence(self.brand(brand).token)
 
     def brands(self) -> Sequence[Brand]:
         return self._store.brands()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from counterfoil_credentials.errors import CounterfoilError, Malformed, Unavailable
+from counterfoil_credentials.errors import CounterfoilError, Malformed, Refused, Unavailable
 from counterfoil_loyalty import CustomerPoints, Points
 from counterfoil_loyalty.client import Quote
 from counterfoil_loyalty.purse_views import Source
@@ -30,6 +30,8 @@ from counterfoil_demo.programmes import PROGRAMMES
 
 _MOST_OPEN: Final = 20
 _LATEST: Final = 10
+# Claims are in millionths of a unit of the settlement currency.
+_MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,12 @@ def exchange_routes(shell: Shell, pocket: Pocket, quotes: OpenQuotes) -> APIRout
         except Unavailable:
             failed = words.gettext("Nobody answered. Nothing was exchanged. Try again.")
             return form_page(request, purse, texts, status=503, failed=failed)
-        except CounterfoilError:
+        except CounterfoilError as cause:
             failed = words.gettext("These two brands do not exchange that. Nothing was exchanged.")
+            if isinstance(cause, Refused) and "credit-exceeded" in cause.codes:
+                failed = words.gettext(
+                    "The brands have exchanged all that they agreed for now. Nothing was exchanged."
+                )
             return form_page(request, purse, texts, status=422, failed=failed)
         name = quotes.add(Open(quote, pocket.clock()))
         return RedirectResponse(f"/points/quotes/{name}", status_code=303)
@@ -216,8 +222,15 @@ def _lines(quote: Quote, words: Words) -> Sequence[tuple[str, str]]:
         "takes": words.number(quote.rate.numerator),
         "taker": taker,
     }
-    return [
+    lines = [
         (say("Rate that both brands signed"), rate),
         (say("Kept back by the brands"), amount_text(quote.fee_units, words)),
         (say("You get at least"), amount_text(quote.receives.units, words)),
     ]
+    if quote.cover is not None:
+        stands = say("€%(credit)s on account, €%(reserve)s set aside") % {
+            "credit": words.number(quote.cover.credit // _MILLION),
+            "reserve": words.number(quote.cover.reserve // _MILLION),
+        }
+        lines.append((say("Behind it, between the brands"), stands))
+    return lines
