@@ -59,12 +59,13 @@ _Entry = TypeVar("_Entry")
 
 
 class Occasion(Enum):
-    """What a customer did."""
+    """What a customer did. `SOCIAL` is what others see of it: asked for, and always capped."""
 
     PURCHASE = "purchase"
     FEEDBACK = "feedback"
     REFERRAL = "referral"
     TASK = "task"
+    SOCIAL = "social"
 
 
 class Use(Enum):
@@ -105,15 +106,17 @@ class Earning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """What a tier takes: all of points ever earned, purchases and feedbacks given.
+    """What a tier takes: all of points ever earned, purchases, feedbacks, and socials.
 
-    Purchases and feedbacks count when they are at most `within_days` old.
+    All but the points count when they are at most `within_days` old; a social deed counts
+    while its cap left it something to earn.
     """
 
     id: str
     earned_units: int = 0
     purchases: int = 0
     feedbacks: int = 0
+    socials: int = 0
     within_days: int = MAX_DAYS
     words: str = ""
 
@@ -246,19 +249,22 @@ def _earning(obj: JsonObject, where: str) -> Earning:
     units = _whole(obj, "units", where, 1, MAX_UNITS) if "units" in obj else 0
     if not units and per_spent is None:
         raise Malformed("units or per_spent", "neither", where)
+    cap = _cap(obj, where)
+    if occasion is Occasion.SOCIAL and cap is None:
+        raise Malformed("a cap on what others see", "none", f"{where}.cap")
     return Earning(
         id=_id_at(obj, "id", where),
         occasion=occasion,
         units=units,
         per_spent=per_spent,
         task=task,
-        cap=_cap(obj, where),
+        cap=cap,
         words=_words_at(obj, where),
     )
 
 
 def _tier(obj: JsonObject, where: str) -> Tier:
-    _only(obj, "id earned_units purchases feedbacks within_days words", where)
+    _only(obj, "id earned_units purchases feedbacks socials within_days words", where)
 
     def at_least(name: str, most: int) -> int:
         return _whole(obj, name, where, 1, most) if name in obj else 0
@@ -268,18 +274,23 @@ def _tier(obj: JsonObject, where: str) -> Tier:
         earned_units=at_least("earned_units", MAX_UNITS),
         purchases=at_least("purchases", 10**6),
         feedbacks=at_least("feedbacks", 10**6),
+        socials=at_least("socials", 10**6),
         within_days=at_least("within_days", MAX_DAYS) or MAX_DAYS,
         words=_words_at(obj, where),
     )
-    if not (tier.earned_units or tier.purchases or tier.feedbacks):
+    if not any(_takes(tier)):
         raise Malformed("something that the tier takes", "nothing", where)
     return tier
 
 
 def _is_above(higher: Tier, lower: Tier) -> bool:
-    takes = [(it.earned_units, it.purchases, it.feedbacks) for it in (higher, lower)]
+    takes = [_takes(it) for it in (higher, lower)]
     more = all(above >= below for above, below in zip(*takes, strict=True))
     return higher.within_days == lower.within_days and more and takes[0] != takes[1]
+
+
+def _takes(tier: Tier) -> tuple[int, ...]:
+    return (tier.earned_units, tier.purchases, tier.feedbacks, tier.socials)
 
 
 def _policy(country: str, value: Json) -> CountryPolicy:
@@ -407,6 +418,7 @@ def _tier_json(it: Tier) -> JsonObject:
         earned_units=_number(it.earned_units),
         purchases=it.purchases,
         feedbacks=it.feedbacks,
+        socials=it.socials,
         within_days=it.within_days,
         words=it.words,
     )

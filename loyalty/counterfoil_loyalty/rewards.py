@@ -56,16 +56,21 @@ class Earned:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """What the rules ask about a person: a country, and an age that was proved ("at least")."""
+    """What the rules ask about a person: a country, and an age that was proved ("at least").
+
+    `agreed_to_social` is her own yes to being rewarded for what others see; it may end.
+    """
 
     country: str
     proved_age: int = 0
+    agreed_to_social: bool = False
 
 
 def earn(rules: ProgrammeRules, past: Sequence[Earned], deed: Deed, customer: Customer) -> Earned:
     """Give what `deed` earns after `past`, all of which is this customer's with this brand.
 
-    Raises `Refused`: `earns-nothing`, `already-rewarded`, `country-not-served`, `under-age`.
+    Raises `Refused`: `earns-nothing`, `already-rewarded`, `country-not-served`, `under-age`,
+    `social-not-agreed`.
     A cap refuses nothing: it leaves less to be earned, perhaps nothing.
     """
     policy = _policy(rules, customer)
@@ -76,6 +81,9 @@ def earn(rules: ProgrammeRules, past: Sequence[Earned], deed: Deed, customer: Cu
     if any(_is_same(deed, earlier.deed) for earlier in past):
         expected = "a deed never rewarded"
         raise Refused(Reason("already-rewarded", expected, "an earlier reward", "deed.reference"))
+    if deed.occasion is Occasion.SOCIAL and not customer.agreed_to_social:
+        reason = ("social-not-agreed", "the customer's own yes", "none")
+        raise Refused(Reason(*reason, "customer.agreed_to_social"))
     for_money = 0 if earning.per_spent is None else earning.per_spent.of(deed.spent_minor)
     uncapped = min(earning.units + for_money, MAX_UNITS)
     alike = [it for it in past if _entry(it.deed) == _entry(deed)]
@@ -141,11 +149,16 @@ def _left(cap: Cap | None, past: Sequence[Earned], at: int) -> int:
 
 def _reaches(tier: Tier, past: Sequence[Earned], now: int) -> bool:
     since = now - tier.within_days * DAY_S
-    lately = [it.deed.occasion for it in past if since < it.deed.at <= now]
+    lately = [
+        it.deed.occasion
+        for it in past
+        if since < it.deed.at <= now and (it.units or it.deed.occasion is not Occasion.SOCIAL)
+    ]
     return (
         sum(it.units for it in past if it.deed.at <= now) >= tier.earned_units
         and lately.count(Occasion.PURCHASE) >= tier.purchases
         and lately.count(Occasion.FEEDBACK) >= tier.feedbacks
+        and lately.count(Occasion.SOCIAL) >= tier.socials
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from counterfoil_credentials.encoding import JsonObject
-from counterfoil_credentials.errors import Misuse, Refused
+from counterfoil_credentials.errors import Malformed, Misuse, Refused
 from counterfoil_credentials.key_binding import bind
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.sdjwt import SdJwt, disclose
@@ -17,6 +17,7 @@ from counterfoil_credentials.sdjwt_vc import issue_credential
 from counterfoil_loyalty.chain import embedded_ledger
 from counterfoil_loyalty.programme_rules import (
     Occasion,
+    ProgrammeRules,
     Tier,
     Use,
     parse_programme_rules,
@@ -94,8 +95,8 @@ class Club:
             issuer=AUDIO, vcts=frozenset({TIER_TYPE}), keys=(self.brand.public,)
         )
 
-    def card(self, reached: Tier | None) -> SdJwt:
-        claims, concealed = tier_claims(parse_programme_rules(RULES), reached)
+    def card(self, reached: Tier | None, rules: ProgrammeRules | None = None) -> SdJwt:
+        claims, concealed = tier_claims(rules or parse_programme_rules(RULES), reached)
         return issue_credential(
             claims,
             vct=TIER_TYPE,
@@ -156,6 +157,61 @@ def test_row_F9_who_has_platinum_proves_gold_and_shows_neither_points_nor_platin
     for below in (silver, None):
         with pytest.raises(Refused):
             club.prove(club.card(below), "gold")
+
+
+def test_row_F9_who_comes_often_reaches_a_tier_that_ends_when_she_stays_away(  # noqa: N802
+    club: Club,
+) -> None:
+    regular: JsonObject = {"id": "regular", "purchases": 3, "within_days": 90}
+    rules = parse_programme_rules({**RULES, "tiers": [regular]})
+    often = [replace(purchase(str(n), 100), at=NOW + n * 20 * DAY_S) for n in range(3)]
+    seldom = [replace(deed, at=NOW + n * 60 * DAY_S) for n, deed in enumerate(often)]
+
+    reached = tier_reached(rules, simulate(rules, [], often, HERE), NOW + 50 * DAY_S)
+
+    assert reached is not None
+    card = club.card(reached, rules)
+    assert club.prove(card, "regular").claims["tier"]["at_least"] == {"regular": True}
+    assert tier_reached(rules, simulate(rules, [], often, HERE), NOW + 100 * DAY_S) is None
+    assert tier_reached(rules, simulate(rules, [], seldom, HERE), NOW + 121 * DAY_S) is None
+    # Two purchases that cost much are still two.
+    dear = simulate(rules, [], [replace(deed, spent_minor=10**6) for deed in often[:2]], HERE)
+    assert tier_reached(rules, dear, NOW + 50 * DAY_S) is None
+
+
+def test_row_F9_what_others_see_counts_by_her_own_yes_and_never_beyond_its_cap(  # noqa: N802
+    club: Club,
+) -> None:
+    cap: JsonObject = {"units": 200, "days": 30}
+    share: JsonObject = {"id": "share", "occasion": "social", "units": 100, "cap": cap}
+    known: JsonObject = {"id": "known", "socials": 2, "within_days": 30}
+    well_known: JsonObject = {"id": "well-known", "socials": 3, "within_days": 30}
+    rules = parse_programme_rules({**RULES, "earnings": [share], "tiers": [known, well_known]})
+    deeds = [Deed(occasion=Occasion.SOCIAL, reference=str(n), at=NOW + n) for n in range(9)]
+    agreed = replace(HERE, agreed_to_social=True)
+
+    with pytest.raises(Refused) as unasked:
+        earn(rules, [], deeds[0], HERE)
+    assert unasked.value.codes == ["social-not-agreed"]
+    past = simulate(rules, [], deeds, agreed)
+    assert [it.units for it in past] == [100, 100] + [0] * 7
+    reached = tier_reached(rules, past, NOW + 9)
+    assert reached is not None
+    assert reached.id == "known"
+    shown = club.prove(club.card(reached, rules), "known").claims["tier"]
+    assert shown["at_least"] == {"known": True}
+    # She may take her yes back; what she has stays, and nothing more comes.
+    later = replace(deeds[0], reference="later", at=NOW + 40 * DAY_S)
+    with pytest.raises(Refused) as ended:
+        earn(rules, past, later, HERE)
+    assert ended.value.codes == ["social-not-agreed"]
+    with pytest.raises(Malformed, match="cap"):
+        parse_programme_rules({**RULES, "earnings": [{**share, "cap": None}]})
+    uncapped = {name: value for name, value in share.items() if name != "cap"}
+    with pytest.raises(Malformed, match="a cap on what others see"):
+        parse_programme_rules({**RULES, "earnings": [uncapped]})
+    signed = rules.sign(club.brand)
+    assert read_programme_rules(signed, brand=AUDIO, brand_key=club.brand.public) == rules
 
 
 def test_a_card_tells_no_tier_by_its_shape(club: Club) -> None:
