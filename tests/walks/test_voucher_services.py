@@ -1,6 +1,7 @@
 """From points to a counter: the services redeem, say what for, issue and take a voucher once."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,12 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.sdjwt_vc import StatusReference
 from counterfoil_loyalty import Points
 from counterfoil_loyalty.memory_ledger import MemoryLedger
-from counterfoil_loyalty.programme_rules import ProgrammeRules, Use, parse_programme_rules
+from counterfoil_loyalty.programme_rules import (
+    CountryPolicy,
+    ProgrammeRules,
+    Use,
+    parse_programme_rules,
+)
 from counterfoil_loyalty.rewards import Customer, require_use
 from counterfoil_loyalty.rules_client import RulesClient
 from counterfoil_loyalty.vouchers import issue_voucher, reckon
@@ -93,6 +99,48 @@ def test_row_F8_redeemed_points_become_a_voucher_that_a_counters_service_takes_o
     good = taken(first)
     assert reckon([good], brand=AUDIO, brand_key=desk.brand.public).good == (good,)
     assert street.held()[0] == 100
+
+
+@pytest.mark.parametrize("use", [Use.SERVICE, Use.DIGITAL, Use.GOODS, Use.EVENT])
+def test_row_F8_points_become_whatever_the_rules_name_and_the_counter_takes_it_once(  # noqa: N802
+    street: Street, clock: Clock, random_bytes: Callable[[int], bytes], use: Use
+) -> None:
+    desk = Desk(clock, random_bytes, MemoryStore())
+    points = RulesClient(reaching(street), ORIGIN)
+    allowed = CountryPolicy(uses=frozenset({use}))
+    points.publish(
+        replace(rules(), countries={"DE": allowed}), signer=desk.brand, issuer=street.audio
+    )
+    street.award(500, order="1")
+    with pytest.raises(Refused) as another:
+        street.client.redeem(
+            Points(AUDIO, 100), street.accounts, b"x" * 32, now=street.now, use=Use.DISCOUNT
+        )
+    assert another.value.codes == ["use-not-allowed"]
+    receipt = street.client.redeem(
+        Points(AUDIO, 100), street.accounts, b"a" * 32, now=street.now, use=use
+    )
+    redeemed = points.redeemed(receipt.reference)
+    assert redeemed.use is use
+    voucher = issue_voucher(
+        receipt.reference,
+        use=redeemed.use,
+        good_for="the concert of 3 May",
+        vct=VOUCHER_TYPE,
+        brand=AUDIO,
+        signer=desk.brand,
+        holder=desk.scene.holder.public,
+        issued_at=clock() - timedelta(seconds=1),
+        expires_at=clock() + timedelta(days=90),
+        status=StatusReference(LIST_URL, INDEX),
+        random=random_bytes,
+    )
+    first, second = desk.give(voucher), desk.give(voucher)
+
+    assert first.light is Light.GREEN
+    assert first.held is not None
+    assert first.held.facts["voucher.use"] == use.value
+    assert (second.light, codes(second)) == (Light.RED, ["voucher-spent"])
 
 
 def test_row_F14_what_the_service_cannot_know_is_refused_at_the_brand_by_the_same_rules(  # noqa: N802
