@@ -187,13 +187,14 @@ def _reading(app: FastAPI, service: PointsService, ticker: Ticker | None) -> Non
 
     @app.get("/supply")
     def supply() -> dict[str, Any]:
-        supplies = service.supplies()
-        rows = [(brand, supplies.get(brand.token, 0)) for brand in service.brands()]
+        growths = {it.brand: it for it in service.growths()}
+        rows = [(it, growths[it.brand].now) for it in service.brands() if it.brand in growths]
         return {
             "brands": [
                 {
                     "brand": brand.brand,
                     "units": units,
+                    "units_before": growths[brand.brand].before,
                     "price": brand.price,
                     "value": units * brand.price,
                 }

@@ -28,6 +28,7 @@ from counterfoil_loyalty.client import Entry, PointsClient
 from counterfoil_loyalty.intents import Registration, sign_by_brand
 from counterfoil_loyalty.keccak import keccak256
 from counterfoil_loyalty.points import UNITS_PER_POINT, Points
+from counterfoil_loyalty.supply_growth import Growth, alarming
 
 Told: TypeAlias = tuple[JsonObject, Sequence[str]]
 """What a command answers with `--json`, and what it prints without."""
@@ -222,9 +223,11 @@ def audit_all(given: argparse.Namespace) -> Told:
     """Add everything up again from the first event, and name the first difference."""
     if (given.url is None) == (given.chain is None):
         raise Misuse("expected the address of a service, or --chain with --exchange")
+    growths: Sequence[Growth] = ()
     with ExitStack() as stack:
         if given.chain is None:
-            found = audit(ServiceRead(_client(given)))
+            client = _client(given)
+            found, growths = audit(ServiceRead(client)), client.supply().growths
         else:
             if given.exchange is None:
                 raise Misuse("expected --exchange beside --chain")
@@ -239,7 +242,14 @@ def audit_all(given: argparse.Namespace) -> Told:
             found = audit(LedgerRead(open_reader(chain, stack)))
     result: JsonObject = {**asdict(found), "total_value": str(found.total_value)}
     counted = f"{found.events} events, {found.accounts} accounts, {found.exchanges} exchanges"
-    return result, [f"Nothing differs: {counted}."]
+    told = [f"Nothing differs: {counted}."]
+    fast = alarming(growths)
+    if given.chain is None:
+        result["growing_fast"] = [it.brand for it in fast]
+    for it in fast:
+        was, now = Points(it.brand, it.before), Points(it.brand, it.now)
+        told.append(f"{it.brand} grew by more than a fifth in a week, from {was} to {now} points.")
+    return result, told
 
 
 def _client(given: argparse.Namespace) -> PointsClient:

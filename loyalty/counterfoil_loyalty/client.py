@@ -52,6 +52,7 @@ from counterfoil_loyalty.pending_awards import MOST_LISTED, AwardState
 from counterfoil_loyalty.points import Points
 from counterfoil_loyalty.programme_rules import Use
 from counterfoil_loyalty.rates import USUAL_LIMITS, Limits, Rate, makes_value
+from counterfoil_loyalty.supply_growth import Growth
 from counterfoil_loyalty.transfers import Transfer
 
 _WHO = "points service"
@@ -164,10 +165,14 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """All points in existence, by brand in base units, and what they are worth together."""
+    """All points in existence, by brand in base units, and what they are worth together.
+
+    `growths` are those of the last period, for `supply_growth.alarming`.
+    """
 
     units: Mapping[str, int]
     total_value: int
+    growths: tuple[Growth, ...] = ()
 
 
 class PointsClient:
@@ -494,10 +499,16 @@ class PointsClient:
         """Give all points in existence and what they are worth together."""
         answer = self._get("/supply")
         rows = [as_object(entry, "supply[]") for entry in list_at(answer, "brands", "supply")]
-        units = {
-            text_at(row, "brand", "supply[]"): int_at(row, "units", "supply[]") for row in rows
-        }
-        return Supply(units, int_at(answer, "total_value", "supply"))
+        growths = tuple(
+            Growth(
+                text_at(row, "brand", "supply[]"),
+                int_at(row, "units_before", "supply[]"),
+                int_at(row, "units", "supply[]"),
+            )
+            for row in rows
+        )
+        units = {it.brand: it.now for it in growths}
+        return Supply(units, int_at(answer, "total_value", "supply"), growths)
 
     def events(self) -> list[JsonObject]:
         """Give every event of the chain, oldest first, as the service decodes it."""

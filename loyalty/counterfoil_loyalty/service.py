@@ -35,13 +35,14 @@ from counterfoil_loyalty.keccak import SECRET_BYTES
 from counterfoil_loyalty.ledger import Block, Cover, LedgerIdentity
 from counterfoil_loyalty.pending_awards import PendingAward
 from counterfoil_loyalty.programme_rules import Use
-from counterfoil_loyalty.rates import Rate, makes_value
+from counterfoil_loyalty.rates import PERIOD_S, Rate, makes_value
 from counterfoil_loyalty.refusals import refusal
 from counterfoil_loyalty.relayer import KEY_CONFLICT, Relayer
 from counterfoil_loyalty.rules_book import MemoryRulesBook, RulesBook
 from counterfoil_loyalty.rules_desk import RulesDesk
 from counterfoil_loyalty.standing import Standing, standing_of
 from counterfoil_loyalty.store import Brand, Corridor, Movement, Placed, PointsStore
+from counterfoil_loyalty.supply_growth import Growth
 from counterfoil_loyalty.transfers import Transfer
 
 MAX_INTENT_AGE_S = 7 * 86_400
@@ -175,6 +176,7 @@ class PointsService:
         self._clock = clock
         self._voucher_secret = voucher_secret
         self._patience_s = patience_s
+        self._before: tuple[int, Mapping[Account, int]] | None = None
         self.rules = RulesDesk(rules or MemoryRulesBook(), store, lambda: self.identity.venue)
 
     @property
@@ -379,6 +381,18 @@ class PointsService:
 
     def supplies(self) -> Mapping[Account, int]:
         return self._store.supplies()
+
+    def growths(self) -> Sequence[Growth]:
+        """Give how each brand's points grew in the last period."""
+        now, minute = self.supplies(), self._clock() // 60
+        if self._before is None or self._before[0] != minute:
+            # A period's movements are read for it: once a minute, whoever asks.
+            grown = self._store.grown_since(self._clock() - PERIOD_S)
+            self._before = (minute, {it: now[it] - grown.get(it, 0) for it in now})
+        before = self._before[1]
+        return [
+            Growth(it.brand, before.get(it.token, 0), now.get(it.token, 0)) for it in self.brands()
+        ]
 
     def blocks(self, after: int) -> tuple[Sequence[Block], bool]:
         """Give a page of blocks above `after`, oldest first, and whether there are more.

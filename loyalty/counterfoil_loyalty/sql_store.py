@@ -349,6 +349,21 @@ class SqlStore(PointsStore):
     def supplies(self) -> Mapping[Account, int]:
         return self.balances(NOBODY)
 
+    def grown_since(self, since: int) -> Mapping[Account, int]:
+        # Newest first, by the key: no more rows are read than there are after `since`.
+        older = select(_MOVEMENTS.c.block).where(_MOVEMENTS.c.at <= since)
+        last = older.order_by(_MOVEMENTS.c.block.desc()).limit(1)
+        grown: dict[Account, int] = {}
+        with self._database.reading() as connection:
+            known = [int(row.block) for row in connection.rows(last)]
+            rows = select(_MOVEMENTS.c.token, _MOVEMENTS.c.units).where(
+                _MOVEMENTS.c.block > (known[0] if known else -1)
+            )
+            for row in connection.rows(rows):
+                token = Account(row.token)
+                grown[token] = grown.get(token, 0) + int(row.units)
+        return grown
+
     def history(self, account: Account, *, after: int, limit: int) -> Sequence[Movement]:
         mine = (_MOVEMENTS.c.account == account) & (_MOVEMENTS.c.block > after)
         rows = _MOVED.where(mine).order_by(_MOVEMENTS.c.block, _MOVEMENTS.c.place)

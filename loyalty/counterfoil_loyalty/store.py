@@ -217,6 +217,10 @@ class PointsStore(Protocol):
 
     def supplies(self) -> Mapping[Account, int]: ...
 
+    def grown_since(self, since: int) -> Mapping[Account, int]:
+        """Give by how much each supply grew after `since` (unix seconds); below zero: shrank."""
+        ...
+
     def history(self, account: Account, *, after: int, limit: int) -> Sequence[Movement]:
         """Give the account's movements in blocks above `after`, oldest first.
 
@@ -369,6 +373,10 @@ class MemoryStore:
     def supplies(self) -> Mapping[Account, int]:
         with self._lock:
             return sums(self._movements)
+
+    def grown_since(self, since: int) -> Mapping[Account, int]:
+        with self._lock:
+            return sums(it for it in self._movements if it.at > since)
 
     def history(self, account: Account, *, after: int, limit: int) -> Sequence[Movement]:
         with self._lock:
