@@ -119,16 +119,21 @@ def issue(
 ) -> Issued | Deferred:
     """Give the credentials for the `dataset` asked for, one for each of the proven `keys`.
 
+    The metadata announces one size for all types: of a type with smaller batches some keys get
+    none, the same ones in any order (section 8.3: the issuer may decide to issue fewer).
+
     Raises `Refused` with the code of section 8.3.1.2.
     """
-    batch_size = desk.catalogue.types[dataset.type_name].batch_size
-    if not 1 <= len(set(keys)) == len(keys) <= min(batch_size, desk.batch_size):
+    if not 1 <= len(set(keys)) == len(keys) <= desk.batch_size:
         raise refusal(
             ErrorCode.INVALID_PROOF,
-            f"1 to {batch_size} proofs, each of another key",
+            f"1 to {desk.batch_size} proofs, each of another key",
             f"{len(keys)}",
             f"{CREDENTIAL_REQUEST}.{PROOFS}",
         )
+    batch_size = desk.catalogue.types[dataset.type_name].batch_size
+    if len(keys) > batch_size:
+        keys = sorted(keys, key=PublicKey.thumbprint)[:batch_size]
     if dataset.state is DatasetState.WAITING:
         return desk.deferrals.defer(held, session, dataset, keys, now)
     return _issue(held, desk, session, dataset, keys, now=now, random=random)

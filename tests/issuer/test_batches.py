@@ -1,6 +1,7 @@
 """Several keys, several credentials: of one dataset, each with an identity of its own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -105,6 +106,23 @@ def test_asked_again_with_the_same_keys_in_any_order_it_gives_the_same_batch(
 
     assert customer.asked(token, batch(customer, keys[::-1])) == first
     assert customer.issuer.summary().status_indices_used == 3
+
+
+def test_a_type_of_smaller_batches_than_announced_gives_as_many_as_it_has(
+    customer: Customer, offer: OpenOffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    types = customer.issuer.catalogue.types
+    assert isinstance(types, dict)
+    monkeypatch.setitem(types, "warranty", replace(types["warranty"], batch_size=2))
+    token, keys = customer.token(offer), signers(4)
+
+    first = customer.asked(token, batch(customer, keys))
+
+    holders = [one.holder_key for one in each(customer, first)]
+    assert len(set(holders)) == 2
+    assert set(holders) < {key.public for key in keys}
+    assert customer.asked(token, batch(customer, keys[::-1])) == first
+    assert customer.issuer.summary().status_indices_used == 2
 
 
 @pytest.mark.parametrize("others", [slice(0, 2), slice(0, 4), slice(1, 4)])
