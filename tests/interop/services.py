@@ -23,7 +23,7 @@ from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.token_status_list import FetchedStatusSource
 from counterfoil_issuer.app import create_app as create_issuer_app
-from counterfoil_issuer.catalogue import parse_catalogue
+from counterfoil_issuer.catalogue import Catalogue, parse_catalogue
 from counterfoil_issuer.issuer import Issuer
 from counterfoil_issuer.sql_store import SqlStore
 from counterfoil_issuer.staff import staff_of
@@ -82,6 +82,7 @@ class Brand:
 
     url: str
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    key: str = field(default=_BACK_OFFICE_KEY, repr=False)
 
     @property
     def warranty_type(self) -> str:
@@ -142,14 +143,14 @@ class Till:
 
 
 @contextmanager
-def our_issuer(folder: Path) -> Generator[Brand, None, None]:
+def our_issuer(folder: Path, catalogue: Catalogue | None = None) -> Generator[Brand, None, None]:
     """Serve our issuer. Its identifier has a path, which moves the well-known names."""
     store = SqlStore(folder / "issuer.sqlite3")
 
     def create(address: str) -> AsgiApp:
         issuer = Issuer(
             url=f"{address}/auricle",
-            catalogue=parse_catalogue(_CATALOGUE),
+            catalogue=catalogue or parse_catalogue(_CATALOGUE),
             signer=MemorySigner.generate(),
             secret=bytes(range(32)),
             store=store,

@@ -63,12 +63,17 @@ def reaching(street: Street) -> Fetcher:
     return fetcher
 
 
+def points_at(street: Street) -> RulesClient:
+    """Give the brand's way to what redemptions stand for."""
+    return RulesClient(reaching(street), ORIGIN)
+
+
 def test_row_F8_redeemed_points_become_a_voucher_that_a_counters_service_takes_once(  # noqa: N802
     street: Street, clock: Clock, random_bytes: Callable[[int], bytes]
 ) -> None:
     assert ISSUER == AUDIO
     desk = Desk(clock, random_bytes, MemoryStore())
-    points = RulesClient(reaching(street), ORIGIN)
+    points = points_at(street)
     points.publish(rules(), signer=desk.brand, issuer=street.audio)
     street.award(500, order="1")
     receipt = street.client.redeem(
@@ -106,7 +111,7 @@ def test_row_F8_points_become_whatever_the_rules_name_and_the_counter_takes_it_o
     street: Street, clock: Clock, random_bytes: Callable[[int], bytes], use: Use
 ) -> None:
     desk = Desk(clock, random_bytes, MemoryStore())
-    points = RulesClient(reaching(street), ORIGIN)
+    points = points_at(street)
     allowed = CountryPolicy(uses=frozenset({use}))
     points.publish(
         replace(rules(), countries={"DE": allowed}), signer=desk.brand, issuer=street.audio
@@ -146,7 +151,7 @@ def test_row_F8_points_become_whatever_the_rules_name_and_the_counter_takes_it_o
 def test_row_F14_what_the_service_cannot_know_is_refused_at_the_brand_by_the_same_rules(  # noqa: N802
     street: Street,
 ) -> None:
-    points = RulesClient(reaching(street), ORIGIN)
+    points = points_at(street)
     points.publish(rules(), signer=MemorySigner.generate(), issuer=street.audio)
     street.award(500, order="1")
     # Goods are allowed somewhere: the service does not know where she lives, and goes on.
