@@ -20,7 +20,8 @@ from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.json_ld import KNOWN_CONTEXTS, FrozenContexts
 
 from tests.conformance.face import Face, vc_api
-from tests.conformance.suites import SUITES, commit_of, prepare, run
+from tests.conformance.rdf_canon import RDF_CANON, run_rdf_canon
+from tests.conformance.suites import SUITES, Outcome, commit_of, prepare, run
 
 
 def contexts() -> FrozenContexts:
@@ -62,17 +63,21 @@ def run_suites(checkouts: Path, names: list[str], port: int, resources: dict[str
     while not server.started:
         time.sleep(0.05)
     failed = 0
+
+    def tell(name: str, found: Outcome) -> int:
+        counts = f"{found.passed} passed, {found.failed} failed, {found.pending} pending"
+        say(f"{name} {commit_of(checkouts / name)}: {counts}")
+        for title, message in found.failures:
+            say(f"    {title}\n        {message[:300]}")
+        return found.failed
+
+    if not names or RDF_CANON in names:
+        failed += tell(RDF_CANON, run_rdf_canon(checkouts / RDF_CANON))
     with tempfile.TemporaryDirectory() as work:
         for suite in SUITES:
-            if names and suite.name not in names:
-                continue
-            copy = prepare(checkouts, Path(work), suite)
-            found = run(copy, base, face.dids)
-            failed += found.failed
-            counts = f"{found.passed} passed, {found.failed} failed, {found.pending} pending"
-            say(f"{suite.name} {commit_of(checkouts / suite.name)}: {counts}")
-            for title, message in found.failures:
-                say(f"    {title}\n        {message[:300]}")
+            if not names or suite.name in names:
+                copy = prepare(checkouts, Path(work), suite)
+                failed += tell(suite.name, run(copy, base, face.dids))
     return failed
 
 
