@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from counterfoil_credentials.errors import Misuse
 from counterfoil_credentials.fetch import GuardedFetcher
 from counterfoil_service.access import load_or_create_key
-from counterfoil_service.sql import Database
 
 from counterfoil_loyalty.app import create_app, create_app_without_points
 from counterfoil_loyalty.chain import EmbeddedChainLedger, embedded_ledger
@@ -32,9 +31,8 @@ from counterfoil_loyalty.nodes import Nodes
 from counterfoil_loyalty.relayer import Relayer, Ticker
 from counterfoil_loyalty.rpc import RpcNode
 from counterfoil_loyalty.service import PointsService
-from counterfoil_loyalty.sql_outbox import METADATA
 from counterfoil_loyalty.sql_rules_book import SqlRulesBook
-from counterfoil_loyalty.sql_store import SCHEMA_VERSION, SqlStore, renew
+from counterfoil_loyalty.sql_store import SqlStore, open_store
 
 if TYPE_CHECKING:
     from counterfoil_service.serving import AsgiApp
@@ -80,10 +78,7 @@ def open_service(
         return None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ledger = _ledger(folder, chain, stack)
-    where = folder / DATABASE if database is None else database
-    if isinstance(where, Path):
-        renew(where)
-    opened = Database.open(where, METADATA, version=SCHEMA_VERSION)
+    opened = open_store(folder / DATABASE if database is None else database)
     stack.callback(opened.close)
     store = SqlStore(opened)
     # Our own chain costs nobody anything; there each account is bounded by its points.
@@ -122,8 +117,7 @@ def move_programme(folder: Path) -> int:
     with ExitStack() as stack:
         stack.callback(chain.close)
         relayer = EmbeddedChainLedger(chain).relayer
-        renew(database)
-        opened = Database.open(database, METADATA, version=SCHEMA_VERSION)
+        opened = open_store(database)
         stack.callback(opened.close)
         store = SqlStore(opened)
         if store.waiting(relayer):

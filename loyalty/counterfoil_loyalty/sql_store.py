@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from counterfoil_service.sql import Database, changing_schema
+from counterfoil_service.sql import Database
 from counterfoil_service.statements import Connection, Statement, Value
 from sqlalchemy import (
     BigInteger,
@@ -26,6 +26,9 @@ from sqlalchemy import (
     select,
     text,
     update,
+)
+from sqlalchemy import (
+    Connection as EngineConnection,
 )
 
 from counterfoil_loyalty import sql_outbox
@@ -415,26 +418,30 @@ class SqlStore(PointsStore):
             return [_movement(row, final) for row in connection.rows(rows)]
 
 
-def renew(path: Path) -> None:
-    """Bring a store of a released schema to the present one; any other is left as it is.
+def open_store(where: Path | str) -> Database:
+    """Open the points' database: a SQLite file, or a `postgresql://` URL.
 
-    The outbox stays: what it knows stands nowhere else. What came with blocks goes,
-    and the indexer takes it in again from the ledger, from the first block.
+    A store of a released schema is brought to the present one. Its outbox stays: what it
+    knows stands nowhere else. What came with blocks goes, and the indexer takes it in
+    again from the ledger, from the first block.
+
+    Raises `Misuse` for a schema of a later version, which is left as it is.
     """
-    if not path.exists():
+    return Database.open(where, METADATA, version=SCHEMA_VERSION, renew=_renew)
+
+
+def _renew(connection: EngineConnection) -> None:
+    names = inspect(connection).get_table_names()
+    if "schema_version" not in names:
         return
-    with changing_schema(path) as connection:
-        names = inspect(connection).get_table_names()
-        if "schema_version" not in names:
-            return
-        found = connection.scalar(text("SELECT version FROM schema_version"))
-        if found not in _RELEASED:
-            return
-        for name in _PROJECTED:
-            if name in names:
-                connection.execute(text(f"DROP TABLE {name}"))
-        now = {"version": SCHEMA_VERSION}
-        connection.execute(text("UPDATE schema_version SET version = :version"), now)
+    found = connection.scalar(text("SELECT version FROM schema_version"))
+    if found not in _RELEASED:
+        return
+    for name in _PROJECTED:
+        if name in names:
+            connection.execute(text(f"DROP TABLE {name}"))
+    now = {"version": SCHEMA_VERSION}
+    connection.execute(text("UPDATE schema_version SET version = :version"), now)
 
 
 def _head(connection: Connection) -> Head | None:

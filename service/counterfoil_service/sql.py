@@ -89,13 +89,19 @@ class Database:
 
     @classmethod
     def open(
-        cls, where: Path | str, schema: MetaData | Migrations, *, version: int = 1
+        cls,
+        where: Path | str,
+        schema: MetaData | Migrations,
+        *,
+        version: int = 1,
+        renew: Callable[[EngineConnection], None] | None = None,
     ) -> "Database":
         """Open the SQLite file at `where` or the database at a `postgresql://` URL.
 
         `schema` brings the tables: `Migrations` to their latest revision, a
         `MetaData` where they are missing, and then `version` is what the caller's
-        code knows. Raises `Misuse` for a database that our code is too old for,
+        code knows. What an earlier version of it left is `renew`'s to change, first and
+        in the same transaction. Raises `Misuse` for a database that our code is too old for,
         `Unavailable` when the disk, the server or another process does not let us in.
         """
         if isinstance(where, str) and where.startswith(("postgresql://", "postgres://")):
@@ -104,13 +110,13 @@ class Database:
 
             url, connect = where, postgres_session.PostgresSession
             with postgres_session.changing_schema(url) as connection:
-                _bring(connection, schema, version, "PostgreSQL")
+                _bring(connection, schema, version, renew, "PostgreSQL")
             return cls(lambda read_only: connect(url, read_only=read_only))
         if isinstance(where, str) and "://" in where:
             raise Misuse("expected a path or a postgresql:// URL, found another URL")
         path = Path(where)
         with changing_schema(path) as connection:
-            _bring(connection, schema, version, path.name)
+            _bring(connection, schema, version, renew, path.name)
         return cls(lambda read_only: SqliteSession(path, read_only=read_only))
 
     @contextmanager
@@ -256,8 +262,14 @@ def reading(engine: Engine) -> Generator[EngineConnection, None, None]:
 
 
 def _bring(
-    connection: EngineConnection, schema: MetaData | Migrations, version: int, where: str
+    connection: EngineConnection,
+    schema: MetaData | Migrations,
+    version: int,
+    renew: Callable[[EngineConnection], None] | None,
+    where: str,
 ) -> None:
+    if renew is not None:
+        renew(connection)
     if isinstance(schema, Migrations):
         schema.upgrade(connection)
     else:

@@ -23,6 +23,15 @@ from tests.loyalty.programme import NOW, seeded
 
 _OF_VERSION_1 = ("BrandPoints", "Clearing", "PeerSwap", "PointsExchange", "PointsFactory")
 
+SINCE_SCHEMA_2 = (
+    "standing",
+    "pending_awards",
+    "programme_rules",
+    "counted_awards",
+    "redemption_uses",
+)
+"""Tables of the points' database that schema 2, of version 1, did not have."""
+
 
 def by_version_1(patch: pytest.MonkeyPatch) -> None:
     """Let chains begin with the contracts of version 1 until the patch is undone."""

@@ -38,12 +38,12 @@ from counterfoil_loyalty.issuing import AwardBatch, Policy
 from counterfoil_loyalty.points_folder import DATABASE
 from counterfoil_loyalty.rates import Rate
 from counterfoil_loyalty.sql_outbox import METADATA
-from counterfoil_loyalty.sql_store import SCHEMA_VERSION, renew
+from counterfoil_loyalty.sql_store import SCHEMA_VERSION, open_store
 from counterfoil_loyalty.transfers import Transfer
 from counterfoil_service.sql import Database
 
 from tests.loyalty.programme import AUDIO, BICYCLE, DAY, NOW
-from tests.loyalty.released import Service, by_version_1, customers
+from tests.loyalty.released import SINCE_SCHEMA_2, Service, by_version_1, customers
 from tests.loyalty.successors import Successors
 
 _BRANDS = {AUDIO: PointsSigner(b"\x01" * 32), BICYCLE: PointsSigner(b"\x02" * 32)}
@@ -52,13 +52,6 @@ _YEAR = 365 * DAY
 _FAR = NOW + 5 * _YEAR
 _PENDING = b"\x77" * 32
 _CUSTOMERS = 12
-_SINCE_SCHEMA_2 = (
-    "standing",
-    "pending_awards",
-    "programme_rules",
-    "counted_awards",
-    "redemption_uses",
-)
 
 
 @dataclass
@@ -235,14 +228,14 @@ def test_row_J2_a_store_of_a_released_schema_keeps_its_outbox_and_its_projection
     path = tmp_path / DATABASE
     with sqlite3.connect(path) as store:
         # Schema 2, as version 1 had it: none of the tables that came later.
-        for name in _SINCE_SCHEMA_2:
+        for name in SINCE_SCHEMA_2:
             store.execute(f"DROP TABLE IF EXISTS {name}")
         store.execute("UPDATE schema_version SET version = 2")
     store.close()
     with pytest.raises(Misuse):
         Database.open(path, METADATA, version=SCHEMA_VERSION)
 
-    renew(path)
+    open_store(path).close()
 
     service = Service(tmp_path)
     supplies = {it: service.ledger.supply(it) for it in before.tokens.values()}
