@@ -26,6 +26,7 @@ from counterfoil_loyalty.brand_routes import (
     corridor_standing_json,
     require_key,
 )
+from counterfoil_loyalty.earn_routes import MAX_LIST_BYTES, BoundBodies, earn_routes
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
 from counterfoil_loyalty.pending_routes import pending_routes
 from counterfoil_loyalty.points import MAX_UNITS
@@ -68,7 +69,8 @@ def create_app(
             ticker.stop()
 
     app = FastAPI(title="Counterfoil points", lifespan=lifespan, openapi_url=None)
-    install_error_handlers(app, max_body_bytes=16_384)
+    install_error_handlers(app, max_body_bytes=MAX_LIST_BYTES)
+    app.add_middleware(BoundBodies)
 
     @app.exception_handler(Refused)
     def refused(_: Request, error: Refused) -> JSONResponse:
@@ -82,6 +84,7 @@ def create_app(
     _customers_write(app, service)
     app.include_router(rules_routes(service))
     app.include_router(pending_routes(service))
+    app.include_router(earn_routes(service))
     return app
 
 

@@ -31,6 +31,7 @@ from counterfoil_loyalty.nodes import Nodes
 from counterfoil_loyalty.relayer import Relayer, Ticker
 from counterfoil_loyalty.rpc import RpcNode
 from counterfoil_loyalty.service import PointsService
+from counterfoil_loyalty.sql_earn_lists import SqlEarnLists
 from counterfoil_loyalty.sql_rules_book import SqlRulesBook
 from counterfoil_loyalty.sql_store import SqlStore, open_store
 
@@ -89,7 +90,12 @@ def open_service(
     relayer.start()
     voucher_secret = load_or_create_key(folder / VOUCHER_KEY).encode()
     return PointsService(
-        relayer, store, _clock, voucher_secret=voucher_secret, rules=SqlRulesBook(opened)
+        relayer,
+        store,
+        _clock,
+        voucher_secret=voucher_secret,
+        rules=SqlRulesBook(opened),
+        earn_lists=SqlEarnLists(opened),
     )
 
 

@@ -24,12 +24,15 @@ from counterfoil_loyalty.actions import (
     Action,
     AgreeTerms,
     AwardPoints,
+    CommonAction,
     CreatePoints,
     FillTrade,
     RedeemPoints,
     SwapPoints,
     TransferPoints,
 )
+from counterfoil_loyalty.common_contracts import OpenContract
+from counterfoil_loyalty.earn_lists import EarnLists, MemoryEarnLists
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
 from counterfoil_loyalty.keccak import SECRET_BYTES
 from counterfoil_loyalty.ledger import Block, Cover, LedgerIdentity
@@ -166,6 +169,7 @@ class PointsService:
         *,
         voucher_secret: bytes,
         rules: RulesBook | None = None,
+        earn_lists: EarnLists | None = None,
         patience_s: float = 8,
     ) -> None:
         if len(voucher_secret) < SECRET_BYTES:
@@ -177,6 +181,7 @@ class PointsService:
         self._voucher_secret = voucher_secret
         self._patience_s = patience_s
         self._before: tuple[int, Mapping[Account, int]] | None = None
+        self.earn_lists = earn_lists or MemoryEarnLists()
         self.rules = RulesDesk(rules or MemoryRulesBook(), store, lambda: self.identity.venue)
 
     @property
@@ -323,9 +328,16 @@ class PointsService:
         """See an action through that the ledger alone judges, signatures and all.
 
         It is checked before it is stored: what nobody signed leaves no trace. The
-        same again is answered as it was the first time.
+        same again is answered as it was the first time. A contract that all brands share
+        is made when it is first needed.
         """
-        entry = self._done(action)
+        try:
+            entry = self._done(action)
+        except Refused as error:
+            if error.codes != ["contract-missing"] or not isinstance(action, CommonAction):
+                raise
+            opened = self._done(OpenContract(action.contract))
+            entry = None if opened is None else self._done(action)
         if entry is None:
             return Pending(action.key)
         return Done(entry.transaction.transaction_id)

@@ -112,13 +112,14 @@ def test_what_nobody_signed_keeps_no_sequence_from_the_brand(street: Street) -> 
 
 def test_the_same_pause_sent_again_is_answered_as_the_first(street: Street) -> None:
     audio_of(street).pause()
-    path, body, _ = street.sent[-1]
-    first = street.http.post(path, content=body).json()
+    path, body = street.sent[-1][0], street.last_body()
+    first = street.http.post(path, json=body).json()
     audio_of(street).resume()
 
-    again = street.http.post(path, content=body).json()
+    again = street.http.post(path, json=body).json()
 
     assert again == first
+    assert first["state"] == "done"
     assert listed(street)["paused"] is False
 
 
