@@ -1,4 +1,4 @@
-"""Peers that speak JSON lines: openvc-core and sd-jwt from PyPI, @sd-jwt from npm.
+"""Peers that speak JSON lines: openvc-core and sd-jwt from PyPI, two from npm.
 
 A test asks for one with `peer(name)` and is skipped by name where it cannot run. What
 came back tells an answer from a refusal; a crash is neither, and fails the test.
@@ -22,6 +22,8 @@ from tests.interop.node import FOLDER, find_node, require_strangers
 OPENVC: Final = "openvc-core"
 PYPI: Final = "sd-jwt"
 NPM: Final = "@sd-jwt"
+DIGITALBAZAAR: Final = "@digitalbazaar/vc"
+_ON_NODE: Final = {NPM: "peers.mjs", DIGITALBAZAAR: "data_integrity.mjs"}
 PEERS: Final = (OPENVC, PYPI, NPM)
 NO_PEERS: Final = "no Python peers (make .venvs/peers from requirements/peers.txt)"
 _PINNED: Final = FOLDER.parent.parent / "requirements" / "peers.in"
@@ -69,9 +71,9 @@ def peer(name: str) -> Generator[Peer, None, None]:
 
     Should this process be killed, the peer ends with its standard input.
     """
-    if name == NPM:
+    if name in _ON_NODE:
         require_strangers()
-        command = [find_node() or "node", "peers.mjs"]
+        command = [find_node() or "node", _ON_NODE[name]]
     else:
         command = [require_python_peers(), "-I", "peers.py"]
     with subprocess.Popen(
