@@ -17,8 +17,8 @@ from counterfoil_loyalty.accounts import Account
 from counterfoil_loyalty.actions import Action, EnactPrice, EnactTerms, NetClaims, SwapPoints
 from counterfoil_loyalty.intents import Terms
 from counterfoil_loyalty.memory_ledger import MemoryLedger
-from counterfoil_loyalty.memory_points import MemoryPoints
-from counterfoil_loyalty.rates import PERIOD_S, Rate
+from counterfoil_loyalty.memory_points import MemoryPoints, require
+from counterfoil_loyalty.rates import PERIOD_S, Limits, Rate
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 
 from tests.loyalty.evm import HAS_REVM, Acting, acting, fast_ledger
 from tests.loyalty.programme import NOW, seeded
-from tests.loyalty.street import PRICES, SIGNERS, FiveBrands
+from tests.loyalty.street import PRICES, SIGNERS, WIDE, FiveBrands
 
 SHARE = int(os.environ.get("COUNTERFOIL_SOAK_SHARE", "1"))
 BRAND = st.integers(0, 4)
@@ -54,6 +54,7 @@ class ExchangeMachine(RuleBasedStateMachine):
         self.prices: list[int] = list(PRICES)
         self.balances = [0] * 5
         self.rates: dict[tuple[int, int], tuple[Rate, int]] = {}
+        self.credits = dict.fromkeys(PAIRS, WIDE.credit)
         self.waiting: dict[tuple[int, int], tuple[Rate, int, tuple[int, int]]] = {}
         self.versions, self.number = 0, 0
         self.sequences = [0] * 5
@@ -93,7 +94,10 @@ class ExchangeMachine(RuleBasedStateMachine):
         rate = Rate(numerator, max(1, -(-numerator * prices[1] // prices[0]) + off))
         self.versions += 1
         version = self.versions
-        code = self.act(lambda it: it.terms(giver, taker, rate, version, prices=prices))
+        limits = self.limits(pair)
+        code = self.act(
+            lambda it: it.terms(giver, taker, rate, version, prices=prices, limits=limits)
+        )
         known = self.rates.get(pair)
         if known and _is_less(rate, known[0], part=(4, 5)):
             assert code == "rate-too-far"
@@ -116,7 +120,8 @@ class ExchangeMachine(RuleBasedStateMachine):
             self.wait(8)
 
         def made(world: FiveBrands) -> EnactTerms:
-            terms: Terms = world.terms(*pair, rate, version, prices=prices).terms
+            limits = self.limits(pair)
+            terms: Terms = world.terms(*pair, rate, version, prices=prices, limits=limits).terms
             return EnactTerms(terms)
 
         code = self.act(made)
@@ -152,7 +157,7 @@ class ExchangeMachine(RuleBasedStateMachine):
         rate, version = self.rates[pair]
         self.number += 1
         number = self.number
-        before = self.value
+        before, owed = self.value, self.worlds[0].owed(giver, taker)
         if number % 4 == 0:
             action = self.act(lambda it: _tampered(it.swap(giver, taker, amount, version, number)))
             assert action is not None
@@ -167,8 +172,14 @@ class ExchangeMachine(RuleBasedStateMachine):
             if out * self.prices[taker] > amount * self.prices[giver]:
                 allowed.add("value-created")
             assert code in allowed
+            if code == "credit-exceeded":
+                assert owed + out * self.prices[taker] > self.credits[pair]
             return False
         assert out > 0
+        for world in self.worlds:
+            # Solvency: what the one owes is what it took over, and never beyond the credit.
+            assert world.owed(giver, taker) == owed + out * self.prices[taker]
+            assert world.owed(giver, taker) <= self.credits[pair]
         self.balances[giver] -= amount
         self.balances[taker] += out
         for world in self.worlds:
@@ -237,6 +248,29 @@ class ExchangeMachine(RuleBasedStateMachine):
                     assert not self._swap(pair, max(1, self.balances[pair[0]]))
                     break
             self.pause(brand, paused=False)
+
+    @rule(pair=PAIR, share=st.integers(500, 3_000))
+    def narrow(self, pair: tuple[int, int], share: int) -> None:
+        """Cut the credit to about what is owed, so that the next exchanges meet its end."""
+        giver, taker = pair
+        if pair not in self.rates:
+            return
+        sequence = self.sequences[taker]
+        owed = max(0, self.worlds[0].owed(giver, taker))
+        credit = owed * share // 1_000 + self.prices[taker] * share
+        code = self.act(
+            lambda it: it.tighten(giver, taker, taker, sequence=sequence, credit=credit)
+        )
+        assert code is None
+        self.sequences[taker] += 1
+        self.credits[pair] = min(self.credits[pair], credit)
+        self.waiting.pop(pair, None)
+        for world in self.worlds:
+            cover = world.ledger.cover(world.tokens[giver], world.tokens[taker])
+            assert (cover.credit, cover.reserve) == (self.credits[pair], 0)
+
+    def limits(self, pair: tuple[int, int]) -> Limits:
+        return replace(WIDE, credit=self.credits[pair])
 
     @rule(days=st.integers(1, 9))
     def wait(self, days: int) -> None:
@@ -359,6 +393,14 @@ def test_the_machine_catches_an_exchange_that_gives_too_much(
 
 def test_the_machine_catches_a_raise_that_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("counterfoil_loyalty.memory_exchange.PERIOD_S", 0)
+    require_caught(ExchangeMachine)
+
+
+def test_the_machine_catches_a_claim_beyond_the_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lenient(holds: bool, error: str) -> None:  # noqa: FBT001  # as the one it stands for
+        require(holds or error == "CreditExceeded", error)
+
+    monkeypatch.setattr("counterfoil_loyalty.memory_clearing.require", lenient)
     require_caught(ExchangeMachine)
 
 
