@@ -600,5 +600,7 @@ def customer_of(action: Action) -> Account | None:
             return it.holder
         case FillTrade(trade=it):
             return it.maker
+        case OpenGuarantee(guarantee=it):
+            return it.funder
         case _:
             return None
