@@ -9,7 +9,8 @@ import pytest
 from counterfoil_credentials.encoding import Json
 from counterfoil_credentials.errors import Malformed, Misuse, Refused
 from counterfoil_loyalty import Points, Rate
-from counterfoil_loyalty.accounts import Account
+from counterfoil_loyalty.accounts import NOBODY, Account
+from counterfoil_loyalty.audit import LedgerRead, ServiceRead, audit
 from counterfoil_loyalty.brand_desk import BrandDesk, claim_between
 from counterfoil_loyalty.calls import ContractCalls
 from counterfoil_loyalty.chain import embedded_ledger
@@ -22,6 +23,8 @@ from counterfoil_loyalty.money_desk import (
     deposit_calls,
     settlement_calls,
 )
+from counterfoil_loyalty.statements import draw_up
+from counterfoil_loyalty.store import Brand
 from eth_utils.address import to_checksum_address
 
 from tests.loyalty.anvil import Anvil, AnvilLedger, anvil
@@ -170,6 +173,37 @@ def test_a_creditor_is_paid_from_collateral_and_the_rest_goes_back(market: Marke
     assert market.treasury.held(market.street.bicycle.account) == pledged
     assert market.treasury.held(market.street.audio.account) == 20_000 - pledged
     assert market.cover == Cover(OWED + 50, OWED + 50, 0)
+
+
+def test_what_was_paid_stands_in_the_audit_and_in_the_statement(market: Market) -> None:
+    ledger = market.street.relayer.ledger
+    market.bicycle.accept(market.asset, decimals=6)
+    assert market.deposit(20_000)
+    market.exchange(400)
+    assert market.settle(1_000)
+    market.bicycle.draw(AUDIO, 5_000)
+    market.audio.withdraw(BICYCLE, 100)
+
+    by_service = audit(ServiceRead(market.street.client))
+    assert by_service == audit(LedgerRead(ledger))
+    debtor, creditor = (
+        Brand(brand, "Points", "PTS", market.street.client.programme(brand).token, NOBODY, 1)
+        for brand in (AUDIO, BICYCLE)
+    )
+    statement = draw_up(
+        [ledger.block(number) for number in range(ledger.head() + 1)],
+        market.street.client.venue().clearing,
+        debtor=debtor,
+        creditor=creditor,
+        since=0,
+        until=ledger.head(),
+    )
+    assert [(it.kind, it.value) for it in statement.lines] == [
+        ("exchanged", 2 * OWED),
+        ("paid", -1_000),
+        ("drawn-from-collateral", -5_000),
+    ]
+    assert statement.closing == market.cover.owed == 2 * OWED - 6_000
 
 
 def test_another_brand_s_word_about_money_is_none(market: Market) -> None:
