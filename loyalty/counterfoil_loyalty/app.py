@@ -29,6 +29,7 @@ from counterfoil_loyalty.brand_routes import (
 from counterfoil_loyalty.earn_routes import MAX_LIST_BYTES, BoundBodies, earn_routes
 from counterfoil_loyalty.guarantee_routes import guarantee_routes
 from counterfoil_loyalty.intents import Award, Redemption, Registration, Swap, Terms
+from counterfoil_loyalty.notary_routes import notary_routes
 from counterfoil_loyalty.pending_routes import pending_routes
 from counterfoil_loyalty.points import MAX_UNITS
 from counterfoil_loyalty.rates import Limits, Rate
@@ -87,6 +88,7 @@ def create_app(
     app.include_router(pending_routes(service))
     app.include_router(earn_routes(service))
     app.include_router(guarantee_routes(service))
+    app.include_router(notary_routes(service, BearerKey(operator_key)))
     return app
 
 

@@ -518,12 +518,28 @@ class PointsClient:
         """Give the service's answer at `path`."""
         return self._get(path)
 
-    def send(self, path: str, body: JsonObject, *, key: bytes | None = None) -> JsonObject:
+    def events_after(self, block: int) -> list[JsonObject]:
+        """Give the events of one page of whole blocks above `block`."""
+        rows = list_at(self._get(f"/events?after={block}"), "events", "events")
+        return [as_object(row, "events[]") for row in rows]
+
+    def send(
+        self,
+        path: str,
+        body: JsonObject,
+        *,
+        key: bytes | None = None,
+        operator_key: str | None = None,
+    ) -> JsonObject:
         """Send something signed, again until it is done; `key` is its ref or id, where it has one.
 
-        Raises `Unavailable` while it is under way still: the same again asks how it stands.
+        `operator_key` is for what the service's operator alone lets in. Raises `Unavailable`
+        while it is under way still: the same again asks how it stands.
         """
-        return self._post(path, body, headers=None if key is None else _idempotent(key))
+        headers = {} if key is None else dict(_idempotent(key))
+        if operator_key is not None:
+            headers["Authorization"] = f"Bearer {operator_key}"
+        return self._post(path, body, headers=headers or None)
 
     def _listed(self) -> list[Programme]:
         brands = list_at(self._brands(), "brands", "brands")
