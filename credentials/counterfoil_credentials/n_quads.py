@@ -64,12 +64,18 @@ def literal(value: str, datatype: str = XSD_STRING, language: str = "") -> str:
     return text if datatype == XSD_STRING else f"{text}^^<{datatype}>"
 
 
+# A surrogate alone has no bytes in UTF-8, and so no hash.
+_HALF_A_PAIR: Final = re.compile("[\ud800-\udfff]")
+
+
 def parse_n_quads(text: str, where: str) -> list[Quad]:
     """Give the quads in `text`, in their order; a statement that stands twice is there twice.
 
     Raises `Malformed` for what is no N-Quads, for relative IRIs, and for more than
     10,000 statements.
     """
+    if _HALF_A_PAIR.search(text) is not None:
+        raise Malformed("text of whole characters", "half a pair", where)
     quads: list[Quad] = []
     # `str.splitlines` would also break at characters that literals may hold.
     for number, each in enumerate(re.split(r"[\n\r]+", text), 1):

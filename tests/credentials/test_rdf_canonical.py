@@ -113,6 +113,8 @@ def test_a_graph_made_to_take_for_ever_is_refused_soon(name: str) -> None:
         "<urn:\\u0020> <urn:p> <urn:b> .",
         "<urn:\\u003e> <urn:p> <urn:b> .",
         '"literal" <urn:p> <urn:b> .',
+        "<urn:\udca4> <urn:p> <urn:b> .",
+        '<urn:a> <urn:p> "half a pair \ud83c" .',
         "_:a _:p <urn:b> .",
         '<urn:a> <urn:p> "a"@ .',
         '<urn:a> <urn:p> "a"^^<relative> .',

@@ -5,6 +5,7 @@ beside them, under the hash of its bytes. A signature is made anew each time, so
 only a file that is absent is written.
 """
 
+import gzip
 import json
 import sys
 import zlib
@@ -12,13 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from counterfoil_credentials.bitstring_status_entry import BitstringStatusEntry
 from counterfoil_credentials.dids import did_jwk, did_key, key_id_of
 from counterfoil_credentials.encoding import (
     JsonObject,
+    as_object,
     b64url,
     compact_json,
     from_b64url,
     parse_object,
+    text_at,
 )
 from counterfoil_credentials.holder_proof import make_proof
 from counterfoil_credentials.issuer_keys import issuer_keys_document
@@ -52,6 +56,7 @@ from tests.fuzz.fixed import (
     typed,
 )
 from tests.fuzz.judge import MARKER
+from tests.fuzz.w3c import HELD_BBS, HELD_SD, SHOWN_BBS, SHOWN_SD, SIGNED
 
 CORPUS: Final = Path(__file__).parent / "corpus"
 
@@ -103,6 +108,8 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
         ("request", _request()),
         ("proof", _proof()),
         ("metadata", _metadata()),
+        ("data_integrity", _data_integrity()),
+        ("bitstring", _bitstring()),
     ):
         for name, data in made:
             yield target, name, data
@@ -810,6 +817,72 @@ def _metadata() -> Iterator[tuple[str, bytes]]:
         yield f"configuration-{name}", b"\n".join((b"D" + offer, changed, said))
     for name, data in _each_kind(b"", server, tuple(server)):
         yield f"server-{name}", b"\n".join((b"D" + offer, compact_json(issuer), data))
+
+
+def _data_integrity() -> Iterator[tuple[str, bytes]]:
+    documents = {"jcs": SIGNED[0], "rdfc": SIGNED[1], "sd": SHOWN_SD, "bbs": SHOWN_BBS}
+    for name, document in documents.items():
+        yield f"document-{name}", b"J" + compact_json(document)
+    proof = as_object(SIGNED[1]["proof"], "proof")
+    for name, data in _each_kind(b"", proof, tuple(proof)):
+        yield f"proof-{name}", b"J" + _with(SIGNED[1], "proof", data)
+    yield "proof-twice", b"J" + compact_json({**SIGNED[1], "proof": [proof, proof]})
+    for mode, document in ((b"S", SHOWN_SD), (b"B", SHOWN_BBS), (b"D", HELD_SD), (b"E", HELD_BBS)):
+        text = text_at(as_object(document["proof"], "proof"), "proofValue", "proof")
+        value = from_b64url(text[1:], "proof")
+        yield f"value-{mode.decode()}", mode + value
+        yield f"value-{mode.decode()}-cut", mode + value[:-3]
+        yield f"value-{mode.decode()}-header-alone", mode + value[:3]
+    plain = {name: member for name, member in SIGNED[0].items() if name != "proof"}
+    more: JsonObject = {
+        **plain,
+        "id": "urn:x",
+        "name": {"@value": "kettle", "@language": "en", "@direction": "ltr"},
+        "validFrom": "2026-01-01T00:00:00Z",
+        "validUntil": "2027-01-01T00:00:00Z",
+        "credentialStatus": {"type": "X", "id": "urn:y"},
+        "credentialSchema": {"type": "X", "id": "urn:z"},
+        "relatedResource": {"id": "urn:x", "digestSRI": "sha256-AAAA"},
+        "termsOfUse": {"type": "X"},
+        "evidence": [{"type": "X"}],
+    }
+    yield "whole", b"C" + compact_json(more)
+    for name, data in _each_kind(b"C", more, tuple(more)):
+        yield f"signed-{name}", data
+    yield "pointer", b"P/credentialSubject/item\n" + compact_json(plain)
+    yield "pointer-escapes", b"P/a~1b~0c/0/-\n" + compact_json(plain)
+    yield "quads", b'N<urn:a> <urn:p> _:b .\n_:b <urn:q> "x"@en <urn:g> .\n'
+    clique = "".join(f"_:e{a} <urn:p> _:e{b} .\n" for a in range(9) for b in range(9))
+    yield "quads-clique", b"N" + clique.encode()
+
+
+def _bitstring() -> Iterator[tuple[str, bytes]]:
+    entry = BitstringStatusEntry(
+        purpose="message",
+        list_url=LIST_URL,
+        index=94_567,
+        size=1,
+        messages=("unset", "set"),
+        references=("urn:x",),
+    ).json()
+    yield "entry", b"E" + compact_json(entry)
+    for name, data in _each_kind(b"E", entry, tuple(entry)):
+        yield f"entry-{name}", data
+    packed = gzip.compress(bytes(16_384), mtime=0)
+    yield "gzip", b"G" + packed
+    yield "gzip-cut", b"G" + packed[:-4]
+    yield "gzip-and-more", b"G" + packed + b"x"
+    yield "gzip-twice", b"G" + packed + packed
+    yield "bits", b"Z" + bytes(64)
+    subject: JsonObject = {
+        "type": "BitstringStatusList",
+        "statusPurpose": "revocation",
+        "encodedList": f"u{b64url(packed)}",
+        "ttl": 300_000,
+    }
+    yield "list", b"L" + compact_json(subject)
+    for name, data in _each_kind(b"L", subject, tuple(subject)):
+        yield f"list-{name}", data
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Final
 
 from tests.fuzz.documents import answers, dcql, did, encoding, links, metadata, types
 from tests.fuzz.tokens import jwe, jws, proof, request, sd_jwt, status_list, x5c
+from tests.fuzz.w3c import bitstring, data_integrity
 
 Target = Callable[[bytes], None]
 
@@ -31,6 +32,8 @@ TARGETS: Final[dict[str, Target]] = {
         metadata,
         answers,
         encoding,
+        data_integrity,
+        bitstring,
     )
 }
 """Each parser's target, by the name of its folder in `corpus/`; first the five of the promise."""
