@@ -412,15 +412,20 @@ class PointsService:
         A page ends with the block that brings it to `EVENT_PAGE` events, or after
         `BLOCK_PAGE` blocks. It is read from the ledger itself, not from our projection.
         """
-        head = self.relayer.ledger.head()
+        ledger = self.relayer.ledger
+        head, final = ledger.head(), ledger.final()
         page: list[Block] = []
-        events = 0
-        for number in range(after + 1, min(head, after + BLOCK_PAGE) + 1):
-            block = self.relayer.ledger.block(number)
-            page.append(block)
-            events += len(block.events)
-            if events >= EVENT_PAGE:
-                break
+        number, last, events = after + 1, min(head, after + BLOCK_PAGE), 0
+        while number <= last and events < EVENT_PAGE:
+            # What is final is asked for by ranges: a node answers one question for many blocks.
+            is_final = number <= final
+            found = ledger.final_blocks(number, min(final, last)) if is_final else ()
+            for block in found or [ledger.block(number)]:
+                page.append(block)
+                events += len(block.events)
+                if events >= EVENT_PAGE:
+                    break
+            number = page[-1].number + 1
         return page, bool(page) and page[-1].number < head
 
     def health(self) -> Health:

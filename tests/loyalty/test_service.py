@@ -14,7 +14,7 @@ from counterfoil_loyalty import Points, PointsAccounts, PointsClient, PointsSign
 from counterfoil_loyalty.app import create_app
 from counterfoil_loyalty.intents import Redemption
 from counterfoil_loyalty.keccak import award_ref, keccak256
-from counterfoil_loyalty.ledger import EmbeddedLedger, Ledger
+from counterfoil_loyalty.ledger import Block, EmbeddedLedger, Ledger
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.relayer import Relayer
 from counterfoil_loyalty.service import (
@@ -189,6 +189,32 @@ def test_the_history_is_the_events_of_the_chain(street_on_either: Street) -> Non
 
     history = street.client.history(street.accounts)
     assert sorted(moved) == sorted((entry.transaction, entry.units) for entry in history)
+
+
+class Ranged(MemoryLedger):
+    """A ledger that is asked for ranges, and says which blocks it was asked for one by one."""
+
+    def __init__(self, **made: Any) -> None:  # noqa: ANN401  # as its base
+        super().__init__(**made)
+        self.one_by_one: list[int] = []
+
+    def block(self, number: int) -> Block:
+        self.one_by_one.append(number)
+        return super().block(number)
+
+    def final_blocks(self, first: int, last: int) -> list[Block]:
+        return [super(Ranged, self).block(it) for it in range(first, last + 1)]
+
+
+def test_events_of_final_blocks_are_read_by_ranges(clock: Clock) -> None:
+    ledger = Ranged(now=NOW, random=seeded("ranged"))
+    for street in street_on(ledger, clock):
+        street.award(1_000)
+        ledger.one_by_one.clear()
+
+        assert street.client.events()
+
+        assert ledger.one_by_one == []
 
 
 @pytest.mark.parametrize(("events", "blocks"), [(1, 200), (3, 200), (300, 1), (300, 2), (300, 200)])
