@@ -207,6 +207,8 @@ def settle(given: argparse.Namespace) -> Told:
     if len(brands) != 2:
         raise Misuse("expected a debtor and a creditor, or a cycle of brands, found one brand")
     debtor, creditor = brands
+    if debtor == creditor:
+        raise Misuse("expected a debtor and another brand as creditor, found one brand twice")
     result = {"debtor": debtor, "creditor": creditor}
     if given.paid is not None:
         if given.key is None or given.ref is None:
@@ -241,7 +243,14 @@ def audit_all(given: argparse.Namespace) -> Told:
 
             found = audit(LedgerRead(open_reader(chain, stack)))
     result: JsonObject = {**asdict(found), "total_value": str(found.total_value)}
-    counted = f"{found.events} events, {found.accounts} accounts, {found.exchanges} exchanges"
+    counted = ", ".join(
+        count_of(number, what)
+        for number, what in (
+            (found.events, "event"),
+            (found.accounts, "account"),
+            (found.exchanges, "exchange"),
+        )
+    )
     told = [f"Nothing differs: {counted}."]
     fast = alarming(growths)
     if given.chain is None:
@@ -272,11 +281,19 @@ def _accounts(path: Path) -> PointsAccounts:
     return PointsAccounts(keccak256(_text(path).encode()))
 
 
+def count_of(number: int, what: str) -> str:
+    """Give a number with its noun: "1 account", "2 accounts"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _points(brand: str, written: str, where: str) -> Points:
     try:
-        return Points.parse(brand, written, where)
+        points = Points.parse(brand, written, where)
     except Malformed as cause:
         raise Misuse(str(cause)) from cause
+    if points.units == 0:
+        raise Misuse(f"expected an amount above zero, found zero ({where})")
+    return points
 
 
 def _account(written: str, where: str) -> Account:

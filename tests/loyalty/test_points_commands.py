@@ -17,6 +17,7 @@ from counterfoil_loyalty.accounts import PointsSigner
 from counterfoil_loyalty.audit import DIFFERS, LedgerRead, ServiceRead, audit
 from counterfoil_loyalty.brand_desk import BrandDesk
 from counterfoil_loyalty.cli import main
+from counterfoil_loyalty.cli_commands import count_of
 from counterfoil_loyalty.keccak import keccak256
 from counterfoil_loyalty.ledger import EmbeddedLedger
 from counterfoil_loyalty.memory_ledger import MemoryLedger
@@ -158,6 +159,8 @@ def test_a_programme_is_deployed_on_a_chain_by_url_and_audited_there(tmp_path: P
         ("redeem", "https://points.example", AUDIO, "1", "--secret", "/nowhere", "--id", "short"),
         ("settle", "https://points.example", AUDIO),
         ("settle", "https://points.example", AUDIO, BICYCLE, "--paid", "1"),
+        ("settle", "https://points.example", AUDIO, AUDIO),
+        ("quote", "https://points.example", AUDIO, "0.00", BICYCLE),
         ("settle", "https://points.example", AUDIO, BICYCLE, "https://coat.example"),
         ("audit",),
         ("audit", "--chain", "http://127.0.0.1:1"),
@@ -276,3 +279,7 @@ def test_points_are_made_under_no_name_that_is_not_https(
     assert status == 2
     assert "(--brand)" in capsys.readouterr().err
     assert not (tmp_path / "points").exists()
+
+
+def test_one_of_a_thing_is_told_as_one() -> None:
+    assert [count_of(it, "account") for it in range(3)] == ["0 accounts", "1 account", "2 accounts"]
