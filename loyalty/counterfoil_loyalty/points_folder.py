@@ -9,6 +9,7 @@ The folder keeps `points.sqlite3` (the outbox and the projection) and
 
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -82,11 +83,7 @@ def open_service(
     opened = open_store(folder / DATABASE if database is None else database)
     stack.callback(opened.close)
     store = SqlStore(opened)
-    # Our own chain costs nobody anything; there each account is bounded by its points.
-    limit = None
-    if isinstance(chain, NodesSetting):
-        limit = CustomerLimit(most=WISHES_PER_HOUR, per_s=3_600, clock=_clock)
-    relayer = Relayer(ledger, store, limit=limit)
+    relayer = Relayer(ledger, store, limit=limit_on(chain, _clock))
     relayer.start()
     voucher_secret = load_or_create_key(folder / VOUCHER_KEY).encode()
     return PointsService(
@@ -97,6 +94,17 @@ def open_service(
         rules=SqlRulesBook(opened),
         earn_lists=SqlEarnLists(opened),
     )
+
+
+def limit_on(chain: ChainSetting, clock: Callable[[], int]) -> CustomerLimit | None:
+    """Give what bounds each customer's wishes: none on our own chain, which costs nobody anything.
+
+    It counts in this process and begins anew with it: it guards the operator's coins
+    against a flood, and no promise to anybody stands on it.
+    """
+    if isinstance(chain, NodesSetting):
+        return CustomerLimit(most=WISHES_PER_HOUR, per_s=3_600, clock=clock)
+    return None
 
 
 def open_reader(chain: ChainSetting, stack: ExitStack) -> Ledger:

@@ -12,7 +12,7 @@ from counterfoil_loyalty.accounts import Account, PointsAccounts, PointsSigner
 from counterfoil_loyalty.chain_setting import Embedded, NoChain, Nodes, chain_from
 from counterfoil_loyalty.client import PointsClient
 from counterfoil_loyalty.points import Points
-from counterfoil_loyalty.points_folder import open_points, relayer_key
+from counterfoil_loyalty.points_folder import limit_on, open_points, relayer_key
 from counterfoil_loyalty.rates import Rate
 from counterfoil_loyalty.refusals import POINTS_OFF
 from starlette.testclient import TestClient
@@ -155,3 +155,14 @@ def test_an_exchange_or_a_finality_that_makes_no_sense_is_refused() -> None:
     for finality in ("", "-1", "safe", "1.5", "1234567"):
         with pytest.raises(Misuse):
             chain_from("https://a.example", finality=finality)
+
+
+def test_a_customer_has_120_wishes_an_hour_where_somebody_pays_for_them() -> None:
+    limit = limit_on(chain_from("https://node.example"), lambda: 1_000)
+    assert limit is not None
+    for _ in range(120):
+        limit.take(CUSTOMER.of(AUDIO).account)
+
+    with pytest.raises(Refused, match="120"):
+        limit.take(CUSTOMER.of(AUDIO).account)
+    assert limit_on(Embedded(), lambda: 1_000) is None
