@@ -60,6 +60,8 @@ class Blocks(Protocol):
 
     def head(self) -> int: ...
 
+    def final(self) -> int: ...
+
     def block(self, number: int) -> Block: ...
 
 
@@ -131,29 +133,19 @@ class NotaryAnchor(Generic[BatchT, OpeningT]):
 
 
 class NotaryRoots:
-    """One issuer's roots, read from the notary's events; each block is read once."""
+    """One issuer's roots, read from the notary's events; each final block is read once."""
 
     def __init__(self, ledger: Blocks, issuer: Account) -> None:
         self._ledger = ledger
         self._issuer = issuer
         self._notary = account_of(Common.NOTARY)
         self._next = 0
-        self._roots: dict[int, bytes] = {}
-        self._head = NO_ROOT
+        self._final: dict[int, bytes] = {}
+        self._final_head = NO_ROOT
 
     def roots(self) -> Mapping[int, bytes]:
         """Give the roots by number, in order."""
-        head = self._ledger.head()
-        for number in range(self._next, head + 1):
-            for event in self._ledger.block(number).events:
-                if (event.contract, event.name) != (self._notary, "Anchored"):
-                    continue
-                if event.values["issuer"] == self._issuer:
-                    root = bytes.fromhex(str(event.values["root"]))
-                    self._roots[int(event.values["number"])] = root
-                    self._head = bytes.fromhex(str(event.values["head"]))
-        self._next = head + 1
-        return self._roots
+        return self._read()[0]
 
     def last(self) -> int:
         """Give the number of the last root, -1 before the first."""
@@ -161,5 +153,26 @@ class NotaryRoots:
 
     def head(self) -> bytes:
         """Give the head of the issuer's chain of roots."""
-        self.roots()
-        return self._head
+        return self._read()[1]
+
+    def _read(self) -> tuple[Mapping[int, bytes], bytes]:
+        head = self._ledger.head()
+        final = min(self._ledger.final(), head)
+        for number in range(self._next, final + 1):
+            self._final_head = self._taken(number, self._final, self._final_head)
+        self._next = max(self._next, final + 1)
+        # What the chain may still take back is read anew.
+        roots, last = dict(self._final), self._final_head
+        for number in range(self._next, head + 1):
+            last = self._taken(number, roots, last)
+        return roots, last
+
+    def _taken(self, number: int, roots: dict[int, bytes], head: bytes) -> bytes:
+        """Add the roots of a block, and give the head behind them."""
+        for event in self._ledger.block(number).events:
+            if (event.contract, event.name) != (self._notary, "Anchored"):
+                continue
+            if event.values["issuer"] == self._issuer:
+                roots[int(event.values["number"])] = bytes.fromhex(str(event.values["root"]))
+                head = bytes.fromhex(str(event.values["head"]))
+        return head

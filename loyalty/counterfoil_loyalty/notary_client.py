@@ -35,6 +35,9 @@ class NotaryClient:
     def head(self) -> int:
         return int_at(self._client.ask("/health"), "block", "health")
 
+    def final(self) -> int:
+        return int_at(self._client.ask("/health"), "final", "health")
+
     def block(self, number: int) -> Block:
         """Give the events of one block; without its name, which the service does not tell."""
         rows = self._client.events_after(number - 1)

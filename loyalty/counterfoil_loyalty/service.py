@@ -81,9 +81,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the service is: the newest block, how far its time leads, how long entries wait."""
+    """How the service is: newest block, newest final one, its time's lead, the oldest wait."""
 
     block: int
+    final: int
     ahead_s: int
     waited_s: int
 
@@ -431,7 +432,8 @@ class PointsService:
     def health(self) -> Health:
         now = self._clock()
         ahead_s = max(0, self.relayer.ledger.time() - now)
-        return Health(self.relayer.ledger.head(), ahead_s, self.relayer.waited_s(now))
+        ledger = self.relayer.ledger
+        return Health(ledger.head(), ledger.final(), ahead_s, self.relayer.waited_s(now))
 
     def _done(self, action: Action) -> Placed | None:
         """See an action through: its entry once it is done, None while it is pending.

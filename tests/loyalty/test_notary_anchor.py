@@ -25,14 +25,15 @@ from counterfoil_loyalty.common_contracts import Common, OpenContract
 from counterfoil_loyalty.intents import sign_by_brand
 from counterfoil_loyalty.issuing import Cancellation, Pause, Policy
 from counterfoil_loyalty.ledger import EmbeddedLedger, Outcome
-from counterfoil_loyalty.notary import AnchorRoot
-from counterfoil_loyalty.notary_anchor import NotaryAnchor
+from counterfoil_loyalty.notary import NO_ROOT, AnchoredRoot, AnchorRoot
+from counterfoil_loyalty.notary_anchor import NotaryAnchor, NotaryRoots
 
 from tests.conftest import Clock
 from tests.consent.test_anchoring import Observer
 from tests.loyalty.ledgers import empty_ledger
 from tests.loyalty.outcomes import done
-from tests.loyalty.programme import AUDIO, DAY, NOW, Programme
+from tests.loyalty.programme import AUDIO, DAY, NOW, Programme, seeded
+from tests.loyalty.test_reorg import Unsettled, go_back, saved
 
 HOUR = timedelta(hours=1)
 GRANT = GrantId("A" * 22)
@@ -101,6 +102,28 @@ def anchored(ledger: EmbeddedLedger) -> list[dict[str, str | int]]:
     blocks = (ledger.block(number) for number in range(ledger.head() + 1))
     events = [event for block in blocks for event in block.events if event.name == "Anchored"]
     return [dict(event.values) for event in events]
+
+
+def test_roots_that_a_chain_takes_back_are_read_anew() -> None:
+    ledger = Unsettled(now=NOW, random=seeded("roots"))
+    town = Town(ledger, MemoryAnchor(), seeded("tickets"))
+    roots = NotaryRoots(ledger, NOTARY_KEY.account)
+
+    def anchor(number: int, root: bytes, previous: bytes) -> bytes:
+        it = AnchoredRoot(issuer=NOTARY_KEY.account, number=number, root=root, previous=previous)
+        signature = sign_by_brand(it, ledger.identity.venue, NOTARY_KEY)
+        assert town.perform(AnchorRoot(it, signature)).reason is None
+        return NotaryRoots(ledger, NOTARY_KEY.account).head()
+
+    first = anchor(0, b"0" * 32, NO_ROOT)
+    before = saved(ledger)
+    lost = anchor(1, b"1" * 32, first)
+    assert (roots.last(), roots.head()) == (1, lost)
+    go_back(ledger, before)
+    other = anchor(1, b"2" * 32, first)
+
+    assert roots.roots() == {0: b"0" * 32, 1: b"2" * 32}
+    assert roots.head() == other != lost
 
 
 def test_a_ticket_is_proved_under_a_root_that_stands_on_the_chain(town: Town) -> None:

@@ -606,7 +606,7 @@ def test_what_is_older_than_the_outbox_is_answered_from_the_ledger(
 def test_health_says_that_the_ledger_turns(street: Street) -> None:
     answer = street.http.get("/health")
     assert answer.status_code == 200
-    assert answer.json() == {"ok": True, "block": 3, "ahead_s": 0, "waited_s": 0}
+    assert answer.json() == {"ok": True, "block": 3, "final": 3, "ahead_s": 0, "waited_s": 0}
 
 
 def test_health_says_that_something_waits_too_long(street: Street) -> None:
