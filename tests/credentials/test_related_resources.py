@@ -52,6 +52,17 @@ def test_a_resource_is_what_each_of_its_digests_says(entry: Object) -> None:
     assert reason.where.startswith("credential.relatedResource[0].digest")
 
 
+@pytest.mark.parametrize(
+    "digest", [SHA_256[:-1] + bytes([SHA_256[-1] ^ 1]), SHA_256[:-1], SHA_256 + b"\0"]
+)
+def test_every_byte_of_a_digest_counts(digest: bytes) -> None:
+    text = f"u{b64url(bytes.fromhex('1220') + digest)}"
+
+    (reason,) = related_reasons(credential(digestMultibase=text), HAVE)
+
+    assert reason.code == "integrity-mismatch"
+
+
 def test_one_wrong_digest_of_two_is_a_reason() -> None:
     wrong = f"u{b64url(hashlib.sha256(b'other').digest())}"
     found = related_reasons(credential(digestSRI=SRI, digestMultibase=wrong), HAVE)
