@@ -30,6 +30,8 @@ time.time = _clock
 # By name: the environment that checks these types holds none of them.
 keys = import_module("openvc.keys")
 openvc = import_module("openvc.proof.sd_jwt").SdJwtVcProofSuite()
+_jcs = import_module("openvc.proof.di_jcs")
+JCS = {"eddsa-jcs-2022": _jcs.EddsaJcsProofSuite(), "ecdsa-jcs-2019": _jcs.EcdsaJcsProofSuite()}
 token_list = import_module("openvc.status.token_status_list")
 issuing = import_module("openvc.status.issue")
 OpenvcError = import_module("openvc.errors").OpenvcError
@@ -111,6 +113,21 @@ def _openvc_look(request: Request) -> list[int]:
     return [
         token_list.get_status(entries, index, bits=listed["bits"]) for index in request["indices"]
     ]
+
+
+def _openvc_secure(request: Request) -> Json:
+    secured: Json = JCS[request["suite"]].add_proof(
+        request["credential"],
+        signing_key=_signing_key(request),
+        verification_method=request["method"],
+        created=datetime.fromtimestamp(_now, UTC),
+    )
+    return secured
+
+
+def _openvc_believe(request: Request) -> bool:
+    JCS[request["suite"]].verify(request["credential"], now=datetime.fromtimestamp(_now, UTC))
+    return True
 
 
 def _pypi_issue(request: Request) -> str:
@@ -204,6 +221,8 @@ DOINGS: dict[tuple[str, str], Callable[[Request], Any]] = {
     ("openvc-core", "verify"): _openvc_verify,
     ("openvc-core", "list"): _openvc_list,
     ("openvc-core", "look"): _openvc_look,
+    ("openvc-core", "secure"): _openvc_secure,
+    ("openvc-core", "believe"): _openvc_believe,
     ("sd-jwt", "issue"): _pypi_issue,
     ("sd-jwt", "present"): _pypi_present,
     ("sd-jwt", "verify"): _pypi_verify,

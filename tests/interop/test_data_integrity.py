@@ -15,7 +15,7 @@ from counterfoil_credentials.bbs_keys import ProofSigner
 from counterfoil_credentials.cryptosuites import ECDSA_JCS_2019, EDDSA_JCS_2022, Cryptosuite
 from counterfoil_credentials.data_integrity import ProofPolicy, add_proof, verify_proofs
 from counterfoil_credentials.did_methods import offline_resolver
-from counterfoil_credentials.dids import did_key
+from counterfoil_credentials.dids import did_key, key_id_of
 from counterfoil_credentials.ecdsa_sd_2023 import EcdsaSdSuite
 from counterfoil_credentials.encoding import Json, JsonObject
 from counterfoil_credentials.errors import CounterfoilError
@@ -26,7 +26,14 @@ from counterfoil_credentials.w3c_shapes import CREDENTIALS_V2
 
 from tests.credentials.provers import options
 from tests.credentials.test_rdfc import CONTEXTS, SHOP, WORDS
-from tests.interop.asking import DIGITALBAZAAR, Peer, peer
+from tests.interop.asking import (
+    DIGITALBAZAAR,
+    OPENVC,
+    Peer,
+    PeerRefused,
+    peer,
+    private_jwk,
+)
 
 pytestmark = pytest.mark.loopback
 Object = dict[str, Any]
@@ -148,6 +155,56 @@ def derive(name: str, held: Object) -> Object:
 def part(document: Object) -> Object:
     """Give what is shown of a document, worked out by hand."""
     return {**document, "credentialSubject": {"weight": 1250}}
+
+
+@pytest.fixture(scope="module")
+def openvc() -> Iterator[Peer]:
+    with peer(OPENVC) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("name", "curve"),
+    [
+        ("eddsa-jcs-2022", Curve.ED25519),
+        ("ecdsa-jcs-2019", Curve.P256),
+        ("ecdsa-jcs-2019", Curve.P384),
+    ],
+)
+def test_openvc_core_believes_us_over_jcs_and_we_it_once_its_proof_is_whole(
+    openvc: Peer, name: str, curve: Curve, now: datetime
+) -> None:
+    signer, at = MemorySigner.generate(curve), int(now.timestamp())
+    document = credential(str(did_key(signer.public)), now)
+    suite = KINDS[name].suite(CONTEXTS)
+    mine = add_proof(document, suite=suite, signer=signer, options=options(signer, created=now))
+    algorithm = "EdDSA" if curve is Curve.ED25519 else signer.public.algorithm.value
+    yours: Object = cast(
+        "Object",
+        openvc.ask(
+            "secure",
+            now=at,
+            suite=name,
+            credential=document,
+            key=private_jwk(signer),
+            alg=algorithm,
+            method=key_id_of(did_key(signer.public)),
+        ),
+    )
+
+    assert openvc.ask("believe", now=at, suite=name, credential=mine) is True
+    # It signs the proof with the document's context and then leaves it out, which section 3.3.1
+    # of both specifications does not; put back, the proof is good.
+    with pytest.raises(CounterfoilError):
+        verified(name, yours, now)
+    whole = {**yours, "proof": {**yours["proof"], "@context": document["@context"]}}
+    assert verified(name, whole, now) == document
+    for secured in (mine, whole):
+        changed = {**secured, "id": "urn:another"}
+        with pytest.raises(PeerRefused):
+            openvc.ask("believe", now=at, suite=name, credential=changed)
+        with pytest.raises(CounterfoilError):
+            verified(name, changed, now)
 
 
 def is_believed_by(ask: Ask, name: str, secured: Object) -> bool:
