@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from counterfoil_loyalty.brand_desk import BrandDesk
 from counterfoil_loyalty.memory_ledger import MemoryLedger
 from counterfoil_loyalty.programme_rules import Occasion, ProgrammeRules, Use, parse_programme_rules
 from counterfoil_loyalty.rewards import Customer, Deed, earn, simulate
-from counterfoil_loyalty.rules_book import MemoryRulesBook, RulesBook
+from counterfoil_loyalty.rules_book import MemoryRulesBook, Published, RulesBook, Spent
 from counterfoil_loyalty.rules_bounds import Counted, require_within_caps
 from counterfoil_loyalty.rules_client import RulesClient
 from counterfoil_loyalty.sql_outbox import METADATA
@@ -312,12 +313,15 @@ def test_a_redemption_that_fails_leaves_a_reference_that_stands_for_nothing(
     assert rules.redeemed(voucher.reference).use is Use.GOODS
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RulesBook]:
     if request.param == "memory":
         yield MemoryRulesBook()
         return
-    database = Database.open(tmp_path / "points.sqlite3", METADATA, version=SCHEMA_VERSION)
+    where: Path | str = tmp_path / "points.sqlite3"
+    if request.param == "postgres":
+        where = str(request.getfixturevalue("postgres_url"))
+    database = Database.open(where, METADATA, version=SCHEMA_VERSION)
     with closing(database):
         yield SqlRulesBook(database)
 
@@ -344,6 +348,50 @@ def test_of_many_awards_at_once_no_more_are_counted_than_the_cap_has_room_for(
 
     with ThreadPoolExecutor(8) as threads:
         assert sum(threads.map(count, range(8))) == 4
+
+
+def test_a_book_keeps_each_version_as_it_was_published_and_takes_no_other(
+    book: RulesBook,
+) -> None:
+    token, key = Account("0xA"), KEY.public.jwk()
+    first, second = (
+        Published(version=number, rules=f"rules {number}", key=key, signature=bytes([number]) * 65)
+        for number in (1, 2)
+    )
+    assert book.latest(token) is None
+    for published in (first, second):
+        book.publish(token, published)
+
+    # The very same again changes nothing, also of a version no more in force.
+    book.publish(token, first)
+    with pytest.raises(Refused) as overwritten:
+        book.publish(token, replace(second, rules="others"))
+    assert overwritten.value.codes == ["rules-overwritten"]
+    assert (book.latest(token), book.version(token, 1)) == (second, first)
+    assert book.version(token, 3) is None
+    assert book.latest(Account("0xB")) is None
+
+
+def test_a_book_tells_what_a_redemption_was_for_and_forgets_what_was_refused(
+    book: RulesBook,
+) -> None:
+    token, account = Account("0xA"), Account("0x1")
+    spent = Spent(reference="R", token=token, holder=account, redemption_id="aa", use="goods")
+    assert book.noted("R") is None
+    for use in ("discount", "goods"):
+        book.note(replace(spent, use=use))
+    assert book.noted("R") == spent
+    # An amount as a contract counts it, which no integer of SQL holds.
+    seen: list[dict[str, Counted]] = []
+    for ref in ("a", "a", "b"):
+        book.count(token, account, ref, Counted(2**255, NOW), lambda past: seen.append({**past}))
+    assert seen == [{}, {"a": Counted(2**255, NOW)}]
+    with pytest.raises(Refused) as conflict:
+        book.count(token, account, "a", Counted(1, NOW), lambda _: None)
+    assert conflict.value.codes == ["key-conflict"]
+    book.uncount(token, "a")
+    book.count(token, account, "c", Counted(1, NOW), lambda past: seen.append({**past}))
+    assert list(seen[-1]) == ["b"]
 
 
 def test_a_counted_award_stays_counted_in_a_file_that_is_opened_again(tmp_path: Path) -> None:

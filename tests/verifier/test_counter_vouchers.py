@@ -85,12 +85,15 @@ class Desk:
         return self.counter.look(asked.session_id)
 
 
-@pytest.fixture(params=["memory", "sql"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[SessionStore, None, None]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    with closing(SqlSessionStore(tmp_path / "counter.sqlite3")) as store:
+    where: Path | str = tmp_path / "counter.sqlite3"
+    if request.param == "postgres":
+        where = str(request.getfixturevalue("postgres_url"))
+    with closing(SqlSessionStore(where)) as store:
         yield store
 
 
