@@ -20,6 +20,7 @@ from counterfoil_credentials.keys import MemorySigner
 from counterfoil_credentials.requests import PresentationRequest, VpToken, parse_response_form
 from counterfoil_loyalty import CustomerPoints, PointsSigner
 from counterfoil_loyalty.memory_ledger import MemoryLedger
+from counterfoil_loyalty.programme_rules import parse_programme_rules
 from counterfoil_verifier.requesting import Handback
 from counterfoil_wallet import MemoryStore, Trust
 from counterfoil_wallet.grant_states import InForce, Proved
@@ -32,6 +33,7 @@ from tests.loyalty.programme import AUDIO as POINTS_BRAND
 from tests.loyalty.programme import BICYCLE, NOW, seeded
 from tests.loyalty.programme import Clock as PointsClock
 from tests.loyalty.test_service import street_on
+from tests.walks.test_programme_rows import RULES
 from tests.wallet.town import CUSTODIAN, VELO, WARRANTY_TYPE, Killed, Town, Wire
 
 
@@ -168,11 +170,15 @@ def points_operator(tmp_path: Path) -> Mapping[str, object]:
     street = next(streets)
     stack.callback(lambda: next(streets, None))
     hot = PointsSigner(secrets.token_bytes(32))
+    types = tmp_path / "types"
+    types.mkdir()
     return {
         "stack": stack,
         "client": street.client,
         "signer": street.audio,
         "hot_account": hot.account,
+        "rules": parse_programme_rules(RULES),
+        "types": types,
     }
 
 
