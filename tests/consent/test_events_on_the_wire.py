@@ -39,7 +39,7 @@ from tests.consent.street import BENEFITS, CUSTODIAN, VELO, Street, TrustedIssue
 from tests.consent.test_ending import withdrawal_of
 from tests.consent.wires import Line, WiredStreet, wait_for
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 COMMAND = [str(Path(sys.executable).parent / "counterfoil"), "consent"]
 Random = Callable[[int], bytes]
 

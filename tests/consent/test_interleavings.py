@@ -31,6 +31,8 @@ from tests.conftest import NOON
 from tests.consent.interleaving import Choose, Scheduler, Told, Watched, every_order
 from tests.consent.street import BENEFITS, CUSTODIAN, Street
 
+pytestmark = pytest.mark.once
+
 INTERLEAVINGS = 10_000
 FEW = 50
 SEED = int(os.environ.get("COUNTERFOIL_SOAK_SEED", "0")) or int.from_bytes(os.urandom(4))

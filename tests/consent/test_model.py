@@ -65,6 +65,8 @@ from tests.consent.reference import (
 )
 from tests.consent.street import BENEFITS, CUSTODIAN, FRAME, FRAME_VALUE, PRODUCT, VELO, Street
 
+pytestmark = pytest.mark.once
+
 SHARE = int(os.environ.get("COUNTERFOIL_SOAK_SHARE", "1"))
 SEED = int(os.environ.get("COUNTERFOIL_SOAK_SEED", "0")) or int.from_bytes(os.urandom(4))
 STEPS = 10_000

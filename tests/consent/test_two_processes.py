@@ -23,6 +23,8 @@ from tests.consent.kills import READS, Town, free_port, now
 from tests.consent.running import RECEIVER_KEY, Process, routes
 from tests.consent.street import BENEFITS, VELO, Street
 
+pytestmark = pytest.mark.once
+
 _SERVE = "import sys; from counterfoil_consent.cli import main; sys.exit(main(sys.argv[1:]))"
 _GRANTS = 4
 

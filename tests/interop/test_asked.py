@@ -45,7 +45,7 @@ from tests.verifier.certificates import DNS, HASH, papers
 from tests.verifier.scene import ISSUER, WARRANTY_TYPE
 from tests.verifier.scene import Brand as Audio
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 _NOW: Final = datetime.now(UTC).replace(microsecond=0)
 

@@ -45,6 +45,8 @@ from tests.interop.scene import (
     subject_of,
 )
 
+pytestmark = pytest.mark.once
+
 # openvc-core conceals members of the credential itself, and discloses all or nothing.
 SPEAKS: Final = {
     name: [s for s, shape in SHAPES.items() if name != OPENVC or shape.depth <= 1] for name in PEERS

@@ -35,7 +35,7 @@ from tests.interop.asking import (
     private_jwk,
 )
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 Object = dict[str, Any]
 KEYS = offline_resolver()
 MANDATORY = ["/issuer", "/validUntil"]

@@ -9,7 +9,7 @@ import pytest
 from tests.interop.node import require_strangers
 from tests.interop.reader import Reader, commands_of
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ from tests.interop.services import (
     post_json,
 )
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 
 @pytest.fixture(autouse=True, scope="module")

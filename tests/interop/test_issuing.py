@@ -12,7 +12,7 @@ from counterfoil_wallet import Accepted, Client, Finished, MemoryStore, Wallet
 from tests.interop.node import require_strangers, stranger
 from tests.interop.services import fetcher_for, get_json, post_json
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 CALLBACK = "https://wallet.example/callback"
 BATCH = 4

@@ -16,7 +16,7 @@ from tests.credentials.authority import Party, anchors, authority, names, usage
 from tests.interop.node import require_strangers, stranger
 from tests.interop.services import get_json, post_json
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 DAY = timedelta(days=1)
 CLAIMS: list[Json] = [["item", "name"], ["valid_until"]]

@@ -9,7 +9,7 @@ from tests.interop.node import require_strangers, stranger_s_wallet
 from tests.issuer.kills import place_of
 from tests.issuer.running import Offer, RunningIssuer, init, serving, told_json
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 PLAIN_OFFERS = 20
 

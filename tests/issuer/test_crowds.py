@@ -13,7 +13,7 @@ from tests.issuer.crowd import Answer, Wallet, all_at_once, connected
 from tests.issuer.running import RunningIssuer, init, serving
 from tests.postgres import made_on
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 AT_ONCE = 200
 

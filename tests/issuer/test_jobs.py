@@ -26,6 +26,8 @@ from tests.issuer.brand import ORDER_1001, ORDER_1002, issuer_on, orders_file
 from tests.issuer.brand import ORDERS as ORDERS_FILE
 from tests.issuer.office import desk_of
 
+pytestmark = pytest.mark.once
+
 HEADER = "programme,level,valid_until,since,member_number,@subject"
 ROWS = 10_000
 BAD_ROWS = 37

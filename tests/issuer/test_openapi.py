@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from tests.conftest import Clock
 from tests.issuer.conformance.stage import TYPE, Stage, stage
 
+pytestmark = pytest.mark.once
+
 BACK_OFFICE_KEY: Final = "of-the-back-office"
 EXAMPLES: Final = 20
 PATIENCE_S: Final = 300

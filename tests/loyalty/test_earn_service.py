@@ -24,6 +24,8 @@ from counterfoil_loyalty.sql_store import open_store
 from tests.loyalty.programme import AUDIO, NOW, Clock, seeded
 from tests.loyalty.test_service import Street, street_on
 
+pytestmark = pytest.mark.once
+
 BEN = PointsSigner(b"\x07" * 32).account
 
 

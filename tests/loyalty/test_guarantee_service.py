@@ -25,6 +25,8 @@ from counterfoil_loyalty.memory_ledger import MemoryLedger
 from tests.loyalty.programme import AUDIO, DAY, NOW, SECRET, Clock, seeded
 from tests.loyalty.test_service import Street, street_on
 
+pytestmark = pytest.mark.once
+
 SHOP = PointsSigner(b"\x05" * 32)
 JUDGE = PointsSigner(b"\x06" * 32)
 

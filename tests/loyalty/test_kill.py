@@ -22,6 +22,8 @@ from counterfoil_service.access import load_or_create_key
 
 from tests.loyalty.programme import AUDIO, SECRET
 
+pytestmark = pytest.mark.once
+
 ORIGIN = "https://points.example"
 BRAND = PointsSigner(b"\x01" * 32)
 CUSTOMER = PointsAccounts(b"customer" * 4)

@@ -14,6 +14,8 @@ from counterfoil_loyalty.notary_client import NotaryClient
 from tests.loyalty.programme import Clock
 from tests.loyalty.test_service import OPERATOR_KEY, Street, street_on
 
+pytestmark = pytest.mark.once
+
 ISSUER = PointsSigner(b"\x09" * 32)
 
 

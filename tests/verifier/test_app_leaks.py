@@ -47,7 +47,7 @@ NAME: Final = "Planted Möbius 商 \N{WATCH}"
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _HERE: Final = "tests.verifier.leaks"
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 
 def test_a_value_is_found_in_every_spelling(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from tests.verifier.kills import warranty_of as warranty
 from tests.verifier.running import Worker, forking
 from tests.verifier.scene import ASKED, answer_form
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 MOST = 400
 STRANGERS = 300

@@ -8,7 +8,7 @@ import pytest
 
 from tests.interop.reader import Reader, commands_of
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 
 @pytest.fixture

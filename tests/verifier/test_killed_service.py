@@ -24,7 +24,7 @@ FEW = 3
 MANY = 100
 SEED = int(os.environ.get("COUNTERFOIL_SOAK_SEED", "0")) or random.SystemRandom().randrange(2**32)
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 
 def survived(folder: Path, where: Path | str, kills: int, seed: int) -> Survived:

@@ -18,7 +18,7 @@ from counterfoil_verifier.sql_store import SqlSessionStore
 from tests.verifier.house import DAY, House, eventually, now
 from tests.verifier.kills import serving_brand
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 
 GTIN = "04006381333931"
 RECALLED = Flag(

@@ -30,7 +30,7 @@ from tests.loyalty.test_service import Street, street_on
 from tests.walks.test_programme_rows import RULES
 from tests.walks.test_voucher_services import points_at
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.once]
 TIERS = parse_programme_rules(RULES)
 GOLD = {
     "name": "gold",

@@ -27,6 +27,8 @@ from counterfoil_wallet.store import Kind
 from tests.wallet.conftest import CHEAP, PASSPHRASE, Place
 from tests.wallet.town import CUSTODIAN, VELO, Killed, Town, Wire
 
+pytestmark = pytest.mark.once
+
 ACCEPT_CALLS = (
     *("issuer metadata", "server metadata", "token", "keys"),
     *("nonce", "credential", "nonce", "credential"),
